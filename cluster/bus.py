@@ -1,0 +1,380 @@
+"""The bus's driver: performs what the cluster's rules decide, and tells them what happens.
+
+Owns the sockets, the timer and nodes.conf; decides nothing. Events go to `ClusterMachine.step` one at a time, and its
+effects are performed in their order before the next event is looked at, so a `Save` is on disk before the `Send` that
+rests on it. What concerns the node and not the bus (follow that master, drop those keys) is handed to a `Member`.
+
+Links are numbered: outbound ones by the machine, above zero, inbound ones here, below zero and never twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from cluster.codec import encode
+from cluster.datagrams import Datagrams
+from cluster.events import (
+    Answer,
+    BecomeMaster,
+    Broadcast,
+    CloseLink,
+    Command,
+    Deliver,
+    Dial,
+    DropKeysInSlots,
+    Effect,
+    EmptyDataset,
+    Event,
+    FollowMaster,
+    Heard,
+    LinkDown,
+    LinkId,
+    LinkUp,
+    LogLine,
+    Operator,
+    PauseWrites,
+    PublishToCluster,
+    Received,
+    ReceivedDatagram,
+    Reconfigured,
+    Save,
+    Send,
+    SendDatagram,
+    SlotsChanged,
+    Started,
+    StateChanged,
+    Tick,
+    UnpauseWrites,
+)
+from cluster.links import BusLink
+from cluster.machine import ClusterMachine
+from cluster.messages import Message, MessageType
+from cluster.nodes_conf import NodesConfFile, render
+from cluster.settings import ClusterSettings
+from runtime import Clock, Log, Tasks
+from wire.listener import BindError
+
+_BACKLOG = 511
+
+
+class Member(Protocol):
+    """The node that takes part in the cluster: what the rules can ask of it."""
+
+    def follow(self, ip: str, port: int) -> None:
+        """Be a replica of the node at that address; asking for the same again changes nothing."""
+        ...
+
+    def promote(self) -> None:
+        """Be a master, with the data at hand."""
+        ...
+
+    def empty(self) -> None:
+        """Delete all keys."""
+        ...
+
+    def drop_slots(self, slots: tuple[int, ...]) -> None:
+        """Delete the keys of these slots."""
+        ...
+
+    def topology_changed(self) -> None:
+        """Slots have other owners, or nodes other roles or addresses."""
+        ...
+
+    def state_changed(self, ok: bool) -> None:
+        """The cluster works again, or no more."""
+        ...
+
+    def pause_writes(self, until_ms: float) -> None:
+        """Hold back what clients write, until that time of the loop or `unpause_writes`."""
+        ...
+
+    def unpause_writes(self) -> None: ...
+
+    def deliver(self, channel: bytes, payload: bytes, sharded: bool) -> None:
+        """Pass a message published at another node to this node's subscribers."""
+        ...
+
+    def cannot_save(self, error: OSError) -> None:
+        """nodes.conf could not be written: a node that forgets its votes must not go on. Ends the process."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LinkInfo:
+    """A line of CLUSTER LINKS."""
+
+    inbound: bool
+    node_id: str
+    created_at_ms: int
+    unsent_bytes: int
+
+
+class Bus:
+    """The bus of one node."""
+
+    __slots__ = (
+        "_clock",
+        "_conf",
+        "_datagrams",
+        "_events",
+        "_inbound",
+        "_links",
+        "_log",
+        "_loop",
+        "_machine",
+        "_member",
+        "_perform",
+        "_servers",
+        "_stepping",
+        "_tasks",
+        "_timer",
+        "_timer_at",
+        "limit_exceeded",
+        "received",
+        "sendbuf_limit",
+        "sent",
+    )
+
+    def __init__(
+        self, machine: ClusterMachine, member: Member, conf: NodesConfFile, clock: Clock, log: Log, tasks: Tasks
+    ) -> None:
+        self._machine = machine
+        self._member = member
+        self._conf = conf
+        self._clock = clock
+        self._log = log
+        self._tasks = tasks
+        self._loop = asyncio.get_running_loop()
+        self._servers: list[asyncio.Server] = []
+        self._datagrams = Datagrams(self._received_datagram, tasks)
+        # All links by number, dialled ones from the moment of dialling.
+        self._links: dict[LinkId, BusLink] = {}
+        # The number of the last inbound link.
+        self._inbound = 0
+        # Events that came while a step's effects were being performed.
+        self._events: deque[Event] = deque()
+        self._stepping = False
+        # The timer for the machine's deadline.
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at: float | None = None
+        # `cluster-link-sendbuf-limit`, in bytes; 0: none. And how often it closed a link.
+        self.sendbuf_limit = 0
+        self.limit_exceeded = 0
+        # Messages by kind, for CLUSTER INFO.
+        self.sent: Counter[MessageType] = Counter()
+        self.received: Counter[MessageType] = Counter()
+        self._perform: dict[type, Callable[[Any], None]] = self._performers()
+
+    # ---- life
+
+    async def open(self, hosts: Sequence[str], port: int) -> None:
+        """Listen on `port` of each host, for links and for datagrams; raises BindError."""
+        try:
+            for host in hosts:
+                self._servers.append(
+                    await self._loop.create_server(self._accept, host, port, backlog=_BACKLOG, reuse_address=True)
+                )
+            await self._datagrams.open(hosts, port)
+        except OSError as error:
+            await self.close()
+            self._log.warning(f"Could not create server listening socket {host}:{port}: bind: {error.strerror}")
+            raise BindError(f"Failed listening on port {port} (cluster), aborting.") from error
+
+    def start(self) -> None:
+        """Begin to take part in the cluster."""
+        self._step(Started())
+
+    async def close(self) -> None:
+        """Stop taking part. nodes.conf stays locked until its owner closes it."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = self._timer_at = None
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+        self._datagrams.close()
+        for link in list(self._links.values()):
+            link.close()
+        self._links.clear()
+
+    # ---- what the node asks
+
+    def operate(self, command: Command) -> str:
+        """Perform an operator's command and return its reply; raises `cluster.events.Refused`."""
+        return self._step(Operator(command))
+
+    def publish(self, channel: bytes, payload: bytes, *, sharded: bool) -> None:
+        """Pass a client's message on to the other nodes."""
+        self._step(PublishToCluster(channel, payload, sharded))
+
+    def reconfigure(self, settings: ClusterSettings) -> None:
+        """Settings changed at run time."""
+        self._step(Reconfigured(settings))
+
+    def links(self) -> list[LinkInfo]:
+        """All links whose other end is known."""
+        infos = []
+        for link in self._links.values():
+            node_id = self._machine.node_of_link(link.number)
+            if node_id is not None and link.peer_ip:
+                infos.append(LinkInfo(link.is_inbound, node_id, link.created_at_ms, link.unsent_bytes))
+        return infos
+
+    # ---- stepping
+
+    def _step(self, event: Event) -> str:
+        """Take one step, or queue the event when a step is under way; returns the answer to an operator."""
+        if self._stepping:
+            # An effect made the node do something that is an event again; it waits until the effects are done.
+            assert not isinstance(event, Operator), "an operator's command inside another step"
+            self._events.append(event)
+            return ""
+        answer = ""
+        self._stepping = True
+        try:
+            self._events.append(event)
+            while self._events:
+                answer = self._take(self._events.popleft()) or answer
+        finally:
+            self._stepping = False
+            self._events.clear()
+        self._set_timer()
+        return answer
+
+    def _take(self, event: Event) -> str:
+        answer = ""
+        for effect in self._machine.step(self._loop.time() * 1000, self._clock.wall_ms(), event):
+            if isinstance(effect, Answer):
+                answer = effect.text
+            elif isinstance(effect, Save):
+                try:
+                    self._conf.save(render(self._machine.state), fsync=effect.fsync)
+                except OSError as error:
+                    # What comes after rests on what could not be saved.
+                    self._member.cannot_save(error)
+                    return ""
+            else:
+                self._perform[type(effect)](effect)
+        return answer
+
+    def _set_timer(self) -> None:
+        deadline = self._machine.deadline()
+        if deadline == self._timer_at:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = deadline
+        self._timer = None if deadline is None else self._loop.call_at(deadline / 1000, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = self._timer_at = None
+        self._step(Tick())
+
+    # ---- effects
+
+    def _performers(self) -> dict[type, Callable[[Any], None]]:
+        """How each effect is performed."""
+        member = self._member
+        table: dict[type, Callable[[Any], None]] = {}
+
+        def on(kind: type[_E], perform: Callable[[_E], None]) -> None:
+            table[kind] = perform
+
+        on(Dial, self._dial)
+        on(CloseLink, self._close_link)
+        on(Send, lambda effect: self._send((effect.link,), effect.message))
+        on(Broadcast, lambda effect: self._send(effect.links, effect.message))
+        on(SendDatagram, self._send_datagram)
+        on(LogLine, lambda effect: self._log.line(effect.level, effect.text))
+        on(FollowMaster, lambda effect: member.follow(effect.ip, effect.port))
+        on(BecomeMaster, lambda effect: member.promote())  # noqa: ARG005 - it has no fields
+        on(EmptyDataset, lambda effect: member.empty())  # noqa: ARG005
+        on(DropKeysInSlots, lambda effect: member.drop_slots(effect.slots))
+        on(SlotsChanged, lambda effect: member.topology_changed())  # noqa: ARG005
+        on(StateChanged, lambda effect: member.state_changed(effect.ok))
+        on(PauseWrites, lambda effect: member.pause_writes(effect.until_ms))
+        on(UnpauseWrites, lambda effect: member.unpause_writes())  # noqa: ARG005
+        on(Deliver, lambda effect: member.deliver(effect.channel, effect.payload, effect.sharded))
+        return table
+
+    def _dial(self, effect: Dial) -> None:
+        link = BusLink(self, effect.link, self._clock.wall_ms())
+        self._links[link.number] = link
+        self._tasks.start("bus dial", self._connect(link, effect.ip, effect.port))
+
+    async def _connect(self, link: BusLink, ip: str, port: int) -> None:
+        try:
+            await self._loop.create_connection(lambda: link, ip, port)
+        except OSError:
+            self.link_ended(link)
+
+    def _close_link(self, effect: CloseLink) -> None:
+        link = self._links.pop(effect.link, None)
+        if link is not None:
+            link.close()
+
+    def _send(self, numbers: tuple[LinkId, ...], message: Message) -> None:
+        data = encode(message)
+        kind = message.kind
+        assert kind is not None, message
+        for number in numbers:
+            link = self._links.get(number)
+            if link is None:
+                continue
+            link.send(data)
+            self.sent[kind] += 1
+            if self.sendbuf_limit and link.unsent_bytes > self.sendbuf_limit:
+                self._log.warning(
+                    f"Freeing outgoing cluster link to {link.peer_ip}: {link.unsent_bytes} bytes wait to be sent"
+                )
+                self.limit_exceeded += 1
+                link.close()
+                self.link_ended(link)
+
+    def _send_datagram(self, effect: SendDatagram) -> None:
+        kind = effect.message.kind
+        assert kind is not None, effect
+        self._datagrams.send(effect.ip, effect.port, encode(effect.message))
+        self.sent[kind] += 1
+
+    # ---- what happens on sockets
+
+    def _accept(self) -> BusLink:
+        self._inbound -= 1
+        link = BusLink(self, self._inbound, self._clock.wall_ms())
+        self._links[link.number] = link
+        return link
+
+    def link_opened(self, link: BusLink) -> None:
+        if not link.is_inbound:
+            self._step(LinkUp(link.number))
+
+    def link_heard(self, link: BusLink) -> None:
+        self._step(Heard(link.number))
+
+    def link_received(self, link: BusLink, message: Message) -> None:
+        self._count_received(message)
+        self._step(Received(link.number, message, link.peer_ip, link.local_ip))
+
+    def link_garbled(self, link: BusLink, reason: str) -> None:
+        self._log.verbose(f"Bad message on the cluster bus from {link.peer_ip or 'unknown'}: {reason}")
+
+    def link_ended(self, link: BusLink) -> None:
+        # The machine may have closed the link, and dialled again, before the socket noticed.
+        if self._links.pop(link.number, None) is not None:
+            self._step(LinkDown(link.number))
+
+    def _received_datagram(self, message: Message, peer_ip: str, peer_port: int, local_ip: str) -> None:
+        self._count_received(message)
+        self._step(ReceivedDatagram(message, peer_ip, peer_port, local_ip))
+
+    def _count_received(self, message: Message) -> None:
+        if message.kind is not None:
+            self.received[message.kind] += 1
+
+
+_E = TypeVar("_E", bound=Effect)

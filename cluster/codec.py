@@ -1,0 +1,438 @@
+"""Bus messages as bytes: Redis' binary format, big-endian, without padding.
+
+Owns the layout and every check that can be made on one message alone: lengths, counts, and that
+text is harmless. It holds no state. There are two ways for a peer to be wrong, as in Redis: a
+`BrokenFrameError` (no signature, absurd length) leaves no way to find the next message, so the link is
+closed; a `MalformedMessageError` can be skipped, and the link stays.
+
+A stream is cut into messages by `FrameReader`; a datagram holds exactly one message.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from cluster.endpoints import CLIENT_NETWORKS_MAX, HOST_LENGTH_MAX, ClientNetwork, EndpointError, is_host
+from cluster.messages import (
+    BITMAP_BYTES,
+    ID_LENGTH,
+    Body,
+    Extensions,
+    Fail,
+    FailoverAuthAck,
+    FailoverAuthRequest,
+    GossipEntry,
+    Header,
+    Heartbeat,
+    ManualFailoverStart,
+    Message,
+    MessageFlag,
+    MessageType,
+    Module,
+    NodeFlag,
+    Publish,
+    Unrecognized,
+    Update,
+)
+
+_SIGNATURE = b"RCmb"
+_VERSION = 1
+_PREFIX = struct.Struct(">4sI")
+# sig totlen ver port type count | currentEpoch configEpoch offset | sender myslots slaveof myip
+# extensions reserved pport cport flags state mflags
+_HEADER = struct.Struct(">4sIHHHHQQQ40s2048s40s46sH30xHHHBB2x")
+HEADER_BYTES = _HEADER.size
+_TYPE = struct.Struct(">H")
+_TYPE_AT = 12
+# The bytes of a message after which its length can be judged: up to and including the type.
+_JUDGED_BYTES = _TYPE_AT + _TYPE.size
+# id ping_sent pong_received ip port cport flags pport reserved
+_GOSSIP = struct.Struct(">40sII46sHHHH2x")
+_UPDATE = struct.Struct(f">Q40s{BITMAP_BYTES}s")
+_LENGTHS = struct.Struct(">II")
+_MODULE = struct.Struct(">8sIB")
+_EXTENSION = struct.Struct(">IH2x")
+_FORGOTTEN = struct.Struct(">40sQ")
+
+_COUNT_MAX = 0xFFFF
+# A cluster has at most 1,000 nodes (cluster specification, "Main properties"); each may have expired 16
+# forgotten ones since. Everything but PUBLISH and MODULE fits in this with much to spare.
+_PLAIN_BYTES_MAX = 8 * 1024 * 1024
+# A channel and a payload of `proto-max-bulk-len` (512 MB) each is the most a client can publish.
+_PUBLISH_BYTES_MAX = HEADER_BYTES + _LENGTHS.size + 2 * 512 * 1024 * 1024
+_CARRIES_PAYLOAD = frozenset({MessageType.PUBLISH, MessageType.PUBLISHSHARD, MessageType.MODULE})
+
+_ID = re.compile(rb"[0-9a-f]{40}\Z")
+_NO_MASTER = bytes(ID_LENGTH)
+
+# Ping extension types. Redis numbers its own from 0; ours is far away and skipped by every Redis.
+_EXT_HOSTNAME = 0
+_EXT_NODENAME = 1
+_EXT_FORGOTTEN = 2
+_EXT_SHARD_ID = 3
+_EXT_CLIENT_IPV4 = 4
+_EXT_CLIENT_IPV6 = 5
+_EXT_CLIENT_NETWORK = 0x534C
+
+
+class BusProtocolError(ValueError):
+    """A peer sent something that is not a bus message."""
+
+
+class BrokenFrameError(BusProtocolError):
+    """The stream cannot be read any further: close the link."""
+
+
+class MalformedMessageError(BusProtocolError):
+    """This message is to be ignored; the stream goes on behind it."""
+
+
+class FrameReader:
+    """Cuts the bytes of one link into whole messages, holding at most one unfinished message."""
+
+    __slots__ = ("_buffer",)
+
+    def __init__(self) -> None:
+        # Bytes received and not yet part of a whole message.
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The messages completed by `data`, in order; raises BrokenFrameError, after which the reader is done for.
+
+        Messages in front of a broken one in the same chunk are lost with it, as their link is.
+        """
+        buffer = self._buffer
+        buffer += data
+        frames: list[bytes] = []
+        start = 0
+        while len(buffer) - start >= _PREFIX.size:
+            length = _frame_length(buffer, start)
+            if len(buffer) - start < length:
+                break
+            frames.append(bytes(buffer[start : start + length]))
+            start += length
+        if start:
+            del buffer[:start]
+        return frames
+
+
+def _frame_length(buffer: bytearray, start: int) -> int:
+    """The length of the message that begins at `start`, which has at least 8 bytes there."""
+    signature, length = _PREFIX.unpack_from(buffer, start)
+    if signature != _SIGNATURE:
+        raise BrokenFrameError("bad signature")
+    if length < HEADER_BYTES or length > _PUBLISH_BYTES_MAX:
+        raise BrokenFrameError(f"bad message length {length}")
+    if length > _PLAIN_BYTES_MAX and len(buffer) - start >= _JUDGED_BYTES:
+        (number,) = _TYPE.unpack_from(buffer, start + _TYPE_AT)
+        if number not in _CARRIES_PAYLOAD:
+            raise BrokenFrameError(f"bad length {length} for a message of type {number}")
+    return int(length)
+
+
+# ---- encoding
+
+
+def encode(message: Message) -> bytes:
+    """The bytes of `message`."""
+    header, body = message.header, message.body
+    count = extensions = 0
+    mflags = header.mflags
+    match body:
+        case Heartbeat():
+            number = int(body.kind)
+            count = len(body.gossip)
+            extension_list = _encode_extensions(body.extensions)
+            extensions = len(extension_list)
+            if extensions:
+                mflags |= MessageFlag.EXT_DATA
+            tail = b"".join([*map(_encode_gossip, body.gossip), *extension_list])
+        case Fail():
+            number, tail = MessageType.FAIL, body.node.encode("ascii")
+        case Publish():
+            number = MessageType.PUBLISHSHARD if body.sharded else MessageType.PUBLISH
+            tail = _LENGTHS.pack(len(body.channel), len(body.payload)) + body.channel + body.payload
+        case FailoverAuthRequest():
+            number, tail = MessageType.FAILOVER_AUTH_REQUEST, b""
+        case FailoverAuthAck():
+            number, tail = MessageType.FAILOVER_AUTH_ACK, b""
+        case Update():
+            number, tail = MessageType.UPDATE, _UPDATE.pack(body.config_epoch, body.node.encode("ascii"), body.slots)
+        case ManualFailoverStart():
+            number, tail = MessageType.MFSTART, b""
+        case Module():
+            number = MessageType.MODULE
+            tail = _MODULE.pack(body.module_id, len(body.payload), body.subtype) + body.payload
+        case Unrecognized():
+            raise ValueError(f"a message of unknown type {body.number} is only ever received")
+    return (
+        _HEADER.pack(
+            _SIGNATURE,
+            HEADER_BYTES + len(tail),
+            _VERSION,
+            header.port,
+            number,
+            count,
+            header.current_epoch,
+            header.config_epoch,
+            header.offset,
+            header.sender.encode("ascii"),
+            header.slots,
+            _NO_MASTER if header.master is None else header.master.encode("ascii"),
+            header.ip.encode("ascii"),
+            extensions,
+            header.pport,
+            header.cport,
+            header.flags,
+            0 if header.cluster_ok else 1,
+            mflags,
+        )
+        + tail
+    )
+
+
+def _encode_gossip(entry: GossipEntry) -> bytes:
+    return _GOSSIP.pack(
+        entry.node.encode("ascii"),
+        entry.ping_sent,
+        entry.pong_received,
+        entry.ip.encode("ascii"),
+        entry.port,
+        entry.cport,
+        entry.flags,
+        entry.pport,
+    )
+
+
+def _encode_extensions(extensions: Extensions) -> list[bytes]:
+    """In the order in which Redis and Valkey write them, ours last."""
+    encoded = [
+        _extension(number, _padded(text))
+        for number, text in (
+            (_EXT_HOSTNAME, extensions.hostname),
+            (_EXT_NODENAME, extensions.nodename),
+            (_EXT_CLIENT_IPV4, extensions.client_ipv4),
+            (_EXT_CLIENT_IPV6, extensions.client_ipv6),
+        )
+        if text
+    ]
+    encoded.extend(
+        _extension(_EXT_FORGOTTEN, _FORGOTTEN.pack(node.encode("ascii"), seconds))
+        for node, seconds in extensions.forgotten
+    )
+    if extensions.shard_id is not None:
+        encoded.append(_extension(_EXT_SHARD_ID, extensions.shard_id.encode("ascii")))
+    encoded.extend(_extension(_EXT_CLIENT_NETWORK, _padded(str(rule))) for rule in extensions.client_networks)
+    return encoded
+
+
+def _extension(number: int, data: bytes) -> bytes:
+    return _EXTENSION.pack(_EXTENSION.size + len(data), number) + data
+
+
+def _padded(text: str) -> bytes:
+    """NUL-terminated, and filled with NULs to a multiple of 8."""
+    data = text.encode("ascii")
+    return data + bytes(8 - len(data) % 8)
+
+
+# ---- decoding
+
+
+def decode(frame: bytes) -> Message:
+    """The message in `frame`, which is one whole message; raises BusProtocolError, and nothing else."""
+    if len(frame) < HEADER_BYTES:
+        raise BrokenFrameError(f"a message of {len(frame)} bytes")
+    (
+        signature,
+        length,
+        version,
+        port,
+        number,
+        count,
+        current_epoch,
+        config_epoch,
+        offset,
+        sender,
+        slots,
+        master,
+        ip,
+        extensions,
+        pport,
+        cport,
+        flags,
+        state,
+        mflags,
+    ) = _HEADER.unpack_from(frame)
+    if signature != _SIGNATURE or length != len(frame):
+        raise BrokenFrameError("bad signature or length")
+    if version != _VERSION:
+        raise MalformedMessageError(f"protocol version {version}")
+    header = Header(
+        sender=_node_id(sender),
+        flags=NodeFlag(flags),
+        ip=_host(ip),
+        port=port,
+        cport=cport,
+        current_epoch=current_epoch,
+        config_epoch=config_epoch,
+        slots=slots,
+        master=None if master == _NO_MASTER else _node_id(master),
+        offset=offset,
+        cluster_ok=state == 0,
+        mflags=MessageFlag(mflags),
+        pport=pport,
+    )
+    if number <= MessageType.MEET:
+        carried = extensions if MessageFlag.EXT_DATA in header.mflags else 0
+        return Message(header, _decode_heartbeat(MessageType(number), frame, count, carried))
+    decoder = _BODIES.get(number)
+    return Message(header, Unrecognized(number) if decoder is None else decoder(frame))
+
+
+def _decode_heartbeat(kind: MessageType, frame: bytes, count: int, extensions: int) -> Heartbeat:
+    gossip_end = HEADER_BYTES + _GOSSIP.size * count
+    if gossip_end > len(frame):
+        raise MalformedMessageError(f"{count} gossip entries in {len(frame)} bytes")
+    gossip = tuple(_decode_gossip(frame, at) for at in range(HEADER_BYTES, gossip_end, _GOSSIP.size))
+    return Heartbeat(kind, gossip, _decode_extensions(frame, gossip_end, extensions))
+
+
+def _decode_gossip(frame: bytes, at: int) -> GossipEntry:
+    node, ping_sent, pong_received, ip, port, cport, flags, pport = _GOSSIP.unpack_from(frame, at)
+    return GossipEntry(_node_id(node), _host(ip), port, cport, NodeFlag(flags), ping_sent, pong_received, pport=pport)
+
+
+def _decode_extensions(frame: bytes, at: int, count: int) -> Extensions:
+    """The extensions that fill `frame` from `at` to its end; those of unknown type are skipped."""
+    texts = {_EXT_HOSTNAME: "", _EXT_NODENAME: "", _EXT_CLIENT_IPV4: "", _EXT_CLIENT_IPV6: ""}
+    forgotten: list[tuple[str, int]] = []
+    shard_id: str | None = None
+    networks: list[ClientNetwork] = []
+    for _ in range(count):
+        if at + _EXTENSION.size > len(frame):
+            raise MalformedMessageError("a ping extension runs past the message")
+        length, number = _EXTENSION.unpack_from(frame, at)
+        if length < _EXTENSION.size or length % 8 or at + length > len(frame):
+            raise MalformedMessageError(f"a ping extension of {length} bytes")
+        data = frame[at + _EXTENSION.size : at + length]
+        if number in texts:
+            texts[number] = _host(data)
+        elif number == _EXT_FORGOTTEN:
+            node, seconds = _exactly(_FORGOTTEN, data)
+            forgotten.append((_node_id(node), seconds))
+        elif number == _EXT_SHARD_ID:
+            shard_id = _node_id(data)
+        elif number == _EXT_CLIENT_NETWORK:
+            networks.append(_client_network(data))
+        at += length
+    if at != len(frame):
+        raise MalformedMessageError(f"{len(frame) - at} bytes too many")
+    if len(networks) > CLIENT_NETWORKS_MAX:
+        raise MalformedMessageError(f"{len(networks)} client networks")
+    return Extensions(
+        hostname=texts[_EXT_HOSTNAME],
+        nodename=texts[_EXT_NODENAME],
+        client_ipv4=texts[_EXT_CLIENT_IPV4],
+        client_ipv6=texts[_EXT_CLIENT_IPV6],
+        forgotten=tuple(forgotten),
+        shard_id=shard_id,
+        client_networks=tuple(networks),
+    )
+
+
+def _decode_fail(frame: bytes) -> Fail:
+    return Fail(_node_id(frame[HEADER_BYTES:]))
+
+
+def _decode_publish(frame: bytes, *, sharded: bool) -> Publish:
+    if len(frame) < HEADER_BYTES + _LENGTHS.size:
+        raise MalformedMessageError("PUBLISH without its lengths")
+    channel_length, payload_length = _LENGTHS.unpack_from(frame, HEADER_BYTES)
+    start = HEADER_BYTES + _LENGTHS.size
+    if start + channel_length + payload_length != len(frame):
+        raise MalformedMessageError(f"PUBLISH of {channel_length} and {payload_length} bytes in {len(frame)}")
+    middle = start + channel_length
+    return Publish(frame[start:middle], frame[middle:], sharded)
+
+
+def _decode_update(frame: bytes) -> Update:
+    config_epoch, node, slots = _exactly(_UPDATE, frame[HEADER_BYTES:])
+    return Update(_node_id(node), config_epoch, slots)
+
+
+def _decode_module(frame: bytes) -> Module:
+    start = HEADER_BYTES + _MODULE.size
+    if len(frame) < start:
+        raise MalformedMessageError("MODULE without its length")
+    module_id, length, subtype = _MODULE.unpack_from(frame, HEADER_BYTES)
+    if start + length != len(frame):
+        raise MalformedMessageError(f"MODULE of {length} bytes in {len(frame)}")
+    return Module(module_id, subtype, frame[start:])
+
+
+def _bare(body: Body) -> Callable[[bytes], Body]:
+    """The decoder of a type that is all header."""
+
+    def check(frame: bytes) -> Body:
+        if len(frame) != HEADER_BYTES:
+            raise MalformedMessageError(f"{len(frame) - HEADER_BYTES} bytes too many")
+        return body
+
+    return check
+
+
+_BODIES: dict[int, Callable[[bytes], Body]] = {
+    MessageType.FAIL: _decode_fail,
+    MessageType.PUBLISH: lambda frame: _decode_publish(frame, sharded=False),
+    MessageType.FAILOVER_AUTH_REQUEST: _bare(FailoverAuthRequest()),
+    MessageType.FAILOVER_AUTH_ACK: _bare(FailoverAuthAck()),
+    MessageType.UPDATE: _decode_update,
+    MessageType.MFSTART: _bare(ManualFailoverStart()),
+    MessageType.MODULE: _decode_module,
+    MessageType.PUBLISHSHARD: lambda frame: _decode_publish(frame, sharded=True),
+}
+
+
+# ---- fields
+
+
+def _node_id(raw: bytes) -> str:
+    if _ID.match(raw) is None:
+        raise MalformedMessageError(f"not a node id: {raw[:ID_LENGTH]!r}")
+    return raw.decode("ascii")
+
+
+def _text(raw: bytes) -> str:
+    """Up to the first NUL; a field without one is full to the brim, which Redis never makes it."""
+    data, _, _ = raw.partition(b"\0")
+    if len(data) > HOST_LENGTH_MAX:
+        raise MalformedMessageError(f"a text of {len(data)} bytes")
+    try:
+        return data.decode("ascii")
+    except UnicodeDecodeError:
+        raise MalformedMessageError(f"not text: {data!r}") from None
+
+
+def _host(raw: bytes) -> str:
+    """A host name or address, or ""; anything else would end up as a line of nodes.conf that cannot be read back."""
+    text = _text(raw)
+    if text and not is_host(text):
+        raise MalformedMessageError(f"not a host: {text!r}")
+    return text
+
+
+def _client_network(raw: bytes) -> ClientNetwork:
+    try:
+        return ClientNetwork.parse(_text(raw))
+    except EndpointError as error:
+        raise MalformedMessageError(str(error)) from None
+
+
+def _exactly(layout: struct.Struct, data: bytes) -> tuple[Any, ...]:
+    if len(data) != layout.size:
+        raise MalformedMessageError(f"{len(data)} bytes where {layout.size} belong")
+    return layout.unpack(data)

@@ -1,0 +1,115 @@
+"""What every rule holds in its hand during a step: the tables, the settings, the time, and the effects so far.
+
+Rules are plain functions of a `Context`, grouped in modules by noun. They change the tables and `emit` effects at
+once; three things they only ask for, and the machine does them when the step ends, each at most once: saving,
+judging the cluster's state, and going on with a failover. (Redis' `clusterDoBeforeSleep` flags.)
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from cluster.election_state import Candidacy, ManualFailover
+from cluster.events import Effect, Facts, LogLine
+from cluster.membership import ClusterState, NodeEntry
+from cluster.safeguards import Safeguards
+from cluster.settings import ClusterSettings
+from runtime.log import Level
+
+_HEX = "0123456789abcdef"
+
+
+class Context:
+    """One per machine, for its whole life."""
+
+    __slots__ = (
+        "candidacy",
+        "effects",
+        "facts",
+        "followed",
+        "guards",
+        "heard_directly",
+        "judge_state",
+        "last_minority_at",
+        "link_nodes",
+        "link_number",
+        "manual",
+        "now_ms",
+        "rng",
+        "save_wanted",
+        "save_with_fsync",
+        "settings",
+        "started_at",
+        "state",
+        "try_failover",
+    )
+
+    def __init__(
+        self, state: ClusterState, settings: ClusterSettings, facts: Facts, rng: Random, guards: Safeguards
+    ) -> None:
+        self.state = state
+        self.settings = settings
+        self.facts = facts
+        self.rng = rng
+        self.guards = guards
+        # The loop's time, taken once for the whole step.
+        self.now_ms = 0.0
+        # What the step has caused so far, in order.
+        self.effects: list[Effect] = []
+
+        # Asked for by rules, done at the end of the step.
+        self.save_wanted = False
+        self.save_with_fsync = False
+        self.judge_state = False
+        self.try_failover = False
+
+        # The number of the last outbound link, and the node at the other end of each link, either way.
+        self.link_number = 0
+        self.link_nodes: dict[int, NodeEntry] = {}
+        # The master that replication was last told to follow: id, ip, port.
+        self.followed: tuple[str, str, int] | None = None
+        # When the machine started, and the nodes that have answered a ping since.
+        self.started_at: float | None = None
+        self.heard_directly: dict[str, None] = {}
+        # When this node last saw only a minority of the masters.
+        self.last_minority_at: float | None = None
+        # This node's own election, and the manual failover it takes part in.
+        self.candidacy = Candidacy()
+        self.manual = ManualFailover()
+
+    @property
+    def myself(self) -> NodeEntry:
+        return self.state.myself
+
+    def emit(self, effect: Effect) -> None:
+        self.effects.append(effect)
+
+    def debug(self, text: str) -> None:
+        self.effects.append(LogLine(Level.DEBUG, text))
+
+    def verbose(self, text: str) -> None:
+        self.effects.append(LogLine(Level.VERBOSE, text))
+
+    def notice(self, text: str) -> None:
+        self.effects.append(LogLine(Level.NOTICE, text))
+
+    def warning(self, text: str) -> None:
+        self.effects.append(LogLine(Level.WARNING, text))
+
+    def save(self, *, fsync: bool = False) -> None:
+        """Have nodes.conf written before anything this step sends; with `fsync`, durably."""
+        self.save_wanted = True
+        self.save_with_fsync = self.save_with_fsync or fsync
+
+    def changed(self, *, fsync: bool = False) -> None:
+        """Have the tables saved and the cluster's state judged anew."""
+        self.save(fsync=fsync)
+        self.judge_state = True
+
+    def since(self, moment: float | None) -> float:
+        """Milliseconds since then; infinity for "never"."""
+        return float("inf") if moment is None else self.now_ms - moment
+
+    def random_id(self) -> str:
+        """A new node id, or the placeholder for one."""
+        return "".join(self.rng.choices(_HEX, k=40))

@@ -1,0 +1,151 @@
+"""Heartbeats between Shardlab nodes, as UDP datagrams on the bus port's number.
+
+Owns the sockets and the queues around them. A datagram is whole or lost, and nobody is told: the rules ask once more
+by TCP before they suspect a node. Whatever goes wrong in sending is therefore a loss and no error.
+
+`asyncio_dgram` queues without bound what it receives, and reports the error of one send at a later call.
+So each turn of the loop handles a limited number of datagrams and drops the others unread, which keeps that queue
+short; and errors that surface late are passed over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import asyncio_dgram
+
+from cluster.codec import BusProtocolError, decode
+from cluster.messages import Message
+from runtime import Tasks
+
+# Even in a cluster of 1,000 nodes, the most that the specification has in mind, one turn sees fewer heartbeats.
+_PER_TURN_MAX = 256
+# What waits while the kernel's buffer is full. Once more is waiting, the oldest are too old to mean anything.
+_OUTGOING_MAX = 1024
+_WILDCARDS = ("0.0.0.0", "::")
+
+# Told of each message with the sender's ip and port and our own ip ("" when the socket is bound to all).
+Receive = Callable[[Message, str, int, str], None]
+
+
+class Datagrams:
+    """The datagram sockets of one node, one for each address it listens on."""
+
+    __slots__ = ("_receive", "_sockets", "_tasks", "dropped", "garbled")
+
+    def __init__(self, receive: Receive, tasks: Tasks) -> None:
+        self._receive = receive
+        self._tasks = tasks
+        self._sockets: list[_Socket] = []
+        # Datagrams not looked at because too many came in one turn, and those that were no message.
+        self.dropped = 0
+        self.garbled = 0
+
+    async def open(self, hosts: Sequence[str], port: int) -> None:
+        """Bind a socket to `port` on each address; raises OSError."""
+        for host in hosts:
+            stream = await asyncio_dgram.bind((host, port))
+            opened = _Socket(host, stream)
+            self._sockets.append(opened)
+            self._tasks.start(f"bus datagrams in, {host}", self._receive_all(opened))
+            self._tasks.start(f"bus datagrams out, {host}", opened.send_all())
+
+    def close(self) -> None:
+        sockets, self._sockets = self._sockets, []
+        for opened in sockets:
+            opened.stream.close()
+
+    def send(self, ip: str, port: int, data: bytes) -> None:
+        """Send soon, or never."""
+        for opened in self._sockets:
+            if opened.reaches(ip):
+                opened.queue(data, (ip, port))
+                return
+
+    async def _receive_all(self, opened: _Socket) -> None:
+        loop = asyncio.get_running_loop()
+        budget = _Budget()
+        while True:
+            try:
+                data, address = await opened.stream.recv()
+            except OSError:
+                # An earlier datagram of ours was refused or unroutable.
+                continue
+            except asyncio_dgram.TransportClosed:
+                return
+            # While its queue holds something, `recv` returns without giving way: this loop empties it in one turn.
+            if not budget.take(loop):
+                self.dropped += 1
+                continue
+            try:
+                message = decode(data)
+            except BusProtocolError:
+                self.garbled += 1
+                continue
+            self._receive(message, address[0], address[1], opened.local_ip)
+
+
+class _Budget:
+    """How many datagrams may still be handled in this turn of the loop."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left = _PER_TURN_MAX
+
+    def take(self, loop: asyncio.AbstractEventLoop) -> bool:
+        if self._left == 0:
+            return False
+        if self._left == _PER_TURN_MAX:
+            loop.call_soon(self._refill)
+        self._left -= 1
+        return True
+
+    def _refill(self) -> None:
+        self._left = _PER_TURN_MAX
+
+
+class _Socket:
+    """One bound socket, and what waits to be sent from it."""
+
+    __slots__ = ("_loopback", "_outgoing", "_something", "_version", "local_ip", "stream")
+
+    def __init__(self, host: str, stream: asyncio_dgram.DatagramServer) -> None:
+        self.stream = stream
+        self.local_ip = "" if host in _WILDCARDS else host
+        address = ipaddress.ip_address(host)
+        self._version = address.version
+        # None: bound to all addresses, so it reaches both this machine and others.
+        self._loopback = None if address.is_unspecified else address.is_loopback
+        # A full one drops its oldest.
+        self._outgoing: deque[tuple[bytes, tuple[str, int]]] = deque(maxlen=_OUTGOING_MAX)
+        self._something = asyncio.Event()
+
+    def reaches(self, ip: str) -> bool:
+        """Whether the kernel would take a datagram from this socket to `ip`."""
+        try:
+            address = ipaddress.ip_address(ip)
+        except ValueError:
+            return False
+        return address.version == self._version and self._loopback in (None, address.is_loopback)
+
+    def queue(self, data: bytes, address: tuple[str, int]) -> None:
+        self._outgoing.append((data, address))
+        self._something.set()
+
+    async def send_all(self) -> None:
+        while True:
+            await self._something.wait()
+            self._something.clear()
+            while self._outgoing:
+                data, address = self._outgoing.popleft()
+                try:
+                    await self.stream.send(data, address)
+                except OSError:
+                    # What failed is an earlier one, and this one has not been sent either: both are lost.
+                    continue
+                except asyncio_dgram.TransportClosed:
+                    return

@@ -1,0 +1,112 @@
+"""From silence to FAIL: suspicion by one node, agreement by a majority of masters, and back.
+
+PFAIL is one node's opinion and changes nothing but that node's gossip. FAIL is the cluster's: it makes replicas
+stand for election (cluster specification, "Failure detection").
+"""
+
+from __future__ import annotations
+
+from cluster import outgoing
+from cluster.context import Context
+from cluster.membership import NodeEntry
+from cluster.messages import Fail
+
+# A master's word counts for this many node timeouts; and a master that is FAIL and back must have stayed without
+# successor for as many before it may serve its slots again.
+_REPORT_TIMEOUTS = 2
+_UNDO_TIMEOUTS = 2
+
+
+def suspect_silent(ctx: Context, node: NodeEntry) -> None:
+    """Suspect a node that has left a ping unanswered, and said nothing else, for longer than the node timeout."""
+    if node.ping_sent_at is None or node.pfail or node.fail:
+        return
+    silence_ms = min(ctx.since(node.ping_sent_at), ctx.since(node.heard_at))
+    if silence_ms > ctx.settings.node_timeout_ms:
+        ctx.debug(f"*** NODE {node.id} possibly failing")
+        node.pfail = True
+        ctx.judge_state = True
+        # Redis looks for agreement only when gossip comes in; if ours was the last voice missing, it is there now.
+        declare_if_agreed(ctx, node)
+
+
+def report(ctx: Context, node: NodeEntry, reporter: NodeEntry) -> None:
+    """A master says that a node is failing."""
+    if reporter.id not in node.fail_reports:
+        ctx.verbose(f"Node {reporter.id} reported node {node.id} as not reachable.")
+    node.fail_reports[reporter.id] = ctx.now_ms
+    declare_if_agreed(ctx, node)
+
+
+def withdraw(ctx: Context, node: NodeEntry, reporter: NodeEntry) -> None:
+    """A master says that a node is well."""
+    if node.fail_reports.pop(reporter.id, None) is not None:
+        ctx.verbose(f"Node {reporter.id} reported node {node.id} is back online.")
+
+
+def reports(ctx: Context, node: NodeEntry) -> int:
+    """How many masters said lately that a node is failing."""
+    limit_ms = ctx.settings.node_timeout_ms * _REPORT_TIMEOUTS
+    for reporter_id in [id_ for id_, at in node.fail_reports.items() if ctx.now_ms - at > limit_ms]:
+        del node.fail_reports[reporter_id]
+    return len(node.fail_reports)
+
+
+def declare_if_agreed(ctx: Context, node: NodeEntry) -> None:
+    """Turn our suspicion into FAIL when a majority of masters shares it, and tell everybody.
+
+    A replica does so as well, from the reports it has: its own voice does not count.
+    """
+    if not node.pfail:
+        return
+    voices = reports(ctx, node) + ctx.myself.is_master
+    needed = ctx.state.majority() if ctx.guards.majority_for_fail else 1
+    if voices < needed:
+        return
+    ctx.notice(f"Marking node {node.id} as failing (quorum reached).")
+    _mark(ctx, node)
+    outgoing.broadcast(ctx, Fail(node.id))
+
+
+def told(ctx: Context, node_id: str, sender: NodeEntry) -> None:
+    """FAIL from another node. It is believed at once, so that the whole cluster agrees within one message."""
+    node = ctx.state.nodes.get(node_id)
+    if node is None or node.myself or node.fail:
+        return
+    ctx.notice(f"FAIL message received from {sender.id} about {node.id}")
+    _mark(ctx, node)
+
+
+def _mark(ctx: Context, node: NodeEntry) -> None:
+    node.pfail, node.fail = False, True
+    node.fail_at = ctx.now_ms
+    ctx.state.topology_changed = True
+    ctx.changed()
+    ctx.try_failover = True
+
+
+def answered(ctx: Context, node: NodeEntry) -> None:
+    """A node answered our ping: whatever we thought of it, it is there."""
+    if node.pfail:
+        node.pfail = False
+        ctx.changed()
+    elif node.fail:
+        _clear_if_allowed(ctx, node)
+
+
+def _clear_if_allowed(ctx: Context, node: NodeEntry) -> None:
+    """Take FAIL back. A master with slots keeps it until an election has had its time, lest a node that comes and
+    goes stop every election for it."""
+    if node.is_replica or not node.slots:
+        role = "replica" if node.is_replica else "master without slots"
+        ctx.notice(f"Clear FAIL state for node {node.id}: {role} is reachable again.")
+    elif ctx.since(node.fail_at) > ctx.settings.node_timeout_ms * _UNDO_TIMEOUTS:
+        ctx.notice(
+            f"Clear FAIL state for node {node.id}: is reachable again and nobody is serving its slots after some time."
+        )
+    else:
+        return
+    node.fail = False
+    node.fail_at = None
+    ctx.state.topology_changed = True
+    ctx.changed()

@@ -1,0 +1,371 @@
+"""Who is in the cluster, as this node knows it: the tables that rules read and change.
+
+Owns the nodes, the table of slot owners, who replicates whom, open slots, epochs and the list of forgotten nodes,
+and keeps them consistent with one another. Deciding is left to the rule modules; writing it to disk to
+`nodes_conf`; nothing here knows of messages, effects or settings.
+
+Nodes are kept in a dict in order of birth, which is the order in which rules visit them. Times are monotonic
+milliseconds of the loop, None for "never" or "not now".
+"""
+
+from __future__ import annotations
+
+from cluster.endpoints import ClientNetwork
+from cluster.messages import NodeFlag
+from cluster.slots import SLOTS, members
+
+# Redis' CLUSTER_BLACKLIST_TTL: long enough for an operator to send FORGET to every node.
+BLACKLIST_MS = 60_000
+
+
+class NodeEntry:
+    """One node of the cluster as this node sees it. Created by `ClusterState.add`, or by a loader of nodes.conf."""
+
+    __slots__ = (
+        "client_networks",
+        "config_epoch",
+        "cport",
+        "created_at",
+        "datagram_unanswered",
+        "datagrams",
+        "fail",
+        "fail_at",
+        "fail_reports",
+        "handshake",
+        "heard_at",
+        "hostname",
+        "id",
+        "inbound_link",
+        "ip",
+        "is_master",
+        "is_replica",
+        "link",
+        "link_at",
+        "link_ready",
+        "master",
+        "meet",
+        "migrate_to",
+        "myself",
+        "noaddr",
+        "nofailover",
+        "offset",
+        "orphaned_at",
+        "pfail",
+        "ping_sent_at",
+        "pong_received_at",
+        "port",
+        "pport",
+        "replicas",
+        "slots",
+        "voted_at",
+    )
+
+    def __init__(self, node_id: str, ip: str = "", port: int = 0, cport: int = 0) -> None:
+        # 40 hexadecimal digits; a random placeholder while `handshake`.
+        self.id = node_id
+        self.ip = ip
+        # The port for clients, and the bus port.
+        self.port = port
+        self.cport = cport
+        # The other client port (plaintext beside TLS); 0 when there is none.
+        self.pport = 0
+        self.hostname = ""
+        self.client_networks: tuple[ClientNetwork, ...] = ()
+
+        self.myself = False
+        # Neither is set while the node is a handshake.
+        self.is_master = False
+        self.is_replica = False
+        # Suspected by us; agreed to have failed. Never both.
+        self.pfail = False
+        self.fail = False
+        # Greeted, not yet confirmed.
+        self.handshake = False
+        # Somebody else answered at its address.
+        self.noaddr = False
+        # The next link opens with MEET.
+        self.meet = False
+        # Had replicas, and so may be given one by replica migration.
+        self.migrate_to = False
+        # Announces that it does not stand for election.
+        self.nofailover = False
+
+        # Of a replica: its master, when we know it.
+        self.master: NodeEntry | None = None
+        # Of a master: its replicas, in the order in which they came.
+        self.replicas: list[NodeEntry] = []
+        # The slots we bind to it (a replica has none), as an int: see `slots`.
+        self.slots = 0
+        # The greatest epoch it announced for its slots.
+        self.config_epoch = 0
+        # The replication offset it last announced.
+        self.offset = 0
+
+        # When we learned of it: an unanswered handshake is given up after a while.
+        self.created_at = 0.0
+        # The ping it has not answered yet, and its last answer.
+        self.ping_sent_at: float | None = None
+        self.pong_received_at: float | None = None
+        # Whether the pending ping went by datagram only.
+        self.datagram_unanswered = False
+        # When anything was last received from it.
+        self.heard_at: float | None = None
+        # When it became FAIL.
+        self.fail_at: float | None = None
+        # A master: when it was found without a working replica; None while it has one.
+        self.orphaned_at: float | None = None
+        # When we last voted for one of its replicas.
+        self.voted_at: float | None = None
+        # Masters that say it is failing, by id, with the time of their last word.
+        self.fail_reports: dict[str, float] = {}
+
+        # Our link to it (dialled or connected), when it was dialled, and whether it is connected; its link to us.
+        self.link: int | None = None
+        self.link_at = 0.0
+        self.link_ready = False
+        self.inbound_link: int | None = None
+        # It takes and gives heartbeats as datagrams.
+        self.datagrams = False
+
+    def __repr__(self) -> str:
+        return f"<{self.id[:8]} {self.ip}:{self.port} {self.flags!r}>"
+
+    @property
+    def flags(self) -> NodeFlag:
+        """Its flags in the form of the bus."""
+        return NodeFlag(
+            (NodeFlag.MASTER.value if self.is_master else 0)
+            | (NodeFlag.SLAVE.value if self.is_replica else 0)
+            | (NodeFlag.PFAIL.value if self.pfail else 0)
+            | (NodeFlag.FAIL.value if self.fail else 0)
+            | (NodeFlag.MYSELF.value if self.myself else 0)
+            | (NodeFlag.HANDSHAKE.value if self.handshake else 0)
+            | (NodeFlag.NOADDR.value if self.noaddr else 0)
+            | (NodeFlag.MEET.value if self.meet else 0)
+            | (NodeFlag.MIGRATE_TO.value if self.migrate_to else 0)
+            | (NodeFlag.NOFAILOVER.value if self.nofailover else 0)
+        )
+
+    @flags.setter
+    def flags(self, flags: NodeFlag) -> None:
+        bits = flags.value
+        self.is_master = bool(bits & NodeFlag.MASTER.value)
+        self.is_replica = bool(bits & NodeFlag.SLAVE.value)
+        self.pfail = bool(bits & NodeFlag.PFAIL.value)
+        self.fail = bool(bits & NodeFlag.FAIL.value)
+        self.myself = bool(bits & NodeFlag.MYSELF.value)
+        self.handshake = bool(bits & NodeFlag.HANDSHAKE.value)
+        self.noaddr = bool(bits & NodeFlag.NOADDR.value)
+        self.meet = bool(bits & NodeFlag.MEET.value)
+        self.migrate_to = bool(bits & NodeFlag.MIGRATE_TO.value)
+        self.nofailover = bool(bits & NodeFlag.NOFAILOVER.value)
+
+    @property
+    def claim(self) -> NodeEntry:
+        """The node whose slots and configuration epoch this one shows: its master, for a replica that knows it."""
+        return self if self.master is None else self.master
+
+    @property
+    def working_replicas(self) -> int:
+        """How many of its replicas are not FAIL."""
+        return sum(not replica.fail for replica in self.replicas)
+
+
+class ClusterState:
+    """The tables. One per node; `myself` is always in `nodes`."""
+
+    __slots__ = (
+        "blacklist",
+        "current_epoch",
+        "importing",
+        "last_vote_epoch",
+        "migrating",
+        "myself",
+        "nodes",
+        "ok",
+        "owner",
+        "topology_changed",
+        "unclaimed",
+        "wall_offset_ms",
+    )
+
+    def __init__(self, myself: NodeEntry) -> None:
+        myself.myself = True
+        self.myself = myself
+        # All nodes by id, in the order in which they were learned.
+        self.nodes: dict[str, NodeEntry] = {myself.id: myself}
+        # The greatest epoch seen anywhere, and the epoch of the last vote given.
+        self.current_epoch = 0
+        self.last_vote_epoch = 0
+        # The node bound to each slot.
+        self.owner: list[NodeEntry | None] = [None] * SLOTS
+        # Slots whose owner no longer claims them: still bound, but anybody's claim is as good.
+        self.unclaimed = 0
+        # Open slots: where each is going, where each comes from.
+        self.migrating: dict[int, NodeEntry] = {}
+        self.importing: dict[int, NodeEntry] = {}
+        # Forgotten nodes by id, with the time until which gossip cannot bring them back.
+        self.blacklist: dict[str, float] = {}
+        # cluster_state: a new node serves nothing until it has seen that all is well.
+        self.ok = False
+        # Set by every change of slots, roles, addresses or membership; the machine clears it.
+        self.topology_changed = True
+        # Unix time minus the loop's, as of the last step: for times shown to others.
+        self.wall_offset_ms = 0.0
+
+    def wall_ms(self, moment: float | None) -> int:
+        """A monotonic moment as Unix milliseconds; 0 for None, as Redis shows it."""
+        return 0 if moment is None else int(moment + self.wall_offset_ms)
+
+    # --- membership
+
+    def add(self, node: NodeEntry) -> None:
+        """Take a new node into the table."""
+        assert node.id not in self.nodes, node
+        self.nodes[node.id] = node
+        self.topology_changed = True
+
+    def remove(self, node: NodeEntry) -> None:
+        """Forget a node: its slots are unassigned, its replicas lose their master, its reports are void."""
+        assert node is not self.myself
+        self.unassign(node.slots)
+        self.detach(node)
+        for replica in node.replicas:
+            replica.master = None
+        node.replicas.clear()
+        for table in (self.migrating, self.importing):
+            for slot in [slot for slot, other in table.items() if other is node]:
+                del table[slot]
+        for other in self.nodes.values():
+            other.fail_reports.pop(node.id, None)
+        del self.nodes[node.id]
+        self.topology_changed = True
+
+    def rename(self, node: NodeEntry, node_id: str) -> None:
+        """Give a node its real name. It moves to the end of the table, as a new one would."""
+        assert node_id not in self.nodes, node_id
+        del self.nodes[node.id]
+        node.id = node_id
+        self.nodes[node_id] = node
+        self.topology_changed = True
+
+    def is_blacklisted(self, node_id: str, now_ms: float) -> bool:
+        until = self.blacklist.get(node_id)
+        if until is None:
+            return False
+        if until <= now_ms:
+            del self.blacklist[node_id]
+            return False
+        return True
+
+    # --- roles
+
+    def become_master(self, node: NodeEntry) -> None:
+        """Make a node a master, of nobody yet."""
+        if node.is_master:
+            return
+        had_master = node.master is not None
+        self.detach(node)
+        # A promoted replica's shard had a replica, so it may be given one again.
+        node.migrate_to = node.migrate_to or had_master or node.is_replica
+        node.is_master, node.is_replica = True, False
+        self.topology_changed = True
+
+    def become_replica(self, node: NodeEntry, master: NodeEntry | None) -> None:
+        """Make a node a replica, of `master` when that is known. Slots it was bound to are unassigned."""
+        if node.is_replica and node.master is master:
+            return
+        self.unassign(node.slots)
+        self.detach(node)
+        node.is_master, node.is_replica = False, True
+        node.migrate_to = False
+        if master is not None:
+            node.master = master
+            master.replicas.append(node)
+            master.migrate_to = True
+        self.topology_changed = True
+
+    def detach(self, node: NodeEntry) -> None:
+        """End a node's tie to its master."""
+        master = node.master
+        if master is None:
+            return
+        master.replicas.remove(node)
+        if not master.replicas:
+            master.migrate_to = False
+        node.master = None
+        self.topology_changed = True
+
+    # --- slots
+
+    def assign(self, slots: int, node: NodeEntry) -> None:
+        """Bind a set of slots to a node, whoever has them now."""
+        if not slots:
+            return
+        # A master's first slots make it one of those that deserve a replica, where replicas are in use at all.
+        if not node.slots and any(other.replicas for other in self.nodes.values()):
+            node.migrate_to = True
+        for other in self.nodes.values():
+            if other.slots & slots:
+                other.slots &= ~slots
+        node.slots |= slots
+        self.unclaimed &= ~slots
+        owner = self.owner
+        for slot in members(slots):
+            owner[slot] = node
+        self.topology_changed = True
+
+    def unassign(self, slots: int) -> None:
+        """Leave a set of slots without owner."""
+        if not slots:
+            return
+        for other in self.nodes.values():
+            if other.slots & slots:
+                other.slots &= ~slots
+        self.unclaimed &= ~slots
+        owner = self.owner
+        for slot in members(slots):
+            owner[slot] = None
+        self.topology_changed = True
+
+    def open_slot(self, table: dict[int, NodeEntry], slot: int, node: NodeEntry) -> None:
+        """Mark a slot as going to, or coming from, a node; `table` is `migrating` or `importing`."""
+        table[slot] = node
+        self.topology_changed = True
+
+    def close_slot(self, table: dict[int, NodeEntry], slot: int) -> None:
+        if table.pop(slot, None) is not None:
+            self.topology_changed = True
+
+    # --- what rules ask
+
+    def others(self) -> list[NodeEntry]:
+        """All nodes but this one, in the table's order; safe against changes of the table meanwhile."""
+        return [node for node in self.nodes.values() if not node.myself]
+
+    def size(self) -> int:
+        """Redis' `cluster_size`: masters with at least one slot."""
+        return sum(node.is_master and node.slots != 0 for node in self.nodes.values())
+
+    def majority(self) -> int:
+        """How many of those masters it takes to agree on something."""
+        return self.size() // 2 + 1
+
+    def epoch_max(self) -> int:
+        """The greatest epoch known in any way."""
+        return max(self.current_epoch, *(node.config_epoch for node in self.nodes.values()), 0)
+
+    def _check(self) -> None:
+        """Assert that the tables agree; dumps them when they do not."""
+        for slot in range(SLOTS):
+            owner = self.owner[slot]
+            holders = [node for node in self.nodes.values() if node.slots >> slot & 1]
+            assert holders == ([] if owner is None else [owner]), (slot, owner, holders)
+        for node in self.nodes.values():
+            assert not (node.is_master and node.is_replica), node
+            assert not (node.pfail and node.fail), node
+            assert node.is_master or not node.slots, (node, "has slots")
+            assert node.master is None or node in node.master.replicas, (node, node.master)
+            for replica in node.replicas:
+                assert replica.master is node, (node, replica, replica.master)
+                assert self.nodes.get(replica.id) is replica, (node, replica)

@@ -1,0 +1,309 @@
+"""nodes.conf: what a node remembers of its cluster, in Redis' own file format.
+
+Owns the text form of the cluster's tables: a line a node, as CLUSTER NODES shows it too, and `vars` lines.
+Knows nothing of when it must be written; `NodesConfFile` keeps it under a lock for the process' life, because two
+processes with one nodes.conf would be one node with two wills.
+
+Redis 7.0's form is written, which every later Redis and Valkey reads; the auxiliary fields that 7.2 puts behind
+the address are read. What only we know goes to a `vars` line of its own: a real Redis skips variables it does not
+know, so the file stays loadable by it, and by us.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from cluster.endpoints import ClientNetwork, is_host
+from cluster.membership import ClusterState, NodeEntry
+from cluster.messages import BUS_PORT_OFFSET, FLAG_NAMES, NodeFlag
+from cluster.slots import SLOTS, from_ranges, ranges
+from runtime import Disk, DiskFile
+
+# To the letter what redis-server 7.0 logs before it exits.
+CORRUPT = "Unrecoverable error: corrupted cluster config file."
+IN_USE = (
+    "Sorry, the cluster configuration file {} is already used by a different Redis Cluster node. "
+    "Please make sure that different nodes use different cluster configuration files."
+)
+_FIELDS_MIN = 8
+_FLAGS_BY_NAME = {name: flag for flag, name in FLAG_NAMES.items()} | {"noflags": NodeFlag(0)}
+_ID = re.compile(r"[0-9a-f]{40}\Z")
+_OPEN_SLOT = re.compile(r"\[(\d+)-([<>])-([0-9a-f]{40})\]\Z")
+_SLOT_RANGE = re.compile(r"(\d+)(?:-(\d+))?\Z")
+# Names 7.2 and Valkey give to auxiliary fields; a file with any other is not theirs.
+_AUX_NAMES = frozenset({"shard-id", "nodename", "tls-port", "tcp-port", "client-ipv4", "client-ipv6"})
+_VAR_CLIENT_NETWORK = "shardlab-client-network"
+
+
+class NodesConfError(Exception):
+    """The file cannot be used; the text is what Redis logs before it exits with status 1."""
+
+
+# ---- writing
+
+
+def render(state: ClusterState) -> bytes:
+    """The whole file."""
+    lines = [node_line(state, node) for node in state.nodes.values() if not node.handshake]
+    lines.append(f"vars currentEpoch {state.current_epoch} lastVoteEpoch {state.last_vote_epoch}")
+    lines += [
+        f"vars {_VAR_CLIENT_NETWORK} {node.id},{rule}"
+        for node in state.nodes.values()
+        if not node.handshake
+        for rule in node.client_networks
+    ]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def node_line(state: ClusterState, node: NodeEntry, address: str | None = None) -> str:
+    """The node's line, in nodes.conf and (with the `address` the client is to be told) in CLUSTER NODES."""
+    if address is None:
+        address = f"{node.ip}:{node.port}@{node.cport}"
+    if node.hostname:
+        address += f",{node.hostname}"
+    fields = [
+        node.id,
+        address,
+        flag_names(node.flags),
+        "-" if node.master is None else node.master.id,
+        str(state.wall_ms(node.ping_sent_at)),
+        str(state.wall_ms(node.pong_received_at)),
+        # A replica shows the epoch of the slots it copies.
+        str(node.claim.config_epoch),
+        "connected" if node.myself or node.link is not None else "disconnected",
+        *(str(first) if first == last else f"{first}-{last}" for first, last in ranges(node.slots)),
+    ]
+    if node.myself:
+        fields += [f"[{slot}->-{other.id}]" for slot, other in sorted(state.migrating.items(), key=_slot)]
+        fields += [f"[{slot}-<-{other.id}]" for slot, other in sorted(state.importing.items(), key=_slot)]
+    return " ".join(fields)
+
+
+def _slot(item: tuple[int, NodeEntry]) -> int:
+    return item[0]
+
+
+def flag_names(flags: NodeFlag) -> str:
+    """The flags' names joined by commas; `noflags` when none has a name."""
+    return ",".join(name for flag, name in FLAG_NAMES.items() if flags & flag) or "noflags"
+
+
+# ---- reading
+
+
+def parse(data: bytes, now_ms: float) -> ClusterState:
+    """The tables written in the file, as of `now_ms`; raises NodesConfError for anything else than such a file.
+
+    Stricter than Redis in one way: where it reads garbage as the number 0, the file counts as corrupt.
+    """
+    try:
+        return _Reader(now_ms).read(data.decode("ascii"))
+    except ValueError as error:
+        raise NodesConfError(CORRUPT) from error
+
+
+class _Reader:
+    """One reading of a file. Lines name nodes that only later lines describe, so nodes are made at first mention."""
+
+    def __init__(self, now_ms: float) -> None:
+        self._now_ms = now_ms
+        # Every node mentioned so far; the dict's order becomes the table's.
+        self._nodes: dict[str, NodeEntry] = {}
+        self._myself: NodeEntry | None = None
+        # Ties and slots are applied at the end, when all nodes are there: (replica, master), and as in the tables.
+        self._masters: list[tuple[NodeEntry, NodeEntry]] = []
+        self._slots: list[tuple[NodeEntry, int]] = []
+        self._migrating: dict[int, NodeEntry] = {}
+        self._importing: dict[int, NodeEntry] = {}
+        self._variables: dict[str, int] = {"currentEpoch": 0, "lastVoteEpoch": 0}
+
+    def read(self, text: str) -> ClusterState:
+        for line in text.split("\n"):
+            words = line.split()
+            if not words:
+                continue
+            if words[0] == "vars":
+                self._read_variables(words[1:])
+            elif len(words) < _FIELDS_MIN:
+                raise ValueError("too few fields")
+            else:
+                self._read_node(words)
+        return self._state()
+
+    def _read_variables(self, words: list[str]) -> None:
+        for name, value in _pairs(words):
+            if name in self._variables:
+                self._variables[name] = _number(value)
+            elif name == _VAR_CLIENT_NETWORK:
+                node_id, _, rule = value.partition(",")
+                node = self._node(node_id)
+                node.client_networks += (ClientNetwork.parse(rule),)
+
+    def _read_node(self, words: list[str]) -> None:
+        node_id, address, flags, master, ping_sent, pong_received, epoch, _connected = words[:_FIELDS_MIN]
+        node = self._node(node_id)
+        _read_address(node, address)
+        for name in flags.split(","):
+            if name not in _FLAGS_BY_NAME:
+                raise ValueError(f"unknown flag {name}")
+        node.flags = NodeFlag(sum(_FLAGS_BY_NAME[name] for name in dict.fromkeys(flags.split(","))))
+        if node.myself:
+            if self._myself is not None:
+                raise ValueError("two nodes are myself")
+            self._myself = node
+        if node.fail:
+            node.fail_at = self._now_ms
+        if master != "-":
+            self._masters.append((node, self._node(master)))
+        # Times of another boot mean nothing; that there was a ping, or a pong, does.
+        node.ping_sent_at = self._now_ms if _number(ping_sent) else None
+        node.pong_received_at = self._now_ms if _number(pong_received) else None
+        # A replica's epoch column is its master's.
+        node.config_epoch = _number(epoch) if master == "-" else 0
+        for word in words[_FIELDS_MIN:]:
+            self._read_slots(node, word)
+
+    def _read_slots(self, node: NodeEntry, word: str) -> None:
+        match = _OPEN_SLOT.match(word)
+        if match is not None:
+            table = self._migrating if match[2] == ">" else self._importing
+            table[_slot_number(match[1])] = self._node(match[3])
+            return
+        match = _SLOT_RANGE.match(word)
+        if match is None:
+            raise ValueError(f"not slots: {word}")
+        first = _slot_number(match[1])
+        last = first if match[2] is None else _slot_number(match[2])
+        if first <= last:
+            self._slots.append((node, from_ranges([(first, last)])))
+
+    def _node(self, node_id: str) -> NodeEntry:
+        node = self._nodes.get(node_id)
+        if node is None:
+            if _ID.match(node_id) is None:
+                raise ValueError(f"not a node id: {node_id}")
+            node = self._nodes[node_id] = NodeEntry(node_id)
+            node.created_at = self._now_ms
+        return node
+
+    def _state(self) -> ClusterState:
+        if self._myself is None:
+            raise ValueError("no node is myself")
+        state = ClusterState(self._myself)
+        for node in self._nodes.values():
+            if not node.myself:
+                state.add(node)
+        for node, master in self._masters:
+            if node is master:
+                raise ValueError("a replica of itself")
+            state.become_replica(node, master)
+        for node, slots in self._slots:
+            if not node.is_master:
+                raise ValueError("slots of a node that is no master")
+            # Where two lines claim a slot the first has it, as in Redis.
+            taken = 0
+            for other in state.nodes.values():
+                taken |= other.slots
+            state.assign(slots & ~taken, node)
+        for slot, other in self._migrating.items():
+            state.open_slot(state.migrating, slot, other)
+        for slot, other in self._importing.items():
+            state.open_slot(state.importing, slot, other)
+        state.last_vote_epoch = self._variables["lastVoteEpoch"]
+        state.current_epoch = self._variables["currentEpoch"]
+        # An epoch may have been saved with its node just before the power went.
+        state.current_epoch = state.epoch_max()
+        return state
+
+
+def _read_address(node: NodeEntry, text: str) -> None:
+    """``ip:port[@cport][,hostname[,aux=value…]]``."""
+    address, *more = text.split(",")
+    ip, colon, ports = address.rpartition(":")
+    if not colon or (ip and not is_host(ip)):
+        raise ValueError(f"not an address: {text}")
+    port, at, cport = ports.partition("@")
+    node.ip, node.port = ip, _number(port)
+    node.cport = _number(cport) if at else node.port + BUS_PORT_OFFSET
+    if more and more[0]:
+        if not is_host(more[0]):
+            raise ValueError(f"not a host name: {more[0]}")
+        node.hostname = more[0]
+    for aux in more[1:]:
+        name, equals, _value = aux.partition("=")
+        if not equals or name not in _AUX_NAMES:
+            raise ValueError(f"unknown auxiliary field: {aux}")
+
+
+def _pairs(words: list[str]) -> Iterator[tuple[str, str]]:
+    if len(words) % 2:
+        raise ValueError("a variable without value")
+    return zip(words[::2], words[1::2], strict=True)
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 20):
+        raise ValueError(f"not a number: {text}")
+    return int(text)
+
+
+def _slot_number(text: str) -> int:
+    slot = _number(text)
+    if slot >= SLOTS:
+        raise ValueError(f"not a slot: {text}")
+    return slot
+
+
+# ---- the file
+
+
+class NodesConfFile:
+    """The file of one process, locked from `open` to `close`."""
+
+    __slots__ = ("_disk", "_file", "_name")
+
+    def __init__(self, disk: Disk, name: str) -> None:
+        self._disk = disk
+        self._name = name
+        # The file under our lock. It is replaced at each save, and the new one is locked before it gets the name.
+        self._file: DiskFile | None = None
+
+    def open(self) -> bytes:
+        """Lock the file and return what is in it, b"" for a new node; raises NodesConfError when it is in use."""
+        file = self._disk.open_append(self._name)
+        if not file.lock():
+            file.close()
+            raise NodesConfError(IN_USE.format(self._name))
+        self._file = file
+        return self._disk.read(self._name)
+
+    def save(self, data: bytes, *, fsync: bool) -> None:
+        """Replace the contents, whole or not at all; with `fsync`, in a way that survives a power cut.
+
+        Raises OSError; the old file then stays as it was.
+        """
+        assert self._file is not None, "saved before it was opened"
+        temporary = f"{self._name}.tmp"
+        file = self._disk.create(temporary)
+        try:
+            # Nobody else knows the name, unless two processes share the folder, and one lock stops the second.
+            locked = file.lock()
+            assert locked, temporary
+            file.write(data)
+            if fsync:
+                file.sync_now()
+            self._disk.rename(temporary, self._name)
+            if fsync:
+                self._disk.sync_dir_now()
+        except OSError:
+            file.close()
+            raise
+        self._file.close()
+        self._file = file
+
+    def close(self) -> None:
+        """Give up the lock."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None

@@ -1,0 +1,168 @@
+"""What this node says: the header in front of every message, gossip, and on which way a message goes.
+
+Everything unasked travels on our own link to a node; answers travel back on the link they were asked on (cluster
+specification, "Cluster bus"). Between nodes that both announce it, heartbeats are datagrams instead, so that a slow
+or full TCP link never looks like a dead node.
+"""
+
+from __future__ import annotations
+
+from cluster.context import Context
+from cluster.events import Broadcast, Send, SendDatagram
+from cluster.membership import NodeEntry
+from cluster.messages import (
+    NO_EXTENSIONS,
+    NO_MESSAGE_FLAGS,
+    Body,
+    Extensions,
+    GossipEntry,
+    Header,
+    Heartbeat,
+    Message,
+    MessageFlag,
+    MessageType,
+)
+from cluster.slots import to_bitmap
+
+# A tenth of the cluster in each heartbeat, and never fewer than three: Redis' proof that within two node timeouts
+# a majority of masters has reported a failing node rests on these ("Failure detection" in clusterSendPing).
+_GOSSIP_MIN = 3
+_GOSSIP_FRACTION = 10
+# Heartbeats with more gossip than this go by TCP: IP fragments of a datagram are lost all together.
+_DATAGRAM_GOSSIP_MAX = 32
+
+
+def header(ctx: Context, mflags: MessageFlag = NO_MESSAGE_FLAGS) -> Header:
+    """This node's portrait. A replica shows the slots and the configuration epoch of its master."""
+    state, myself, settings = ctx.state, ctx.myself, ctx.settings
+    shown = myself.claim
+    if settings.datagram_heartbeats:
+        mflags |= MessageFlag.DATAGRAMS
+    if myself.is_master and ctx.manual.end_at is not None:
+        mflags |= MessageFlag.PAUSED
+    return Header(
+        sender=myself.id,
+        flags=myself.flags,
+        ip=settings.announce_ip,
+        port=myself.port,
+        cport=myself.cport,
+        current_epoch=state.current_epoch,
+        config_epoch=shown.config_epoch,
+        slots=to_bitmap(shown.slots),
+        master=None if myself.master is None else myself.master.id,
+        offset=ctx.facts.replication_offset(),
+        cluster_ok=state.ok,
+        mflags=mflags,
+        pport=myself.pport,
+    )
+
+
+def send(ctx: Context, node: NodeEntry, body: Body, mflags: MessageFlag = NO_MESSAGE_FLAGS) -> None:
+    """Say something to one node on our link to it; without a link it is lost, which every rule survives."""
+    if node.link is not None and node.link_ready:
+        ctx.emit(Send(node.link, Message(header(ctx, mflags), body)))
+
+
+def broadcast(
+    ctx: Context, body: Body, mflags: MessageFlag = NO_MESSAGE_FLAGS, *, to: list[NodeEntry] | None = None
+) -> None:
+    """Say something to every node we have a link to, or to those of `to`."""
+    links = tuple(
+        node.link
+        for node in (ctx.state.others() if to is None else to)
+        if node.link is not None and node.link_ready and not node.handshake
+    )
+    if links:
+        ctx.emit(Broadcast(links, Message(header(ctx, mflags), body)))
+
+
+def broadcast_pong(ctx: Context, *, to: list[NodeEntry] | None = None) -> None:
+    """Tell everybody (or `to`) at once what has changed here, without waiting for a heartbeat."""
+    broadcast(ctx, heartbeat(ctx, MessageType.PONG, None), to=to)
+
+
+def ping(ctx: Context, node: NodeEntry) -> None:
+    """Ask a node whether it is there, and start waiting for the answer."""
+    body = heartbeat(ctx, MessageType.PING, node)
+    if _by_datagram(ctx, node, body):
+        ctx.emit(SendDatagram(node.ip, node.cport, Message(header(ctx), body)))
+        node.datagram_unanswered = True
+    else:
+        send(ctx, node, body)
+    if node.ping_sent_at is None:
+        node.ping_sent_at = ctx.now_ms
+
+
+def ping_on_link(ctx: Context, node: NodeEntry, kind: MessageType = MessageType.PING) -> None:
+    """PING, or MEET, on TCP whatever the node can do. A ping already pending keeps its time."""
+    send(ctx, node, heartbeat(ctx, kind, node))
+    node.datagram_unanswered = False
+    if node.ping_sent_at is None:
+        node.ping_sent_at = ctx.now_ms
+
+
+def pong_on_link(ctx: Context, link: int, asker: NodeEntry | None, kind: MessageType = MessageType.PONG) -> None:
+    """Answer on the link the question came on."""
+    ctx.emit(Send(link, Message(header(ctx), heartbeat(ctx, kind, asker))))
+
+
+def pong_by_datagram(ctx: Context, ip: str, port: int, asker: NodeEntry) -> None:
+    """Answer a datagram, to where it came from."""
+    body = heartbeat(ctx, MessageType.PONG, asker)
+    ctx.emit(SendDatagram(ip, port, Message(header(ctx), body)))
+
+
+def heartbeat(ctx: Context, kind: MessageType, to: NodeEntry | None) -> Heartbeat:
+    """A PING, PONG or MEET with gossip about other nodes; `to` is None when it is for several nodes or a stranger."""
+    return Heartbeat(kind, _gossip(ctx), _extensions(ctx, to))
+
+
+def _by_datagram(ctx: Context, node: NodeEntry, body: Heartbeat) -> bool:
+    return ctx.settings.datagram_heartbeats and node.datagrams and len(body.gossip) <= _DATAGRAM_GOSSIP_MAX
+
+
+def _extensions(ctx: Context, to: NodeEntry | None) -> Extensions:
+    """The host name for everybody; what only Shardlab understands for those that have shown that they are one."""
+    networks = ctx.settings.client_networks if to is not None and to.datagrams else ()
+    if not ctx.settings.hostname and not networks:
+        return NO_EXTENSIONS
+    return Extensions(hostname=ctx.settings.hostname, client_networks=networks)
+
+
+def _gossip(ctx: Context) -> tuple[GossipEntry, ...]:
+    """Some nodes at random, and all we suspect: a suspicion has to reach a majority of masters soon."""
+    nodes = list(ctx.state.nodes.values())
+    chosen: dict[str, NodeEntry] = {}
+    # Neither we nor, usually, the receiver are news.
+    others = len(nodes) - 2
+    wanted = min(max(_GOSSIP_MIN, len(nodes) // _GOSSIP_FRACTION), others)
+    if wanted > 0:
+        for _ in range(wanted * 3):
+            if len(chosen) == wanted:
+                break
+            node = nodes[ctx.rng.randrange(len(nodes))]
+            # Suspects come anyway. A node without link and slots may be a misconfigured one that nobody knows.
+            if (
+                not (node.myself or node.pfail or node.handshake or node.noaddr)
+                and (node.link is not None or node.slots)
+                and node.id not in chosen
+            ):
+                chosen[node.id] = node
+        for node in nodes:
+            if node.pfail and not node.handshake and not node.noaddr:
+                chosen[node.id] = node
+    return tuple(_gossip_entry(ctx, node) for node in chosen.values())
+
+
+def _gossip_entry(ctx: Context, node: NodeEntry) -> GossipEntry:
+    wall_ms = ctx.state.wall_ms
+    return GossipEntry(
+        node=node.id,
+        ip=node.ip,
+        port=node.port,
+        cport=node.cport,
+        flags=node.flags,
+        ping_sent=wall_ms(node.ping_sent_at) // 1000,
+        pong_received=wall_ms(node.pong_received_at) // 1000,
+        pport=node.pport,
+    )

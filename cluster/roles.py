@@ -1,0 +1,40 @@
+"""This node's own change of role: becoming somebody's replica, becoming a master, taking its master's slots."""
+
+from __future__ import annotations
+
+from cluster import links, manual_failover, outgoing
+from cluster.context import Context
+from cluster.events import BecomeMaster
+from cluster.membership import NodeEntry
+
+
+def follow(ctx: Context, master: NodeEntry) -> None:
+    """Be a replica of `master` from now on. A master must have lost its slots first."""
+    state, myself = ctx.state, ctx.myself
+    assert master is not myself and not myself.slots, (master, myself)
+    if myself.is_master:
+        state.migrating.clear()
+        state.importing.clear()
+    state.become_replica(myself, master)
+    links.follow_address(ctx)
+    manual_failover.reset(ctx)
+    ctx.changed(fsync=True)
+
+
+def stop_following(ctx: Context) -> None:
+    """Be a master, without slots yet."""
+    ctx.state.become_master(ctx.myself)
+    ctx.followed = None
+    ctx.emit(BecomeMaster())
+
+
+def replace_master(ctx: Context) -> None:
+    """A replica takes over: its master's slots are its own, and everybody is told at once."""
+    old_master = ctx.myself.master
+    assert old_master is not None and ctx.myself.is_replica, ctx.myself
+    slots = old_master.slots
+    stop_following(ctx)
+    ctx.state.assign(slots, ctx.myself)
+    ctx.changed(fsync=True)
+    outgoing.broadcast_pong(ctx)
+    manual_failover.reset(ctx)

@@ -1,0 +1,1 @@
+"""Drivers: how a lab's processes are really started, stopped and struck, one module per world."""

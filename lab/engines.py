@@ -1,0 +1,42 @@
+"""Which program takes which seat.
+
+Nodes come in engines: ours, or the redis-server of this machine. Sentinels and the proxy are ours with both,
+because Redis' own sentinels fail a master over by REPLICAOF, which a node in cluster mode refuses.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+
+from lab.errors import LabError
+from lab.topology import Role, Seat, Topology
+
+# What each program's configuration file is called in its folder.
+NODE_CONF = "redis.conf"
+SENTINEL_CONF = "sentinel.conf"
+
+
+def command(topology: Topology, seat: Seat, places: list[Seat]) -> list[str]:
+    """What starts the process of `seat`, in its folder; raises LabError when the program is not installed."""
+    # The interpreter that runs this command and not whatever `shardlab` the PATH has: they could differ.
+    ours = [sys.executable, "-m", "lab"]
+    match seat.role:
+        case Role.NODE if topology.engine == "redis":
+            return [_installed("redis-server"), NODE_CONF]
+        case Role.NODE:
+            return [*ours, "server", NODE_CONF]
+        case Role.SENTINEL:
+            return [*ours, "sentinel", SENTINEL_CONF]
+        case Role.PROXY:
+            nodes = ",".join(f"{place.host}:{place.port}" for place in places if place.role is Role.NODE)
+            return [*ours, "proxy", "--bind", seat.host, "--port", str(seat.port), "--nodes", nodes]
+
+
+def _installed(program: str) -> str:
+    path = shutil.which(program)
+    if path is None:
+        raise LabError(
+            f"the engine redis needs {program}, which is not installed (Debian: apt-get install redis-server)"
+        )
+    return path

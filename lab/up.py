@@ -1,0 +1,226 @@
+"""Bringing a lab up, keeping it in the foreground, and taking it down.
+
+Either all of it runs or none of it: whatever ends `up` before it has said ready, an error, a signal, a
+process that dies at its start, also ends everything that it had started. `lab.json` is written after each
+single start, so that `down` finds all of it even when `up` itself was killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from lab import configs, engines, ports
+from lab.drivers import process
+from lab.drivers.process import Life
+from lab.errors import LabError
+from lab.lab_file import FILE_NAME, Entry, Lab, changing, load, load_existing, make_folder
+from lab.observe import observe
+from lab.readiness import missing
+from lab.topology import Topology, seats
+
+# How long processes may take to end by themselves. A master waits for its replicas and saves its data first.
+STOP_TIMEOUT = 10.0
+# Between two looks at processes that are not ready yet.
+_POLL = 0.05
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error: the user has had enough
+    """A signal asked `up` to end."""
+
+
+async def bring_up(topology: Topology, folder: Path, *, fresh: bool, timeout: float) -> Lab:
+    """Start every process and return when the lab is ready; raises LabError, and then nothing is left running."""
+    with changing(folder):
+        lab = _prepare(topology, folder, fresh=fresh)
+        try:
+            await _start(lab, folder)
+            await wait_ready(lab, timeout=timeout)
+        except BaseException:
+            take_down(lab, folder)
+            raise
+    return lab
+
+
+def _prepare(topology: Topology, folder: Path, *, fresh: bool) -> Lab:
+    """A lab that can be started: a new one, or the one that ran in the folder before, with its data."""
+    lab = load(folder)
+    places = seats(topology)
+    if lab is not None:
+        alive = lab.alive()
+        if alive:
+            raise LabError(
+                f"a lab is running in {folder} already ({len(alive)} processes); "
+                f"stop it with: shardlab down --dir {folder}"
+            )
+        if fresh:
+            for entry in lab.processes:
+                shutil.rmtree(entry.folder, ignore_errors=True)
+        elif lab.topology != topology:
+            raise LabError(
+                f"{folder} has the data of a lab of another shape; use --fresh to throw it away, or another --dir"
+            )
+    elif not fresh and (folder / places[0].name).exists():
+        raise LabError(
+            f"{folder} has a {places[0].name} but no {FILE_NAME}; use --fresh to overwrite it, or another --dir"
+        )
+    in_the_way = ports.taken(places)
+    if in_the_way:
+        raise LabError("; ".join(in_the_way))
+    if lab is None or fresh:
+        home = folder.resolve()
+        lab = Lab(
+            topology=topology,
+            processes=[
+                Entry.of(place, home / place.name, engines.command(topology, place, places)) for place in places
+            ],
+        )
+        configs.write(topology, folder)
+    return lab
+
+
+async def _start(lab: Lab, folder: Path) -> None:
+    """Start everything, the masters ahead of the rest.
+
+    A master that starts with slots refuses writes for its first two seconds, lest it be one that has been
+    replaced meanwhile. All else fits into these two seconds, unless it takes the processor from the masters first.
+    """
+    masters, rest = lab.processes[: lab.topology.masters], lab.processes[lab.topology.masters :]
+    for entry in masters:
+        launch(entry, lab, folder)
+    await asyncio.gather(*(_listens(entry) for entry in masters))
+    for entry in rest:
+        launch(entry, lab, folder)
+
+
+def launch(entry: Entry, lab: Lab, folder: Path) -> None:
+    """Start one process and note it in lab.json; raises LabError."""
+    try:
+        entry.identity = process.start(entry.command, entry.folder, entry.log)
+    except OSError as error:
+        raise LabError(f"cannot start {entry.name} ({entry.command[0]}): {error.strerror}") from None
+    lab.save(folder)
+
+
+async def _listens(entry: Entry) -> None:
+    """Return when the process accepts connections or has died: what became of it is judged later."""
+    while entry.life is not Life.DEAD:
+        try:
+            _, writer = await asyncio.open_connection(*entry.address)
+        except OSError:
+            await asyncio.sleep(0.01)
+        else:
+            writer.transport.abort()
+            return
+
+
+async def wait_ready(lab: Lab, *, timeout: float) -> None:
+    """Return once nothing is missing; raises LabError when a process dies or time runs out."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout
+    while True:
+        faults = missing(await observe(lab))
+        if not faults:
+            return
+        for entry in lab.processes:
+            if entry.life is Life.DEAD:
+                raise LabError(f"{entry.name} ended right after its start: {last_words(entry)}")
+        if loop.time() > deadline:
+            more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+            raise LabError(f"not ready after {timeout:g} s: {faults[0]}{more}")
+        await asyncio.sleep(_POLL)
+
+
+def last_words(entry: Entry) -> str:
+    """The last line of a process' log: where it says why it could not go on."""
+    lines = entry.log.read_text(encoding="utf-8", errors="replace").split("\n") if entry.log.exists() else []
+    spoken = [line.strip() for line in lines if line.strip()]
+    return f"{spoken[-1]} ({entry.log})" if spoken else f"it said nothing ({entry.log})"
+
+
+def take_down(lab: Lab, folder: Path) -> list[str]:
+    """End every process of the lab; returns the names of those that had to be killed."""
+    running = {entry.identity: entry.name for entry in lab.processes if entry.identity}
+    killed = process.stop(list(running), timeout=STOP_TIMEOUT)
+    for entry in lab.processes:
+        entry.pid = entry.pid_started = None
+    lab.save(folder)
+    return [running[identity] for identity in killed]
+
+
+@asynccontextmanager
+async def interruptible() -> AsyncIterator[asyncio.Event]:
+    """An event that SIGINT, SIGTERM and SIGHUP set, instead of what they do otherwise."""
+    loop = asyncio.get_running_loop()
+    event = asyncio.Event()
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, event.set)
+    try:
+        yield event
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+async def up(
+    topology: Topology,
+    folder: Path,
+    *,
+    fresh: bool,
+    detach: bool,
+    timeout: float,
+    say: Callable[[str], None],
+) -> int:
+    """The command `up`: returns its exit status once the lab is detached, or has been stopped."""
+    loop = asyncio.get_running_loop()
+    async with interruptible() as interrupt:
+        began = loop.time()
+        make_folder(folder)
+        starting = loop.create_task(bring_up(topology, folder, fresh=fresh, timeout=timeout))
+        waiting = loop.create_task(interrupt.wait())
+        await asyncio.wait([starting, waiting], return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if interrupt.is_set():
+            starting.cancel()
+            await asyncio.wait([starting])
+            say("stopped")
+            return 130
+        lab = await starting
+        try:
+            say(_greeting(lab, folder, loop.time() - began))
+            if not detach:
+                from lab.watch import watch
+
+                await watch(folder, interrupt, say)
+        finally:
+            if not detach:
+                await _leave(folder, say)
+    return 0
+
+
+async def _leave(folder: Path, say: Callable[[str], None]) -> None:
+    """End the lab that was in the foreground, whatever other commands have done to it since."""
+    with changing(folder):
+        lab = load_existing(folder)
+        if lab.alive():
+            say("stopping ...")
+            take_down(lab, folder)
+
+
+def _greeting(lab: Lab, folder: Path, seconds: float) -> str:
+    host, base = lab.topology.host, lab.topology.port_base
+    lines = [
+        f"ready in {seconds:.2f} s: {len(lab.processes)} processes in {folder}",
+        f"  redis-cli -c -h {host} -p {base}          a client that follows the cluster's redirections",
+    ]
+    if lab.topology.proxy:
+        lines.append(
+            f"  redis-cli -h {host} -p {lab.find('proxy').port}             the proxy: the whole cluster as one Redis"
+        )
+    lines.append(f"  shardlab kill node-0 --dir {folder}      and see what happens")
+    return "\n".join(lines)

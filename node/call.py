@@ -1,0 +1,44 @@
+"""What a node's handler is given: the arguments, the selected database, and the parts of the node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from node.session import NodeSession
+from wire.call import Call as WireCall
+
+if TYPE_CHECKING:
+    from node.keyspace import Database, Keyspace
+    from node.node import Node
+
+
+class Call(WireCall):
+    """A command being run by a node; one object a session, see `wire.call`."""
+
+    __slots__ = ("db", "keyspace", "node", "rewritten")
+
+    session: NodeSession
+
+    def __init__(self, node: Node, session: NodeSession) -> None:
+        super().__init__(node.front, session)
+        self.node = node
+        self.keyspace: Keyspace = node.keyspace
+        # The selected database.
+        self.db: Database = node.keyspace.database(0)
+        # The command gave its own effects to propagate: the request itself is not passed on.
+        self.rewritten = False
+
+    def propagate(self, *argv: bytes) -> None:
+        """Have replicas and the log repeat this command instead of the request; may be called several times."""
+        self.rewritten = True
+        self.keyspace.effects.append((self.db.index, argv))
+
+    def propagate_nothing(self) -> None:
+        """The request changed the data but is not to be repeated."""
+        self.rewritten = True
+
+    def notify(self, kind: int, event: bytes, key: bytes) -> None:
+        """A keyspace event of class `kind` (`node.notifications`)."""
+        notifier = self.keyspace.notifier
+        if notifier.flags:
+            notifier.notify(kind, event, key, self.db.index)

@@ -1,0 +1,314 @@
+"""The hot path: batches of commands in, replies out.
+
+A batch runs in one loop. A command whose gates meet none of the session's conditions, with a fitting number
+of arguments and (in cluster mode) a key in a slot that is ours and stable, is called at once; everything else
+takes the slow lane (`_run_slowly`), which performs every check in Redis' order. Consecutive writes that can be
+repeated as they came are passed on as one slice of the client's own bytes.
+
+Handlers return Python values; the commonest are encoded inline here, the others by `wire.encoder`.
+"""
+
+from __future__ import annotations
+
+from binascii import crc_hqx
+
+from cluster.slots import key_slot
+from node.call import Call
+from node.gates import ONE_SHOT, Gatekeeper
+from node.keyspace import Keyspace
+from node.monitor import Monitor
+from node.propagation import Propagation
+from node.session import NodeSession
+from runtime.clock import Clock
+from wire.command import MAY_REPLICATE, UNQUEUED, WRITE
+from wire.decoder import Batch
+from wire.encoder import BULK_HEADERS, INTEGERS, NIL_2, NIL_3, encode_into
+from wire.errors import Error
+from wire.reply import NO_REPLY, OK, PARKED, QUEUED, Reply
+from wire.session import CLOSING, IN_MULTI, MUTED
+from wire.table import Command, CommandTable
+
+_CRLF = b"\r\n"
+_OK = b"+OK\r\n"
+_REDIRECTIONS = (b"MOVED ", b"ASK ", b"TRYAGAIN ", b"CROSSSLOT ", b"CLUSTERDOWN ")
+
+
+class Executor:
+    """Runs commands for clients, for transactions and for the stream of our master."""
+
+    __slots__ = ("_clock", "_gatekeeper", "_keyspace", "_monitor", "_owned", "_propagation", "_table", "processed")
+
+    def __init__(
+        self,
+        table: CommandTable,
+        keyspace: Keyspace,
+        propagation: Propagation,
+        gatekeeper: Gatekeeper,
+        monitor: Monitor,
+        clock: Clock,
+    ) -> None:
+        self._table = table
+        self._keyspace = keyspace
+        self._propagation = propagation
+        self._gatekeeper = gatekeeper
+        self._monitor = monitor
+        self._clock = clock
+        # Cluster mode: one byte a slot, 1 where the slot is ours and neither migrating nor importing.
+        self._owned: bytearray | None = None
+        # For INFO: commands run since the start.
+        self.processed = 0
+
+    def use_slots(self, owned: bytearray) -> None:
+        """Check keys against this table from now on; it may be changed in place, never replaced."""
+        self._owned = owned
+
+    def execute(self, session: NodeSession, batch: Batch, start: int) -> int:
+        """Run the commands of `batch` from `start` on; see `wire.connection.Service`."""
+        commands = batch.commands
+        call = session.call
+        out = session.out
+        append = out.append
+        keyspace = self._keyspace
+        effects = keyspace.effects
+        lookup = self._table.by_name.get
+        owned = self._owned
+        propagating = self._propagation.active
+        now_ms = keyspace.now_ms = self._clock.wall_ms()
+        session.last_seen_ms = now_ms
+        nil = NIL_2 if session.proto == 2 else NIL_3
+        # Where the run of writes begins that will be passed on as one slice (-1: none under way), and its database.
+        run = -1
+        run_database = 0
+        index = start
+        stop = len(commands)
+        command: Command | None = None
+        while index < stop:
+            argv = commands[index]
+            command = lookup(argv[0])
+            if (
+                command is None
+                or command.gates & session.mask
+                or not command.argc_min <= len(argv) <= command.argc_max
+                or (owned is not None and command.key_index and not self._is_ours(command, argv, owned))
+            ):
+                if run >= 0:
+                    self._pass_on(session, run_database, batch.encoded(run, index))
+                    run = -1
+                if not self._run_slowly(session, argv):
+                    break
+                index += 1
+                nil = NIL_2 if session.proto == 2 else NIL_3
+                propagating = self._propagation.active
+                if session.parked:
+                    break
+                continue
+            call.argv = argv
+            call.command = command
+            dirty = keyspace.dirty
+            try:
+                reply = command.handler(call)
+            except Error as error:
+                reply = error
+                command.failed_calls += 1
+            command.calls += 1
+            if keyspace.dirty == dirty and not effects:
+                if run >= 0:
+                    self._pass_on(session, run_database, batch.encoded(run, index))
+                    run = -1
+            elif not propagating:
+                effects.clear()
+                call.rewritten = False
+            elif not effects and not call.rewritten and command.flags & WRITE:
+                if run < 0:
+                    run = index
+                    run_database = call.db.index
+            else:
+                if run >= 0:
+                    self._pass_on(session, run_database, batch.encoded(run, index))
+                    run = -1
+                self._pass_on_effects(session, command, argv, changed=keyspace.dirty != dirty)
+            kind = type(reply)
+            if kind is bytes:
+                length = len(reply)
+                if length < 1024:
+                    out += (BULK_HEADERS[length], reply, _CRLF)
+                else:
+                    append(b"$%d\r\n%b\r\n" % (length, reply))
+            elif reply is OK:
+                append(_OK)
+            elif reply is None:
+                append(nil)
+            elif kind is int:
+                append(INTEGERS[reply] if 0 <= reply < 1024 else b":%d\r\n" % reply)
+            else:
+                encode_into(out, reply, session.proto)
+            index += 1
+            if session.parked:
+                break
+        if run >= 0:
+            self._pass_on(session, run_database, batch.encoded(run, index))
+        self.processed += index - start
+        if command is not None:
+            session.last_command = command.name
+        return index
+
+    def run(self, call: Call, command: Command, argv: list[bytes]) -> Reply:
+        """Run one command inside another (EXEC): the effects stay with the outer one."""
+        call.argv = argv
+        call.command = command
+        keyspace = self._keyspace
+        dirty = keyspace.dirty
+        before = len(keyspace.effects)
+        database = call.db.index
+        call.rewritten = False
+        command.calls += 1
+        try:
+            reply = command.handler(call)
+        except Error as error:
+            reply = error
+            command.failed_calls += 1
+        if not call.rewritten and _repeats(command, changed=keyspace.dirty != dirty):
+            keyspace.effects.append((database, tuple(argv)))
+        elif keyspace.dirty == dirty and not call.rewritten and len(keyspace.effects) == before:
+            return reply
+        call.rewritten = True
+        return reply
+
+    def apply(self, session: NodeSession, argv: list[bytes]) -> Reply:
+        """Run one command of our master's stream, or of a log: no gates, no redirection, nothing passed on.
+
+        The caller has set how expired keys are seen. Raises Error for a command that does not exist.
+        """
+        command = self._table.find(argv)
+        command.check_arity(len(argv))
+        call = session.call
+        if session.mask & IN_MULTI and not command.flags & UNQUEUED:
+            assert session.transaction is not None
+            session.transaction.queue.append((command, argv))
+            return QUEUED
+        call.argv = argv
+        call.command = command
+        command.calls += 1
+        self.processed += 1
+        try:
+            reply = command.handler(call)
+        except Error as error:
+            reply = error
+            command.failed_calls += 1
+        self._keyspace.effects.clear()
+        call.rewritten = False
+        return reply
+
+    def pass_on_effects(self) -> None:
+        """Pass on what a timer did (active expiry, eviction): single commands, never wrapped."""
+        effects = self._keyspace.effects
+        if effects:
+            self._propagation.feed_commands(effects, atomic=False)
+            effects.clear()
+
+    def _is_ours(self, command: Command, argv: list[bytes], owned: bytearray) -> bool:
+        """Whether every key is in one slot that is ours and stable."""
+        place = command.key_index
+        if place > 0:
+            key = argv[place]
+            return bool(owned[crc_hqx(key, 0) & 16383 if 123 not in key else key_slot(key)])
+        slots = [key_slot(argv[at]) for at in command.spec.keys_in(argv)]
+        if not slots:
+            return True
+        first = slots[0]
+        return bool(owned[first]) and slots.count(first) == len(slots)
+
+    def _run_slowly(self, session: NodeSession, argv: list[bytes]) -> bool:
+        """Run one command with every check; False when it must wait (a pause) or nothing more may run."""
+        if session.mask & CLOSING:
+            return False
+        if argv[0].lower() in (b"post", b"host:"):
+            # Somebody makes a browser talk to us: Redis answers nothing and hangs up.
+            session.drop()
+            return False
+        command: Command | None = None
+        reply: Reply
+        keyspace = self._keyspace
+        try:
+            command = self._table.find(argv)
+            command.check_arity(len(argv))
+            refusal = self._gatekeeper.refuse(session, command, argv)
+            if refusal is not None:
+                command.rejected_calls += 1
+                raise refusal
+        except Error as error:
+            reply = error
+            if session.transaction is not None:
+                session.transaction.aborted = True
+                if command is not None and command.name == "exec":
+                    reply = _refused_exec(session, error)
+        else:
+            if self._gatekeeper.postpones(session, command):
+                session.parked = session.postponed = True
+                return False
+            if session.mask & ONE_SHOT and command.name != "asking":
+                session.mask &= ~ONE_SHOT
+                session.asking = False
+            if session.mask & IN_MULTI and not command.flags & UNQUEUED:
+                assert session.transaction is not None
+                session.transaction.queue.append((command, argv))
+                reply = QUEUED
+            else:
+                if self._monitor.watched:
+                    self._monitor.show(session, command, argv)
+                dirty = keyspace.dirty
+                call = session.call
+                call.argv = argv
+                call.command = command
+                command.calls += 1
+                try:
+                    reply = command.handler(call)
+                except Error as error:
+                    reply = error
+                    command.failed_calls += 1
+                self._pass_on_effects(session, command, argv, changed=keyspace.dirty != dirty)
+        self._answer(session, reply)
+        return not session.mask & CLOSING
+
+    def _answer(self, session: NodeSession, reply: Reply) -> None:
+        if reply is NO_REPLY or reply is PARKED:
+            return
+        if session.mask & MUTED:
+            if session.replies_off:
+                return
+            if session.skip_replies:
+                session.skip_replies -= 1
+                if not session.skip_replies:
+                    session.mask &= ~MUTED
+                return
+        encode_into(session.out, reply, session.proto)
+
+    def _pass_on(self, session: NodeSession, database: int, data: bytes) -> None:
+        """Pass on whole commands that ran in `database`, as the client sent them."""
+        self._propagation.feed(database, data)
+        session.write_offset = self._propagation.stream_offset()
+
+    def _pass_on_effects(self, session: NodeSession, command: Command, argv: list[bytes], *, changed: bool) -> None:
+        """Pass on one command's effects: expired keys first, then what it put in its place, or the request."""
+        call = session.call
+        effects = self._keyspace.effects
+        if not call.rewritten and _repeats(command, changed=changed):
+            effects.append((call.db.index, tuple(argv)))
+        if effects:
+            self._propagation.feed_commands(effects, atomic=True)
+            effects.clear()
+            session.write_offset = self._propagation.stream_offset()
+        call.rewritten = False
+
+
+def _refused_exec(session: NodeSession, error: Error) -> Error:
+    """EXEC itself was refused, which ends the transaction; a redirection keeps its own words."""
+    session.end_transaction()
+    if error.text.startswith(_REDIRECTIONS):
+        return error
+    return Error(b"EXECABORT Transaction discarded because of: " + error.text)
+
+
+def _repeats(command: Command, *, changed: bool) -> bool:
+    """Whether replicas must repeat the request as it came."""
+    return changed and bool(command.flags & (WRITE | MAY_REPLICATE))

@@ -1,0 +1,114 @@
+"""Active expiry: sampling volatile keys on a timer, so that what nobody reads goes away too.
+
+Redis' slow cycle (expiry fact sheet, section 1.2): `hz` times a second, slots are visited from where the last
+cycle stopped; of each database some keys are looked at, and it is visited again at once while more than a tenth
+of them had expired. A cycle never takes more than a small slice of time, so clients do not notice it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+from cluster.slots import SLOTS
+from node.keyspace import DELETE_EXPIRED, Database, Keyspace
+from runtime.clock import Clock
+
+_KEYS_PER_LOOP = 20
+_KEYS_PER_EFFORT = 5
+# Redis allows a quarter of the time between cycles, 25 ms at 10 Hz; a turn of our loop should not wait that long.
+_BUDGET_NS = 4_000_000
+_ACCEPTABLE_STALE_PERCENT = 10
+_SLOTS_PER_LOOP = 512
+_KEYS_PER_VISIT_MAX = 2048
+
+
+class ActiveExpiry:
+    """The cycle and where it stands."""
+
+    __slots__ = (
+        "_clock",
+        "_cursors",
+        "_keyspace",
+        "_pass_on",
+        "effort",
+        "enabled",
+        "stale_percent",
+        "time_cap_reached",
+    )
+
+    def __init__(self, keyspace: Keyspace, clock: Clock, pass_on: Callable[[], None]) -> None:
+        self._keyspace = keyspace
+        self._clock = clock
+        # Passes the deletions on to replicas and the log.
+        self._pass_on = pass_on
+        # The slot each database's next visit begins with.
+        self._cursors: dict[int, int] = {}
+        # `active-expire-effort`, 1 to 10.
+        self.effort = 1
+        # DEBUG SET-ACTIVE-EXPIRE.
+        self.enabled = True
+        # For INFO: estimate of expired keys still in memory, and how often a cycle ran out of time.
+        self.stale_percent = 0.0
+        self.time_cap_reached = 0
+
+    def cycle(self) -> None:
+        """One slow cycle; does nothing on a replica and while clients are paused."""
+        keyspace = self._keyspace
+        if not self.enabled or keyspace.expiry != DELETE_EXPIRED:
+            return
+        started = self._clock.perf_ns()
+        keyspace.now_ms = self._clock.wall_ms()
+        sampled = expired = 0
+        for database in keyspace.databases():
+            while database.volatile:
+                looked_at, deleted = self._visit(database)
+                sampled += looked_at
+                expired += deleted
+                if self._clock.perf_ns() - started > _BUDGET_NS:
+                    self.time_cap_reached += 1
+                    break
+                if looked_at and deleted * 100 <= looked_at * (_ACCEPTABLE_STALE_PERCENT - self.effort + 1):
+                    break
+                if not looked_at and not self._cursors[database.index]:
+                    break
+        current = 100 * expired / sampled if sampled else 0.0
+        self.stale_percent = 0.05 * current + 0.95 * self.stale_percent
+        self._pass_on()
+
+    def _visit(self, database: Database) -> tuple[int, int]:
+        """Look at some volatile keys, from the cursor on; returns how many were seen and how many deleted."""
+        wanted = _KEYS_PER_LOOP + _KEYS_PER_EFFORT * (self.effort - 1)
+        now_ms = self._keyspace.now_ms
+        slot = self._cursors.get(database.index, 0)
+        sampled = expired = 0
+        ttl_sum = 0
+        for _ in range(_SLOTS_PER_LOOP):
+            expires = database.expires[slot]
+            if expires is not None:
+                # What was looked at and lives goes to the end of the dict, so that the next visit sees others.
+                part = min(max(wanted - sampled, len(expires) // 64), _KEYS_PER_VISIT_MAX)
+                due = []
+                for key, when in list(itertools.islice(expires.items(), part)):
+                    sampled += 1
+                    if when < now_ms:
+                        due.append(key)
+                    else:
+                        ttl_sum += when - now_ms
+                        del expires[key]
+                        expires[key] = when
+                for key in due:
+                    database.expire_now(key)
+                expired += len(due)
+                if len(due) == part:
+                    # All of the part had expired: the rest of this slot comes before the next one.
+                    break
+            slot = (slot + 1) % SLOTS
+            if sampled >= wanted:
+                break
+        self._cursors[database.index] = slot
+        alive = sampled - expired
+        if alive:
+            average = ttl_sum / alive
+            database.avg_ttl_ms = average if not database.avg_ttl_ms else 0.98 * database.avg_ttl_ms + 0.02 * average
+        return sampled, expired

@@ -1,0 +1,192 @@
+"""Why a command may not run now: conditions as bits, refusals as one ordered list in Redis' own words.
+
+Each session carries the conditions that hold for it in one integer (`Session.mask`), those of the whole node
+included; each command has the set of conditions that concern it (`gates_of`). No common bit: it runs at once.
+Otherwise `Gatekeeper.refuse` walks the list, which is in the order in which Redis checks (fact sheet on RESP,
+section 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from node.session import NodeSession
+from wire.clients import Clients
+from wire.command import (
+    ADMIN,
+    BLOCKING,
+    DENYOOM,
+    IN_SUBSCRIPTION,
+    MAY_REPLICATE,
+    NO_AUTH,
+    NO_MULTI,
+    SKIP_MONITOR,
+    UNQUEUED,
+    WRITE,
+    CommandSpec,
+)
+from wire.command import (
+    LOADING as WHILE_LOADING,
+)
+from wire.command import (
+    STALE as WHILE_STALE,
+)
+from wire.errors import LOADING as LOADING_TEXT
+from wire.errors import NOAUTH, Error
+from wire.session import ALWAYS, CLOSING, FIRST_FREE, IN_MULTI, MUTED, NEEDS_AUTH, SUBSCRIBED
+from wire.table import Command
+
+# Conditions of the whole node.
+MONITORED = 1 << FIRST_FREE  # somebody runs MONITOR
+LOADING = 1 << FIRST_FREE + 1
+STALE = 1 << FIRST_FREE + 2  # a replica without its master, told not to serve old data
+READ_ONLY = 1 << FIRST_FREE + 3  # a replica
+TOO_FEW_REPLICAS = 1 << FIRST_FREE + 4  # `min-replicas-to-write`
+DISK_ERROR = 1 << FIRST_FREE + 5  # the last snapshot or log write failed
+OUT_OF_MEMORY = 1 << FIRST_FREE + 6  # over `maxmemory` and nothing may be evicted
+WRITES_PAUSED = 1 << FIRST_FREE + 7  # CLIENT PAUSE WRITE, a failover under way
+ALL_PAUSED = 1 << FIRST_FREE + 8  # CLIENT PAUSE ALL
+# Conditions of one session.
+ONE_SHOT = 1 << FIRST_FREE + 9  # ASKING holds for the next command only
+
+
+def gates_of(spec: CommandSpec) -> int:
+    """The conditions under which the command must take the slow lane."""
+    flags = spec.flags
+    gates = MUTED | CLOSING | ALL_PAUSED | ONE_SHOT
+    if spec.handler is None or "|" in spec.name or flags & BLOCKING:
+        gates |= ALWAYS
+    if not flags & NO_AUTH:
+        gates |= NEEDS_AUTH
+    if not flags & UNQUEUED or flags & NO_MULTI:
+        gates |= IN_MULTI
+    if not flags & IN_SUBSCRIPTION:
+        gates |= SUBSCRIBED
+    if not flags & (SKIP_MONITOR | ADMIN):
+        gates |= MONITORED
+    if not flags & WHILE_LOADING:
+        gates |= LOADING
+    if not flags & WHILE_STALE:
+        gates |= STALE
+    if flags & WRITE:
+        gates |= READ_ONLY | TOO_FEW_REPLICAS
+    if flags & WRITE or spec.name == "ping":
+        gates |= DISK_ERROR
+    if flags & DENYOOM:
+        gates |= OUT_OF_MEMORY
+    if flags & (WRITE | MAY_REPLICATE):
+        gates |= WRITES_PAUSED
+    return gates
+
+
+class Conditions:
+    """The conditions of the whole node, copied into the mask of every session when one changes."""
+
+    __slots__ = ("_clients", "disk_error", "mask")
+
+    def __init__(self, clients: Clients[NodeSession]) -> None:
+        self._clients = clients
+        self.mask = ALWAYS
+        # The MISCONF text that goes with DISK_ERROR.
+        self.disk_error = b""
+
+    def set(self, condition: int, holds: bool) -> None:
+        """Switch `condition` on or off for all clients; a replica's stream from its master is not a client."""
+        mask = self.mask | condition if holds else self.mask & ~condition
+        if mask == self.mask:
+            return
+        self.mask = mask
+        for session in self._clients:
+            if not session.from_master:
+                session.mask = session.mask | condition if holds else session.mask & ~condition
+
+    def holds(self, condition: int) -> bool:
+        return bool(self.mask & condition)
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One refusal: the condition it belongs to, what else must be true, and Redis' words."""
+
+    condition: int
+    refuses: Callable[[NodeSession, Command, list[bytes]], bool]
+    text: Callable[[Command], bytes]
+
+
+def _always(session: NodeSession, command: Command, argv: list[bytes]) -> bool:
+    return True
+
+
+def _fixed(text: bytes) -> Callable[[Command], bytes]:
+    return lambda command: text
+
+
+_ONLY_SUBSCRIBERS = (
+    b"ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+)
+
+
+def _is_write(session: NodeSession, command: Command, argv: list[bytes]) -> bool:
+    """A write, or EXEC of a transaction that holds one."""
+    if command.name == "exec" and session.transaction is not None:
+        return any(queued.flags & WRITE for queued, _ in session.transaction.queue)
+    return bool(command.flags & WRITE)
+
+
+class Gatekeeper:
+    """Walks the gates in Redis' order."""
+
+    __slots__ = ("_after_redirection", "_before_redirection", "_conditions", "redirect")
+
+    def __init__(self, conditions: Conditions) -> None:
+        self._conditions = conditions
+        # Where a key of the command belongs to another node: set in cluster mode (`node.redirection`).
+        self.redirect: Callable[[NodeSession, Command, list[bytes]], Error | None] | None = None
+        self._before_redirection = (
+            Gate(NEEDS_AUTH, _always, _fixed(NOAUTH)),
+            Gate(
+                IN_MULTI,
+                lambda session, command, argv: bool(command.flags & NO_MULTI),
+                lambda command: b"ERR Command not allowed inside a transaction",
+            ),
+        )
+        self._after_redirection = (
+            Gate(OUT_OF_MEMORY, _always, _fixed(b"OOM command not allowed when used memory > 'maxmemory'.")),
+            Gate(DISK_ERROR, _always, lambda command: conditions.disk_error),
+            Gate(TOO_FEW_REPLICAS, _is_write, _fixed(b"NOREPLICAS Not enough good replicas to write.")),
+            Gate(READ_ONLY, _is_write, _fixed(b"READONLY You can't write against a read only replica.")),
+            Gate(SUBSCRIBED, _always, lambda command: _ONLY_SUBSCRIBERS % command.name.encode()),
+            Gate(
+                STALE,
+                _always,
+                _fixed(b"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."),
+            ),
+            Gate(LOADING, _always, _fixed(LOADING_TEXT)),
+        )
+
+    def refuse(self, session: NodeSession, command: Command, argv: list[bytes]) -> Error | None:
+        """The first refusal that applies, or None: the command may run, or be queued."""
+        concerns = command.gates & session.mask
+        for gate in self._before_redirection:
+            if concerns & gate.condition and gate.refuses(session, command, argv):
+                return Error(gate.text(command))
+        if self.redirect is not None:
+            refusal = self.redirect(session, command, argv)
+            if refusal is not None:
+                return refusal
+        for gate in self._after_redirection:
+            if concerns & gate.condition and gate.refuses(session, command, argv):
+                return Error(gate.text(command))
+        return None
+
+    def postpones(self, session: NodeSession, command: Command) -> bool:
+        """Whether the command must wait for the end of a pause. A replica's connection is never paused."""
+        if session.replica is not None:
+            return False
+        concerns = command.gates & session.mask
+        if concerns & ALL_PAUSED:
+            return True
+        return bool(concerns & WRITES_PAUSED) or (
+            bool(session.mask & WRITES_PAUSED) and command.name == "exec" and _is_write(session, command, [])
+        )

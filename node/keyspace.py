@@ -1,0 +1,354 @@
+"""The data: databases of 16,384 small dicts each, and the only code that writes to them.
+
+A key lives in the dict of its hash slot, in cluster mode and outside it. No dict grows so large that
+enlarging it stalls the server, and counting, listing, sampling, flushing or moving one slot touches only that
+slot. Strings are `bytes` (stored whole) or `bytearray` (changed in place since: Redis' ``raw`` encoding); the
+other types are objects of `node.structures` with a `kind`.
+
+Times to live are kept apart, as absolute Unix milliseconds. A key whose time has passed is *logically*
+expired: a master deletes it when it is met and tells its replicas; a replica only hides it and waits for its
+master's word; a command that comes from the master sees it as existing (expiry fact sheet, section 1.1).
+"""
+
+from __future__ import annotations
+
+from binascii import crc_hqx
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from cluster.slots import SLOTS, key_slot
+from node.notifications import EXPIRED, Notifier
+from wire.errors import WRONGTYPE, Error
+
+if TYPE_CHECKING:
+    from node.session import NodeSession
+
+Value = Any
+
+# How logically expired keys are treated.
+DELETE_EXPIRED = 0  # a master
+HIDE_EXPIRED = 1  # a replica, or a master whose clients are paused
+SEE_EXPIRED = 2  # while a command from our master runs, and while loading
+
+
+def slot_of(key: bytes) -> int:
+    """The hash slot of `key`; the hash tag counts outside cluster mode too, which harms nobody."""
+    return crc_hqx(key, 0) & 16383 if 123 not in key else key_slot(key)
+
+
+class Database:
+    """One numbered database."""
+
+    __slots__ = ("_space", "avg_ttl_ms", "expires", "index", "shards", "size", "volatile", "watchers")
+
+    def __init__(self, index: int, space: Keyspace) -> None:
+        self.index = index
+        self._space = space
+        # Values by key, a dict a slot.
+        self.shards: list[dict[bytes, Value]] = [{} for _ in range(SLOTS)]
+        # Unix milliseconds by key, a dict a slot, made with the slot's first volatile key.
+        self.expires: list[dict[bytes, int] | None] = [None] * SLOTS
+        # Keys, and keys with a time to live.
+        self.size = 0
+        self.volatile = 0
+        # For INFO keyspace: a running mean kept by active expiry.
+        self.avg_ttl_ms = 0.0
+        # Sessions that WATCH a key.
+        self.watchers: dict[bytes, dict[NodeSession, None]] = {}
+
+    # Reading
+
+    def get(self, key: bytes) -> Value | None:
+        """The live value of `key`, without counting a hit or a miss; None when there is none."""
+        slot = crc_hqx(key, 0) & 16383 if 123 not in key else key_slot(key)
+        value = self.shards[slot].get(key)
+        if value is not None and self.volatile:
+            expires = self.expires[slot]
+            if expires is not None:
+                when = expires.get(key)
+                if when is not None and when < self._space.now_ms and self._expire(key):
+                    return None
+        return value
+
+    def read(self, key: bytes) -> Value | None:
+        """Like `get`, for a command that reads: counted for INFO, and a miss is notified."""
+        value = self.get(key)
+        if value is None:
+            self._space.missed(self, key)
+        else:
+            self._space.hits += 1
+        return value
+
+    def read_string(self, key: bytes) -> bytes | bytearray | None:
+        """The string at `key`; raises WRONGTYPE for any other type."""
+        value = self.get(key)
+        kind = type(value)
+        if kind is bytes or kind is bytearray:
+            self._space.hits += 1
+        elif value is None:
+            self._space.missed(self, key)
+        else:
+            raise Error(WRONGTYPE)
+        return value
+
+    def get_string(self, key: bytes) -> bytes | bytearray | None:
+        """The string at `key` for a command that is about to write it; raises WRONGTYPE."""
+        value = self.get(key)
+        if value is not None and type(value) is not bytes and type(value) is not bytearray:
+            raise Error(WRONGTYPE)
+        return value
+
+    def expire_time(self, key: bytes) -> int | None:
+        """When `key` expires, in Unix milliseconds; None when it is not volatile (or does not exist)."""
+        if not self.volatile:
+            return None
+        expires = self.expires[slot_of(key)]
+        return None if expires is None else expires.get(key)
+
+    def is_expired(self, key: bytes) -> bool:
+        """Whether `key` is there but logically expired; changes nothing."""
+        when = self.expire_time(key)
+        return when is not None and when < self._space.now_ms
+
+    def hidden(self, key: bytes) -> bool:
+        """Whether a listing must leave `key` out: logically expired, and not seen as existing at the moment."""
+        return self.volatile > 0 and self._space.expiry != SEE_EXPIRED and self.is_expired(key)
+
+    def keys_in_slot(self, slot: int) -> Iterator[bytes]:
+        """The slot's keys, most recently added first, logically expired ones included."""
+        return reversed(self.shards[slot])
+
+    def __iter__(self) -> Iterator[bytes]:
+        """All keys, by slot, logically expired ones included. The database must not change meanwhile."""
+        for shard in self.shards:
+            if shard:
+                yield from shard
+
+    # Writing
+
+    def put(self, key: bytes, value: Value) -> None:
+        """Store `value` under `key` and drop its time to live."""
+        slot = crc_hqx(key, 0) & 16383 if 123 not in key else key_slot(key)
+        shard = self.shards[slot]
+        if key not in shard:
+            self.size += 1
+            shard[key] = value
+            self._space.added(self, key, value)
+        else:
+            shard[key] = value
+            if self.volatile:
+                self._forget_expiry(slot, key)
+        self._space.dirty += 1
+        if self.watchers:
+            self._break_watches(key)
+
+    def replace(self, key: bytes, value: Value) -> None:
+        """Store `value` under `key` and keep its time to live."""
+        shard = self.shards[slot_of(key)]
+        if key not in shard:
+            self.size += 1
+            shard[key] = value
+            self._space.added(self, key, value)
+        else:
+            shard[key] = value
+        self._space.dirty += 1
+        if self.watchers:
+            self._break_watches(key)
+
+    def changed(self, key: bytes, count: int = 1) -> None:
+        """The value at `key` was changed in place, in `count` ways (what `dirty` and `save` points count)."""
+        self._space.dirty += count
+        if self.watchers:
+            self._break_watches(key)
+
+    def delete(self, key: bytes) -> bool:
+        """Remove `key`; False when it does not exist. A logically expired key is expired first, as Redis does."""
+        if self.volatile and self._space.expiry != SEE_EXPIRED and self.is_expired(key) and self._expire(key):
+            return False
+        return self.remove(key)
+
+    def remove(self, key: bytes) -> bool:
+        """Take `key` out, logically expired or not."""
+        slot = slot_of(key)
+        if self.shards[slot].pop(key, None) is None:
+            return False
+        self.size -= 1
+        if self.volatile:
+            self._forget_expiry(slot, key)
+        self._space.dirty += 1
+        if self.watchers:
+            self._break_watches(key)
+        return True
+
+    def set_expire_time(self, key: bytes, when_ms: int) -> None:
+        """Let the existing `key` expire at `when_ms`."""
+        slot = slot_of(key)
+        expires = self.expires[slot]
+        if expires is None:
+            expires = self.expires[slot] = {}
+        if key not in expires:
+            self.volatile += 1
+        expires[key] = when_ms
+
+    def persist(self, key: bytes) -> bool:
+        """Drop the time to live of `key`; False when it has none."""
+        return self.volatile > 0 and self._forget_expiry(slot_of(key), key)
+
+    def clear(self) -> int:
+        """Remove everything; returns how many keys there were. Watches on keys that existed break."""
+        removed = self.size
+        for key in list(self.watchers):
+            if self.shards[slot_of(key)].get(key) is not None and not self.is_expired(key):
+                self._break_watches(key)
+        self.shards = [{} for _ in range(SLOTS)]
+        self.expires = [None] * SLOTS
+        self.size = self.volatile = 0
+        self.avg_ttl_ms = 0.0
+        return removed
+
+    def drop_slot(self, slot: int) -> int:
+        """Remove the keys of one slot (it moved away); returns how many there were."""
+        shard = self.shards[slot]
+        removed = len(shard)
+        if removed:
+            for key in list(self.watchers):
+                if key in shard:
+                    self._break_watches(key)
+            self.shards[slot] = {}
+            self.size -= removed
+            expires = self.expires[slot]
+            if expires is not None:
+                self.volatile -= len(expires)
+                self.expires[slot] = None
+        return removed
+
+    # Watching
+
+    def watch(self, key: bytes, session: NodeSession) -> None:
+        self.watchers.setdefault(key, {})[session] = None
+
+    def unwatch(self, key: bytes, session: NodeSession) -> None:
+        sessions = self.watchers.get(key)
+        if sessions is not None:
+            sessions.pop(session, None)
+            if not sessions:
+                del self.watchers[key]
+
+    def _break_watches(self, key: bytes) -> None:
+        gone = key not in self.shards[slot_of(key)]
+        for session in self.watchers.get(key, ()):
+            session.touched(self, key, gone=gone)
+
+    # Expiry
+
+    def expire_now(self, key: bytes) -> None:
+        """Delete the logically expired `key` on a master's own authority (active expiry)."""
+        self._space.expire(self, key)
+
+    def _expire(self, key: bytes) -> bool:
+        """`key` was met after its time: True when it is to be treated as missing."""
+        mode = self._space.expiry
+        if mode == SEE_EXPIRED:
+            return False
+        if mode == DELETE_EXPIRED:
+            self._space.expire(self, key)
+        return True
+
+    def _forget_expiry(self, slot: int, key: bytes) -> bool:
+        expires = self.expires[slot]
+        if expires is None or expires.pop(key, None) is None:
+            return False
+        self.volatile -= 1
+        if not expires:
+            self.expires[slot] = None
+        return True
+
+
+class Keyspace:
+    """All databases of a node, and what is counted over all of them."""
+
+    __slots__ = (
+        "_databases",
+        "count",
+        "dirty",
+        "effects",
+        "expired_keys",
+        "expiry",
+        "hits",
+        "misses",
+        "notifier",
+        "now_ms",
+        "on_added",
+    )
+
+    def __init__(self, count: int, notifier: Notifier) -> None:
+        # `databases`; each is made when it is first used, since an empty one has 16,384 dicts too.
+        self.count = count
+        self._databases: dict[int, Database] = {}
+        self.notifier = notifier
+        # Changes so far; grows with every write (`rdb_changes_since_last_save` is a difference of it).
+        self.dirty = 0
+        # Unix time in milliseconds, taken once for every batch of commands: a whole EXEC shares one time.
+        self.now_ms = 0
+        # What to do with logically expired keys: one of the three modes above.
+        self.expiry = DELETE_EXPIRED
+        # Commands to propagate beside or instead of the one that runs: (database, argv), in order.
+        self.effects: list[tuple[int, tuple[bytes, ...]]] = []
+        self.hits = 0
+        self.misses = 0
+        self.expired_keys = 0
+        # Told of each new key whose value is not a string: blocked clients may be waiting for it.
+        self.on_added: Callable[[Database, bytes, Value], None] | None = None
+
+    def database(self, index: int) -> Database:
+        """Database `index`; raises IndexError beyond the configured count."""
+        database = self._databases.get(index)
+        if database is None:
+            if not 0 <= index < self.count:
+                raise IndexError(index)
+            database = self._databases[index] = Database(index, self)
+        return database
+
+    def databases(self) -> list[Database]:
+        """Those in use so far, by number."""
+        return [self._databases[index] for index in sorted(self._databases)]
+
+    def swap(self, first: int, second: int) -> None:
+        """SWAPDB: exchange the contents of two databases; watches on keys that exist in either break."""
+        one, two = self.database(first), self.database(second)
+        for database, other in ((one, two), (two, one)):
+            for key in list(database.watchers):
+                slot = slot_of(key)
+                if key in database.shards[slot] or key in other.shards[slot]:
+                    database._break_watches(key)
+        one.shards, two.shards = two.shards, one.shards
+        one.expires, two.expires = two.expires, one.expires
+        one.size, two.size = two.size, one.size
+        one.volatile, two.volatile = two.volatile, one.volatile
+        one.avg_ttl_ms, two.avg_ttl_ms = two.avg_ttl_ms, one.avg_ttl_ms
+
+    def is_empty(self) -> bool:
+        return all(not database.size for database in self._databases.values())
+
+    def clear(self) -> int:
+        """Remove everything from every database; returns how many keys there were."""
+        return sum(database.clear() for database in self.databases())
+
+    def expire(self, database: Database, key: bytes) -> None:
+        """Delete a logically expired key, and tell whoever must know."""
+        database.remove(key)
+        self.dirty -= 1  # an expiry is no change of a client's making
+        self.expired_keys += 1
+        self.effects.append((database.index, (b"DEL", key)))
+        self.notifier.notify(EXPIRED, b"expired", key, database.index)
+
+    def missed(self, database: Database, key: bytes) -> None:
+        self.misses += 1
+        if self.notifier.flags:
+            self.notifier.missed(key, database.index)
+
+    def added(self, database: Database, key: bytes, value: Value) -> None:
+        if self.notifier.flags:
+            self.notifier.created(key, database.index)
+        if self.on_added is not None and type(value) is not bytes:
+            self.on_added(database, key, value)

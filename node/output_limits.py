@@ -1,0 +1,61 @@
+"""`client-output-buffer-limit`: how much may wait for a client that reads slowly.
+
+Three classes (normal, replica, pubsub), each with a hard limit, and a soft limit that may be exceeded for
+some seconds. A client over its limit is cut off at once: the alternative is to run out of memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from node.session import NodeSession
+
+_MB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class OutputLimit:
+    """Bytes and seconds; 0 switches a limit off."""
+
+    hard: int
+    soft: int
+    soft_s: int
+
+
+class OutputLimits:
+    """The limits in force, and since when each client has been over its soft one."""
+
+    __slots__ = ("_over_since", "by_class")
+
+    def __init__(self) -> None:
+        self.by_class: dict[str, OutputLimit] = {
+            "normal": OutputLimit(0, 0, 0),
+            "replica": OutputLimit(256 * _MB, 64 * _MB, 60),
+            "pubsub": OutputLimit(32 * _MB, 8 * _MB, 60),
+        }
+        # Client id to the loop time at which it went over its soft limit.
+        self._over_since: dict[int, float] = {}
+
+    def exceeded(self, session: NodeSession, pending: int) -> bool:
+        """Whether a client with `pending` bytes unsent must go."""
+        limit = self.by_class[client_class(session)]
+        if limit.hard and pending > limit.hard:
+            return True
+        if not limit.soft or pending <= limit.soft:
+            self._over_since.pop(session.id, None)
+            return False
+        now = asyncio.get_running_loop().time()
+        return now - self._over_since.setdefault(session.id, now) > limit.soft_s
+
+    def forget(self, session: NodeSession) -> None:
+        self._over_since.pop(session.id, None)
+
+
+def client_class(session: NodeSession) -> str:
+    """normal, replica or pubsub; a monitor counts as a replica, as in Redis."""
+    if session.replica is not None or session.monitoring:
+        return "replica"
+    if session.channels or session.patterns or session.shard_channels:
+        return "pubsub"
+    return "normal"

@@ -1,0 +1,202 @@
+"""Reads an RDB file that is in memory and hands what it says to a target, a budget at a time.
+
+Knows the records (opcodes) and their order; what a value looks like is in `rdb_types`, where the data
+goes is the target's business. Reading can be interrupted after any number of records, so that a server
+that loads gigabytes still answers -LOADING and its cluster's heartbeats.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Protocol
+
+from node.persistence.crc64 import crc64
+from node.persistence.rdb_encoding import (
+    AUX,
+    EOF,
+    EXPIRETIME,
+    EXPIRETIME_MS,
+    FREQ,
+    FUNCTION2,
+    FUNCTION_PRE_GA,
+    I64,
+    IDLE,
+    MODULE_AUX,
+    RESIZEDB,
+    SELECTDB,
+    Cursor,
+)
+from node.persistence.rdb_errors import RdbChecksumError, RdbError, RdbForeignError, RdbTruncatedError
+from node.persistence.rdb_types import DECODERS, STRING, Value, decoder_of
+
+# The newest version read: that of Redis 7.2, whose files differ from 7.0's (10) in value types only.
+VERSION_MAX = 11
+_HEADER_SIZE = 9
+# Versions before this one have no checksum.
+_CHECKSUM_SINCE = 5
+_U64 = Struct("<Q")
+_I32 = Struct("<i")
+
+
+class RdbTarget(Protocol):
+    """Where what is read goes. Each method may raise RdbError to refuse the file."""
+
+    def aux(self, key: bytes, value: bytes) -> None:
+        """A remark about the file: who wrote it, its replication id and offset; unknown ones are to be ignored."""
+        ...
+
+    def function(self, source: bytes) -> None:
+        """The source of a library of functions."""
+        ...
+
+    def select(self, index: int) -> None:
+        """The entries that follow belong to database `index` (0 until the first call)."""
+        ...
+
+    def entry(self, key: bytes, value: Value, expire_at_ms: int | None, idle_s: int | None, freq: int | None) -> None:
+        """A key. Already expired ones are reported too: only a master drops them."""
+        ...
+
+
+class RdbReader:
+    """One pass over one file."""
+
+    __slots__ = ("_cursor", "_target", "_version")
+
+    def __init__(self, data: bytes, target: RdbTarget) -> None:
+        """Checks the header; raises RdbError."""
+        self._cursor = Cursor(data, _HEADER_SIZE)
+        self._target = target
+        # The file's version, which says whether a checksum ends it.
+        self._version = _header_version(data)
+
+    @property
+    def position(self) -> int:
+        """Bytes read so far; after the end also the first byte behind the file."""
+        return self._cursor.position
+
+    def read_all(self) -> None:
+        """Read to the end; raises RdbError."""
+        while not self.read_some(1 << 30):
+            pass
+
+    def read_some(self, records: int) -> bool:
+        """Read up to about `records` records; True once the end is reached and the checksum is right."""
+        cursor = self._cursor
+        target = self._target
+        expire_at_ms: int | None = None
+        idle_s: int | None = None
+        freq: int | None = None
+        pending = False  # an expiry, idle time or frequency waits for its key: do not stop here
+        while records > 0 or pending:
+            records -= 1
+            kind = cursor.byte()
+            if kind in DECODERS:
+                key = cursor.string()
+                value = cursor.string() if kind == STRING else DECODERS[kind](cursor)
+                target.entry(key, value, expire_at_ms, idle_s, freq)
+                expire_at_ms = idle_s = freq = None
+                pending = False
+            elif kind == EXPIRETIME_MS:
+                expire_at_ms = cursor.integer(I64)
+                pending = True
+            elif kind == EXPIRETIME:
+                expire_at_ms = cursor.integer(_I32) * 1000
+                pending = True
+            elif kind == IDLE:
+                idle_s = cursor.length()
+                pending = True
+            elif kind == FREQ:
+                freq = cursor.byte()
+                pending = True
+            elif kind == EOF:
+                self._check_end()
+                return True
+            else:
+                self._read_other(kind)
+        return False
+
+    def _read_other(self, kind: int) -> None:
+        """A record that is not about a key."""
+        cursor = self._cursor
+        if kind == SELECTDB:
+            self._target.select(cursor.length())
+        elif kind == RESIZEDB:
+            # A hint for hash tables of fixed size; it may be wrong, and dicts need none.
+            cursor.length()
+            cursor.length()
+        elif kind == AUX:
+            key = cursor.string()
+            self._target.aux(key, cursor.string())
+        elif kind == FUNCTION2:
+            self._target.function(cursor.string())
+        elif kind == FUNCTION_PRE_GA:
+            raise RdbError("Pre-release function format not supported.", cursor.position)
+        elif kind == MODULE_AUX:
+            _skip_module_aux(cursor)
+        else:
+            decoder_of(kind, cursor.position - 1)
+
+    def _check_end(self) -> None:
+        if self._version < _CHECKSUM_SINCE:
+            return
+        cursor = self._cursor
+        covered = cursor.position
+        stored = cursor.integer(_U64)
+        _check(cursor.data, covered, stored)
+
+
+def check_whole(data: bytes) -> None:
+    """Check header and checksum of an RDB that takes up all of `data`; raises RdbError.
+
+    A replica asks this before it throws its old data away.
+    """
+    if _header_version(data) < _CHECKSUM_SINCE:
+        return
+    covered = len(data) - _U64.size
+    if covered <= _HEADER_SIZE:
+        raise RdbTruncatedError(len(data))
+    _check(data, covered, _U64.unpack_from(data, covered)[0])
+
+
+def _check(data: bytes, covered: int, stored: int) -> None:
+    if stored == 0:
+        return  # written with `rdbchecksum no`
+    computed = crc64(memoryview(data)[:covered])
+    if computed != stored:
+        raise RdbChecksumError(computed, stored, covered)
+
+
+def _header_version(data: bytes) -> int:
+    if len(data) < _HEADER_SIZE:
+        raise RdbTruncatedError(0)
+    if data[:5] != b"REDIS":
+        raise RdbForeignError("Wrong signature trying to load DB from file")
+    digits = data[5:_HEADER_SIZE]
+    version = int(digits) if digits.isdigit() else 0
+    if not 1 <= version <= VERSION_MAX:
+        raise RdbForeignError(f"Can't handle RDB format version {version}")
+    return version
+
+
+# Opcodes of module data: what kind of item follows; 0 ends the row.
+_MODULE_END, _MODULE_SINT, _MODULE_UINT, _MODULE_FLOAT, _MODULE_DOUBLE, _MODULE_STRING = range(6)
+
+
+def _skip_module_aux(cursor: Cursor) -> None:
+    """Pass over what a module we do not have left beside the data."""
+    cursor.length()
+    while True:
+        opcode = cursor.length()
+        if opcode == _MODULE_END:
+            return
+        if opcode in (_MODULE_SINT, _MODULE_UINT):
+            cursor.length()
+        elif opcode == _MODULE_FLOAT:
+            cursor.take(4)
+        elif opcode == _MODULE_DOUBLE:
+            cursor.take(8)
+        elif opcode == _MODULE_STRING:
+            cursor.string()
+        else:
+            raise RdbError(f"Unknown module opcode {opcode}", cursor.position)

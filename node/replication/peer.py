@@ -1,0 +1,107 @@
+"""One replica, as its master sees it."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from node.session import NodeSession
+
+
+class PeerState(Enum):
+    """How far a replica is; the values are what INFO shows."""
+
+    WAITING = "wait_bgsave"
+    SENDING = "send_bulk"
+    ONLINE = "online"
+
+
+class ReplicaPeer:
+    """A connection that turned out to be a replica, and what the master must remember of it."""
+
+    __slots__ = (
+        "_pending",
+        "ack_at",
+        "ack_offset",
+        "copying",
+        "eof",
+        "held",
+        "ip",
+        "old",
+        "pending_size",
+        "port",
+        "psync2",
+        "rdb_only",
+        "session",
+        "soft_limit_since",
+        "state",
+        "waiting_since",
+    )
+
+    def __init__(self, session: NodeSession) -> None:
+        self.session = session
+        # Where it says it can be reached: REPLCONF listening-port and ip-address.
+        self.port = 0
+        self.ip = b""
+        # REPLCONF capa: it takes a copy of unknown length; it understands that a history's name can change.
+        self.eof = False
+        self.psync2 = False
+        # It wants a copy and no stream (redis-cli --rdb).
+        self.rdb_only = False
+        # It came with SYNC: it will not acknowledge, and it cannot be told which history it gets.
+        self.old = False
+        self.state = PeerState.WAITING
+        # Its copy has been begun: the stream is kept for it from there on.
+        self.copying = False
+        # Loop time at which it asked for a copy.
+        self.waiting_since = 0.0
+        # Stream bytes that it may not get yet: its copy is under way, or was of the kind after which it speaks first.
+        self._pending: list[bytes] = []
+        self.pending_size = 0
+        self.held = True
+        # What it said it has applied, and when it said so (loop time).
+        self.ack_offset = 0
+        self.ack_at = 0.0
+        # Loop time since which its unsent output is above the soft limit; 0 when it is not.
+        self.soft_limit_since = 0.0
+
+    @property
+    def name(self) -> str:
+        """For the log: where it listens."""
+        return f"{self.address}:{self.port}" if self.port else f"{self.address}:<unknown-replica-port>"
+
+    @property
+    def address(self) -> str:
+        """Its announced address, or the one it connects from."""
+        return self.ip.decode("ascii", "replace") if self.ip else self.session.address.rpartition(":")[0]
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait here or in the socket."""
+        connection = self.session.connection
+        return self.pending_size + (connection.pending_output if connection is not None else 0)
+
+    def stream(self, data: bytes) -> None:
+        """The next bytes of the stream: sent, or kept until it may have them."""
+        if not self.held:
+            self.write(data)
+        elif self.copying:
+            self._pending.append(data)
+            self.pending_size += len(data)
+
+    def release(self) -> None:
+        """It may have the stream now, beginning with what was kept."""
+        self.held = False
+        data = b"".join(self._pending)
+        self._pending.clear()
+        self.pending_size = 0
+        if data:
+            self.write(data)
+
+    def write(self, data: bytes) -> None:
+        """Send at once: the stream has its own step in the turn."""
+        connection = self.session.connection
+        if connection is not None:
+            connection.write(data)
+
+    def drop(self) -> None:
+        self.session.drop()

@@ -1,0 +1,112 @@
+"""A node as its listener sees it: sessions come, send batches, and go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from node.call import Call
+from node.execute import Executor
+from node.gates import Conditions
+from node.monitor import Monitor
+from node.output_limits import OutputLimits
+from node.session import NodeSession
+from wire.clients import Clients
+from wire.connection import Connection
+from wire.decoder import Batch
+from wire.front import Front
+from wire.session import Session
+from wire.turn import Turn
+
+_MAX_CLIENTS = b"ERR max number of clients reached"
+
+
+class NodeService:
+    """Implements `wire.connection.Service` for a node."""
+
+    __slots__ = (
+        "_clients",
+        "_conditions",
+        "_executor",
+        "_front",
+        "_make_call",
+        "_monitor",
+        "_on_closed",
+        "bulk_max",
+        "denied",
+        "output_limits",
+        "query_buffer_max",
+        "turn",
+    )
+
+    def __init__(
+        self,
+        turn: Turn,
+        front: Front,
+        clients: Clients[NodeSession],
+        executor: Executor,
+        conditions: Conditions,
+        monitor: Monitor,
+        make_call: Callable[[NodeSession], Call],
+        on_closed: Callable[[NodeSession], None],
+    ) -> None:
+        self.turn = turn
+        self._front = front
+        self._clients = clients
+        self._executor = executor
+        self._conditions = conditions
+        self._monitor = monitor
+        self._make_call = make_call
+        self._on_closed = on_closed
+        # `proto-max-bulk-len` and `client-query-buffer-limit`, for connections opened from now on.
+        self.bulk_max = 512 * 1024 * 1024
+        self.query_buffer_max = 1024 * 1024 * 1024
+        # `client-output-buffer-limit`.
+        self.output_limits = OutputLimits()
+        # Whether protected mode turns a client at this address away, and with which words.
+        self.denied: Callable[[str], bytes | None] = lambda ip: None
+
+    def opened(self, connection: Connection) -> NodeSession | bytes:
+        if self._clients.full:
+            self._clients.rejected += 1
+            return _MAX_CLIENTS
+        peer = connection.transport.get_extra_info("peername")
+        local = connection.transport.get_extra_info("sockname")
+        if isinstance(peer, tuple):
+            denial = self.denied(str(peer[0]))
+            if denial is not None:
+                self._clients.rejected += 1
+                return denial
+        session = NodeSession(self._clients.next_id(), connection, self._front.clock.wall_ms())
+        session.address = _address(peer)
+        session.local_address = _address(local)
+        session.mask = self._conditions.mask
+        session.call = self._make_call(session)
+        connection.decoder.bulk_max = self.bulk_max
+        connection.decoder.buffer_max = self.query_buffer_max
+        self._clients.add(session)
+        self._front.admit(session)
+        return session
+
+    def execute(self, session: Session, batch: Batch, start: int) -> int:
+        assert isinstance(session, NodeSession)
+        return self._executor.execute(session, batch, start)
+
+    def closed(self, session: Session) -> None:
+        assert isinstance(session, NodeSession)
+        session.end_transaction()
+        self._front.broker.forget(session)
+        self._monitor.remove(session)
+        self._clients.remove(session)
+        self._on_closed(session)
+
+    def output_blocked(self, session: Session, pending: int) -> None:
+        assert isinstance(session, NodeSession)
+        if self.output_limits.exceeded(session, pending):
+            session.drop()
+
+
+def _address(name: object) -> str:
+    if isinstance(name, tuple):
+        host, port = str(name[0]), name[1]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return f"{name or ''}:0"

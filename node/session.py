@@ -1,0 +1,99 @@
+"""A node's client: a session with a database, a transaction, and its standing in the cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wire.connection import Connection
+from wire.session import IN_MULTI, Session
+from wire.table import Command
+
+if TYPE_CHECKING:
+    from node.call import Call
+    from node.keyspace import Database
+    from node.replication.master import ReplicaPeer
+
+
+class Transaction:
+    """What a client has queued since MULTI."""
+
+    __slots__ = ("aborted", "queue")
+
+    def __init__(self) -> None:
+        self.queue: list[tuple[Command, list[bytes]]] = []
+        # A command was refused while queueing: EXEC will run none.
+        self.aborted = False
+
+
+class NodeSession(Session):
+    """State of one client of a node."""
+
+    __slots__ = (
+        "asking",
+        "broken",
+        "call",
+        "from_master",
+        "monitoring",
+        "postponed",
+        "readonly",
+        "replica",
+        "transaction",
+        "watched",
+        "write_offset",
+    )
+
+    call: Call
+
+    def __init__(self, id: int, connection: Connection | None, now_ms: int) -> None:
+        super().__init__(id, connection, now_ms)
+        # MULTI under way.
+        self.transaction: Transaction | None = None
+        # Watched keys with their database, and whether each had logically expired already when it was watched.
+        self.watched: dict[tuple[Database, bytes], bool] = {}
+        # A watched key was touched: EXEC runs nothing and answers null.
+        self.broken = False
+        # ASKING: the next command may use a slot that is being imported. READONLY: reads are served by a replica.
+        self.asking = False
+        self.readonly = False
+        # MONITOR.
+        self.monitoring = False
+        # Parked by a pause: its next command runs when the pause ends.
+        self.postponed = False
+        # This session applies our master's stream.
+        self.from_master = False
+        # Set once the client turned out to be a replica (PSYNC).
+        self.replica: ReplicaPeer | None = None
+        # The replication offset behind this client's last write: what WAIT waits for.
+        self.write_offset = 0
+
+    def begin(self) -> None:
+        """MULTI."""
+        self.transaction = Transaction()
+        self.mask |= IN_MULTI
+
+    def end_transaction(self) -> None:
+        """EXEC, DISCARD or RESET: nothing is queued or watched any more."""
+        self.transaction = None
+        self.mask &= ~IN_MULTI
+        self.unwatch()
+
+    def unwatch(self) -> None:
+        for database, key in self.watched:
+            database.unwatch(key, self)
+        self.watched.clear()
+        self.broken = False
+
+    def touched(self, database: Database, key: bytes, *, gone: bool) -> None:
+        """A watched key was changed. That a key which had expired before WATCH is now deleted changes nothing."""
+        if gone and self.watched[database, key]:
+            self.watched[database, key] = False
+        else:
+            self.broken = True
+
+    def watch_broken(self) -> bool:
+        """Whether a watched key changed: touched since, or alive at WATCH and logically expired by now."""
+        if self.broken:
+            return True
+        return any(
+            not was_expired and database.is_expired(key) for (database, key), was_expired in self.watched.items()
+        )

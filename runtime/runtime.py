@@ -1,0 +1,38 @@
+"""What a process is given of the outside world."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from runtime.background import Background, ForkBackground
+from runtime.clock import Clock, SystemClock
+from runtime.disk import FileSystem, RealFileSystem
+from runtime.log import Log, stdout_log
+from runtime.randomness import Randomness
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The outside world of one process; `sim` builds the other one."""
+
+    clock: Clock
+    random: Randomness
+    files: FileSystem
+    background: Background
+    log: Log
+    # Shown by INFO; never used in anything sent, stored or ordered.
+    pid: int
+
+
+def system_runtime() -> Runtime:
+    """The machine this process really runs on."""
+    clock = SystemClock()
+    return Runtime(
+        clock=clock,
+        random=Randomness.from_system(),
+        files=RealFileSystem(),
+        background=ForkBackground(),
+        log=stdout_log(clock),
+        pid=os.getpid(),
+    )

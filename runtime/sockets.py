@@ -1,0 +1,23 @@
+"""Socket options that asyncio leaves to the operating system's defaults."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+
+def tune_stream(transport: asyncio.BaseTransport, keepalive_s: int) -> None:
+    """No delay for small replies, and keep-alive probes after `keepalive_s` idle seconds (0: none).
+
+    A transport without a real TCP socket (a Unix socket, the simulator's) is left as it is.
+    """
+    raw = transport.get_extra_info("socket")
+    if raw is None or getattr(raw, "family", None) not in (socket.AF_INET, socket.AF_INET6):
+        return
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if keepalive_s > 0:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, keepalive_s)
+        # As Redis does: probes at a third of the interval, three of them.
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(keepalive_s // 3, 1))
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)

@@ -1,0 +1,107 @@
+"""Down, for me (SDOWN) and for enough of us (ODOWN).
+
+SDOWN is one sentinel's opinion of any instance: no valid reply for `down-after-milliseconds`. ODOWN is
+of masters only: a quorum of sentinels holds that opinion. ODOWN is not an agreement (each sentinel counts
+for itself, and answers age), only the reason to ask for votes.
+"""
+
+from __future__ import annotations
+
+from sentinel.instances import Instance, Master, Peer, Role
+from sentinel.requests import AskDown
+from sentinel.turn import Turn
+
+# How many ask periods an answer counts.
+VERDICT_PERIODS = 5
+# How many INFO periods a master may call itself a replica before it counts as down.
+WRONG_ROLE_PERIODS = 2
+
+
+def check_sdown(turn: Turn, master: Master, instance: Instance) -> None:
+    """Move one instance into or out of SDOWN."""
+    down = _is_silent(turn, master, instance) or (instance is master and _is_no_master(turn, master))
+    if down and not instance.sdown:
+        instance.sdown_at = turn.now
+        turn.warn("+sdown", master, instance)
+    elif instance.sdown and not down:
+        instance.sdown_at = None
+        turn.warn("-sdown", master, instance)
+        if instance is master:
+            master.script_killed = False
+
+
+def check_odown(turn: Turn, master: Master) -> None:
+    """Move the master into or out of ODOWN by the answers received so far."""
+    votes = 1 + sum(_holds(turn, master, peer) for peer in master.peers.values()) if master.sdown else 0
+    quorum = master.options.quorum
+    if votes >= quorum and not master.odown:
+        master.odown_at = turn.now
+        turn.warn("+odown", master, master, f" #quorum {votes}/{quorum}")
+    elif master.odown and votes < quorum:
+        master.odown_at = None
+        turn.warn("-odown", master, master)
+
+
+def ask_others(turn: Turn, master: Master, *, at_once: bool = False) -> None:
+    """Ask the other sentinels about a master that is down here, and for their votes once a failover has begun."""
+    failover = master.failover
+    if not master.sdown and (failover is None or failover.forced):
+        return
+    period = turn.periods.ask_every(master.options.down_after_ms)
+    candidate, epoch = "*", turn.knowledge.current_epoch
+    if failover is not None:
+        candidate, epoch = turn.knowledge.my_id, failover.epoch
+    for peer in master.peers.values():
+        if not peer.link.accepts_periodic:
+            continue
+        if not at_once and not turn.elapsed(peer.asked_at, period):
+            continue
+        peer.asked_at = turn.now
+        turn.send(
+            peer.link,
+            AskDown(
+                master.name,
+                master.address.ip or master.address.host,
+                master.address.port,
+                epoch,
+                candidate,
+            ),
+        )
+
+
+def take_verdict(turn: Turn, peer: Peer, reply: object) -> None:
+    """The answer of `peer` to `AskDown`: its opinion, and perhaps its vote."""
+    if not isinstance(reply, list) or len(reply) != 3:
+        return
+    down, leader, epoch = reply
+    if not isinstance(down, int) or not isinstance(leader, bytes | str) or not isinstance(epoch, int):
+        return
+    peer.verdict_at = turn.now
+    peer.says_down = down == 1
+    name = leader.decode("utf-8", "surrogateescape") if isinstance(leader, bytes) else leader
+    if name != "*":
+        peer.leader, peer.leader_epoch = name, epoch
+
+
+def _is_silent(turn: Turn, master: Master, instance: Instance) -> bool:
+    """Redis counts from the oldest unanswered PING, and from the last reply while there is no connection. Here the
+    second clock is not reset by a new connection: a frozen process accepts connections for ever."""
+    since = instance.link.silent_since
+    return since is not None and turn.elapsed(since, master.options.down_after_ms)
+
+
+def _is_no_master(turn: Turn, master: Master) -> bool:
+    """A master that calls itself a replica for long, or that restarted and does not get well, is no master."""
+    if master.role is Role.SLAVE and turn.elapsed(
+        master.role_at, master.options.down_after_ms + WRONG_ROLE_PERIODS * turn.periods.info
+    ):
+        return True
+    grace = master.options.reboot_down_after_ms
+    return master.rebooted_at is not None and grace != 0 and turn.elapsed(master.rebooted_at, grace)
+
+
+def _holds(turn: Turn, master: Master, peer: Peer) -> bool:
+    """Whether `peer` counts as holding the master to be down; old opinions are dropped, and votes with them."""
+    if peer.verdict_at is not None and turn.elapsed(peer.verdict_at, VERDICT_PERIODS * turn.periods.ask):
+        peer.says_down, peer.leader, peer.verdict_at = False, None, None
+    return peer.says_down and master.sdown

@@ -1,0 +1,101 @@
+"""Real redis-server processes in cluster mode, and a client that waits for conditions."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis.asyncio
+
+needs_redis = pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
+
+
+class RealNode:
+    """One redis-server."""
+
+    def __init__(self, folder: Path, port: int, *options: str, conf: str | None = None) -> None:
+        self.port = port
+        self.folder = folder / str(port)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if conf is not None:
+            (self.folder / "nodes.conf").write_text(conf)
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+        self.client = redis.asyncio.Redis(port=port, decode_responses=True)
+        # Replies as they come: INFO and CLUSTER NODES are compared as text.
+        self.client.response_callbacks.clear()
+
+    def start(self) -> None:
+        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        command += ["--cluster-enabled", "yes", "--save", "", "--logfile", "redis.log", *self._options]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def pause(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    async def stop(self) -> None:
+        await self.client.aclose()
+        self.kill()
+
+    async def ready(self) -> None:
+        async def answers() -> bool:
+            with contextlib.suppress(redis.exceptions.ConnectionError):
+                return bool(await self.client.ping())
+            return False
+
+        await until(answers)
+
+    async def cluster(self, *words: str | int) -> Any:
+        """The reply to a CLUSTER command."""
+        return await self.client.execute_command("CLUSTER", *words)
+
+    async def replication(self) -> dict[str, str]:
+        """INFO replication."""
+        text = await self.client.execute_command("INFO", "replication")
+        return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+
+
+async def until(condition: Callable[[], object], *, seconds: float = 20) -> None:
+    """Return once `condition`, a function or coroutine function, is true; fails when that takes too long."""
+    limit = time.monotonic() + seconds
+    while True:
+        result = condition()
+        if asyncio.iscoroutine(result):
+            result = await result
+        if result:
+            return
+        assert time.monotonic() < limit, f"{condition} was not met within {seconds} s"
+        await asyncio.sleep(0.02)
+
+
+@contextlib.asynccontextmanager
+async def running(*nodes: RealNode) -> AsyncIterator[None]:
+    """Start the nodes, wait until they answer, and stop them at the end."""
+    try:
+        for node in nodes:
+            node.start()
+        for node in nodes:
+            await node.ready()
+        yield
+    finally:
+        for node in nodes:
+            await node.stop()

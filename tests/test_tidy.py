@@ -1,0 +1,263 @@
+"""Rules of the house that no linter knows: calls that product code must not make, and what it uses instead.
+
+Product code runs unchanged in a simulation in virtual time, where a seed replays a failure. That holds only if
+time, chance, files, threads and sockets come from `runtime/` or from the running loop, and if nothing depends on
+the order of a set. `runtime/` itself is where the outside begins; `lab/`, `bench/` and tests run real processes.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PRODUCT = ("wire", "cluster", "node", "sentinel", "proxy")
+
+# A dotted name, or the start of one, and what stands in its place.
+FORBIDDEN = {
+    "time": "runtime.clock (wall_ms, perf_ns), or the running loop's time() and call_at",
+    "datetime.datetime.now": "runtime.clock.wall_ms()",
+    "datetime.datetime.today": "runtime.clock.wall_ms()",
+    "datetime.datetime.utcnow": "runtime.clock.wall_ms()",
+    "datetime.date.today": "runtime.clock.wall_ms()",
+    "random": "runtime.random.stream(purpose)",
+    "secrets": "runtime.random.stream(purpose)",
+    "uuid": "runtime.random",
+    "os": "runtime: files (Disk), pid, background (fork)",
+    "pathlib": "runtime.files.folder(path)",
+    "shutil": "runtime.files.folder(path)",
+    "tempfile": "Disk.replace",
+    "glob": "Disk.listdir, wire.glob for Redis' patterns",
+    "open": "runtime.files.folder(path).open_append, .create or .read",
+    "io.open": "runtime.files.folder(path)",
+    "threading": "one loop, no threads; Disk.sync awaits",
+    "multiprocessing": "runtime.background",
+    "concurrent.futures": "runtime.background",
+    "subprocess": "runtime.background",
+    "signal": "the command line's business, not the product's",
+    "socket": "the running loop's create_server, create_connection and datagram endpoints",
+    "select": "the running loop",
+    "selectors": "the running loop",
+    "asyncio.create_task": "runtime.tasks.Tasks.start",
+    "asyncio.ensure_future": "runtime.tasks.Tasks.start",
+    "asyncio.to_thread": "runtime.background",
+    "print": "the log; sys.stderr in a main.py",
+    "hash": "zlib.crc32 or another fixed function: hash() of bytes differs in every process",
+    "id": "a number of its own: addresses differ in every process",
+    "eval": "code",
+    "exec": "code",
+}
+
+# (file, forbidden name): why it is right there.
+ALLOWED: dict[tuple[str, str], str] = {}
+
+# These take a set and give the same answer whatever its order.
+ORDERLESS = {"sorted", "len", "min", "max", "sum", "any", "all", "set", "frozenset", "bool"}
+
+
+def modules() -> list[Path]:
+    return sorted(path for room in PRODUCT for path in (ROOT / room).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_product_code_asks_the_runtime(path: Path) -> None:
+    name = str(path.relative_to(ROOT))
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = [
+        f"{name}:{line}: {used} -> {FORBIDDEN[rule]}"
+        for line, used, rule in forbidden_uses(tree)
+        if (name, rule) not in ALLOWED
+    ]
+    found += [f"{name}:{line}: iterates a set -> a dict keeps its order, or sorted()" for line in set_iterations(tree)]
+    assert not found, "\n" + "\n".join(found)
+
+
+def test_allowances_are_used() -> None:
+    for (name, rule), _ in ALLOWED.items():
+        tree = ast.parse((ROOT / name).read_text(encoding="utf-8"))
+        assert any(used == rule for _, _, used in forbidden_uses(tree)), f"{name} no longer uses {rule}"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import time\ntime.monotonic()",
+        "from time import time",
+        "import datetime as dt\ndt.datetime.now()",
+        "from datetime import datetime\ndatetime.now()",
+        "import random",
+        "from os import urandom",
+        "import os.path",
+        "open('x')",
+        "import asyncio\nasyncio.create_task(f())",
+        "print('x')",
+        "names = [hash(x) for x in y]",
+    ],
+)
+def test_the_rule_sees(source: str) -> None:
+    assert list(forbidden_uses(ast.parse(source)))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import datetime\ndatetime.timedelta(1)",
+        "disk.open('x')",
+        "import asyncio\nasyncio.sleep(1)",
+        "call.time(now)",
+        "def f(time): return time + 1",
+        "open: bool = True",
+        "self.id = 3",
+    ],
+)
+def test_the_rule_lets_pass(source: str) -> None:
+    assert not list(forbidden_uses(ast.parse(source)))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "for x in {1, 2}: pass",
+        "for x in set(names): pass",
+        "seen: set[bytes] = f()\nfor x in seen: pass",
+        "seen = {x for x in y}\nz = [x for x in seen]",
+        "class A:\n def __init__(self): self.peers: set[str] = set()\n def f(self): return list(self.peers)",
+        "seen = set()\nseen.pop()",
+        "a = set()\nb = ','.join(a - c)",
+    ],
+)
+def test_set_iterations_are_seen(source: str) -> None:
+    assert list(set_iterations(ast.parse(source)))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "for x in sorted({1, 2}): pass",
+        "seen: set[bytes] = set()\nsorted(x for x in seen)",
+        "seen: set[bytes] = set()\nany(x > 1 for x in seen)",
+        "seen = set()\nif x in seen: pass",
+        "seen = {}\nfor x in seen: pass",
+        "seen: set[int] = set()\nlen(seen)\nother = {x for x in seen}",
+    ],
+)
+def test_order_free_uses_of_sets_pass(source: str) -> None:
+    assert not list(set_iterations(ast.parse(source)))
+
+
+def forbidden_uses(tree: ast.AST) -> Iterator[tuple[int, str, str]]:
+    """(line, name used, rule broken) for every use of a forbidden name, resolved through the module's imports."""
+    aliases: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                aliases[alias.asname or alias.name.split(".")[0]] = (
+                    alias.name if alias.asname else alias.name.split(".")[0]
+                )
+                yield from _matches(node.lineno, alias.name)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for alias in node.names:
+                aliases[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+                yield from _matches(node.lineno, f"{node.module}.{alias.name}")
+    for node in ast.walk(tree):
+        # Only what is reached from an import, or a builtin that is called, is the forbidden thing itself.
+        if isinstance(node, ast.Attribute):
+            dotted = _dotted(node, aliases)
+            if dotted is not None and dotted.count(".") >= 1 and dotted not in aliases.values():
+                yield from _matches(node.lineno, dotted, exact=True)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id not in aliases:
+            yield from _matches(node.lineno, node.func.id, exact=True)
+
+
+def _matches(line: int, name: str, *, exact: bool = False) -> Iterator[tuple[int, str, str]]:
+    """A rule that names `name`, or (for an import) the module it lies in."""
+    parts = name.split(".")
+    for length in range(1, len(parts) + 1):
+        rule = ".".join(parts[:length])
+        if rule in FORBIDDEN and (not exact or length == len(parts)):
+            yield line, name, rule
+            return
+
+
+def _dotted(node: ast.expr, aliases: dict[str, str]) -> str | None:
+    if isinstance(node, ast.Name):
+        return aliases.get(node.id)
+    if isinstance(node, ast.Attribute):
+        base = _dotted(node.value, aliases)
+        return None if base is None else f"{base}.{node.attr}"
+    return None
+
+
+def set_iterations(tree: ast.AST) -> Iterator[int]:
+    """Lines where the order of a set shows. Sets are known by how a name is annotated or assigned in the module."""
+    names = _set_names(tree)
+    harmless = {
+        id(argument)
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in ORDERLESS
+        for argument in call.args
+    }
+    for node in ast.walk(tree):
+        exposed: list[ast.expr] = []
+        if isinstance(node, ast.For | ast.AsyncFor):
+            exposed = [node.iter]
+        elif isinstance(node, ast.ListComp | ast.DictComp | ast.GeneratorExp) and id(node) not in harmless:
+            exposed = [generator.iter for generator in node.generators]
+        elif isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Name) and node.func.id in {
+                "list",
+                "tuple",
+                "iter",
+                "enumerate",
+                "zip",
+                "map",
+                "filter",
+            }:
+                exposed = node.args
+            elif isinstance(node.func, ast.Attribute) and node.func.attr == "join":
+                exposed = node.args
+            elif isinstance(node.func, ast.Attribute) and node.func.attr == "pop" and not node.args:
+                exposed = [node.func.value]
+        elif isinstance(node, ast.Starred):
+            exposed = [node.value]
+        if any(_is_set(value, names) for value in exposed):
+            yield node.lineno if not isinstance(node, ast.comprehension) else 0
+
+
+def _set_names(tree: ast.AST) -> set[str]:
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.AnnAssign) and _says_set(node.annotation):
+            names.add(_last_name(node.target))
+        elif isinstance(node, ast.arg) and node.annotation is not None and _says_set(node.annotation):
+            names.add(node.arg)
+        elif isinstance(node, ast.Assign) and _is_set(node.value, set()):
+            names.update(_last_name(target) for target in node.targets)
+    return names - {""}
+
+
+def _says_set(annotation: ast.expr) -> bool:
+    base = annotation.value if isinstance(annotation, ast.Subscript) else annotation
+    return isinstance(base, ast.Name) and base.id in {"set", "frozenset"}
+
+
+def _last_name(target: ast.expr) -> str:
+    if isinstance(target, ast.Name):
+        return target.id
+    return target.attr if isinstance(target, ast.Attribute) else ""
+
+
+def _is_set(value: ast.expr, names: set[str]) -> bool:
+    match value:
+        case ast.Set() | ast.SetComp():
+            return True
+        case ast.Call(func=ast.Name(id="set" | "frozenset")):
+            return True
+        case ast.BinOp(left=left, op=ast.Sub() | ast.BitAnd() | ast.BitOr() | ast.BitXor(), right=right):
+            return _is_set(left, names) or _is_set(right, names)
+        case ast.Name() | ast.Attribute():
+            return _last_name(value) in names
+    return False

@@ -1,0 +1,32 @@
+"""What a command's handler is given.
+
+One `Call` lives as long as its session and is used for every command of it: making one per command would cost
+more than many commands do. A kind of server extends it with what its own commands need.
+"""
+
+from __future__ import annotations
+
+from wire.front import Front
+from wire.reply import PARKED, Reply
+from wire.session import Session
+from wire.table import Command
+
+
+class Call:
+    """A command being run."""
+
+    __slots__ = ("argv", "command", "front", "session")
+
+    command: Command
+
+    def __init__(self, front: Front, session: Session) -> None:
+        # The parts that every kind of server has.
+        self.front = front
+        self.session = session
+        # The command's arguments, its name first. A handler that parks must copy what it needs of them.
+        self.argv: list[bytes] = []
+
+    def park(self) -> Reply:
+        """Block the client: its answer comes by `session.answer_later`. Return what this returns."""
+        self.session.parked = True
+        return PARKED

@@ -1,0 +1,188 @@
+"""One accepted TCP connection: bytes in, bytes out.
+
+An ordinary asyncio Protocol, so that uvloop, TLS and the simulator can all drive it. It decodes, hands whole
+batches to the service, and writes what the session collected once, at the end of the turn (`wire.turn`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol, cast
+
+from runtime.sockets import tune_stream
+from wire.decoder import Batch, Decoder
+from wire.encoder import encode_error
+from wire.session import CLOSING, Session
+from wire.turn import Turn
+
+
+class Service(Protocol):
+    """What a listener serves: a node, a sentinel, a proxy."""
+
+    turn: Turn
+
+    def opened(self, connection: Connection) -> Session | bytes:
+        """A session for the new connection, or the error line with which it is turned away."""
+        ...
+
+    def execute(self, session: Session, batch: Batch, start: int) -> int:
+        """Run commands of `batch` from `start` on, replies into `session.out`; returns the index of the first
+        command not run (a command that parked the session stops the batch)."""
+        ...
+
+    def closed(self, session: Session) -> None:
+        """The connection is gone."""
+        ...
+
+    def output_blocked(self, session: Session, pending: int) -> None:
+        """The client does not read as fast as it is written to: `pending` bytes wait. May drop the session."""
+        ...
+
+
+class Connection(asyncio.Protocol):
+    """The socket side of a session."""
+
+    __slots__ = (
+        "_closing",
+        "_resuming",
+        "_service",
+        "_transport",
+        "_turn",
+        "_unfinished",
+        "bytes_in",
+        "bytes_out",
+        "decoder",
+        "keepalive_s",
+        "session",
+    )
+
+    def __init__(self, service: Service, keepalive_s: int = 300) -> None:
+        self._service = service
+        self._turn = service.turn
+        self._transport: asyncio.Transport | None = None
+        self._closing = False
+        # Batches behind a parked command, each with the index of its next command.
+        self._unfinished: list[tuple[Batch, int]] = []
+        self._resuming = False
+        self.keepalive_s = keepalive_s
+        self.decoder = Decoder()
+        self.session: Session | None = None
+        self.bytes_in = 0
+        self.bytes_out = 0
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        assert self._transport is not None
+        return self._transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        tune_stream(self._transport, self.keepalive_s)
+        opened = self._service.opened(self)
+        if isinstance(opened, bytes):
+            self._transport.write(encode_error(opened))
+            self._transport.close()
+            self._closing = True
+            return
+        self.session = opened
+
+    def data_received(self, data: bytes) -> None:
+        session = self.session
+        if session is None or self._closing:
+            return
+        self.bytes_in += len(data)
+        decoder = self.decoder
+        batch = decoder.feed(data)
+        if self._unfinished or session.parked:
+            self._unfinished.append((batch, 0))
+        else:
+            done = self._service.execute(session, batch, 0)
+            if done < len(batch.commands):
+                self._unfinished.append((batch, done))
+        if decoder.error is not None or decoder.buffered > decoder.buffer_max:
+            self._give_up(session)
+        if session.out:
+            self._turn.reply(self)
+
+    def wake(self) -> None:
+        """There is output outside an execution: flush it at the end of the turn."""
+        self._turn.reply(self)
+
+    def resume(self) -> None:
+        """The parked command was answered: run what came behind it, in a turn of the loop's own."""
+        self._turn.reply(self)
+        if not self._resuming:
+            self._resuming = True
+            asyncio.get_running_loop().call_soon(self._run_unfinished)
+
+    def flush(self) -> None:
+        """Write what the session collected."""
+        session = self.session
+        transport = self._transport
+        if session is None or transport is None or transport.is_closing():
+            return
+        out = session.out
+        if out:
+            data = b"".join(out) if len(out) > 1 else out[0]
+            out.clear()
+            self.bytes_out += len(data)
+            transport.write(data)
+            # Only a client that reads slowly has a tail here; only then do the limits matter.
+            pending = transport.get_write_buffer_size()
+            if pending:
+                self._service.output_blocked(session, pending)
+        if self._closing:
+            transport.close()
+
+    def write(self, data: bytes) -> None:
+        """Send at once, past the turn: the replication stream, which has its own step in the turn."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        self.bytes_out += len(data)
+        transport.write(data)
+        pending = transport.get_write_buffer_size()
+        if pending and self.session is not None:
+            self._service.output_blocked(self.session, pending)
+
+    @property
+    def pending_output(self) -> int:
+        """Bytes written that the kernel has not taken yet."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    def close_after_replies(self) -> None:
+        self._closing = True
+        self._turn.reply(self)
+
+    def abort(self) -> None:
+        self._closing = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closing = True
+        session, self.session = self.session, None
+        self._unfinished.clear()
+        if session is not None:
+            session.mask |= CLOSING
+            session.connection = None
+            self._service.closed(session)
+
+    def _run_unfinished(self) -> None:
+        self._resuming = False
+        session = self.session
+        while self._unfinished and session is not None and not session.parked and not self._closing:
+            batch, start = self._unfinished[0]
+            done = self._service.execute(session, batch, start)
+            if done < len(batch.commands):
+                self._unfinished[0] = (batch, done)
+                break
+            del self._unfinished[0]
+        if session is not None and session.out:
+            self._turn.reply(self)
+
+    def _give_up(self, session: Session) -> None:
+        """The client broke the protocol (it is told) or fills the query buffer without end (it is not)."""
+        if self.decoder.error is not None and not self._unfinished:
+            session.out.append(encode_error(self.decoder.error.text))
+        session.close()

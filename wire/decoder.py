@@ -1,0 +1,300 @@
+"""Requests: RESP arrays of bulk strings, or inline commands, from bytes in any chunks.
+
+Two parsers share the work. The quick one splits a chunk on CRLF and checks every announced length
+against the pieces; it takes the ordinary pipeline whole. Whatever it cannot vouch for (a command that
+goes on in the next chunk, a value with CRLF inside, an inline command, a mistake) goes to the scanner,
+which reads byte by byte what Redis reads, keeps its state between chunks, and knows Redis' limits and
+error texts (`networking.c`'s rules as the fact sheet on RESP has them).
+
+A client library's reply parser would not do: it lets integers, nulls and nested arrays through as
+arguments, and cannot say where a command's bytes lie, which propagation needs (`Batch.encoded`).
+"""
+
+from __future__ import annotations
+
+from wire.encoder import encode_command
+from wire.errors import ProtocolError
+
+MAX_LINE = 64 * 1024
+MAX_ARGUMENTS = 2**31 - 1
+UNAUTHENTICATED_ARGUMENTS = 10
+UNAUTHENTICATED_BULK = 16384
+
+_COUNTS = {b"*%d" % n: n for n in range(1, 1025)}
+_LENGTHS = [b"$%d" % n for n in range(4096)]
+_LENGTH_OF = _LENGTHS.__getitem__
+
+_ESCAPES = {ord("n"): 10, ord("r"): 13, ord("t"): 9, ord("b"): 8, ord("a"): 7}
+_BLANKS = b" \t\n\r\v\f\0"
+
+
+class Batch:
+    """Whole commands read from one chunk, in order."""
+
+    __slots__ = ("commands", "marks", "parts")
+
+    def __init__(self) -> None:
+        # Each command's arguments, its name first.
+        self.commands: list[list[bytes]] = []
+        # The chunk split on CRLF, and where in it each command starts that the quick parser took;
+        # one mark more than such commands. They are the first ones of `commands`.
+        self.parts: list[bytes] = []
+        self.marks: list[int] = [0]
+
+    def encoded(self, first: int, last: int) -> bytes:
+        """The request bytes of commands `first` to `last` - 1: the client's own where they are at hand."""
+        marks = self.marks
+        quick = len(marks) - 1
+        if last <= quick:
+            return b"\r\n".join(self.parts[marks[first] : marks[last]]) + b"\r\n"
+        pieces = []
+        if first < quick:
+            pieces.append(b"\r\n".join(self.parts[marks[first] : marks[quick]]) + b"\r\n")
+            first = quick
+        pieces += [encode_command(argv) for argv in self.commands[first:last]]
+        return b"".join(pieces)
+
+
+class Decoder:
+    """The reading side of one connection."""
+
+    __slots__ = (
+        "_argv",
+        "_bulk_length",
+        "_chunks",
+        "_left",
+        "_need",
+        "_size",
+        "buffer_max",
+        "bulk_max",
+        "error",
+        "limited",
+    )
+
+    def __init__(self, bulk_max: int = 512 * 1024 * 1024, buffer_max: int = 1024 * 1024 * 1024) -> None:
+        # Bytes not yet understood, as they came; joined only when `_need` of them are there, so that a
+        # huge value that arrives in small chunks is not copied once a chunk.
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._need = 0
+        # The command under way: arguments so far, arguments to come (0: none under way), and the length
+        # of the bulk string that comes next (-1: its header has not been read).
+        self._argv: list[bytes] = []
+        self._left = 0
+        self._bulk_length = -1
+        # `proto-max-bulk-len` and `client-query-buffer-limit`.
+        self.bulk_max = bulk_max
+        self.buffer_max = buffer_max
+        # Before authentication Redis takes only small requests.
+        self.limited = False
+        # Set once the peer broke the protocol; nothing is read after that.
+        self.error: ProtocolError | None = None
+
+    @property
+    def buffered(self) -> int:
+        """Bytes held that do not yet make a command (`qbuf`)."""
+        return self._size
+
+    def feed(self, data: bytes) -> Batch:
+        """The whole commands that `data` completes; check `error` after executing them."""
+        batch = Batch()
+        if self.error is not None:
+            return batch
+        if self._size:
+            self._chunks.append(data)
+            self._size += len(data)
+            if self._size < self._need:
+                return batch
+            data = b"".join(self._chunks)
+            self._chunks.clear()
+            self._size = self._need = 0
+        position = 0
+        if not self._left and not self.limited:
+            position = _parse_quickly(data, batch)
+            if position == len(data):
+                return batch
+        self._scan(data, position, batch.commands)
+        return batch
+
+    def _scan(self, data: bytes, position: int, commands: list[list[bytes]]) -> None:
+        """Read commands from `position` on, and keep what is incomplete."""
+        end = len(data)
+        try:
+            while position < end:
+                if not self._left:
+                    if data[position] != 0x2A:
+                        position, argv = self._inline(data, position)
+                        if argv:
+                            commands.append(argv)
+                        continue
+                    position, count = self._line(data, position, b"mbulk")
+                    self._begin(count)
+                    continue
+                if self._bulk_length < 0:
+                    if data[position] != 0x24:
+                        raise ProtocolError(b"expected '$', got '%c'" % data[position])
+                    position, length = self._line(data, position, b"bulk")
+                    self._bulk_length = self._checked_length(length)
+                stop = position + self._bulk_length
+                if stop + 2 > end:
+                    self._need = self._bulk_length + 2
+                    raise _IncompleteError(position)
+                self._argv.append(data[position:stop])
+                position = stop + 2
+                self._bulk_length = -1
+                self._left -= 1
+                if not self._left:
+                    commands.append(self._argv)
+                    self._argv = []
+        except _IncompleteError as incomplete:
+            self._chunks.append(data[incomplete.position :])
+            self._size = end - incomplete.position
+        except ProtocolError as error:
+            self.error = error
+
+    def _begin(self, text: bytes) -> None:
+        count = _integer(text)
+        if count is None or count > MAX_ARGUMENTS:
+            raise ProtocolError(b"invalid multibulk length")
+        if self.limited and count > UNAUTHENTICATED_ARGUMENTS:
+            raise ProtocolError(b"unauthenticated multibulk length")
+        # ``*0`` and ``*-1`` ask for nothing and get nothing.
+        self._left = max(count, 0)
+
+    def _checked_length(self, text: bytes) -> int:
+        length = _integer(text)
+        if length is None or length < 0 or length > self.bulk_max:
+            raise ProtocolError(b"invalid bulk length")
+        if self.limited and length > UNAUTHENTICATED_BULK:
+            raise ProtocolError(b"unauthenticated bulk length")
+        return length
+
+    @staticmethod
+    def _line(data: bytes, position: int, what: bytes) -> tuple[int, bytes]:
+        """The text after the type byte up to CR, and where the next line begins (LF is not verified)."""
+        stop = data.find(b"\r", position)
+        if stop < 0 or stop + 1 >= len(data):
+            if stop < 0 and len(data) - position > MAX_LINE:
+                raise ProtocolError(b"too big %s count string" % what)
+            raise _IncompleteError(position)
+        return stop + 2, data[position + 1 : stop]
+
+    @staticmethod
+    def _inline(data: bytes, position: int) -> tuple[int, list[bytes]]:
+        stop = data.find(b"\n", position)
+        if stop < 0:
+            if len(data) - position > MAX_LINE:
+                raise ProtocolError(b"too big inline request")
+            raise _IncompleteError(position)
+        line = data[position:stop]
+        argv = split_quoted(line.removesuffix(b"\r"))
+        if argv is None:
+            raise ProtocolError(b"unbalanced quotes in request")
+        return stop + 1, argv
+
+
+class _IncompleteError(Exception):
+    """The rest of the command has not arrived; it begins at `position`."""
+
+    __slots__ = ("position",)
+
+    def __init__(self, position: int) -> None:
+        self.position = position
+
+
+def _parse_quickly(data: bytes, batch: Batch) -> int:
+    """Take commands from the head of `data` for as long as every length agrees; returns the bytes taken."""
+    parts = data.split(b"\r\n")
+    count_of = _COUNTS.get
+    commands = batch.commands
+    marks = batch.marks
+    last = len(parts) - 1
+    index = 0
+    try:
+        while index < last:
+            count = count_of(parts[index])
+            if count is None:
+                break
+            after = index + 1 + 2 * count
+            if after > last:
+                break
+            argv = parts[index + 2 : after : 2]
+            # A value with CRLF inside, or longer than the table, fails here and goes to the scanner.
+            if parts[index + 1 : after : 2] != list(map(_LENGTH_OF, map(len, argv))):
+                break
+            commands.append(argv)
+            marks.append(after)
+            index = after
+    except IndexError:
+        # An argument longer than `_LENGTHS` covers.
+        pass
+    if not commands:
+        return 0
+    batch.parts = parts
+    if index == last and not parts[last]:
+        return len(data)
+    return sum(map(len, parts[:index])) + 2 * index
+
+
+def _integer(text: bytes) -> int | None:
+    """A decimal integer as Redis' ``string2ll`` reads it: no plus sign, no leading zero, no blanks."""
+    digits = text[1:] if text[:1] == b"-" else text
+    if not digits.isdigit() or len(digits) > 19 or (digits[0] == 0x30 and text != b"0"):
+        return None
+    return int(text)
+
+
+def split_quoted(line: bytes) -> list[bytes] | None:
+    """Split as a shell would, with Redis' quoting (``sdssplitargs``); None when quotes do not balance."""
+    if b'"' not in line and b"'" not in line:
+        return line.replace(b"\0", b" ").split()
+    arguments: list[bytes] = []
+    position, end = 0, len(line)
+    while True:
+        while position < end and line[position] in _BLANKS:
+            position += 1
+        if position >= end:
+            return arguments
+        found = _quoted_word(line, position)
+        if found is None:
+            return None
+        position, word = found
+        arguments.append(word)
+
+
+def _quoted_word(line: bytes, position: int) -> tuple[int, bytes] | None:
+    """The word at `position` and where it ends, or None when a quote is left open or stuck to more text."""
+    word = bytearray()
+    end = len(line)
+    quote = 0
+    while position < end:
+        byte = line[position]
+        if not quote:
+            if byte in _BLANKS:
+                return position, bytes(word)
+            if byte in b"\"'":
+                quote = byte
+            else:
+                word.append(byte)
+        elif byte == quote:
+            # A closing quote must be followed by a blank or by nothing.
+            if position + 1 < end and line[position + 1] not in _BLANKS:
+                return None
+            return position + 1, bytes(word)
+        elif byte == 0x5C and position + 1 < end and (quote == 0x22 or line[position + 1] == 0x27):
+            position += 1
+            escaped = line[position]
+            hexadecimal = line[position + 1 : position + 3]
+            if quote == 0x22 and escaped == 0x78 and len(hexadecimal) == 2 and _is_hex(hexadecimal):
+                word.append(int(hexadecimal, 16))
+                position += 2
+            else:
+                word.append(_ESCAPES.get(escaped, escaped) if quote == 0x22 else escaped)
+        else:
+            word.append(byte)
+        position += 1
+    return None if quote else (position, bytes(word))
+
+
+def _is_hex(text: bytes) -> bool:
+    return all(byte in b"0123456789abcdefABCDEF" for byte in text)

@@ -1,0 +1,114 @@
+"""Python values to RESP2 or RESP3.
+
+The executor inlines the commonest replies (bytes, int, None and the constants) with the tables below;
+everything else passes through `encode_into`. Pieces are appended to a list that is joined once a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wire.errors import Error
+from wire.reply import (
+    NIL_ARRAY,
+    NO_REPLY,
+    PARKED,
+    Push,
+    Raw,
+    Reply,
+    ReplySet,
+    Several,
+    Simple,
+    Verbatim,
+)
+
+CRLF = b"\r\n"
+# Headers ``$n\r\n`` and whole integer replies ``:n\r\n`` for small n.
+BULK_HEADERS = [b"$%d\r\n" % n for n in range(1024)]
+INTEGERS = [b":%d\r\n" % n for n in range(1024)]
+NIL_2 = b"$-1\r\n"
+NIL_ARRAY_2 = b"*-1\r\n"
+NIL_3 = b"_\r\n"
+
+_TEXT_BREAKS = bytes.maketrans(b"\r\n", b"  ")
+
+
+def encode(value: Reply, proto: int) -> bytes:
+    """The whole reply as one piece."""
+    out: list[bytes] = []
+    encode_into(out, value, proto)
+    return b"".join(out)
+
+
+def encode_into(out: list[bytes], value: Reply, proto: int) -> None:
+    """Append the encoding of `value` for protocol `proto` (2 or 3) to `out`."""
+    kind = type(value)
+    if kind is bytes:
+        out.append(b"$%d\r\n%b\r\n" % (len(value), value))
+    elif kind is int:
+        out.append(b":%d\r\n" % value)
+    elif value is None:
+        out.append(NIL_2 if proto == 2 else NIL_3)
+    elif kind is list or kind is tuple:
+        out.append(b"*%d\r\n" % len(value))
+        for item in value:
+            encode_into(out, item, proto)
+    else:
+        _encode_rare(out, value, proto)
+
+
+def encode_error(text: bytes) -> bytes:
+    """CR and LF would end the line early, so Redis shows them as spaces."""
+    return b"-%b\r\n" % text.translate(_TEXT_BREAKS)
+
+
+def encode_command(argv: Sequence[bytes]) -> bytes:
+    """A request: an array of bulk strings."""
+    pieces = [b"*%d\r\n" % len(argv)]
+    pieces += [b"$%d\r\n%b\r\n" % (len(argument), argument) for argument in argv]
+    return b"".join(pieces)
+
+
+def format_double(value: float) -> bytes:
+    """Redis 7.0's text of a double: 17 significant digits, no fraction when integral."""
+    if value != value:
+        return b"nan"
+    if value in (float("inf"), float("-inf")):
+        return b"inf" if value > 0 else b"-inf"
+    return b"%.17g" % value
+
+
+def _encode_rare(out: list[bytes], value: Reply, proto: int) -> None:
+    if isinstance(value, Simple):
+        out.append(b"+%b\r\n" % value.text)
+    elif isinstance(value, Error):
+        out.append(encode_error(value.text))
+    elif isinstance(value, Verbatim):
+        head = b"$%d\r\n" % len(value) if proto == 2 else b"=%d\r\ntxt:" % (len(value) + 4)
+        out += (head, value, CRLF)
+    elif isinstance(value, Raw):
+        out.append(value)
+    elif isinstance(value, (bytes, bytearray)):
+        out += (b"$%d\r\n" % len(value), bytes(value), CRLF)
+    elif isinstance(value, float):
+        text = format_double(value)
+        out.append(b"$%d\r\n%b\r\n" % (len(text), text) if proto == 2 else b",%b\r\n" % text)
+    elif isinstance(value, dict):
+        out.append(b"*%d\r\n" % (2 * len(value)) if proto == 2 else b"%%%d\r\n" % len(value))
+        for key, item in value.items():
+            encode_into(out, key, proto)
+            encode_into(out, item, proto)
+    elif isinstance(value, Several):
+        for item in value:
+            encode_into(out, item, proto)
+    elif isinstance(value, list):
+        sign = (
+            b"*" if proto == 2 else b"~" if isinstance(value, ReplySet) else b">" if isinstance(value, Push) else b"*"
+        )
+        out.append(b"%b%d\r\n" % (sign, len(value)))
+        for item in value:
+            encode_into(out, item, proto)
+    elif value is NIL_ARRAY:
+        out.append(NIL_ARRAY_2 if proto == 2 else NIL_3)
+    else:
+        assert value is NO_REPLY or value is PARKED, f"no reply can be made of {value!r}"

@@ -1,0 +1,64 @@
+"""Refusals, in Redis' own words.
+
+Three kinds of failure, three ways: the peer broke the protocol (`ProtocolError`: answer, then close);
+the request is refused (`Error`: the text goes to the client as it stands); we are wrong (an assertion).
+The first word of a text is its code; Redis uses ``ERR`` where no better one exists.
+"""
+
+from __future__ import annotations
+
+WRONGTYPE = b"WRONGTYPE Operation against a key holding the wrong kind of value"
+SYNTAX = b"ERR syntax error"
+NOT_AN_INTEGER = b"ERR value is not an integer or out of range"
+NOT_A_FLOAT = b"ERR value is not a valid float"
+OUT_OF_RANGE = b"ERR value is out of range"
+NO_SUCH_KEY = b"ERR no such key"
+SAME_OBJECT = b"ERR source and destination objects are the same"
+OVERFLOW = b"ERR increment or decrement would overflow"
+STRING_TOO_LONG = b"ERR string exceeds maximum allowed size (proto-max-bulk-len)"
+NOAUTH = b"NOAUTH Authentication required."
+WRONGPASS = b"WRONGPASS invalid username-password pair or user is disabled."
+EXECABORT = b"EXECABORT Transaction discarded because of previous errors."
+LOADING = b"LOADING Redis is loading the dataset in memory"
+
+
+class Error(Exception):
+    """A refusal, raised or returned by a command; `text` is what follows the ``-`` on the wire.
+
+    Make a new one for each refusal: an exception object that is raised twice grows its traceback.
+    """
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: bytes) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+class ProtocolError(Exception):
+    """The peer sent what no command can be read from; after the reply the connection is closed."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: bytes) -> None:
+        super().__init__(text)
+        self.text = b"ERR Protocol error: " + text
+
+
+def wrong_arity(name: str) -> Error:
+    """`name` as Redis shows it: ``get``, or ``config|get`` for a subcommand."""
+    return Error(b"ERR wrong number of arguments for '%s' command" % name.encode())
+
+
+def unknown_subcommand(subcommand: bytes, container: str) -> Error:
+    return Error(b"ERR unknown subcommand '%s'. Try %s HELP." % (subcommand[:128], container.upper().encode()))
+
+
+def unknown_command(argv: list[bytes]) -> Error:
+    """Redis quotes at most 128 bytes of the name and about 128 of the arguments."""
+    shown = b""
+    for argument in argv[1:]:
+        if len(shown) >= 128:
+            break
+        shown += b"'%s' " % argument[: 128 - len(shown)]
+    return Error(b"ERR unknown command '%s', with args beginning with: %s" % (argv[0][:128], shown))

@@ -1,0 +1,73 @@
+"""The parts that every server speaking RESP has here: node, sentinel and proxy are built around one.
+
+The connection's own commands (`wire.commands`) work on a Front and a Session alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from runtime.clock import Clock
+from wire.clients import Clients
+from wire.pubsub import Broker
+from wire.session import NEEDS_AUTH, Session
+from wire.table import CommandTable
+
+
+class Identity(Protocol):
+    """What HELLO says of the server."""
+
+    # "standalone", "cluster" or "sentinel".
+    mode: str
+
+    def role(self) -> str | None:
+        """ "master" or "replica"; None where HELLO names no role (a sentinel)."""
+        ...
+
+
+# The Redis version whose behaviour this server has; clients choose features by it.
+REDIS_VERSION = "7.0.15"
+
+
+class Credentials:
+    """Who may come in: the default user's password (`requirepass`)."""
+
+    __slots__ = ("password",)
+
+    def __init__(self, password: bytes = b"") -> None:
+        self.password = password
+
+    @property
+    def needed(self) -> bool:
+        return bool(self.password)
+
+    def accept(self, user: bytes, password: bytes) -> bool:
+        """Whether `password` opens the account `user`; the default user without a password takes any."""
+        return user == b"default" and (not self.password or password == self.password)
+
+
+@dataclass(slots=True)
+class Front:
+    """The common parts, by name."""
+
+    clock: Clock
+    clients: Clients[Any]
+    broker: Broker
+    table: CommandTable
+    credentials: Credentials
+    identity: Identity
+
+    def admit(self, session: Session) -> None:
+        """A new client: it must authenticate first when a password is set."""
+        if self.credentials.needed:
+            session.mask |= NEEDS_AUTH
+            if session.connection is not None:
+                session.connection.decoder.limited = True
+
+    def authenticated(self, session: Session, user: str) -> None:
+        """The client gave the right password."""
+        session.user = user
+        session.mask &= ~NEEDS_AUTH
+        if session.connection is not None:
+            session.connection.decoder.limited = False

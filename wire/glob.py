@@ -1,0 +1,73 @@
+"""Redis' glob patterns (KEYS, SCAN MATCH, PSUBSCRIBE, CONFIG GET): ``* ? [a-c] [^x] \\x``.
+
+A pattern becomes a compiled regular expression over bytes. Each ``*`` is tied to the fixed text behind it in an
+atomic group, so that a hostile pattern costs time in proportion to text times pattern, never exponential.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+
+def matches(pattern: bytes, text: bytes) -> bool:
+    """True when the whole of `text` matches `pattern`; letter case counts."""
+    return compile_glob(pattern).fullmatch(text) is not None
+
+
+@lru_cache(maxsize=1024)
+def compile_glob(pattern: bytes) -> re.Pattern[bytes]:
+    """The regular expression for `pattern`, to be used with ``fullmatch``."""
+    segments = _segments(pattern)
+    head = segments.pop(0)
+    if not segments:
+        return re.compile(head, re.DOTALL)
+    tail = segments.pop()
+    middle = b"".join(b"(?>.*?%b)" % segment for segment in segments if segment)
+    return re.compile(head + middle + b".*" + tail, re.DOTALL)
+
+
+def _segments(pattern: bytes) -> list[bytes]:
+    """The pattern cut at its stars, each segment a regular expression without repetition."""
+    segments = [b""]
+    position, end = 0, len(pattern)
+    while position < end:
+        byte = pattern[position : position + 1]
+        if byte == b"*":
+            segments.append(b"")
+        elif byte == b"?":
+            segments[-1] += b"."
+        elif byte == b"[":
+            position, expression = _character_class(pattern, position + 1)
+            segments[-1] += expression
+        else:
+            if byte == b"\\" and position + 1 < end:
+                position += 1
+                byte = pattern[position : position + 1]
+            segments[-1] += re.escape(byte)
+        position += 1
+    return segments
+
+
+def _character_class(pattern: bytes, position: int) -> tuple[int, bytes]:
+    """The class that starts behind ``[`` and the position of its last byte; an open class ends with the pattern."""
+    end = len(pattern)
+    negated = pattern[position : position + 1] == b"^"
+    if negated:
+        position += 1
+    members = bytearray()
+    while position < end and pattern[position] != 0x5D:
+        if pattern[position] == 0x5C and position + 1 < end:
+            position += 1
+            members.append(pattern[position])
+        elif pattern[position + 1 : position + 2] == b"-" and position + 2 < end:
+            low, high = sorted((pattern[position], pattern[position + 2]))
+            members.extend(range(low, high + 1))
+            position += 2
+        else:
+            members.append(pattern[position])
+        position += 1
+    if not members:
+        return min(position, end - 1), b"." if negated else b"(?!)"
+    listed = b"".join(re.escape(bytes((member,))) for member in sorted(members))
+    return min(position, end - 1), b"[%b%b]" % (b"^" if negated else b"", listed)

@@ -1,0 +1,56 @@
+"""Listening sockets: one service on any number of addresses."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Sequence
+
+from wire.connection import Connection, Service
+
+
+class BindError(Exception):
+    """No address could be bound; the message names the port and the reason."""
+
+
+class Listener:
+    """The servers of one service."""
+
+    __slots__ = ("_servers", "_service", "keepalive_s")
+
+    def __init__(self, service: Service, keepalive_s: int = 300) -> None:
+        self._service = service
+        self._servers: list[asyncio.Server] = []
+        # `tcp-keepalive`, read for each new connection.
+        self.keepalive_s = keepalive_s
+
+    async def open(self, hosts: Sequence[str], port: int, backlog: int = 511) -> None:
+        """Listen on `port` of every host. A host written ``-host`` may be missing on this machine, as in Redis'
+        ``bind``; ``*`` stands for all addresses. Raises BindError."""
+        loop = asyncio.get_running_loop()
+        for host in hosts:
+            optional = host.startswith("-")
+            name = host.removeprefix("-")
+            address = {"*": "0.0.0.0", "::*": "::"}.get(name, name)
+            try:
+                server = await loop.create_server(self._connect, address, port, backlog=backlog, reuse_address=True)
+            except OSError as error:
+                if optional and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT):
+                    continue
+                reason = error.strerror or str(error)
+                await self.close()
+                raise BindError(
+                    f"Could not create server TCP listening socket {name}:{port}: bind: {reason}"
+                ) from error
+            self._servers.append(server)
+        if not self._servers:
+            raise BindError(f"Failed listening on port {port} (TCP), aborting.")
+
+    async def close(self) -> None:
+        """Stop accepting; connections that are open stay."""
+        servers, self._servers = self._servers, []
+        for server in servers:
+            server.close()
+
+    def _connect(self) -> Connection:
+        return Connection(self._service, self.keepalive_s)

@@ -1,0 +1,115 @@
+"""One client, as commands see it: who it is, what it has chosen, and where its replies go.
+
+The transport belongs to `wire.connection`. A kind of server with more to remember per client (the node's
+transactions and watched keys) extends `Session`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wire.encoder import encode, encode_into
+from wire.reply import Push, Reply
+
+if TYPE_CHECKING:
+    from wire.connection import Connection
+
+# Conditions of a session, as bits of `Session.mask`. A command whose gate mask has none of the session's
+# bits runs at once; the others take the slow lane, which knows what each condition forbids.
+ALWAYS = 1 << 0  # set in every session: containers of subcommands are never run directly
+NEEDS_AUTH = 1 << 1
+IN_MULTI = 1 << 2
+SUBSCRIBED = 1 << 3  # a RESP2 connection with subscriptions
+MUTED = 1 << 4  # CLIENT REPLY OFF or SKIP
+CLOSING = 1 << 5  # nothing that comes after QUIT is executed
+# The first bit that a kind of server may use for conditions of its own.
+FIRST_FREE = 8
+
+
+class Session:
+    """State of one client connection."""
+
+    __slots__ = (
+        "address",
+        "channels",
+        "connection",
+        "created_at_ms",
+        "id",
+        "last_command",
+        "last_seen_ms",
+        "lib_name",
+        "lib_version",
+        "local_address",
+        "mask",
+        "name",
+        "out",
+        "parked",
+        "patterns",
+        "proto",
+        "replies_off",
+        "shard_channels",
+        "skip_replies",
+        "user",
+    )
+
+    def __init__(self, id: int, connection: Connection | None, now_ms: int) -> None:
+        self.id = id
+        # None for a session without a socket (a replica's stream, a script).
+        self.connection = connection
+        # "ip:port" of both ends.
+        self.address = ""
+        self.local_address = ""
+        self.created_at_ms = now_ms
+        self.last_seen_ms = now_ms
+        self.name = b""
+        self.lib_name = b""
+        self.lib_version = b""
+        self.user = "default"
+        # 2 or 3 (HELLO).
+        self.proto = 2
+        # The name of the last command run, for CLIENT LIST.
+        self.last_command = ""
+        # The conditions above.
+        self.mask = ALWAYS
+        # Encoded replies and pushes of this turn.
+        self.out: list[bytes] = []
+        # A blocking command waits; what follows it waits too.
+        self.parked = False
+        # CLIENT REPLY OFF, and how many replies CLIENT REPLY SKIP still drops (its own and the next).
+        self.replies_off = False
+        self.skip_replies = 0
+        # Subscriptions, in order of subscribing; kept with the broker's tables by the broker.
+        self.channels: dict[bytes, None] = {}
+        self.patterns: dict[bytes, None] = {}
+        self.shard_channels: dict[bytes, None] = {}
+
+    def push(self, message: Push) -> None:
+        """Send out-of-band data; it goes out with this turn's replies."""
+        encode_into(self.out, message, self.proto)
+        if self.connection is not None:
+            self.connection.wake()
+
+    def answer_later(self, reply: Reply) -> None:
+        """The answer of a parked command; what the client sent behind it runs next."""
+        assert self.parked, "only a parked command is answered later"
+        self.parked = False
+        self.out.append(encode(reply, self.proto))
+        if self.connection is not None:
+            self.connection.resume()
+
+    def close(self) -> None:
+        """Close the connection once what is in `out` has been sent; nothing more is executed."""
+        self.mask |= CLOSING
+        if self.connection is not None:
+            self.connection.close_after_replies()
+
+    def drop(self) -> None:
+        """Close the connection at once, unsent replies and all (CLIENT KILL, output limits)."""
+        self.mask |= CLOSING
+        if self.connection is not None:
+            self.connection.abort()
+
+    @property
+    def subscriptions(self) -> int:
+        """The count that SUBSCRIBE's confirmations carry."""
+        return len(self.channels) + len(self.patterns)

@@ -1,0 +1,130 @@
+"""The commands of one process: declarations collected from modules, and a live record for each.
+
+A `CommandSpec` is shared by every process in an interpreter (the simulator runs many); the `Command` made
+from it belongs to one process and carries its counters and its gate mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from types import ModuleType
+
+from wire.command import CommandSpec, Handler
+from wire.errors import Error, unknown_command, unknown_subcommand, wrong_arity
+from wire.reply import Reply
+
+_NO_LIMIT = 1 << 40
+
+
+class Command:
+    """One command of this process."""
+
+    __slots__ = (
+        "argc_max",
+        "argc_min",
+        "calls",
+        "failed_calls",
+        "flags",
+        "gates",
+        "handler",
+        "key_index",
+        "name",
+        "rejected_calls",
+        "spec",
+        "subcommands",
+        "usec",
+    )
+
+    def __init__(self, spec: CommandSpec, gates: int) -> None:
+        self.spec = spec
+        self.name = spec.name
+        self.handler: Handler = spec.handler or _no_handler
+        self.flags = spec.flags
+        # How many arguments it takes, its name included.
+        self.argc_min = abs(spec.arity)
+        self.argc_max = spec.arity if spec.arity > 0 else _NO_LIMIT
+        # The conditions that send it to the slow lane (`node.gates`); containers always go there.
+        self.gates = gates
+        # Where its only key is; 0 when it has none, -1 when finding its keys takes the declaration.
+        self.key_index = _single_key(spec)
+        # By lower-case name, for a container.
+        self.subcommands: dict[bytes, Command] = {}
+        # For INFO commandstats.
+        self.calls = 0
+        self.usec = 0
+        self.rejected_calls = 0
+        self.failed_calls = 0
+
+    def check_arity(self, argc: int) -> None:
+        """Raises Error when `argc` arguments (the name included) are too few or too many."""
+        if not self.argc_min <= argc <= self.argc_max:
+            raise wrong_arity(self.name)
+
+
+class CommandTable:
+    """Look-up by name, and the list of all."""
+
+    __slots__ = ("all", "by_name")
+
+    def __init__(self, modules: Iterable[ModuleType], gates_of: Callable[[CommandSpec], int]) -> None:
+        # Top-level commands by lower-case name, in order of declaration.
+        self.all: dict[str, Command] = {}
+        # The executor's way in: both usual spellings, all lower and all upper case.
+        self.by_name: dict[bytes, Command] = {}
+        subcommands: list[Command] = []
+        for module in modules:
+            for spec in vars(module).values():
+                if not isinstance(spec, CommandSpec):
+                    continue
+                command = Command(spec, gates_of(spec))
+                if "|" in spec.name:
+                    subcommands.append(command)
+                else:
+                    assert spec.name not in self.all or self.all[spec.name].spec is spec, f"{spec.name} declared twice"
+                    self.all[spec.name] = command
+        for command in subcommands:
+            parent, _, name = command.name.partition("|")
+            self.all[parent].subcommands[name.encode()] = command
+        for name, command in self.all.items():
+            self.by_name[name.encode()] = command
+            self.by_name[name.upper().encode()] = command
+
+    def find(self, argv: Sequence[bytes]) -> Command:
+        """The command or subcommand that `argv` names; raises Error in Redis' words when there is none."""
+        command = self.by_name.get(argv[0]) or self.by_name.get(argv[0].lower())
+        if command is None:
+            raise unknown_command(list(argv))
+        if command.subcommands and (len(argv) > 1 or command.spec.handler is None):
+            return self._subcommand(command, argv)
+        return command
+
+    def get(self, name: str) -> Command | None:
+        """By a name in any case, ``config|get`` for a subcommand."""
+        parent, _, sub = name.lower().partition("|")
+        command = self.all.get(parent)
+        if command is None or not sub:
+            return command
+        return command.subcommands.get(sub.encode())
+
+    @staticmethod
+    def _subcommand(command: Command, argv: Sequence[bytes]) -> Command:
+        if len(argv) < 2:
+            raise wrong_arity(command.name)
+        found = command.subcommands.get(argv[1].lower())
+        if found is not None:
+            return found
+        # COMMAND itself runs without a subcommand; with one it does not know, it refuses like a container.
+        raise unknown_subcommand(argv[1], command.name)
+
+
+def _single_key(spec: CommandSpec) -> int:
+    if not spec.keys:
+        return 0
+    only = spec.keys[0]
+    if len(spec.keys) == 1 and not only.keyword and only.keynum < 0 and only.last == 0:
+        return only.begin
+    return -1
+
+
+def _no_handler(call: object) -> Reply:
+    raise Error(b"ERR a container runs only through its subcommands")
