@@ -10,6 +10,7 @@ Links are numbered: outbound ones by the machine, above zero, inbound ones here,
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ from cluster.events import (
     Tick,
     UnpauseWrites,
 )
-from cluster.links import BusLink
+from cluster.sockets import BusLink
 from cluster.machine import ClusterMachine
 from cluster.messages import Message, MessageType
 from cluster.nodes_conf import NodesConfFile, render
@@ -59,6 +60,9 @@ from runtime import Clock, Log, Tasks
 from wire.listener import BindError
 
 _BACKLOG = 511
+# How `bind` names all addresses; and why one written ``-address`` is passed over.
+_ANY = {"*": "0.0.0.0", "::*": "::"}
+_NO_SUCH_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT)
 
 
 class Member(Protocol):
@@ -172,17 +176,28 @@ class Bus:
     # ---- life
 
     async def open(self, hosts: Sequence[str], port: int) -> None:
-        """Listen on `port` of each host, for links and for datagrams; raises BindError."""
-        try:
-            for host in hosts:
-                self._servers.append(
-                    await self._loop.create_server(self._accept, host, port, backlog=_BACKLOG, reuse_address=True)
+        """Listen on `port` of each host (as in `bind`), for links and for datagrams; raises BindError."""
+        bound = []
+        for host in hosts:
+            name = host.removeprefix("-")
+            address = _ANY.get(name, name)
+            try:
+                server = await self._loop.create_server(
+                    self._accept, address, port, backlog=_BACKLOG, reuse_address=True
                 )
-            await self._datagrams.open(hosts, port)
-        except OSError as error:
-            await self.close()
-            self._log.warning(f"Could not create server listening socket {host}:{port}: bind: {error.strerror}")
-            raise BindError(f"Failed listening on port {port} (cluster), aborting.") from error
+                self._servers.append(server)
+                await self._datagrams.open(address, port)
+            except OSError as error:
+                if host != name and error.errno in _NO_SUCH_ADDRESS:
+                    continue
+                await self.close()
+                self._log.warning(
+                    f"Warning: Could not create server TCP listening socket {name}:{port}: bind: {error.strerror}"
+                )
+                raise BindError(f"Failed listening on port {port} (cluster), aborting.") from error
+            bound.append(address)
+        if not bound:
+            raise BindError(f"Failed listening on port {port} (cluster), aborting.")
 
     def start(self) -> None:
         """Begin to take part in the cluster."""
@@ -216,12 +231,13 @@ class Bus:
         self._step(Reconfigured(settings))
 
     def links(self) -> list[LinkInfo]:
-        """All links whose other end is known."""
+        """All links whose other end is known, by node."""
         infos = []
-        for link in self._links.values():
-            node_id = self._machine.node_of_link(link.number)
-            if node_id is not None and link.peer_ip:
-                infos.append(LinkInfo(link.is_inbound, node_id, link.created_at_ms, link.unsent_bytes))
+        for node in self._machine.state.nodes.values():
+            for number in (node.link, node.inbound_link):
+                link = None if number is None else self._links.get(number)
+                if link is not None and link.peer_ip:
+                    infos.append(LinkInfo(link.is_inbound, node.id, link.created_at_ms, link.unsent_bytes))
         return infos
 
     # ---- stepping
@@ -304,7 +320,7 @@ class Bus:
     def _dial(self, effect: Dial) -> None:
         link = BusLink(self, effect.link, self._clock.wall_ms())
         self._links[link.number] = link
-        self._tasks.start("bus dial", self._connect(link, effect.ip, effect.port))
+        link.dialled_by(self._tasks.start("bus dial", self._connect(link, effect.ip, effect.port)))
 
     async def _connect(self, link: BusLink, ip: str, port: int) -> None:
         try:

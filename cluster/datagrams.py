@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import cast
 
 import asyncio_dgram
 
@@ -44,14 +45,15 @@ class Datagrams:
         self.dropped = 0
         self.garbled = 0
 
-    async def open(self, hosts: Sequence[str], port: int) -> None:
-        """Bind a socket to `port` on each address; raises OSError."""
-        for host in hosts:
-            stream = await asyncio_dgram.bind((host, port))
-            opened = _Socket(host, stream)
-            self._sockets.append(opened)
-            self._tasks.start(f"bus datagrams in, {host}", self._receive_all(opened))
-            self._tasks.start(f"bus datagrams out, {host}", opened.send_all())
+    async def open(self, address: str, port: int) -> None:
+        """Bind a socket to `port` of an address; raises OSError."""
+        if address == "::" and any(opened.host == "0.0.0.0" for opened in self._sockets):
+            # A datagram socket on "::" takes IPv4 as well, so the two exclude each other; IPv6 peers are served by TCP.
+            return
+        opened = _Socket(address, await asyncio_dgram.bind((address, port)))
+        self._sockets.append(opened)
+        self._tasks.start(f"bus datagrams in, {address}", self._receive_all(opened))
+        self._tasks.start(f"bus datagrams out, {address}", opened.send_all())
 
     def close(self) -> None:
         sockets, self._sockets = self._sockets, []
@@ -85,7 +87,8 @@ class Datagrams:
             except BusProtocolError:
                 self.garbled += 1
                 continue
-            self._receive(message, address[0], address[1], opened.local_ip)
+            ip, port = cast("tuple[str, int]", address)[:2]
+            self._receive(message, ip, port, opened.local_ip)
 
 
 class _Budget:
@@ -111,9 +114,10 @@ class _Budget:
 class _Socket:
     """One bound socket, and what waits to be sent from it."""
 
-    __slots__ = ("_loopback", "_outgoing", "_something", "_version", "local_ip", "stream")
+    __slots__ = ("_loopback", "_outgoing", "_something", "_version", "host", "local_ip", "stream")
 
     def __init__(self, host: str, stream: asyncio_dgram.DatagramServer) -> None:
+        self.host = host
         self.stream = stream
         self.local_ip = "" if host in _WILDCARDS else host
         address = ipaddress.ip_address(host)

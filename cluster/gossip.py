@@ -10,9 +10,7 @@ from cluster.messages import GossipEntry, NodeFlag
 
 _FAILING = NodeFlag.PFAIL.value | NodeFlag.FAIL.value
 # What is believed about a node that is new to us.
-_HEARSAY = (
-    NodeFlag.MASTER | NodeFlag.SLAVE | NodeFlag.PFAIL | NodeFlag.FAIL | NodeFlag.NOFAILOVER | NodeFlag.MIGRATE_TO
-)
+_HEARSAY = NodeFlag.MASTER | NodeFlag.SLAVE | NodeFlag.PFAIL | NodeFlag.FAIL | NodeFlag.NOFAILOVER | NodeFlag.MIGRATE_TO
 # A peer's clock may be this much ahead of ours for its word on a pong's time to count.
 _CLOCK_AHEAD_MS = 500
 

@@ -1,122 +1,107 @@
-"""TCP links of the bus: one socket each, bytes in and messages out.
+"""The links of the mesh: every node dials every other one, and accepts one link from it.
 
-A link knows how to cut its stream into messages, and when to give up on it; what a message means and when to dial
-again is others' business. Whoever owns links hears of them through `LinkOwner`.
+Owns which node is at the other end of which link, from dialling to closing, and the addresses nodes are dialled at.
+What is said on a link is `outgoing`'s; the sockets are `sockets`'.
 """
 
 from __future__ import annotations
 
-import asyncio
-from typing import Protocol, cast
-
-from cluster.codec import BrokenFrameError, FrameReader, MalformedMessageError, decode
-from cluster.events import LinkId
-from cluster.messages import Message
-from runtime.sockets import tune_stream
-
-# Redis probes bus links at twice the node timeout; what finds dead peers here are heartbeats, and probes only
-# clear away sockets of peers that vanished and were forgotten.
-_KEEPALIVE_S = 60
+from cluster import outgoing
+from cluster.context import Context
+from cluster.events import CloseLink, Dial, FollowMaster
+from cluster.membership import NodeEntry
+from cluster.messages import Header, MessageType
 
 
-class LinkOwner(Protocol):
-    """Who is told what happens on links."""
-
-    def link_opened(self, link: BusLink) -> None: ...
-
-    def link_heard(self, link: BusLink) -> None:
-        """Bytes arrived that complete no message yet."""
-        ...
-
-    def link_received(self, link: BusLink, message: Message) -> None: ...
-
-    def link_garbled(self, link: BusLink, reason: str) -> None:
-        """Something arrived that is not a message; when the stream cannot go on, `link_ended` follows."""
-        ...
-
-    def link_ended(self, link: BusLink) -> None:
-        """The link is gone, not by our own closing it."""
-        ...
+def dial_missing(ctx: Context) -> None:
+    """Dial every node that has an address and no link from us."""
+    for node in ctx.state.others():
+        if node.link is None and not node.noaddr and node.ip and node.cport:
+            ctx.link_number += 1
+            node.link, node.link_at, node.link_ready = ctx.link_number, ctx.now_ms, False
+            ctx.link_nodes[ctx.link_number] = node
+            ctx.emit(Dial(ctx.link_number, node.ip, node.cport))
 
 
-class BusLink(asyncio.Protocol):
-    """One TCP connection to or from another node."""
-
-    __slots__ = ("_closed", "_owner", "_reader", "_transport", "created_at_ms", "local_ip", "number", "peer_ip")
-
-    def __init__(self, owner: LinkOwner, number: LinkId, now_ms: int) -> None:
-        self._owner = owner
-        self._reader = FrameReader()
-        self._transport: asyncio.Transport | None = None
-        # We closed it: whatever still arrives is dropped.
-        self._closed = False
-        # Above zero: dialled by us, and the machine gave the number; below: accepted.
-        self.number = number
-        # Unix time, for CLUSTER LINKS.
-        self.created_at_ms = now_ms
-        # Both ends' addresses, "" until it is connected.
-        self.peer_ip = ""
-        self.local_ip = ""
-
-    @property
-    def is_inbound(self) -> bool:
-        return self.number < 0
-
-    @property
-    def unsent_bytes(self) -> int:
-        """What waits in our buffer because the peer does not read as fast as we write."""
-        return 0 if self._transport is None else self._transport.get_write_buffer_size()
-
-    def send(self, data: bytes) -> None:
-        """Queue `data`; lost when the link is down."""
-        if self._transport is not None and not self._closed:
-            self._transport.write(data)
-
-    def close(self) -> None:
-        """Close at once, dropping what was not sent; the owner is not told."""
-        self._closed = True
-        if self._transport is not None:
-            self._transport.abort()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        if self._closed:
-            self._transport.abort()
-            return
-        tune_stream(transport, _KEEPALIVE_S)
-        self.peer_ip = _ip(transport.get_extra_info("peername"))
-        self.local_ip = _ip(transport.get_extra_info("sockname"))
-        self._owner.link_opened(self)
-
-    def data_received(self, data: bytes) -> None:
-        if self._closed:
-            return
-        try:
-            frames = self._reader.feed(data)
-        except BrokenFrameError as error:
-            self._owner.link_garbled(self, str(error))
-            self.close()
-            self._owner.link_ended(self)
-            return
-        if not frames:
-            self._owner.link_heard(self)
-        for frame in frames:
-            try:
-                message = decode(frame)
-            except MalformedMessageError as error:
-                self._owner.link_garbled(self, str(error))
-                continue
-            self._owner.link_received(self, message)
-            # A message can make the rules close the very link it came on.
-            if self._closed:
-                return
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        if not self._closed:
-            self._closed = True
-            self._owner.link_ended(self)
+def connected(ctx: Context, link: int) -> None:
+    """Our link to a node is up: greet it. MEET asks a stranger to take us in; PING is for those that know us."""
+    node = ctx.link_nodes.get(link)
+    if node is None:
+        return
+    node.link_ready = True
+    outgoing.ping_on_link(ctx, node, MessageType.MEET if node.meet else MessageType.PING)
+    node.meet = False
 
 
-def _ip(address: object) -> str:
-    """The host of a socket's address."""
-    return str(address[0]) if isinstance(address, tuple) and address else ""
+def ended(ctx: Context, link: int) -> None:
+    """A link ended, or could not be made. It is dialled again at the next tick."""
+    node = ctx.link_nodes.pop(link, None)
+    if node is None:
+        return
+    if node.inbound_link == link:
+        node.inbound_link = None
+    if node.link != link:
+        return
+    was_ready = node.link_ready
+    node.link, node.link_ready = None, False
+    # A node that cannot be reached cannot be pinged, and would never be suspected: the wait for its answer starts
+    # with the failure to reach it. One that takes datagrams is asked that way.
+    if not was_ready and node.ping_sent_at is None and not node.handshake:
+        if node.datagrams and ctx.settings.datagram_heartbeats:
+            outgoing.ping(ctx, node)
+        else:
+            node.ping_sent_at = ctx.now_ms
+
+
+def drop(ctx: Context, node: NodeEntry) -> None:
+    """Close our link to a node; it is dialled again, perhaps elsewhere, at the next tick."""
+    if node.link is not None:
+        ctx.link_nodes.pop(node.link, None)
+        ctx.emit(CloseLink(node.link))
+        node.link, node.link_ready = None, False
+
+
+def drop_all(ctx: Context, node: NodeEntry) -> None:
+    """Close the links both ways: the node leaves the table."""
+    drop(ctx, node)
+    if node.inbound_link is not None:
+        ctx.link_nodes.pop(node.inbound_link, None)
+        ctx.emit(CloseLink(node.inbound_link))
+        node.inbound_link = None
+
+
+def bind_inbound(ctx: Context, link: int, node: NodeEntry) -> None:
+    """The first message of a known node on a link tells whose it is. A second link from it replaces the first."""
+    if link in ctx.link_nodes:
+        return
+    if node.inbound_link is not None:
+        ctx.link_nodes.pop(node.inbound_link, None)
+        ctx.emit(CloseLink(node.inbound_link))
+    node.inbound_link = link
+    ctx.link_nodes[link] = node
+
+
+def update_address(ctx: Context, node: NodeEntry, header: Header, peer_ip: str) -> None:
+    """Believe the address a node's PING comes with, over the one we have: containers and reboots move nodes."""
+    ip = header.ip or peer_ip
+    if (ip, header.port, header.cport, header.pport) == (node.ip, node.port, node.cport, node.pport):
+        return
+    node.ip, node.port, node.cport, node.pport = ip, header.port, header.cport, header.pport
+    node.noaddr = False
+    drop(ctx, node)
+    ctx.state.topology_changed = True
+    ctx.changed()
+    ctx.notice(f"Address updated for node {node.id}, now {ip}:{header.port}")
+    if ctx.myself.master is node:
+        follow_address(ctx)
+
+
+def follow_address(ctx: Context) -> None:
+    """Have replication follow our master at the address we know; again when that address changes."""
+    master = ctx.myself.master
+    if master is None or master.noaddr or not master.ip or not master.port:
+        return
+    target = (master.id, master.ip, master.port)
+    if target != ctx.followed:
+        ctx.followed = target
+        ctx.emit(FollowMaster(*target))

@@ -50,7 +50,7 @@ def pause_for(ctx: Context, replica: NodeEntry, link: int) -> None:
     # The pause stands before the heartbeat with the offset: no write can come in between.
     ctx.emit(PauseWrites(ctx.now_ms + _PAUSE_MS))
     ctx.warning(f"Manual failover requested by replica {replica.id}.")
-    outgoing.pong_on_link(ctx, link, replica, MessageType.PING)
+    outgoing.answer_on_link(ctx, link, replica, MessageType.PING)
 
 
 def heard_master(ctx: Context, sender: NodeEntry, header: Header) -> None:

@@ -28,6 +28,7 @@ class NodeEntry:
         "created_at",
         "datagram_unanswered",
         "datagrams",
+        "epoch_announced",
         "fail",
         "fail_at",
         "fail_reports",
@@ -98,6 +99,8 @@ class NodeEntry:
         self.slots = 0
         # The greatest epoch it announced for its slots.
         self.config_epoch = 0
+        # The greatest current epoch it announced: anything with a lower one is an old message.
+        self.epoch_announced = 0
         # The replication offset it last announced.
         self.offset = 0
 

@@ -101,8 +101,8 @@ def ping_on_link(ctx: Context, node: NodeEntry, kind: MessageType = MessageType.
         node.ping_sent_at = ctx.now_ms
 
 
-def pong_on_link(ctx: Context, link: int, asker: NodeEntry | None, kind: MessageType = MessageType.PONG) -> None:
-    """Answer on the link the question came on."""
+def answer_on_link(ctx: Context, link: int, asker: NodeEntry | None, kind: MessageType = MessageType.PONG) -> None:
+    """Answer on the link the question came on: with a PONG, or with the PING that MFSTART asks for."""
     ctx.emit(Send(link, Message(header(ctx), heartbeat(ctx, kind, asker))))
 
 

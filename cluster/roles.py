@@ -11,7 +11,8 @@ from cluster.membership import NodeEntry
 def follow(ctx: Context, master: NodeEntry) -> None:
     """Be a replica of `master` from now on. A master must have lost its slots first."""
     state, myself = ctx.state, ctx.myself
-    assert master is not myself and not myself.slots, (master, myself)
+    assert master is not myself, myself
+    assert not myself.slots, (myself, "gives up slots nobody took")
     if myself.is_master:
         state.migrating.clear()
         state.importing.clear()
@@ -31,10 +32,10 @@ def stop_following(ctx: Context) -> None:
 def replace_master(ctx: Context) -> None:
     """A replica takes over: its master's slots are its own, and everybody is told at once."""
     old_master = ctx.myself.master
-    assert old_master is not None and ctx.myself.is_replica, ctx.myself
+    assert old_master is not None, ctx.myself
     slots = old_master.slots
     stop_following(ctx)
     ctx.state.assign(slots, ctx.myself)
+    manual_failover.reset(ctx)
     ctx.changed(fsync=True)
     outgoing.broadcast_pong(ctx)
-    manual_failover.reset(ctx)

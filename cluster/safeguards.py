@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Safeguards:
-    """Each names what holds while it is true. Section numbers are those of the cluster specification's topics."""
+    """Each names what holds while it is true."""
 
-    # A master votes once in an epoch. Otherwise two replicas win the same election, with the same epoch.
+    # A master votes once in an epoch, and for one replica of a master in a while. Otherwise two replicas win the
+    # same election, with the same epoch.
     vote_once_per_epoch: bool = True
     # The vote is on disk before it leaves. Otherwise a restarted master votes in the same epoch again.
     save_before_vote: bool = True

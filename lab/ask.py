@@ -8,6 +8,7 @@ caller a refused connection, a silent process and a cut one all mean that there 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import hiredis
@@ -41,7 +42,10 @@ async def _converse(address: tuple[str, int], commands: tuple[str, ...]) -> list
                 replies.append(reply)
         return replies
     finally:
+        # Not close(): that would wait for the peer, which may be paused.
         writer.transport.abort()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
 
 def _encode(command: str) -> bytes:

@@ -24,13 +24,13 @@ def write(topology: Topology, folder: Path) -> None:
         home = folder / place.name
         home.mkdir(parents=True, exist_ok=True)
         if place.role is Role.NODE:
-            (home / NODE_CONF).write_text(_node_conf(topology, place), encoding="utf-8")
-            (home / "nodes.conf").write_text(_nodes_conf(topology, places, ids, number), encoding="utf-8")
+            (home / NODE_CONF).write_text(node_conf(topology, place), encoding="utf-8")
+            (home / "nodes.conf").write_text(nodes_conf(topology, places, ids, number), encoding="utf-8")
         elif place.role is Role.SENTINEL:
-            (home / SENTINEL_CONF).write_text(_sentinel_conf(topology, places, ids, place), encoding="utf-8")
+            (home / SENTINEL_CONF).write_text(sentinel_conf(topology, places, ids, place), encoding="utf-8")
 
 
-def _node_conf(topology: Topology, place: Seat) -> str:
+def node_conf(topology: Topology, place: Seat) -> str:
     # When the sentinels fail masters over, the nodes' own verdict must come later, or a node that still sees its
     # master fail would take shards out of service (cluster_state:fail) that the sentinels have already healed.
     node_timeout_ms = (
@@ -57,7 +57,7 @@ def _node_conf(topology: Topology, place: Seat) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _nodes_conf(topology: Topology, places: list[Seat], ids: dict[str, str], mine: int) -> str:
+def nodes_conf(topology: Topology, places: list[Seat], ids: dict[str, str], mine: int) -> str:
     lines = []
     for number, place in enumerate(place for place in places if place.role is Role.NODE):
         master = master_of(topology, number)
@@ -82,7 +82,7 @@ def _nodes_conf(topology: Topology, places: list[Seat], ids: dict[str, str], min
     return "\n".join(lines) + "\n"
 
 
-def _sentinel_conf(topology: Topology, places: list[Seat], ids: dict[str, str], mine: Seat) -> str:
+def sentinel_conf(topology: Topology, places: list[Seat], ids: dict[str, str], mine: Seat) -> str:
     nodes = [place for place in places if place.role is Role.NODE]
     others = [place for place in places if place.role is Role.SENTINEL and place is not mine]
     lines = [

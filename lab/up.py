@@ -115,7 +115,7 @@ async def _listens(entry: Entry) -> None:
         except OSError:
             await asyncio.sleep(0.01)
         else:
-            writer.transport.abort()
+            writer.close()
             return
 
 

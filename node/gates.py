@@ -110,11 +110,11 @@ class Gate:
     """One refusal: the condition it belongs to, what else must be true, and Redis' words."""
 
     condition: int
-    refuses: Callable[[NodeSession, Command, list[bytes]], bool]
+    refuses: Callable[[NodeSession, Command], bool]
     text: Callable[[Command], bytes]
 
 
-def _always(session: NodeSession, command: Command, argv: list[bytes]) -> bool:
+def _always(*_: object) -> bool:
     return True
 
 
@@ -127,7 +127,7 @@ _ONLY_SUBSCRIBERS = (
 )
 
 
-def _is_write(session: NodeSession, command: Command, argv: list[bytes]) -> bool:
+def _is_write(session: NodeSession, command: Command) -> bool:
     """A write, or EXEC of a transaction that holds one."""
     if command.name == "exec" and session.transaction is not None:
         return any(queued.flags & WRITE for queued, _ in session.transaction.queue)
@@ -147,7 +147,7 @@ class Gatekeeper:
             Gate(NEEDS_AUTH, _always, _fixed(NOAUTH)),
             Gate(
                 IN_MULTI,
-                lambda session, command, argv: bool(command.flags & NO_MULTI),
+                lambda session, command: bool(command.flags & NO_MULTI),
                 lambda command: b"ERR Command not allowed inside a transaction",
             ),
         )
@@ -169,14 +169,14 @@ class Gatekeeper:
         """The first refusal that applies, or None: the command may run, or be queued."""
         concerns = command.gates & session.mask
         for gate in self._before_redirection:
-            if concerns & gate.condition and gate.refuses(session, command, argv):
+            if concerns & gate.condition and gate.refuses(session, command):
                 return Error(gate.text(command))
         if self.redirect is not None:
             refusal = self.redirect(session, command, argv)
             if refusal is not None:
                 return refusal
         for gate in self._after_redirection:
-            if concerns & gate.condition and gate.refuses(session, command, argv):
+            if concerns & gate.condition and gate.refuses(session, command):
                 return Error(gate.text(command))
         return None
 
@@ -188,5 +188,5 @@ class Gatekeeper:
         if concerns & ALL_PAUSED:
             return True
         return bool(concerns & WRITES_PAUSED) or (
-            bool(session.mask & WRITES_PAUSED) and command.name == "exec" and _is_write(session, command, [])
+            bool(session.mask & WRITES_PAUSED) and command.name == "exec" and _is_write(session, command)
         )

@@ -142,6 +142,18 @@ class Database:
         if self.watchers:
             self._break_watches(key)
 
+    def load(self, key: bytes, value: Value, expire_at_ms: int | None) -> bool:
+        """Take over a key from a file or a master's copy: no change, no event. False when it is there already."""
+        slot = crc_hqx(key, 0) & 16383 if 123 not in key else key_slot(key)
+        shard = self.shards[slot]
+        if key in shard:
+            return False
+        shard[key] = value
+        self.size += 1
+        if expire_at_ms is not None:
+            self.set_expire_time(key, expire_at_ms)
+        return True
+
     def replace(self, key: bytes, value: Value) -> None:
         """Store `value` under `key` and keep its time to live."""
         shard = self.shards[slot_of(key)]

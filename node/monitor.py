@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from node.gates import MONITORED, Conditions
 from node.session import NodeSession
 from runtime.clock import Clock
+from runtime.quoting import quoted
 from wire.command import ADMIN, SKIP_MONITOR
-from wire.reply import Simple
 from wire.encoder import encode
+from wire.reply import Simple
 from wire.table import Command
 
-_ESCAPED = {0x0A: b"\\n", 0x0D: b"\\r", 0x09: b"\\t", 0x07: b"\\a", 0x08: b"\\b", 0x22: b'\\"', 0x5C: b"\\\\"}
 _SECRET = b'"(redacted)"'
 
 
@@ -72,17 +72,3 @@ class Monitor:
                 at = upper.index(b"AUTH")
                 words[at + 1 : at + 3] = [_SECRET] * len(words[at + 1 : at + 3])
         return words
-
-
-def quoted(text: bytes) -> bytes:
-    """`text` in double quotes with Redis' escapes (``sdscatrepr``)."""
-    pieces = [b'"']
-    for byte in text:
-        if byte in _ESCAPED:
-            pieces.append(_ESCAPED[byte])
-        elif 0x20 <= byte < 0x7F:
-            pieces.append(bytes((byte,)))
-        else:
-            pieces.append(b"\\x%02x" % byte)
-    pieces.append(b'"')
-    return b"".join(pieces)

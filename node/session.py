@@ -11,7 +11,7 @@ from wire.table import Command
 if TYPE_CHECKING:
     from node.call import Call
     from node.keyspace import Database
-    from node.replication.master import ReplicaPeer
+    from node.replication.peer import ReplicaPeer
 
 
 class Transaction:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sentinel.instances import Instance, Master, Peer, Role
 from sentinel.requests import AskDown
-from sentinel.turn import Turn
+from sentinel.step import Step
 
 # How many ask periods an answer counts.
 VERDICT_PERIODS = 5
@@ -17,47 +17,47 @@ VERDICT_PERIODS = 5
 WRONG_ROLE_PERIODS = 2
 
 
-def check_sdown(turn: Turn, master: Master, instance: Instance) -> None:
+def check_sdown(step: Step, master: Master, instance: Instance) -> None:
     """Move one instance into or out of SDOWN."""
-    down = _is_silent(turn, master, instance) or (instance is master and _is_no_master(turn, master))
+    down = _is_silent(step, master, instance) or (instance is master and _is_no_master(step, master))
     if down and not instance.sdown:
-        instance.sdown_at = turn.now
-        turn.warn("+sdown", master, instance)
+        instance.sdown_at = step.now
+        step.warn("+sdown", master, instance)
     elif instance.sdown and not down:
         instance.sdown_at = None
-        turn.warn("-sdown", master, instance)
+        step.warn("-sdown", master, instance)
         if instance is master:
             master.script_killed = False
 
 
-def check_odown(turn: Turn, master: Master) -> None:
+def check_odown(step: Step, master: Master) -> None:
     """Move the master into or out of ODOWN by the answers received so far."""
-    votes = 1 + sum(_holds(turn, master, peer) for peer in master.peers.values()) if master.sdown else 0
+    votes = 1 + sum(_holds(step, master, peer) for peer in master.peers.values()) if master.sdown else 0
     quorum = master.options.quorum
     if votes >= quorum and not master.odown:
-        master.odown_at = turn.now
-        turn.warn("+odown", master, master, f" #quorum {votes}/{quorum}")
+        master.odown_at = step.now
+        step.warn("+odown", master, master, f" #quorum {votes}/{quorum}")
     elif master.odown and votes < quorum:
         master.odown_at = None
-        turn.warn("-odown", master, master)
+        step.warn("-odown", master, master)
 
 
-def ask_others(turn: Turn, master: Master, *, at_once: bool = False) -> None:
+def ask_others(step: Step, master: Master, *, at_once: bool = False) -> None:
     """Ask the other sentinels about a master that is down here, and for their votes once a failover has begun."""
     failover = master.failover
     if not master.sdown and (failover is None or failover.forced):
         return
-    period = turn.periods.ask_every(master.options.down_after_ms)
-    candidate, epoch = "*", turn.knowledge.current_epoch
+    period = step.periods.ask_every(master.options.down_after_ms)
+    candidate, epoch = "*", step.knowledge.current_epoch
     if failover is not None:
-        candidate, epoch = turn.knowledge.my_id, failover.epoch
+        candidate, epoch = step.knowledge.my_id, failover.epoch
     for peer in master.peers.values():
         if not peer.link.accepts_periodic:
             continue
-        if not at_once and not turn.elapsed(peer.asked_at, period):
+        if not at_once and not step.elapsed(peer.asked_at, period):
             continue
-        peer.asked_at = turn.now
-        turn.send(
+        peer.asked_at = step.now
+        step.send(
             peer.link,
             AskDown(
                 master.name,
@@ -69,39 +69,39 @@ def ask_others(turn: Turn, master: Master, *, at_once: bool = False) -> None:
         )
 
 
-def take_verdict(turn: Turn, peer: Peer, reply: object) -> None:
+def take_verdict(step: Step, peer: Peer, reply: object) -> None:
     """The answer of `peer` to `AskDown`: its opinion, and perhaps its vote."""
     if not isinstance(reply, list) or len(reply) != 3:
         return
     down, leader, epoch = reply
     if not isinstance(down, int) or not isinstance(leader, bytes | str) or not isinstance(epoch, int):
         return
-    peer.verdict_at = turn.now
+    peer.verdict_at = step.now
     peer.says_down = down == 1
     name = leader.decode("utf-8", "surrogateescape") if isinstance(leader, bytes) else leader
     if name != "*":
         peer.leader, peer.leader_epoch = name, epoch
 
 
-def _is_silent(turn: Turn, master: Master, instance: Instance) -> bool:
+def _is_silent(step: Step, master: Master, instance: Instance) -> bool:
     """Redis counts from the oldest unanswered PING, and from the last reply while there is no connection. Here the
     second clock is not reset by a new connection: a frozen process accepts connections for ever."""
     since = instance.link.silent_since
-    return since is not None and turn.elapsed(since, master.options.down_after_ms)
+    return since is not None and step.elapsed(since, master.options.down_after_ms)
 
 
-def _is_no_master(turn: Turn, master: Master) -> bool:
+def _is_no_master(step: Step, master: Master) -> bool:
     """A master that calls itself a replica for long, or that restarted and does not get well, is no master."""
-    if master.role is Role.SLAVE and turn.elapsed(
-        master.role_at, master.options.down_after_ms + WRONG_ROLE_PERIODS * turn.periods.info
+    if master.role is Role.SLAVE and step.elapsed(
+        master.role_at, master.options.down_after_ms + WRONG_ROLE_PERIODS * step.periods.info
     ):
         return True
     grace = master.options.reboot_down_after_ms
-    return master.rebooted_at is not None and grace != 0 and turn.elapsed(master.rebooted_at, grace)
+    return master.rebooted_at is not None and grace != 0 and step.elapsed(master.rebooted_at, grace)
 
 
-def _holds(turn: Turn, master: Master, peer: Peer) -> bool:
+def _holds(step: Step, master: Master, peer: Peer) -> bool:
     """Whether `peer` counts as holding the master to be down; old opinions are dropped, and votes with them."""
-    if peer.verdict_at is not None and turn.elapsed(peer.verdict_at, VERDICT_PERIODS * turn.periods.ask):
+    if peer.verdict_at is not None and step.elapsed(peer.verdict_at, VERDICT_PERIODS * step.periods.ask):
         peer.says_down, peer.leader, peer.verdict_at = False, None, None
     return peer.says_down and master.sdown

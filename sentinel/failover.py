@@ -26,11 +26,11 @@ from sentinel.address import Address
 from sentinel.election import adopt_epoch, elected
 from sentinel.events import Crash
 from sentinel.hello import say_hello_now
-from sentinel.instances import Failover, FailoverState, Master, Reconfiguration, Replica, Role, same_place
+from sentinel.instances import DataInstance, Failover, FailoverState, Master, Reconfiguration, Replica, Role, same_place
 from sentinel.requests import Follow, Info, TakeOver
 from sentinel.selection import acting_master, best_replica
+from sentinel.step import Step
 from sentinel.switching import forget_reconfiguration, switch_master
-from sentinel.turn import Turn
 
 # Where each state may lead; None is the end of the attempt, successful only after UPDATE_CONFIG.
 TRANSITIONS: dict[FailoverState, tuple[FailoverState | None, ...]] = {
@@ -43,43 +43,43 @@ TRANSITIONS: dict[FailoverState, tuple[FailoverState | None, ...]] = {
 }
 
 
-def start_if_needed(turn: Turn, master: Master) -> bool:
+def start_if_needed(step: Step, master: Master) -> bool:
     """Stand for election if the master needs a successor and nobody is at it; returns whether it began."""
     if master.failover is not None:
         return False
-    heir = _settled_heir(turn, master)
+    heir = _settled_heir(step, master)
     if not master.odown and heir is None:
         master.candidacy_at = None
         return False
-    if not turn.knowledge.durable:
+    if not step.knowledge.durable:
         return False
-    if not turn.elapsed(master.failover_at, 2 * master.options.failover_timeout_ms):
+    if not step.elapsed(master.failover_at, 2 * master.options.failover_timeout_ms):
         master.candidacy_at = None
         return False
     if master.candidacy_at is None:
-        spread = turn.periods.desync(master.options.down_after_ms)
-        master.candidacy_at = turn.now + turn.random.randrange(spread + 1)
-    if not turn.due(master.candidacy_at):
+        spread = step.periods.desync(master.options.down_after_ms)
+        master.candidacy_at = step.now + step.random.randrange(spread + 1)
+    if not step.due(master.candidacy_at):
         return False
-    begin(turn, master, heir=None if master.odown else heir)
+    begin(step, master, heir=None if master.odown else heir)
     return True
 
 
-def begin(turn: Turn, master: Master, *, forced: bool = False, heir: Replica | None = None) -> None:
+def begin(step: Step, master: Master, *, forced: bool = False, heir: Replica | None = None) -> None:
     """A new attempt, in a new epoch."""
-    epoch = turn.knowledge.current_epoch + 1
-    adopt_epoch(turn, epoch)
-    master.failover = Failover(epoch, turn.now, forced=forced, heir=heir)
-    master.failover_at = turn.now
+    epoch = step.knowledge.current_epoch + 1
+    adopt_epoch(step, epoch)
+    master.failover = Failover(epoch, step.now, forced=forced, heir=heir)
+    master.failover_at = step.now
     master.candidacy_at = None
-    turn.warn("+try-failover", master, master)
+    step.warn("+try-failover", master, master)
 
 
-def advance(turn: Turn, master: Master) -> None:
+def advance(step: Step, master: Master) -> None:
     """Take the attempt as far as it will go now."""
     while (failover := master.failover) is not None:
         state = failover.state
-        _STEPS[state](turn, master, failover)
+        _STEPS[state](step, master, failover)
         if master.failover is failover and failover.state is state:
             return
 
@@ -104,47 +104,55 @@ def is_cluster(master: Master) -> bool:
     return master.cluster or any(replica.cluster for replica in master.replicas.values())
 
 
-def _settled_heir(turn: Turn, master: Master) -> Replica | None:
+def _settled_heir(step: Step, master: Master) -> Replica | None:
     """The replica to which the cluster has moved a master that is alive; see the rule at the top."""
     if master.role is not Role.SLAVE or not master.cluster or master.sdown or not master.link.up:
         return None
-    replica = acting_master(turn, master)
+    replica = acting_master(step, master)
     if replica is None or not same_place(master.master_host, master.master_port, replica.address):
         return None
-    patience = max(turn.periods.publish, master.options.down_after_ms)
-    settled = turn.elapsed(master.role_at, patience) and turn.elapsed(replica.role_at, patience)
+    settled = is_settled(step, master, master) and is_settled(step, master, replica)
     return replica if settled else None
 
 
-def _wait_start(turn: Turn, master: Master, failover: Failover) -> None:
-    if failover.forced or elected(turn, master, failover.epoch) == turn.knowledge.my_id:
-        turn.warn("+elected-leader", master, master)
-        if turn.knowledge.crash_after_election:
-            turn.effects.append(Crash())
-        _move(turn, failover, FailoverState.SELECT_SLAVE)
-        turn.warn("+failover-state-select-slave", master, master)
+def is_settled(step: Step, master: Master, instance: DataInstance) -> bool:
+    """Whether the role an instance reports has lasted long enough to be no passing state."""
+    return step.elapsed(instance.role_at, max(step.periods.publish, master.options.down_after_ms))
+
+
+def _wait_start(step: Step, master: Master, failover: Failover) -> None:
+    if failover.forced or elected(step, master, failover.epoch) == step.knowledge.my_id:
+        step.warn("+elected-leader", master, master)
+        if step.knowledge.crash_after_election:
+            step.effects.append(Crash())
+        _move(step, failover, FailoverState.SELECT_SLAVE)
+        step.warn("+failover-state-select-slave", master, master)
         return
-    timeout = min(turn.periods.election_timeout, master.options.failover_timeout_ms)
-    if turn.elapsed(failover.started_at, timeout):
-        _abort(turn, master, "-failover-abort-not-elected")
+    timeout = min(step.periods.election_timeout, master.options.failover_timeout_ms)
+    if step.elapsed(failover.started_at, timeout):
+        _abort(step, master, "-failover-abort-not-elected")
 
 
-def _select_slave(turn: Turn, master: Master, failover: Failover) -> None:
-    replica = failover.promoted or acting_master(turn, master)
+def _select_slave(step: Step, master: Master, failover: Failover) -> None:
+    replica = failover.promoted or acting_master(step, master)
+    if replica is not None and not is_settled(step, master, replica):
+        # Perhaps a dead master that came back and has not yet heard of its successor. To promote another one beside
+        # it would be as wrong as to believe it.
+        return
     if replica is None:
-        if _may_learn_more(turn, master, failover):
+        if _may_learn_more(step, master, failover):
             return
-        replica = best_replica(turn, master)
+        replica = best_replica(step, master)
     if replica is None:
-        _abort(turn, master, "-failover-abort-no-good-slave")
+        _abort(step, master, "-failover-abort-no-good-slave")
         return
     failover.promoted = replica
-    turn.warn("+selected-slave", master, replica)
-    _move(turn, failover, FailoverState.SEND_SLAVEOF_NOONE)
-    turn.note("+failover-state-send-slaveof-noone", master, replica)
+    step.warn("+selected-slave", master, replica)
+    _move(step, failover, FailoverState.SEND_SLAVEOF_NOONE)
+    step.note("+failover-state-send-slaveof-noone", master, replica)
 
 
-def _may_learn_more(turn: Turn, master: Master, failover: Failover) -> bool:
+def _may_learn_more(step: Step, master: Master, failover: Failover) -> bool:
     """Whether a replica's answer to the INFO asked for when the master went down is still to come.
 
     Redis takes the offsets it has, which may be seconds old, and so may promote a replica that lacks writes which
@@ -152,7 +160,7 @@ def _may_learn_more(turn: Turn, master: Master, failover: Failover) -> bool:
     """
     if master.sdown_at is None:
         return False
-    if turn.elapsed(failover.state_at, min(1_000, master.options.down_after_ms)):
+    if step.elapsed(failover.state_at, min(1_000, master.options.down_after_ms)):
         return False
     return any(
         replica.link.up and not replica.sdown and (replica.info_at is None or replica.info_at <= master.sdown_at)
@@ -160,103 +168,103 @@ def _may_learn_more(turn: Turn, master: Master, failover: Failover) -> bool:
     )
 
 
-def _send_slaveof_noone(turn: Turn, master: Master, failover: Failover) -> None:
+def _send_slaveof_noone(step: Step, master: Master, failover: Failover) -> None:
     replica = failover.promoted
     assert replica is not None
     if not replica.link.up:
-        if turn.elapsed(failover.state_at, master.options.failover_timeout_ms):
-            _abort(turn, master, "-failover-abort-slave-timeout")
+        if step.elapsed(failover.state_at, master.options.failover_timeout_ms):
+            _abort(step, master, "-failover-abort-slave-timeout")
         return
     if not (replica.cluster and replica.role is Role.MASTER):
-        turn.send(replica.link, TakeOver() if replica.cluster else Follow())
-    _move(turn, failover, FailoverState.WAIT_PROMOTION)
-    turn.note("+failover-state-wait-promotion", master, replica)
+        step.send(replica.link, TakeOver() if replica.cluster else Follow())
+    _move(step, failover, FailoverState.WAIT_PROMOTION)
+    step.note("+failover-state-wait-promotion", master, replica)
     # In the same pipeline: with some luck its answer already says role:master.
-    replica.info_sent_at = turn.now
-    turn.send(replica.link, Info())
+    replica.info_sent_at = step.now
+    step.send(replica.link, Info())
 
 
-def _wait_promotion(turn: Turn, master: Master, failover: Failover) -> None:
+def _wait_promotion(step: Step, master: Master, failover: Failover) -> None:
     replica = failover.promoted
     assert replica is not None
     if replica.role is Role.MASTER and replica.info_at is not None and replica.info_at >= failover.state_at:
         # From here on the new configuration exists: everyone who hears of this epoch will follow it.
         master.config_epoch = failover.epoch
-        turn.save()
-        turn.warn("+promoted-slave", master, replica)
-        if turn.knowledge.crash_after_promotion:
-            turn.effects.append(Crash())
-        _move(turn, failover, FailoverState.RECONF_SLAVES)
-        turn.warn("+failover-state-reconf-slaves", master, master)
+        step.save()
+        step.warn("+promoted-slave", master, replica)
+        if step.knowledge.crash_after_promotion:
+            step.effects.append(Crash())
+        _move(step, failover, FailoverState.RECONF_SLAVES)
+        step.warn("+failover-state-reconf-slaves", master, master)
         say_hello_now(master)
-    elif turn.elapsed(failover.state_at, master.options.failover_timeout_ms):
-        _abort(turn, master, "-failover-abort-slave-timeout")
+    elif step.elapsed(failover.state_at, master.options.failover_timeout_ms):
+        _abort(step, master, "-failover-abort-slave-timeout")
 
 
-def _reconf_slaves(turn: Turn, master: Master, failover: Failover) -> None:
+def _reconf_slaves(step: Step, master: Master, failover: Failover) -> None:
     """Point the other replicas at the new master, a few at a time: one that resynchronises does not serve reads."""
     promoted = failover.promoted
     assert promoted is not None
     followers = [] if is_cluster(master) else [each for each in master.replicas.values() if each is not promoted]
     for replica in followers:
-        _give_up_waiting(turn, master, replica)
+        _give_up_waiting(step, master, replica)
     waiting = [each for each in followers if each.reconfiguration is not Reconfiguration.DONE and not each.sdown]
-    timed_out = bool(waiting) and turn.elapsed(failover.state_at, master.options.failover_timeout_ms)
+    timed_out = bool(waiting) and step.elapsed(failover.state_at, master.options.failover_timeout_ms)
     if promoted.sdown or not waiting or timed_out:
         # A promoted replica that is down again is the master all the same. Only as such can it be failed over; Redis
         # waits here for its return.
-        turn.warn("+failover-end-for-timeout" if timed_out else "+failover-end", master, master)
+        step.warn("+failover-end-for-timeout" if timed_out else "+failover-end", master, master)
         for replica in waiting:
             if replica.reconfiguration is Reconfiguration.NONE and replica.link.up:
-                repoint(turn, replica, promoted.address)
-                turn.note("+slave-reconf-sent-be", master, replica)
-        _move(turn, failover, FailoverState.UPDATE_CONFIG)
+                repoint(step, replica, promoted.address)
+                step.note("+slave-reconf-sent-be", master, replica)
+        _move(step, failover, FailoverState.UPDATE_CONFIG)
         return
     busy = (Reconfiguration.SENT, Reconfiguration.IN_PROGRESS)
     free = master.options.parallel_syncs - sum(each.reconfiguration in busy for each in followers)
     for replica in waiting:
         if free > 0 and replica.reconfiguration is Reconfiguration.NONE and replica.link.up:
             free -= 1
-            repoint(turn, replica, promoted.address)
+            repoint(step, replica, promoted.address)
             replica.reconfiguration = Reconfiguration.SENT
-            replica.reconfiguration_at = turn.now
-            turn.note("+slave-reconf-sent", master, replica)
+            replica.reconfiguration_at = step.now
+            step.note("+slave-reconf-sent", master, replica)
 
 
-def _give_up_waiting(turn: Turn, master: Master, replica: Replica) -> None:
+def _give_up_waiting(step: Step, master: Master, replica: Replica) -> None:
     """A replica that does not show in time whom it follows is left to the repairs after the failover."""
-    if replica.reconfiguration is Reconfiguration.SENT and turn.elapsed(
-        replica.reconfiguration_at, turn.periods.slave_reconf_timeout
+    if replica.reconfiguration is Reconfiguration.SENT and step.elapsed(
+        replica.reconfiguration_at, step.periods.slave_reconf_timeout
     ):
-        turn.note("-slave-reconf-sent-timeout", master, replica)
+        step.note("-slave-reconf-sent-timeout", master, replica)
         replica.reconfiguration = Reconfiguration.DONE
 
 
-def repoint(turn: Turn, replica: Replica, address: Address) -> None:
+def repoint(step: Step, replica: Replica, address: Address) -> None:
     """Make a replica follow `address`; `is_cluster` masters have no use for this."""
-    turn.send(replica.link, Follow(turn.knowledge.shown(address), address.port))
+    step.send(replica.link, Follow(step.knowledge.shown(address), address.port))
 
 
-def _update_config(turn: Turn, master: Master, failover: Failover) -> None:
+def _update_config(step: Step, master: Master, failover: Failover) -> None:
     assert failover.promoted is not None
-    switch_master(turn, master, failover.promoted.address)
+    switch_master(step, master, failover.promoted.address)
 
 
-def _move(turn: Turn, failover: Failover, state: FailoverState) -> None:
+def _move(step: Step, failover: Failover, state: FailoverState) -> None:
     assert state in TRANSITIONS[failover.state], (failover.state, state)
     failover.state = state
-    failover.state_at = turn.now
+    failover.state_at = step.now
 
 
-def _abort(turn: Turn, master: Master, channel: str) -> None:
+def _abort(step: Step, master: Master, channel: str) -> None:
     assert master.failover is not None
     assert None in TRANSITIONS[master.failover.state]
-    turn.warn(channel, master, master)
+    step.warn(channel, master, master)
     master.failover = None
     forget_reconfiguration(master)
 
 
-_STEPS: dict[FailoverState, Callable[[Turn, Master, Failover], None]] = {
+_STEPS: dict[FailoverState, Callable[[Step, Master, Failover], None]] = {
     FailoverState.WAIT_START: _wait_start,
     FailoverState.SELECT_SLAVE: _select_slave,
     FailoverState.SEND_SLAVEOF_NOONE: _send_slaveof_noone,

@@ -16,8 +16,8 @@ from sentinel.election import adopt_epoch
 from sentinel.instances import FailoverState, Master, Peer, same_place
 from sentinel.knowledge import all_instances
 from sentinel.link import Link
+from sentinel.step import Step
 from sentinel.switching import switch_master
-from sentinel.turn import Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +54,18 @@ class Hello:
         )
 
 
-def compose(turn: Turn, master: Master, link: Link) -> str:
+def compose(step: Step, master: Master, link: Link) -> str:
     """What we say about ourselves and `master` on `link`."""
-    memory = turn.knowledge.memory
+    memory = step.knowledge.memory
     address = current_address(master)
     return str(
         Hello(
             memory.announce_ip or link.local_ip,
-            memory.announce_port or turn.knowledge.port,
+            memory.announce_port or step.knowledge.port,
             memory.my_id,
             memory.current_epoch,
             master.name,
-            turn.knowledge.shown(address),
+            step.knowledge.shown(address),
             address.port,
             master.config_epoch,
         )
@@ -75,10 +75,10 @@ def compose(turn: Turn, master: Master, link: Link) -> str:
 def current_address(master: Master) -> Address:
     """Where clients should go: the promoted replica as soon as it is known to be master."""
     failover = master.failover
-    if failover is not None and failover.promoted is not None:
-        if failover.state in (FailoverState.RECONF_SLAVES, FailoverState.UPDATE_CONFIG):
-            return failover.promoted.address
-    return master.address
+    if failover is None or failover.promoted is None:
+        return master.address
+    known = failover.state in (FailoverState.RECONF_SLAVES, FailoverState.UPDATE_CONFIG)
+    return failover.promoted.address if known else master.address
 
 
 def say_hello_now(master: Master) -> None:
@@ -87,45 +87,45 @@ def say_hello_now(master: Master) -> None:
         instance.hello_sent_at = None
 
 
-def take_hello(turn: Turn, text: str) -> Master | None:
+def take_hello(step: Step, text: str) -> Master | None:
     """Learn from a hello message; returns the master it was about, if it is one of ours."""
     hello = Hello.parse(text)
-    if hello is None or hello.run_id == turn.knowledge.my_id:
+    if hello is None or hello.run_id == step.knowledge.my_id:
         return None
-    master = turn.knowledge.masters.get(hello.master_name)
+    master = step.knowledge.masters.get(hello.master_name)
     if master is None:
         return None
-    peer = _introduce(turn, master, hello)
-    adopt_epoch(turn, hello.current_epoch)
-    peer.hello_at = turn.now
+    peer = _introduce(step, master, hello)
+    adopt_epoch(step, hello.current_epoch)
+    peer.hello_at = step.now
     if hello.master_config_epoch > master.config_epoch:
-        _take_configuration(turn, master, peer, hello)
+        _take_configuration(step, master, peer, hello)
     return master
 
 
-def _introduce(turn: Turn, master: Master, hello: Hello) -> Peer:
+def _introduce(step: Step, master: Master, hello: Hello) -> Peer:
     """The sentinel that speaks, made known if it is new or has moved."""
     address = Address.of(hello.ip, hello.port)
     peer = master.peers.get(hello.run_id)
     if peer is not None and _same(peer, address):
         return peer
     if peer is not None:
-        shown = turn.knowledge.shown(address)
-        turn.note("+sentinel-address-switch", master, master, f" ip {shown} port {hello.port} for {hello.run_id}")
+        shown = step.knowledge.shown(address)
+        step.note("+sentinel-address-switch", master, master, f" ip {shown} port {hello.port} for {hello.run_id}")
         # It moved for every master it watches, not only for the one it happened to speak about first.
-        for other in turn.knowledge.masters.values():
-            if _forget(turn, other, lambda known: known.run_id == hello.run_id) and other is not master:
-                turn.knowledge.add_peer(other, address, hello.run_id, turn.now)
+        for other in step.knowledge.masters.values():
+            if _forget(step, other, lambda known: known.run_id == hello.run_id) and other is not master:
+                step.knowledge.add_peer(other, address, hello.run_id, step.now)
     else:
         for usurped in [known for known in master.peers.values() if _same(known, address)]:
             # Two ids at one address: the older one is of a sentinel that is no more.
-            turn.note("+sentinel-invalid-addr", master, usurped)
-        for other in turn.knowledge.masters.values():
-            _forget(turn, other, lambda known: known.run_id != hello.run_id and _same(known, address))
-    new = turn.knowledge.add_peer(master, address, hello.run_id, turn.now)
+            step.note("+sentinel-invalid-addr", master, usurped)
+        for other in step.knowledge.masters.values():
+            _forget(step, other, lambda known: known.run_id != hello.run_id and _same(known, address))
+    new = step.knowledge.add_peer(master, address, hello.run_id, step.now)
     if peer is None:
-        turn.note("+sentinel", master, new)
-    turn.save()
+        step.note("+sentinel", master, new)
+    step.save()
     return new
 
 
@@ -133,20 +133,20 @@ def _same(peer: Peer, address: Address) -> bool:
     return same_place(address.host, address.port, peer.address)
 
 
-def _forget(turn: Turn, master: Master, unwanted: Callable[[Peer], bool]) -> bool:
+def _forget(step: Step, master: Master, unwanted: Callable[[Peer], bool]) -> bool:
     """Drop such peers of one master; returns whether there were any."""
     gone = [peer for peer in master.peers.values() if unwanted(peer)]
     for peer in gone:
         del master.peers[peer.run_id]
-        turn.effects += turn.knowledge.forget(peer)
+        step.effects += step.knowledge.forget(peer)
     return bool(gone)
 
 
-def _take_configuration(turn: Turn, master: Master, peer: Peer, hello: Hello) -> None:
+def _take_configuration(step: Step, master: Master, peer: Peer, hello: Hello) -> None:
     """Somebody won a later failover than the one we know of."""
     master.config_epoch = hello.master_config_epoch
-    turn.save()
+    step.save()
     if same_place(hello.master_ip, hello.master_port, master.address):
         return
-    turn.warn("+config-update-from", master, peer)
-    switch_master(turn, master, Address.of(hello.master_ip, hello.master_port))
+    step.warn("+config-update-from", master, peer)
+    switch_master(step, master, Address.of(hello.master_ip, hello.master_port))

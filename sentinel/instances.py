@@ -13,6 +13,7 @@ from sentinel.address import Address
 from sentinel.link import Link
 from sentinel.settings import KnownReplica, KnownSentinel, MasterMemory, MasterOptions
 
+
 class Role(Enum):
     """A role as INFO spells it."""
 
@@ -28,14 +29,14 @@ class Instance:
     # How events and flags spell the kind.
     kind: ClassVar[str]
 
-    def __init__(self, address: Address, link: Link, now: int) -> None:
+    def __init__(self, address: Address, link: Link) -> None:
         self.address = address
         self.link = link
         # `run_id` of INFO; of a sentinel its id.
         self.run_id = ""
         # Since when it is subjectively down.
         self.sdown_at: int | None = None
-        # When it was last sent our hello; one period before its birth, so that the first goes out at once.
+        # When it was last sent our hello; None also asks for the next one at once.
         self.hello_sent_at: int | None = None
 
     @property
@@ -49,7 +50,7 @@ class DataInstance(Instance):
     __slots__ = ("cluster", "info", "info_at", "info_sent_at", "role", "role_at", "serves_slots")
 
     def __init__(self, address: Address, link: Link, now: int, role: Role) -> None:
-        super().__init__(address, link, now)
+        super().__init__(address, link)
         # The last INFO, as it came (SENTINEL INFO-CACHE).
         self.info = b""
         self.info_at: int | None = None
@@ -130,7 +131,7 @@ class Peer(Instance):
     kind = "sentinel"
 
     def __init__(self, address: Address, link: Link, now: int, run_id: str) -> None:
-        super().__init__(address, link, now)
+        super().__init__(address, link)
         self.run_id = run_id
         # When its last hello came.
         self.hello_at = now

@@ -28,14 +28,17 @@ class Knowledge:
         "masters",
         "memory",
         "port",
+        "requirepass",
         "users",
     )
 
-    def __init__(self, memory: Memory, port: int, now: int) -> None:
+    def __init__(self, memory: Memory, port: int, requirepass: str | None, now: int) -> None:
         # Our own identity and options; its `masters` and `current_epoch` are current only in `remembered()`.
         self.memory = memory
         # The port we listen on, unless `announce-port` says otherwise to others.
         self.port = port
+        # Our own password, which other sentinels are expected to have as well unless `sentinel-pass` is set.
+        self.requirepass = requirepass
         # Whether what we last decided is on disk. While it is not, we neither vote nor stand for election.
         self.durable = True
         # Moments at which SENTINEL SIMULATE-FAILURE wants this process to end.

@@ -12,7 +12,7 @@ from sentinel.hello import compose
 from sentinel.instances import DataInstance, Instance, Master, Peer, Replica
 from sentinel.knowledge import all_instances
 from sentinel.requests import Info, KillScript, Ping, Publish
-from sentinel.turn import Turn
+from sentinel.step import Step
 
 # How often the instance that is being promoted is asked for its role: each of these is outage.
 PROMOTION_POLL_MS = 100
@@ -20,65 +20,65 @@ PROMOTION_POLL_MS = 100
 URGENT_INFO_MS = 1_000
 
 
-def make_rounds(turn: Turn, master: Master) -> None:
+def make_rounds(step: Step, master: Master) -> None:
     """Whatever is periodic about the master, its replicas and the other sentinels."""
     for instance in list(all_instances(master)):
-        _reconnect(turn, master, instance)
-        _close_if_stuck(turn, master, instance)
+        _reconnect(step, master, instance)
+        _close_if_stuck(step, master, instance)
         if isinstance(instance, DataInstance):
-            _ask_info(turn, master, instance)
-        _ping(turn, master, instance)
-        _say_hello(turn, master, instance)
+            _ask_info(step, master, instance)
+        _ping(step, master, instance)
+        _say_hello(step, master, instance)
 
 
-def take_pong(turn: Turn, master: Master, instance: Instance, reply: object) -> None:
+def take_pong(step: Step, master: Master, instance: Instance, reply: object) -> None:
     """Judge the reply to a PING. An instance that loads its data or has lost its master is alive."""
     text = str(reply) if isinstance(reply, Exception) else reply
     if isinstance(text, bytes):
         text = text.decode("ascii", "replace")
     pong = text == "PONG"
     alive = isinstance(text, str) and (pong or text.startswith(("LOADING", "MASTERDOWN")))
-    instance.link.ponged(turn.now, alive=alive)
+    instance.link.ponged(step.now, alive=alive)
     if pong and instance is master:
         master.rebooted_at = None
     if isinstance(text, str) and text.startswith("BUSY") and instance is master:
-        _unblock(turn, master)
+        _unblock(step, master)
 
 
-def ping_period(turn: Turn, master: Master) -> int:
-    return turn.periods.ping_every(master.options.down_after_ms)
+def ping_period(step: Step, master: Master) -> int:
+    return step.periods.ping_every(master.options.down_after_ms)
 
 
-def _unblock(turn: Turn, master: Master) -> None:
+def _unblock(step: Step, master: Master) -> None:
     """A script has kept the master busy until it counts as down: stop the script, once."""
     if master.sdown and not master.script_killed:
         master.script_killed = True
-        turn.send(master.link, KillScript())
+        step.send(master.link, KillScript())
 
 
-def _reconnect(turn: Turn, master: Master, instance: Instance) -> None:
+def _reconnect(step: Step, master: Master, instance: Instance) -> None:
     """Open what is closed, at most once per PING period and half."""
     link = instance.link
     for half in (Half.COMMAND, Half.PUBSUB) if link.listens else (Half.COMMAND,):
         wire = link.half(half)
         if wire.connected_at is not None or wire.opening:
             continue
-        if not turn.elapsed(wire.tried_at, ping_period(turn, master)):
+        if not step.elapsed(wire.tried_at, ping_period(step, master)):
             continue
-        wire.tried_at = turn.now
-        if half is Half.COMMAND and instance.address.has_name and turn.knowledge.memory.resolve_hostnames:
-            turn.effects.append(Resolve(instance.address.host))
+        wire.tried_at = step.now
+        if half is Half.COMMAND and instance.address.has_name and step.knowledge.memory.resolve_hostnames:
+            step.effects.append(Resolve(instance.address.host))
         if not instance.address.ip:
             continue
         wire.opening = True
-        user, password = _credentials(turn, master, instance)
-        turn.effects.append(
+        user, password = _credentials(step, master, instance)
+        step.effects.append(
             Open(
                 link.number,
                 half,
                 instance.address.ip,
                 instance.address.port,
-                min(turn.periods.ping, master.options.down_after_ms),
+                min(step.periods.ping, master.options.down_after_ms),
                 user,
                 password,
                 tuple(master.options.renamed_commands.items()) if isinstance(instance, DataInstance) else (),
@@ -86,55 +86,55 @@ def _reconnect(turn: Turn, master: Master, instance: Instance) -> None:
         )
 
 
-def _credentials(turn: Turn, master: Master, instance: Instance) -> tuple[str | None, str | None]:
+def _credentials(step: Step, master: Master, instance: Instance) -> tuple[str | None, str | None]:
     if isinstance(instance, Peer):
-        memory = turn.knowledge.memory
-        return memory.sentinel_user, memory.sentinel_pass
+        memory = step.knowledge.memory
+        return memory.sentinel_user, memory.sentinel_pass or step.knowledge.requirepass
     return master.options.auth_user, master.options.auth_pass
 
 
-def _close_if_stuck(turn: Turn, master: Master, instance: Instance) -> None:
+def _close_if_stuck(step: Step, master: Master, instance: Instance) -> None:
     """Give up a connection that carries nothing back, so that a new one can be tried.
 
     After a network partition an old TCP connection may sleep in retransmission for minutes while a new one would
     be answered at once.
     """
-    link, now = instance.link, turn.now
+    link, now = instance.link, step.now
     patience = master.options.down_after_ms // 2
     if (
         link.command.connected_at is not None
-        and turn.elapsed(link.command.connected_at, turn.periods.min_link_reconnect)
+        and step.elapsed(link.command.connected_at, step.periods.min_link_reconnect)
         and link.silent_since is not None
-        and turn.elapsed(link.silent_since, patience)
-        and turn.elapsed(link.ponged_at, patience)
+        and step.elapsed(link.silent_since, patience)
+        and step.elapsed(link.ponged_at, patience)
     ):
         link.disconnected(Half.COMMAND)
-        turn.effects.append(Close(link.number, Half.COMMAND))
+        step.effects.append(Close(link.number, Half.COMMAND))
     if (
         link.pubsub.connected_at is not None
-        and now - link.pubsub.connected_at > turn.periods.min_link_reconnect
-        and now - link.pubsub.heard_at > 3 * turn.periods.publish
+        and now - link.pubsub.connected_at > step.periods.min_link_reconnect
+        and now - link.pubsub.heard_at > 3 * step.periods.publish
     ):
         link.disconnected(Half.PUBSUB)
-        turn.effects.append(Close(link.number, Half.PUBSUB))
+        step.effects.append(Close(link.number, Half.PUBSUB))
 
 
-def _ask_info(turn: Turn, master: Master, instance: DataInstance) -> None:
+def _ask_info(step: Step, master: Master, instance: DataInstance) -> None:
     if not instance.link.accepts_periodic:
         return
-    if instance.info_sent_at is not None and not turn.elapsed(instance.info_sent_at, turn.periods.info):
+    if instance.info_sent_at is not None and not step.elapsed(instance.info_sent_at, step.periods.info):
         return
-    if not turn.elapsed(instance.info_at, _info_period(turn, master, instance)):
+    if not step.elapsed(instance.info_at, _info_period(step, master, instance)):
         return
-    instance.info_sent_at = turn.now
-    turn.send(instance.link, Info())
+    instance.info_sent_at = step.now
+    step.send(instance.link, Info())
 
 
-def _info_period(turn: Turn, master: Master, instance: DataInstance) -> int:
+def _info_period(step: Step, master: Master, instance: DataInstance) -> int:
     """How old an INFO may get. It is fresh where a decision is about to rest on it."""
-    urgent = min(URGENT_INFO_MS, turn.periods.info)
+    urgent = min(URGENT_INFO_MS, step.periods.info)
     if not isinstance(instance, Replica):
-        return urgent if unsettled(master) else turn.periods.info
+        return urgent if unsettled(master) else step.periods.info
     if awaits_promotion(master, instance):
         return PROMOTION_POLL_MS
     if master.sdown_at is not None and (instance.info_at is None or instance.info_at <= master.sdown_at):
@@ -143,20 +143,20 @@ def _info_period(turn: Turn, master: Master, instance: DataInstance) -> int:
         return 0
     if master.sdown or master.failover is not None or instance.link_down_ms != 0 or unsettled(master):
         return urgent
-    return turn.periods.info
+    return step.periods.info
 
 
-def _ping(turn: Turn, master: Master, instance: Instance) -> None:
+def _ping(step: Step, master: Master, instance: Instance) -> None:
     link = instance.link
-    period = ping_period(turn, master)
-    if link.accepts_periodic and turn.elapsed(link.ponged_at, period) and turn.elapsed(link.pinged_at, period // 2):
-        link.pinged(turn.now)
-        turn.send(link, Ping())
+    period = ping_period(step, master)
+    if link.accepts_periodic and step.elapsed(link.ponged_at, period) and step.elapsed(link.pinged_at, period // 2):
+        link.pinged(step.now)
+        step.send(link, Ping())
 
 
-def _say_hello(turn: Turn, master: Master, instance: Instance) -> None:
+def _say_hello(step: Step, master: Master, instance: Instance) -> None:
     link = instance.link
-    if not link.accepts_periodic or not turn.elapsed(instance.hello_sent_at, turn.periods.publish):
+    if not link.accepts_periodic or not step.elapsed(instance.hello_sent_at, step.periods.publish):
         return
-    instance.hello_sent_at = turn.now
-    turn.send(link, Publish(compose(turn, master, link)))
+    instance.hello_sent_at = step.now
+    step.send(link, Publish(compose(step, master, link)))

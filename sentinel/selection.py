@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sentinel.instances import DataInstance, Master, Replica, Role
 from sentinel.periods import Periods
-from sentinel.turn import Turn
+from sentinel.step import Step
 
 # In PING periods: how old the last reply may be, and the last INFO where the master is known to be down.
 FRESH_PINGS = 5
@@ -19,15 +19,15 @@ FRESH_INFOS = 3
 CUT_OFF_TIMES = 10
 
 
-def best_replica(turn: Turn, master: Master) -> Replica | None:
+def best_replica(step: Step, master: Master) -> Replica | None:
     """The replica to promote, or None where none is good."""
-    candidates = [replica for replica in master.replicas.values() if is_eligible(turn, master, replica)]
+    candidates = [replica for replica in master.replicas.values() if is_eligible(step, master, replica)]
     return min(candidates, key=_rank, default=None)
 
 
-def is_eligible(turn: Turn, master: Master, replica: Replica) -> bool:
+def is_eligible(step: Step, master: Master, replica: Replica) -> bool:
     """Whether `replica` may be promoted."""
-    now, periods = turn.now, turn.periods
+    now, periods = step.now, step.periods
     if replica.sdown or not replica.link.up or replica.priority == 0:
         return False
     if now - replica.link.alive_at > FRESH_PINGS * periods.ping:
@@ -50,23 +50,23 @@ def belongs(master: Master, replica: Replica) -> bool:
     return replica.role is Role.SLAVE and (replica.listed or replica.follows(master.address))
 
 
-def acting_master(turn: Turn, master: Master) -> Replica | None:
+def acting_master(step: Step, master: Master) -> Replica | None:
     """The replica that the cluster itself has made master of this shard, if there is one.
 
     A node that was reset is a master too, but without slots.
     """
     for replica in master.replicas.values():
-        if replica.cluster and replica.role is Role.MASTER and replica.serves_slots and replica.link.up:
-            if not replica.sdown and not _is_other_master(turn, master, replica):
-                return replica
+        acts = replica.cluster and replica.role is Role.MASTER and replica.serves_slots
+        if acts and replica.link.up and not replica.sdown and not _is_other_master(step, master, replica):
+            return replica
     return None
 
 
-def _is_other_master(turn: Turn, master: Master, replica: Replica) -> bool:
+def _is_other_master(step: Step, master: Master, replica: Replica) -> bool:
     """Whether the replica is what another name is monitored as: it has left for a shard of its own."""
     return any(
         other is not master and other.address.place == replica.address.place
-        for other in turn.knowledge.masters.values()
+        for other in step.knowledge.masters.values()
     )
 
 

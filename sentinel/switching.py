@@ -9,14 +9,14 @@ from __future__ import annotations
 from runtime import Level
 from sentinel.address import Address
 from sentinel.instances import Master, Reconfiguration, Role
-from sentinel.turn import Turn
+from sentinel.step import Step
 
 
-def switch_master(turn: Turn, master: Master, address: Address) -> None:
+def switch_master(step: Step, master: Master, address: Address) -> None:
     """Make `address` the master, announce it, and know all others as its replicas."""
-    shown = turn.knowledge.shown
+    shown = step.knowledge.shown
     old = master.address
-    turn.announce(
+    step.announce(
         Level.WARNING,
         "+switch-master",
         f"{master.name} {shown(old)} {old.port} {shown(address)} {address.port}",
@@ -25,28 +25,28 @@ def switch_master(turn: Turn, master: Master, address: Address) -> None:
     # A name that was known for the place stays known.
     address = next((known for known in others if known.place == address.place), address)
     cluster = master.cluster or any(replica.cluster for replica in master.replicas.values())
-    reset_master(turn, master, address)
+    reset_master(step, master, address)
     master.cluster = cluster
     for other in [*others, old]:
         if other.place != address.place and other.place not in master.replicas:
-            turn.note("+slave", master, turn.knowledge.add_replica(master, other, turn.now))
-    turn.save()
+            step.note("+slave", master, step.knowledge.add_replica(master, other, step.now))
+    step.save()
 
 
-def reset_master(turn: Turn, master: Master, address: Address) -> None:
+def reset_master(step: Step, master: Master, address: Address) -> None:
     """Forget the replicas and all that was observed; keep the name, options, sentinels and epochs.
 
     The time of the last failover is forgotten with the rest: the limit on attempts is about one dead master, and must
     not keep the next one, which may die a second later, from being replaced.
     """
     for replica in list(master.replicas.values()):
-        turn.effects += turn.knowledge.forget(replica)
+        step.effects += step.knowledge.forget(replica)
     master.replicas.clear()
-    turn.effects += turn.knowledge.relink(master, address, turn.now)
+    step.effects += step.knowledge.relink(master, address, step.now)
     master.run_id = ""
     master.info = b""
     master.info_at = master.info_sent_at = master.hello_sent_at = None
-    master.role, master.role_at = Role.MASTER, turn.now
+    master.role, master.role_at = Role.MASTER, step.now
     master.sdown_at = master.odown_at = master.rebooted_at = None
     master.script_killed = False
     master.master_host, master.master_port = "", 0

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def wait_for(condition: Callable[[], T], *, timeout: float = 10.0, what: str = "") -> T:
-    """Call `condition` until it returns something true, and return that; AssertionError with its last value otherwise."""
+    """Call `condition` until it returns something true and return that; else AssertionError with what it returned."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):
         assert time.monotonic() < deadline, _message(what, timeout, value)

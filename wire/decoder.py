@@ -12,6 +12,7 @@ arguments, and cannot say where a command's bytes lie, which propagation needs (
 
 from __future__ import annotations
 
+from runtime.quoting import split_quoted
 from wire.encoder import encode_command
 from wire.errors import ProtocolError
 
@@ -23,9 +24,6 @@ UNAUTHENTICATED_BULK = 16384
 _COUNTS = {b"*%d" % n: n for n in range(1, 1025)}
 _LENGTHS = [b"$%d" % n for n in range(4096)]
 _LENGTH_OF = _LENGTHS.__getitem__
-
-_ESCAPES = {ord("n"): 10, ord("r"): 13, ord("t"): 9, ord("b"): 8, ord("a"): 7}
-_BLANKS = b" \t\n\r\v\f\0"
 
 
 class Batch:
@@ -242,59 +240,3 @@ def _integer(text: bytes) -> int | None:
     if not digits.isdigit() or len(digits) > 19 or (digits[0] == 0x30 and text != b"0"):
         return None
     return int(text)
-
-
-def split_quoted(line: bytes) -> list[bytes] | None:
-    """Split as a shell would, with Redis' quoting (``sdssplitargs``); None when quotes do not balance."""
-    if b'"' not in line and b"'" not in line:
-        return line.replace(b"\0", b" ").split()
-    arguments: list[bytes] = []
-    position, end = 0, len(line)
-    while True:
-        while position < end and line[position] in _BLANKS:
-            position += 1
-        if position >= end:
-            return arguments
-        found = _quoted_word(line, position)
-        if found is None:
-            return None
-        position, word = found
-        arguments.append(word)
-
-
-def _quoted_word(line: bytes, position: int) -> tuple[int, bytes] | None:
-    """The word at `position` and where it ends, or None when a quote is left open or stuck to more text."""
-    word = bytearray()
-    end = len(line)
-    quote = 0
-    while position < end:
-        byte = line[position]
-        if not quote:
-            if byte in _BLANKS:
-                return position, bytes(word)
-            if byte in b"\"'":
-                quote = byte
-            else:
-                word.append(byte)
-        elif byte == quote:
-            # A closing quote must be followed by a blank or by nothing.
-            if position + 1 < end and line[position + 1] not in _BLANKS:
-                return None
-            return position + 1, bytes(word)
-        elif byte == 0x5C and position + 1 < end and (quote == 0x22 or line[position + 1] == 0x27):
-            position += 1
-            escaped = line[position]
-            hexadecimal = line[position + 1 : position + 3]
-            if quote == 0x22 and escaped == 0x78 and len(hexadecimal) == 2 and _is_hex(hexadecimal):
-                word.append(int(hexadecimal, 16))
-                position += 2
-            else:
-                word.append(_ESCAPES.get(escaped, escaped) if quote == 0x22 else escaped)
-        else:
-            word.append(byte)
-        position += 1
-    return None if quote else (position, bytes(word))
-
-
-def _is_hex(text: bytes) -> bool:
-    return all(byte in b"0123456789abcdefABCDEF" for byte in text)

@@ -18,8 +18,10 @@ from wire.table import CommandTable
 class Identity(Protocol):
     """What HELLO says of the server."""
 
-    # "standalone", "cluster" or "sentinel".
-    mode: str
+    @property
+    def mode(self) -> str:
+        """"standalone", "cluster" or "sentinel"."""
+        ...
 
     def role(self) -> str | None:
         """ "master" or "replica"; None where HELLO names no role (a sentinel)."""

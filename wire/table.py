@@ -126,5 +126,5 @@ def _single_key(spec: CommandSpec) -> int:
     return -1
 
 
-def _no_handler(call: object) -> Reply:
+def _no_handler(_: object) -> Reply:
     raise Error(b"ERR a container runs only through its subcommands")

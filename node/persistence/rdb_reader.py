@@ -53,7 +53,7 @@ class RdbTarget(Protocol):
         """The entries that follow belong to database `index` (0 until the first call)."""
         ...
 
-    def entry(self, key: bytes, value: Value, expire_at_ms: int | None, idle_s: int | None, freq: int | None) -> None:
+    def entry(self, key: bytes, value: Value, expire_at_ms: int | None) -> None:
         """A key. Already expired ones are reported too: only a master drops them."""
         ...
 
@@ -85,17 +85,15 @@ class RdbReader:
         cursor = self._cursor
         target = self._target
         expire_at_ms: int | None = None
-        idle_s: int | None = None
-        freq: int | None = None
-        pending = False  # an expiry, idle time or frequency waits for its key: do not stop here
+        pending = False  # a record about the next key has been read: do not stop before that key
         while records > 0 or pending:
             records -= 1
             kind = cursor.byte()
             if kind in DECODERS:
                 key = cursor.string()
                 value = cursor.string() if kind == STRING else DECODERS[kind](cursor)
-                target.entry(key, value, expire_at_ms, idle_s, freq)
-                expire_at_ms = idle_s = freq = None
+                target.entry(key, value, expire_at_ms)
+                expire_at_ms = None
                 pending = False
             elif kind == EXPIRETIME_MS:
                 expire_at_ms = cursor.integer(I64)
@@ -104,10 +102,10 @@ class RdbReader:
                 expire_at_ms = cursor.integer(_I32) * 1000
                 pending = True
             elif kind == IDLE:
-                idle_s = cursor.length()
+                cursor.length()  # how long the key was not used: for an eviction policy, and only a hint
                 pending = True
             elif kind == FREQ:
-                freq = cursor.byte()
+                cursor.byte()
                 pending = True
             elif kind == EOF:
                 self._check_end()

@@ -32,7 +32,6 @@ class ReplicaPeer:
         "psync2",
         "rdb_only",
         "session",
-        "soft_limit_since",
         "state",
         "waiting_since",
     )
@@ -61,8 +60,6 @@ class ReplicaPeer:
         # What it said it has applied, and when it said so (loop time).
         self.ack_offset = 0
         self.ack_at = 0.0
-        # Loop time since which its unsent output is above the soft limit; 0 when it is not.
-        self.soft_limit_since = 0.0
 
     @property
     def name(self) -> str:
@@ -75,10 +72,15 @@ class ReplicaPeer:
         return self.ip.decode("ascii", "replace") if self.ip else self.session.address.rpartition(":")[0]
 
     @property
-    def unsent(self) -> int:
-        """Bytes that wait here or in the socket."""
+    def socket_unsent(self) -> int:
+        """Bytes written that the kernel has not taken yet."""
         connection = self.session.connection
-        return self.pending_size + (connection.pending_output if connection is not None else 0)
+        return connection.pending_output if connection is not None else 0
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait here or in the socket: what the output limits are about."""
+        return self.pending_size + self.socket_unsent
 
     def stream(self, data: bytes) -> None:
         """The next bytes of the stream: sent, or kept until it may have them."""

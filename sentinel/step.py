@@ -1,6 +1,6 @@
 """One step of the machine: what time it is, what is known, and what is to be done about it.
 
-The rules are functions of a turn and a master. They change the knowledge, append effects in order, and
+The rules are functions of a step and a master. They change the knowledge, append effects in order, and
 say through `due` when they want to be asked again; so each rule states its period once, and the machine's
 deadline is simply the earliest of what was not due yet.
 """
@@ -18,7 +18,7 @@ from sentinel.periods import Periods
 from sentinel.requests import Request
 
 
-class Turn:
+class Step:
     """Handed through the rules of one step."""
 
     __slots__ = ("effects", "knowledge", "now", "periods", "random", "saving", "wake_at")

@@ -1,0 +1,157 @@
+"""A replica's way to be elected in its failed master's place ("Replica election and promotion" in the cluster
+specification).
+
+It waits a little, so that everybody has heard of the failure and the replica with the newest data goes first; then
+asks all masters for their vote in a new epoch; a majority makes it the master, with that epoch.
+"""
+
+from __future__ import annotations
+
+from cluster import outgoing, roles
+from cluster.context import Context
+from cluster.membership import NodeEntry
+from cluster.messages import NO_MESSAGE_FLAGS, FailoverAuthRequest, Header, MessageFlag
+
+# The wait before an election: fixed, random (two replicas of equal rank must not split the votes), and by rank.
+_DELAY_MS = 500
+_DELAY_MS_RANDOM = 500
+_DELAY_MS_PER_RANK = 1000
+# Votes are awaited for two node timeouts, and at least this long.
+_VOTE_MS_MIN = 2000
+
+
+def advance(ctx: Context) -> None:
+    """Do whatever the candidacy needs now. Called at every tick, and when something may have moved it on."""
+    master = ctx.myself.master
+    if not ctx.myself.is_replica or master is None or not master.slots:
+        return
+    manual = ctx.manual.end_at is not None and ctx.manual.ready
+    if not manual and (not master.fail or ctx.settings.replica_no_failover):
+        ctx.candidacy.hindrance = ""
+        return
+    if not manual and not _data_fresh(ctx):
+        _hindered(
+            ctx,
+            "Disconnected from master for longer than allowed. Please check the 'cluster-replica-validity-"
+            "factor' configuration option.",
+        )
+        return
+    candidacy = ctx.candidacy
+    vote_ms = max(2 * ctx.settings.node_timeout_ms, _VOTE_MS_MIN)
+    if ctx.since(candidacy.start_at) > 2 * vote_ms:
+        _schedule(ctx, manual)
+        if not manual:
+            return
+    if not candidacy.requested and not manual:
+        _step_back(ctx)
+    assert candidacy.start_at is not None
+    if ctx.now_ms < candidacy.start_at:
+        _hindered(ctx, "Waiting the delay before I can start a new failover.")
+    elif ctx.now_ms - candidacy.start_at > vote_ms:
+        _hindered(ctx, "Failover attempt expired.")
+    elif not candidacy.requested:
+        _ask_for_votes(ctx)
+    elif len(candidacy.voters) >= (ctx.state.majority() if ctx.guards.majority_for_election else 1):
+        _win(ctx)
+    else:
+        _hindered(ctx, "Waiting for votes, but majority still not reached.")
+
+
+def _data_fresh(ctx: Context) -> bool:
+    """Whether our data are recent enough to stand (`cluster-replica-validity-factor`)."""
+    settings = ctx.settings
+    if not settings.replica_validity_factor or not ctx.guards.replica_data_age:
+        return True
+    age_ms = ctx.facts.master_silence_ms()
+    if age_ms is None:
+        return False
+    # The master was silent for one node timeout before it could even be suspected.
+    if age_ms > settings.node_timeout_ms:
+        age_ms -= settings.node_timeout_ms
+    return age_ms <= settings.repl_ping_period_ms + settings.node_timeout_ms * settings.replica_validity_factor
+
+
+def _schedule(ctx: Context, manual: bool) -> None:
+    """Set the time of a new attempt. An operator's needs no delay: there is no other candidate."""
+    candidacy = ctx.candidacy
+    candidacy.requested = False
+    candidacy.voters.clear()
+    if manual:
+        candidacy.rank = 0
+        candidacy.start_at = ctx.now_ms
+    else:
+        candidacy.rank = _rank(ctx)
+        delay_ms = _DELAY_MS + ctx.rng.randrange(_DELAY_MS_RANDOM) + candidacy.rank * _DELAY_MS_PER_RANK
+        candidacy.start_at = ctx.now_ms + delay_ms
+    ctx.warning(
+        f"Start of election delayed for {int(candidacy.start_at - ctx.now_ms)} milliseconds "
+        f"(rank #{candidacy.rank}, offset {ctx.facts.replication_offset()})."
+    )
+    # Our siblings rank themselves by the offsets they know: tell them ours.
+    outgoing.broadcast_pong(ctx, to=_siblings(ctx))
+
+
+def _step_back(ctx: Context) -> None:
+    """While waiting: a sibling turned out to have newer data, so let it go first."""
+    candidacy = ctx.candidacy
+    rank = _rank(ctx)
+    if rank > candidacy.rank and candidacy.start_at is not None:
+        added_ms = (rank - candidacy.rank) * _DELAY_MS_PER_RANK
+        candidacy.start_at += added_ms
+        candidacy.rank = rank
+        ctx.warning(f"Replica rank updated to #{rank}, added {added_ms} milliseconds of delay.")
+
+
+def _siblings(ctx: Context) -> list[NodeEntry]:
+    master = ctx.myself.master
+    return [] if master is None else [node for node in master.replicas if node is not ctx.myself]
+
+
+def _rank(ctx: Context) -> int:
+    """How many siblings that may stand have newer data than we do."""
+    offset = ctx.facts.replication_offset()
+    return sum(not node.nofailover and node.offset > offset for node in _siblings(ctx))
+
+
+def _ask_for_votes(ctx: Context) -> None:
+    candidacy, state = ctx.candidacy, ctx.state
+    state.current_epoch += 1
+    candidacy.epoch = state.current_epoch
+    candidacy.requested = True
+    ctx.warning(f"Starting a failover election for epoch {candidacy.epoch}.")
+    # The epoch must survive a restart, or we might stand twice in one.
+    ctx.changed(fsync=True)
+    # A vote for the replica of a master that is alive has to be asked for in so many words.
+    mflags = NO_MESSAGE_FLAGS if ctx.manual.end_at is None else MessageFlag.FORCEACK
+    outgoing.broadcast(ctx, FailoverAuthRequest(), mflags)
+
+
+def vote_received(ctx: Context, voter: NodeEntry, header: Header) -> None:
+    """A master voted. A vote of an earlier epoch is for an attempt that is over."""
+    if voter.is_master and voter.slots and ctx.candidacy.requested and header.current_epoch >= ctx.candidacy.epoch:
+        ctx.candidacy.voters[voter.id] = None
+        ctx.try_failover = True
+
+
+def _win(ctx: Context) -> None:
+    ctx.warning("Failover election won: I'm the new master.")
+    myself, epoch = ctx.myself, ctx.candidacy.epoch
+    if myself.config_epoch < epoch:
+        myself.config_epoch = epoch
+        ctx.warning(f"configEpoch set to {epoch} after successful failover")
+    roles.replace_master(ctx)
+    # The attempt is over; another one, should we ever be a replica again, need not wait for its retry time.
+    ctx.candidacy.start_at = None
+    ctx.candidacy.hindrance = ""
+
+
+def _hindered(ctx: Context, reason: str) -> None:
+    if reason != ctx.candidacy.hindrance:
+        ctx.candidacy.hindrance = reason
+        ctx.warning(f"Currently unable to failover: {reason}")
+
+
+def next_moment(ctx: Context) -> float | None:
+    """When the candidacy wants to be looked at, besides the ticks."""
+    candidacy = ctx.candidacy
+    return None if candidacy.requested else candidacy.start_at

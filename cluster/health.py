@@ -1,0 +1,72 @@
+"""cluster_state: whether this node may serve clients at all ("Availability" in the cluster specification).
+
+It fails when a slot has nobody to serve it, and when we are among a minority of the masters: then the others may
+already have given our slots to somebody else.
+"""
+
+from __future__ import annotations
+
+from cluster.context import Context
+from cluster.events import StateChanged
+from cluster.slots import ALL_SLOTS
+
+# A master that has just started was perhaps replaced while it was away: it first listens for so long.
+_WRITABLE_DELAY_MS = 2000
+# Back from a minority, a master waits for one node timeout within these limits, for the majority to tell it of a
+# successor.
+_REJOIN_MS_MIN = 500
+_REJOIN_MS_MAX = 5000
+
+
+def judge(ctx: Context) -> None:
+    """Judge the state anew."""
+    state = ctx.state
+    if ctx.myself.is_master and not state.ok and not _may_return(ctx):
+        return
+    ok = _covered(ctx)
+    if not _among_majority(ctx):
+        ok = False
+        # A node that knows of no master with slots is not cut off from any: it is new, and need not rejoin.
+        ctx.last_minority_at = ctx.now_ms if state.size() else None
+    if ok == state.ok:
+        return
+    rejoin_ms = max(_REJOIN_MS_MIN, min(ctx.settings.node_timeout_ms, _REJOIN_MS_MAX))
+    if ok and ctx.myself.is_master and ctx.since(ctx.last_minority_at) < rejoin_ms:
+        return
+    state.ok = ok
+    state.topology_changed = True
+    ctx.notice(f"Cluster state changed: {'ok' if ok else 'fail'}")
+    ctx.emit(StateChanged(ok))
+
+
+def _may_return(ctx: Context) -> bool:
+    """Whether a master that serves nothing yet has listened long enough since its start.
+
+    Redis waits two seconds, whatever it hears. What the wait is for is to learn of a successor; it comes from our
+    table, where it was our replica or a fellow master, and its first answer shows its claims. So once every node
+    of the table has answered us, nothing is left to wait for. Nodes we believe FAIL count as well: one of them may be
+    back, with our slots. A node that learns of new ones meanwhile waits for these, too.
+    """
+    if not ctx.guards.wait_before_serving or ctx.since(ctx.started_at) >= _WRITABLE_DELAY_MS:
+        return True
+    return all(node.id in ctx.heard_directly for node in ctx.state.others() if not node.handshake and not node.noaddr)
+
+
+def _covered(ctx: Context) -> bool:
+    """Whether every slot has an owner that is not FAIL; suspicion alone takes nothing out of service."""
+    if not ctx.settings.require_full_coverage:
+        return True
+    served = 0
+    for node in ctx.state.nodes.values():
+        if not node.fail:
+            served |= node.slots
+    return served == ALL_SLOTS
+
+
+def _among_majority(ctx: Context) -> bool:
+    if not ctx.guards.minority_stops_serving:
+        return True
+    reachable = sum(
+        node.is_master and node.slots != 0 and not node.fail and not node.pfail for node in ctx.state.nodes.values()
+    )
+    return reachable >= ctx.state.majority()

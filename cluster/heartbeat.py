@@ -1,0 +1,80 @@
+"""When to ask whom whether it is there ("Heartbeat and gossip messages" in the cluster specification).
+
+Once a second the stalest of five nodes picked at random; and everybody who has not been heard of for half the node
+timeout. In between, others' gossip tells when a node last answered them.
+"""
+
+from __future__ import annotations
+
+from cluster import failure, links, outgoing
+from cluster.context import Context
+from cluster.membership import NodeEntry
+from cluster.messages import Heartbeat
+
+_SAMPLE = 5
+# A datagram may be lost: after this part of the node timeout the question is put again by TCP.
+_DATAGRAM_PATIENCE = 0.25
+
+
+def ping_stalest(ctx: Context) -> None:
+    """Ping the one of a few random nodes that was heard of the longest ago."""
+    nodes = list(ctx.state.nodes.values())
+    stalest: NodeEntry | None = None
+    for _ in range(_SAMPLE):
+        node = nodes[ctx.rng.randrange(len(nodes))]
+        if node.myself or node.handshake or not node.link_ready or node.ping_sent_at is not None:
+            continue
+        if stalest is None or ctx.since(node.pong_received_at) > ctx.since(stalest.pong_received_at):
+            stalest = node
+    if stalest is not None:
+        outgoing.ping(ctx, stalest)
+
+
+def watch(ctx: Context, node: NodeEntry) -> None:
+    """At every tick, for one node: ping it when it is time, and suspect it when it leaves pings unanswered."""
+    timeout_ms = ctx.settings.node_timeout_ms
+    pending_ms = 0.0 if node.ping_sent_at is None else ctx.since(node.ping_sent_at)
+    if (
+        node.link is not None
+        and ctx.since(node.link_at) > timeout_ms
+        and pending_ms > timeout_ms / 2
+        and ctx.since(node.heard_at) > timeout_ms / 2
+    ):
+        # Perhaps it is the link that is dead, and not the node: a new one is tried while there is still time.
+        links.drop(ctx, node)
+    elif node.link_ready and node.ping_sent_at is None and ctx.since(node.pong_received_at) > timeout_ms / 2:
+        outgoing.ping(ctx, node)
+        return
+    elif ctx.manual.replica_id == node.id and node.link_ready:
+        # It waits for our final offset: the first heartbeat that says so may get lost.
+        outgoing.ping(ctx, node)
+        return
+    elif node.datagram_unanswered and pending_ms > timeout_ms * _DATAGRAM_PATIENCE:
+        outgoing.ping_on_link(ctx, node)
+    failure.suspect_silent(ctx, node)
+
+
+def answered(ctx: Context, node: NodeEntry) -> None:
+    """A PONG came: from the node we asked, on our link to it or as a datagram."""
+    node.pong_received_at = ctx.now_ms
+    node.ping_sent_at = None
+    node.datagram_unanswered = False
+    if node.id not in ctx.heard_directly:
+        ctx.heard_directly[node.id] = None
+        ctx.judge_state = True
+    failure.answered(ctx, node)
+
+
+def learn_about_sender(ctx: Context, sender: NodeEntry, body: Heartbeat, *, by_datagram: bool) -> None:
+    """What a heartbeat's extensions say of its sender."""
+    extensions = body.extensions
+    if extensions.hostname != sender.hostname:
+        sender.hostname = extensions.hostname
+        ctx.state.topology_changed = True
+        ctx.save()
+    # The sender adds these only for a peer it knows to understand them, which it does when it sends a datagram: only
+    # then does their absence mean that there are none.
+    if extensions.client_networks != sender.client_networks and (extensions.client_networks or by_datagram):
+        sender.client_networks = extensions.client_networks
+        ctx.state.topology_changed = True
+        ctx.save()

@@ -1,0 +1,159 @@
+"""What a message from another node does, part by part, in Redis' order (clusterProcessPacket).
+
+The order matters: epochs before claims, roles before slots, slots before gossip.
+"""
+
+from __future__ import annotations
+
+from cluster import (
+    election,
+    epochs,
+    failure,
+    gossip,
+    handshake,
+    heartbeat,
+    links,
+    manual_failover,
+    outgoing,
+    slot_config,
+    voting,
+)
+from cluster.context import Context
+from cluster.events import Deliver, Received, ReceivedDatagram
+from cluster.membership import NodeEntry
+from cluster.messages import (
+    Fail,
+    FailoverAuthAck,
+    FailoverAuthRequest,
+    Header,
+    Heartbeat,
+    ManualFailoverStart,
+    MessageFlag,
+    MessageType,
+    NodeFlag,
+    Publish,
+    Update,
+)
+
+
+def on_link(ctx: Context, event: Received) -> None:
+    """A message that came by TCP."""
+    node = ctx.link_nodes.get(event.link)
+    if event.link > 0 and node is None:
+        # Late news of a link we have closed.
+        return
+    header, body = event.message.header, event.message.body
+    known = ctx.state.nodes.get(header.sender)
+    sender = None if known is None or known.myself else known
+    if sender is not None:
+        _hear(ctx, sender, header)
+        if event.link < 0:
+            links.bind_inbound(ctx, event.link, sender)
+    if not isinstance(body, Heartbeat):
+        if sender is not None:
+            _message(ctx, sender, event)
+        return
+    if body.kind is not MessageType.PONG:
+        _asked(ctx, event, header, body, known)
+    if event.link > 0:
+        assert node is not None
+        if node.handshake:
+            if handshake.introduced(ctx, node, header, known, event.peer_ip) and body.kind is MessageType.PONG:
+                _hear(ctx, node, header)
+                heartbeat.answered(ctx, node)
+            return
+        if node.id != header.sender:
+            handshake.impostor(ctx, node)
+            return
+        if body.kind is MessageType.PONG:
+            heartbeat.answered(ctx, node)
+    elif sender is not None and body.kind is MessageType.PING:
+        links.update_address(ctx, sender, header, event.peer_ip)
+    if sender is not None:
+        _portrait(ctx, sender, header, body, by_datagram=False)
+
+
+def by_datagram(ctx: Context, event: ReceivedDatagram) -> None:
+    """A heartbeat that came as a datagram: only those of nodes we know count, since anybody can send one."""
+    header, body = event.message.header, event.message.body
+    sender = ctx.state.nodes.get(header.sender)
+    if sender is None or sender.myself or not isinstance(body, Heartbeat) or body.kind is MessageType.MEET:
+        return
+    if header.current_epoch < sender.epoch_announced:
+        # Datagrams overtake one another, and TCP. An old portrait of a replica that has since taken over would
+        # have us take its slots away. A node's epoch never falls, and rises with every take-over.
+        return
+    _hear(ctx, sender, header)
+    if body.kind is MessageType.PING:
+        outgoing.pong_by_datagram(ctx, event.peer_ip, event.peer_port, sender)
+        links.update_address(ctx, sender, header, event.peer_ip)
+    else:
+        heartbeat.answered(ctx, sender)
+    _portrait(ctx, sender, header, body, by_datagram=True)
+
+
+def _hear(ctx: Context, sender: NodeEntry, header: Header) -> None:
+    """What every header of a known node tells."""
+    sender.heard_at = ctx.now_ms
+    sender.datagrams = bool(header.mflags & MessageFlag.DATAGRAMS)
+    sender.epoch_announced = max(sender.epoch_announced, header.current_epoch)
+    sender.offset = header.offset
+    epochs.learn(ctx, sender, header.current_epoch, header.config_epoch)
+    manual_failover.heard_master(ctx, sender, header)
+
+
+def _asked(ctx: Context, event: Received, header: Header, body: Heartbeat, known: NodeEntry | None) -> None:
+    """PING or MEET: learn what we are called, take in a stranger that asks for it, and answer."""
+    meet = body.kind is MessageType.MEET
+    if (meet or not ctx.myself.ip) and not ctx.settings.announce_ip and event.local_ip != ctx.myself.ip:
+        ctx.myself.ip = event.local_ip
+        ctx.state.topology_changed = True
+        ctx.save()
+        ctx.warning(f"IP address for this node updated to {event.local_ip}")
+    if meet and known is None:
+        handshake.start(ctx, header.ip or event.peer_ip, header.port, header.cport, meet=False)
+        # We are told to trust it; still, what it says of others counts only once it has told its name.
+        gossip.hear(ctx, None, body.gossip)
+    outgoing.answer_on_link(ctx, event.link, known)
+
+
+def _portrait(ctx: Context, sender: NodeEntry, header: Header, body: Heartbeat, *, by_datagram: bool) -> None:
+    """The state of the sender that every heartbeat carries: its role, its slots, and then its gossip."""
+    state = ctx.state
+    sender.nofailover = bool(header.flags & NodeFlag.NOFAILOVER)
+    if header.master is None:
+        if not sender.is_master:
+            state.become_master(sender)
+            ctx.changed()
+    elif sender.is_master:
+        state.become_replica(sender, state.nodes.get(header.master))
+        ctx.changed()
+    else:
+        master = state.nodes.get(header.master)
+        if master is not None and master is not sender and sender.master is not master:
+            state.become_replica(sender, master)
+            ctx.changed()
+    slot_config.compare(ctx, sender, header)
+    epochs.resolve_collision(ctx, sender, header.config_epoch)
+    gossip.hear(ctx, sender, body.gossip)
+    heartbeat.learn_about_sender(ctx, sender, body, by_datagram=by_datagram)
+
+
+def _message(ctx: Context, sender: NodeEntry, event: Received) -> None:
+    """Everything that is not a heartbeat, from a node we know."""
+    header = event.message.header
+    match event.message.body:
+        case Fail(node=node_id):
+            failure.told(ctx, node_id, sender)
+        case Publish(channel=channel, payload=payload, sharded=sharded):
+            ctx.emit(Deliver(channel, payload, sharded))
+        case FailoverAuthRequest():
+            voting.requested(ctx, sender, header)
+        case FailoverAuthAck():
+            election.vote_received(ctx, sender, header)
+        case Update() as update:
+            slot_config.told(ctx, update)
+        case ManualFailoverStart():
+            manual_failover.pause_for(ctx, sender, event.link)
+        case _:
+            pass

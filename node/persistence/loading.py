@@ -1,0 +1,166 @@
+"""Loading an RDB into the keyspace: at start from the disk, on a replica from its master.
+
+Loads in slices and lets the loop run in between, so that clients are answered -LOADING, and the cluster's
+heartbeats are answered at all, however much there is to load.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from node.gates import LOADING, Conditions
+from node.keyspace import SEE_EXPIRED, Keyspace
+from node.persistence.rdb_errors import RdbError
+from node.persistence.rdb_reader import RdbReader
+from node.persistence.rdb_types import Value
+from node.persistence.snapshot import ReplicationMark
+from runtime import Runtime
+
+# Entries between two turns of the loop: a few milliseconds' worth.
+_SLICE = 2000
+
+
+class RdbTooManyDatabasesError(RdbError):
+    """The file was written by a server with more databases."""
+
+    @property
+    def lines(self) -> list[str]:
+        return [f"FATAL: {self.reason}. Exiting"]
+
+
+class KeyspaceTarget:
+    """Puts what a reader reads into the keyspace (an `RdbTarget`)."""
+
+    __slots__ = (
+        "_database",
+        "_drop_before_ms",
+        "_keyspace",
+        "_remarks",
+        "expired",
+        "functions",
+        "keys_expired",
+        "keys_loaded",
+    )
+
+    def __init__(self, keyspace: Keyspace, drop_before_ms: int | None) -> None:
+        self._keyspace = keyspace
+        # A master leaves out keys that expired before now; a replica keeps them (None) until its master's word.
+        self._drop_before_ms = drop_before_ms
+        self._database = keyspace.database(0)
+        self._remarks: dict[bytes, bytes] = {}
+        self.keys_loaded = 0
+        self.keys_expired = 0
+        # What was left out, by database: replicas that continue with us still have it.
+        self.expired: list[tuple[int, bytes]] = []
+        # Sources of libraries; kept for the day functions can be run.
+        self.functions: list[bytes] = []
+
+    @property
+    def mark(self) -> ReplicationMark | None:
+        """The replication state that the file was written in."""
+        replid = self._remarks.get(b"repl-id", b"")
+        offset = _integer(self._remarks.get(b"repl-offset"))
+        database = _integer(self._remarks.get(b"repl-stream-db"))
+        if len(replid) != 40 or offset is None or offset < 0:
+            return None
+        return ReplicationMark(replid, offset, database or 0)
+
+    def aux(self, key: bytes, value: bytes) -> None:
+        self._remarks[key] = value
+
+    def function(self, source: bytes) -> None:
+        self.functions.append(source)
+
+    def select(self, index: int) -> None:
+        count = self._keyspace.count
+        if index >= count:
+            raise RdbTooManyDatabasesError(
+                f"Data file was created with a Redis server configured to handle more than {count} databases"
+            )
+        self._database = self._keyspace.database(index)
+
+    def entry(self, key: bytes, value: Value, expire_at_ms: int | None) -> None:
+        drop_before_ms = self._drop_before_ms
+        if expire_at_ms is not None and drop_before_ms is not None and expire_at_ms < drop_before_ms:
+            self.keys_expired += 1
+            self.expired.append((self._database.index, key))
+            return
+        if not self._database.load(key, value, expire_at_ms):
+            shown = key.decode("utf-8", "replace")
+            raise RdbError(f"RDB has duplicated key '{shown}' in DB {self._database.index}")
+        self.keys_loaded += 1
+
+
+class Loader:
+    """Loads, one file or copy at a time, and says how far it has come."""
+
+    __slots__ = (
+        "_conditions",
+        "_keyspace",
+        "_runtime",
+        "_update_expiry_mode",
+        "active",
+        "keys_expired",
+        "keys_loaded",
+        "loaded_bytes",
+        "started_at_s",
+        "total_bytes",
+    )
+
+    def __init__(
+        self, runtime: Runtime, keyspace: Keyspace, conditions: Conditions, update_expiry_mode: Callable[[], None]
+    ) -> None:
+        self._runtime = runtime
+        self._keyspace = keyspace
+        self._conditions = conditions
+        # Sets again how expired keys are treated, which depends on the node's role; while loading they are seen.
+        self._update_expiry_mode = update_expiry_mode
+        # For INFO: whether something is being loaded, since when (Unix seconds), how much, and how far.
+        self.active = False
+        self.started_at_s = 0
+        self.total_bytes = 0
+        self.loaded_bytes = 0
+        # Of the last load.
+        self.keys_loaded = 0
+        self.keys_expired = 0
+
+    async def load(
+        self, data: bytes, *, drop_expired: bool, after_slice: Callable[[], None] = lambda: None
+    ) -> KeyspaceTarget:
+        """Load the RDB `data` into the keyspace, which must be empty; returns what it said beside the data.
+
+        Raises RdbError; part of the data is in the keyspace then. `after_slice` is called every few milliseconds.
+        """
+        keyspace = self._keyspace
+        now_ms = self._runtime.clock.wall_ms()
+        target = KeyspaceTarget(keyspace, now_ms if drop_expired else None)
+        self.active = True
+        self.started_at_s = now_ms // 1000
+        self.total_bytes = len(data)
+        self.loaded_bytes = 0
+        self._conditions.set(LOADING, True)
+        keyspace.expiry = SEE_EXPIRED
+        try:
+            reader = RdbReader(data, target)
+            while not reader.read_some(_SLICE):
+                self.loaded_bytes = reader.position
+                after_slice()
+                await asyncio.sleep(0)
+                keyspace.expiry = SEE_EXPIRED
+        finally:
+            self.active = False
+            self._conditions.set(LOADING, False)
+            self._update_expiry_mode()
+        self.keys_loaded = target.keys_loaded
+        self.keys_expired = target.keys_expired
+        self._runtime.log.notice(
+            f"Done loading RDB, keys loaded: {target.keys_loaded}, keys expired: {target.keys_expired}."
+        )
+        return target
+
+
+def _integer(text: bytes | None) -> int | None:
+    if text is None or not text.removeprefix(b"-").isdigit():
+        return None
+    return int(text)

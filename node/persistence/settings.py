@@ -1,0 +1,23 @@
+"""What an operator can choose about snapshots; fields are named after their directives.
+
+A protocol, and not a class: the node's settings have these fields among all others, and CONFIG SET changes them in
+place, so whoever uses one reads it when it is needed.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class SnapshotSettings(Protocol):
+    """Directives of RDB files."""
+
+    # The folder of all files, and the snapshot's name in it.
+    dir: str
+    dbfilename: str
+    rdbcompression: bool
+    rdbchecksum: bool
+    # Save points: so many seconds with at least so many changes.
+    save: list[tuple[int, int]]
+    # Refuse writes while snapshots fail.
+    stop_writes_on_bgsave_error: bool

@@ -1,0 +1,86 @@
+"""A node's whole data as an RDB: what goes into the file and in which order.
+
+Runs where the data cannot change meanwhile: in a forked child, or in the node itself for SAVE.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from node.keyspace import Keyspace
+from node.persistence.rdb_writer import RdbWriter
+from runtime.disk import Disk
+from wire.front import REDIS_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicationMark:
+    """Where in which history the data stands: a replica that restarts from the file continues from here."""
+
+    replid: bytes
+    offset: int
+    # The database the stream's next command applies to.
+    database: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remarks:
+    """What the file says about itself."""
+
+    created_at_s: int
+    used_memory: int
+    # None when the node has no part in any replication.
+    mark: ReplicationMark | None
+
+
+def write_snapshot(writer: RdbWriter, keyspace: Keyspace, remarks: Remarks) -> None:
+    """Write everything, from the header to the checksum."""
+    writer.aux(b"redis-ver", REDIS_VERSION.encode())
+    writer.aux(b"redis-bits", 64)
+    writer.aux(b"ctime", remarks.created_at_s)
+    writer.aux(b"used-mem", remarks.used_memory)
+    if remarks.mark is not None:
+        writer.aux(b"repl-stream-db", remarks.mark.database)
+        writer.aux(b"repl-id", remarks.mark.replid)
+        writer.aux(b"repl-offset", remarks.mark.offset)
+    writer.aux(b"aof-base", 0)
+    for database in keyspace.databases():
+        if not database.size:
+            continue
+        writer.database(database.index, database.size, database.volatile)
+        for shard, expires in zip(database.shards, database.expires, strict=True):
+            if not shard:
+                continue
+            if expires is None:
+                for key, value in shard.items():
+                    writer.entry(key, value, None)
+            else:
+                for key, value in shard.items():
+                    writer.entry(key, value, expires.get(key))
+    writer.end()
+
+
+@dataclass(frozen=True, slots=True)
+class FileForm:
+    """How a file is written."""
+
+    compress: bool
+    checksum: bool
+
+
+def write_snapshot_file(disk: Disk, name: str, keyspace: Keyspace, remarks: Remarks, form: FileForm) -> None:
+    """Put a snapshot under `name`, whole and durable, or raise OSError and leave the old file as it was."""
+    temporary = temporary_name(name)
+    file = disk.create(temporary)
+    try:
+        write_snapshot(RdbWriter(file.write, compress=form.compress, checksum=form.checksum), keyspace, remarks)
+        file.sync_now()
+    finally:
+        file.close()
+    disk.rename(temporary, name)
+    disk.sync_dir_now()
+
+
+def temporary_name(name: str) -> str:
+    """What the file is called while it is being written; there is one writer at a time."""
+    return f"temp-{name}"

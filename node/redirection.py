@@ -1,0 +1,123 @@
+"""Where a command's keys live: here, or the redirection that says where.
+
+The executor asks only about commands whose slot is not plainly ours (the slow lane); so this file may take its time
+and follow the cluster specification ("MOVED Redirection", "ASK redirection", "Multiple keys operations") line by
+line. It looks at the cluster's tables and at the keys; it changes neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cluster.endpoints import PreferredEndpoint, endpoint
+from cluster.membership import ClusterState, NodeEntry
+from cluster.slots import key_slot
+from node.keyspace import Keyspace
+from node.session import NodeSession
+from wire.command import ASKING, WRITE
+from wire.errors import Error
+from wire.session import Session
+from wire.table import Command
+
+CROSSSLOT = b"CROSSSLOT Keys in request don't hash to the same slot"
+TRYAGAIN = b"TRYAGAIN Multiple keys request during rehashing of slot"
+UNBOUND = b"CLUSTERDOWN Hash slot not served"
+DOWN = b"CLUSTERDOWN The cluster is down"
+DOWN_READS_ONLY = b"CLUSTERDOWN The cluster is down and only accepts read commands"
+
+_SHARD_CHANNELS = frozenset({"ssubscribe", "sunsubscribe", "spublish"})
+
+
+class Redirection:
+    """Answers for one node; called with a session, a command and its arguments (`node.gates.Gatekeeper.redirect`)."""
+
+    __slots__ = ("_keyspace", "_state", "preferred_endpoint", "pubsub_when_down", "reads_when_down")
+
+    def __init__(self, state: ClusterState, keyspace: Keyspace) -> None:
+        self._state = state
+        self._keyspace = keyspace
+        # `cluster-allow-reads-when-down`, `cluster-allow-pubsubshard-when-down`, `cluster-preferred-endpoint-type`.
+        self.reads_when_down = False
+        self.pubsub_when_down = True
+        self.preferred_endpoint = PreferredEndpoint.IP
+
+    def __call__(self, session: NodeSession, command: Command, argv: list[bytes]) -> Error | None:
+        """None when the command may run here, or nothing in it has a slot."""
+        keys = list(_keys(session, command, argv))
+        if not keys:
+            return None
+        slot = key_slot(keys[0])
+        owner = self._state.owner[slot]
+        if owner is None:
+            return Error(UNBOUND)
+        # The same key twice is one key, and cannot be split by a migration.
+        others = [key for key in keys if key != keys[0]]
+        if any(key_slot(key) != slot for key in others):
+            return Error(CROSSSLOT)
+        on_channels = command.name in _SHARD_CHANNELS
+        writes = _writes(session, command)
+        down = self._down(on_channels=on_channels, writes=writes)
+        if down is not None:
+            return Error(down)
+
+        myself = self._state.myself
+        target = self._state.migrating.get(slot) if owner is myself else None
+        importing = target is None and slot in self._state.importing
+        # MIGRATE is how the keys get from one end of an open slot to the other.
+        if command.name == "migrate" and (target is not None or importing):
+            return None
+        # Channels hold no data, so nothing about them is missing at either end.
+        missing = 0 if on_channels else self._missing(slot, keys)
+        if target is not None and missing:
+            if missing < len(keys):
+                return Error(TRYAGAIN)
+            return self._redirect(b"ASK", slot, target, session)
+        if importing and (session.asking or command.flags & ASKING):
+            return Error(TRYAGAIN) if others and missing else None
+        if owner is myself:
+            return None
+        if owner is myself.master and not writes and (session.readonly or on_channels):
+            return None
+        return self._redirect(b"MOVED", slot, owner, session)
+
+    def _down(self, *, on_channels: bool, writes: bool) -> bytes | None:
+        """Why nothing (or no such command) may be served while the cluster is down; None when it is not, or may."""
+        if self._state.ok:
+            return None
+        if on_channels:
+            return None if self.pubsub_when_down else DOWN
+        if not self.reads_when_down:
+            return DOWN
+        return DOWN_READS_ONLY if writes else None
+
+    def _missing(self, slot: int, keys: list[bytes]) -> int:
+        """How many of the keys are not here; a logically expired one is not."""
+        database = self._keyspace.database(0)
+        shard = database.shards[slot]
+        return sum(key not in shard or database.is_expired(key) for key in keys)
+
+    def _redirect(self, word: bytes, slot: int, node: NodeEntry, session: Session) -> Error:
+        told = endpoint(node, client_ip(session), self.preferred_endpoint)
+        return Error(b"%b %d %b:%d" % (word, slot, told.host.encode(), told.port))
+
+
+def client_ip(session: Session) -> str:
+    """The client's source address; "" for one without."""
+    return session.address.rpartition(":")[0].strip("[]")
+
+
+def _keys(session: NodeSession, command: Command, argv: list[bytes]) -> Iterator[bytes]:
+    """The keys of the command; of EXEC, those of all that is queued."""
+    if command.name == "exec":
+        if session.transaction is not None:
+            for queued, arguments in session.transaction.queue:
+                yield from (arguments[at] for at in queued.spec.keys_in(arguments))
+        return
+    yield from (argv[at] for at in command.spec.keys_in(argv))
+
+
+def _writes(session: NodeSession, command: Command) -> bool:
+    if command.name == "exec":
+        assert session.transaction is not None, "keys of an EXEC without MULTI"
+        return any(queued.flags & WRITE for queued, _ in session.transaction.queue)
+    return bool(command.flags & WRITE)

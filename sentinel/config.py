@@ -1,0 +1,353 @@
+"""The configuration file: what it says, as data, and how data is said in it.
+
+`parse` turns text into a `Configuration`, or raises `ConfigError` in Redis' words; `sentinel_lines` is the
+other direction, for what a sentinel rewrites. Where the file lies and how it is replaced is `config_file.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pydantic import BaseModel, ConfigDict
+
+from sentinel.address import is_ip
+from sentinel.settings import KnownReplica, KnownSentinel, MasterMemory, MasterOptions, Memory
+from wire.decoder import split_quoted
+
+# Directives of redis-server that a sentinel's file may hold and that mean nothing to this one.
+_IGNORED = frozenset(
+    (
+        *("acllog-max-len", "always-show-logo", "crash-log-enabled", "crash-memcheck-enabled", "daemonize"),
+        *("enable-debug-command", "enable-module-command", "enable-protected-configs", "hz", "io-threads"),
+        *("latency-monitor-threshold", "latency-tracking", "latency-tracking-info-percentiles", "locale-collate"),
+        *("oom-score-adj", "oom-score-adj-values", "pidfile", "proc-title-template", "protected-mode"),
+        *("set-proc-title", "slowlog-log-slower-than", "slowlog-max-len", "supervised", "syslog-enabled"),
+        *("syslog-facility", "syslog-ident", "timeout", "dynamic-hz", "disable-thp", "save", "appendonly"),
+    )
+)
+_LOG_LEVELS = ("debug", "verbose", "notice", "warning")
+# The line that Redis writes for its default user; other ACLs are not understood yet.
+_DEFAULT_USER = ["default", "on", "nopass"]
+_UNKNOWN = "Bad directive or wrong number of arguments"
+_UNRECOGNIZED = "Unrecognized sentinel configuration statement."
+_NO_MASTER = "No such master with specified name."
+
+
+class ConfigError(Exception):
+    """The file cannot be understood: which line, and why."""
+
+    def __init__(self, line_number: int, line: str, reason: str) -> None:
+        super().__init__(reason)
+        self.line_number = line_number
+        self.line = line
+        self.reason = reason
+
+
+class ServerOptions(BaseModel):
+    """What a sentinel shares with any Redis server; never rewritten."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    port: int = 26379
+    bind: tuple[str, ...] = ("*", "-::*")
+    requirepass: str = ""
+    logfile: str = ""
+    loglevel: str = "notice"
+    dir: str = "."
+    maxclients: int = 10_000
+    tcp_backlog: int = 511
+    tcp_keepalive: int = 300
+
+
+class Configuration(BaseModel):
+    """A whole file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    server: ServerOptions
+    # Its `my_id` is empty where the file holds none: the first start makes one.
+    memory: Memory
+
+
+class _Refused(Exception):
+    """Why one line is wrong."""
+
+
+def parse(text: str) -> Configuration:
+    """Read a file; raises ConfigError."""
+    reader = _Reader()
+    later: list[tuple[int, int, str, list[str]]] = []
+    for number, raw in enumerate(text.split("\n"), 1):
+        line = raw.strip(" \t\r\n")
+        if not line or line.startswith("#"):
+            continue
+        split = split_quoted(line.encode("utf-8", "surrogateescape"))
+        if split is None:
+            raise ConfigError(number, line, "Unbalanced quotes in configuration line")
+        words = [word.decode("utf-8", "surrogateescape") for word in split]
+        if not words:
+            continue
+        name, arguments = words[0].lower(), words[1:]
+        if name != "sentinel":
+            _read(number, line, lambda name=name, arguments=arguments: reader.take_server(name, arguments))  # type: ignore[misc]
+        elif arguments:
+            later.append((_phase(arguments[0].lower()), number, line, arguments))
+    # A master must be known before anything is said about it, and how names are taken before the first master.
+    for _, number, line, (directive, *arguments) in sorted(later, key=lambda entry: (entry[0], entry[1])):
+        _read(
+            number,
+            line,
+            lambda directive=directive, arguments=arguments: reader.take_sentinel(directive.lower(), arguments),  # type: ignore[misc]
+        )
+    return reader.result()
+
+
+def _read(number: int, line: str, take: Callable[[], None]) -> None:
+    try:
+        take()
+    except _Refused as refusal:
+        raise ConfigError(number, line, str(refusal)) from None
+
+
+def _phase(directive: str) -> int:
+    if directive in _GLOBAL:
+        return 0
+    return 1 if directive == "monitor" else 2
+
+
+class _Reader:
+    """What the lines read so far amount to."""
+
+    def __init__(self) -> None:
+        self.server: dict[str, object] = {}
+        self.memory: dict[str, object] = {}
+        # By name: fields of `MasterMemory` and of `MasterOptions`.
+        self.masters: dict[str, dict[str, object]] = {}
+        self.options: dict[str, dict[str, object]] = {}
+        self.replicas: dict[str, list[KnownReplica]] = {}
+        self.sentinels: dict[str, list[KnownSentinel]] = {}
+
+    def result(self) -> Configuration:
+        masters = tuple(
+            MasterMemory.model_validate(
+                {
+                    **fields,
+                    "options": MasterOptions.model_validate(self.options[name]),
+                    "replicas": tuple(self.replicas[name]),
+                    "sentinels": tuple(self.sentinels[name]),
+                }
+            )
+            for name, fields in self.masters.items()
+        )
+        memory = Memory.model_validate({"my_id": "", **self.memory, "masters": masters})
+        return Configuration(server=ServerOptions.model_validate(self.server), memory=memory)
+
+    def take_server(self, name: str, arguments: list[str]) -> None:
+        if name in _IGNORED and arguments:
+            return
+        if name == "user" and arguments[:3] == _DEFAULT_USER:
+            return
+        if name == "bind" and arguments:
+            self.server["bind"] = tuple(arguments)
+        elif name in ("port", "maxclients", "tcp-backlog", "tcp-keepalive") and len(arguments) == 1:
+            self.server[name.replace("-", "_")] = _port_like(arguments[0])
+        elif name == "loglevel" and len(arguments) == 1:
+            if arguments[0].lower() not in _LOG_LEVELS:
+                raise _Refused(f"argument(s) must be one of the following: {', '.join(_LOG_LEVELS)}")
+            self.server["loglevel"] = arguments[0].lower()
+        elif name in ("requirepass", "logfile", "dir") and len(arguments) == 1:
+            self.server[name] = arguments[0]
+        else:
+            raise _Refused(_UNKNOWN)
+
+    def take_sentinel(self, directive: str, arguments: list[str]) -> None:
+        entry = _GLOBAL.get(directive) or _OF_MASTER.get(directive)
+        if entry is None or len(arguments) not in entry[0]:
+            raise _Refused(_UNRECOGNIZED)
+        if directive in _OF_MASTER and directive != "monitor" and arguments[0] not in self.masters:
+            raise _Refused(_NO_MASTER)
+        entry[1](self, arguments)
+
+    def take_monitor(self, name: str, host: str, port: str, quorum: str) -> None:
+        if _lenient(quorum) <= 0:
+            raise _Refused("Quorum must be 1 or greater.")
+        if not 0 <= _lenient(port) <= 65535:
+            raise _Refused("Invalid port number.")
+        self._check_host(host)
+        if name in self.masters:
+            raise _Refused("Duplicate master name.")
+        self.masters[name] = {"name": name, "host": host, "port": _lenient(port)}
+        self.options[name] = {"quorum": _lenient(quorum)}
+        self.replicas[name], self.sentinels[name] = [], []
+
+    def take_replica(self, name: str, host: str, port: str) -> None:
+        if not 0 <= _lenient(port) <= 65535:
+            raise _Refused("Wrong hostname or port for replica.")
+        self._check_host(host)
+        self.replicas[name].append(KnownReplica(host=host, port=_lenient(port)))
+
+    def take_peer(self, name: str, host: str, port: str, run_id: str | None = None) -> None:
+        if run_id is None:
+            # As old versions wrote it; such a sentinel is learned again from its first hello.
+            return
+        if any(known.run_id == run_id for known in self.sentinels[name]):
+            raise _Refused("Duplicate runid for sentinel.")
+        self._check_host(host)
+        self.sentinels[name].append(KnownSentinel(host=host, port=_lenient(port), run_id=run_id))
+
+    def take_rename(self, name: str, command: str, renamed: str) -> None:
+        table = self.options[name].setdefault("renamed_commands", {})
+        assert isinstance(table, dict)
+        if command.lower() in table:
+            raise _Refused("Same command renamed multiple times with rename-command.")
+        table[command.lower()] = renamed
+
+    def _check_host(self, host: str) -> None:
+        if not is_ip(host) and self.memory.get("resolve_hostnames") is not True:
+            raise _Refused("Can't resolve instance hostname.")
+
+
+def _lenient(text: str) -> int:
+    """A number as C's ``atoi`` reads it: what Redis does with most of a sentinel's numbers."""
+    sign = text[:1] in ("-", "+")
+    digits = text[sign:]
+    length = next((at for at, digit in enumerate(digits) if digit not in "0123456789"), len(digits))
+    value = int(digits[: min(length, 19)] or "0")
+    return -value if text[:1] == "-" else value
+
+
+def _port_like(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise _Refused("argument couldn't be parsed into an integer")
+    return int(text)
+
+
+def _time(option: str) -> Callable[[_Reader, list[str]], None]:
+    def take(reader: _Reader, arguments: list[str]) -> None:
+        if _lenient(arguments[1]) <= 0:
+            raise _Refused("negative or zero time parameter.")
+        reader.options[arguments[0]][option] = _lenient(arguments[1])
+
+    return take
+
+
+def _count(option: str) -> Callable[[_Reader, list[str]], None]:
+    def take(reader: _Reader, arguments: list[str]) -> None:
+        reader.options[arguments[0]][option] = max(0, _lenient(arguments[1]))
+
+    return take
+
+
+def _text(option: str) -> Callable[[_Reader, list[str]], None]:
+    def take(reader: _Reader, arguments: list[str]) -> None:
+        reader.options[arguments[0]][option] = arguments[1]
+
+    return take
+
+
+def _epoch(field: str) -> Callable[[_Reader, list[str]], None]:
+    def take(reader: _Reader, arguments: list[str]) -> None:
+        reader.masters[arguments[0]][field] = max(0, _lenient(arguments[1]))
+
+    return take
+
+
+def _yes_no(field: str, ending: str) -> Callable[[_Reader, list[str]], None]:
+    def take(reader: _Reader, arguments: list[str]) -> None:
+        if arguments[0].lower() not in ("yes", "no"):
+            raise _Refused(f"Please specify yes or no for the {field.replace('_', '-')} {ending}.")
+        reader.memory[field] = arguments[0].lower() == "yes"
+
+    return take
+
+
+def _own_text(field: str) -> Callable[[_Reader, list[str]], None]:
+    def take(reader: _Reader, arguments: list[str]) -> None:
+        reader.memory[field] = arguments[0] or None
+
+    return take
+
+
+def _own_number(field: str) -> Callable[[_Reader, list[str]], None]:
+    def take(reader: _Reader, arguments: list[str]) -> None:
+        reader.memory[field] = max(0, _lenient(arguments[0]))
+
+    return take
+
+
+def _my_id(reader: _Reader, arguments: list[str]) -> None:
+    if len(arguments[0]) != 40:
+        raise _Refused("Malformed Sentinel id in myid option.")
+    reader.memory["my_id"] = arguments[0]
+
+
+_Entry = tuple[tuple[int, ...], Callable[[_Reader, list[str]], None]]
+
+# Directives about this sentinel itself: how many arguments, and what becomes of them.
+_GLOBAL: dict[str, _Entry] = {
+    "myid": ((1,), _my_id),
+    "current-epoch": ((1,), _own_number("current_epoch")),
+    "announce-ip": ((1,), _own_text("announce_ip")),
+    "announce-port": ((1,), _own_number("announce_port")),
+    "deny-scripts-reconfig": ((1,), _yes_no("deny_scripts_reconfig", "options")),
+    "resolve-hostnames": ((1,), _yes_no("resolve_hostnames", "option")),
+    "announce-hostnames": ((1,), _yes_no("announce_hostnames", "option")),
+    "sentinel-user": ((1,), _own_text("sentinel_user")),
+    "sentinel-pass": ((1,), _own_text("sentinel_pass")),
+}
+# Directives about one master, whose name comes first.
+_OF_MASTER: dict[str, _Entry] = {
+    "monitor": ((4,), lambda reader, arguments: reader.take_monitor(*arguments)),
+    "down-after-milliseconds": ((2,), _time("down_after_ms")),
+    "failover-timeout": ((2,), _time("failover_timeout_ms")),
+    "parallel-syncs": ((2,), _count("parallel_syncs")),
+    "master-reboot-down-after-period": ((2,), _count("reboot_down_after_ms")),
+    "notification-script": ((2,), _text("notification_script")),
+    "client-reconfig-script": ((2,), _text("client_reconfig_script")),
+    "auth-pass": ((2,), _text("auth_pass")),
+    "auth-user": ((2,), _text("auth_user")),
+    "config-epoch": ((2,), _epoch("config_epoch")),
+    "leader-epoch": ((2,), _epoch("leader_epoch")),
+    "known-replica": ((3,), lambda reader, arguments: reader.take_replica(*arguments)),
+    "known-slave": ((3,), lambda reader, arguments: reader.take_replica(*arguments)),
+    "known-sentinel": ((3, 4), lambda reader, arguments: reader.take_peer(*arguments)),
+    "rename-command": ((3,), lambda reader, arguments: reader.take_rename(*arguments)),
+}
+
+
+def sentinel_lines(memory: Memory) -> list[list[str]]:
+    """Every ``sentinel`` line of the file, as words without the first; defaults are left out as Redis does."""
+    lines = [["myid", memory.my_id]]
+    for master in memory.masters:
+        lines += _master_lines(master)
+    lines.append(["current-epoch", str(memory.current_epoch)])
+    lines += [["announce-ip", memory.announce_ip]] if memory.announce_ip else []
+    lines += [["announce-port", str(memory.announce_port)]] if memory.announce_port else []
+    lines += [["deny-scripts-reconfig", "no"]] if not memory.deny_scripts_reconfig else []
+    lines += [["resolve-hostnames", "yes"]] if memory.resolve_hostnames else []
+    lines += [["announce-hostnames", "yes"]] if memory.announce_hostnames else []
+    lines += [["sentinel-user", memory.sentinel_user]] if memory.sentinel_user else []
+    lines += [["sentinel-pass", memory.sentinel_pass]] if memory.sentinel_pass else []
+    return lines
+
+
+def _master_lines(master: MasterMemory) -> list[list[str]]:
+    name, options = master.name, master.options
+    lines = [["monitor", name, master.host, str(master.port), str(options.quorum)]]
+    valued: tuple[tuple[str, str | int | None, object], ...] = (
+        ("down-after-milliseconds", options.down_after_ms, 30_000),
+        ("failover-timeout", options.failover_timeout_ms, 180_000),
+        ("parallel-syncs", options.parallel_syncs, 1),
+        ("notification-script", options.notification_script, None),
+        ("client-reconfig-script", options.client_reconfig_script, None),
+        ("auth-pass", options.auth_pass, None),
+        ("auth-user", options.auth_user, None),
+        ("master-reboot-down-after-period", options.reboot_down_after_ms, 0),
+        ("config-epoch", master.config_epoch, None),
+        ("leader-epoch", master.leader_epoch, None),
+    )
+    lines += [[directive, name, str(value)] for directive, value, default in valued if value not in (default, None)]
+    lines += [["known-replica", name, replica.host, str(replica.port)] for replica in master.replicas]
+    lines += [["known-sentinel", name, peer.host, str(peer.port), peer.run_id] for peer in master.sentinels]
+    lines += [["rename-command", name, command, renamed] for command, renamed in options.renamed_commands.items()]
+    return lines

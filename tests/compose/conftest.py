@@ -1,0 +1,128 @@
+"""The lab in real containers, once for all tests of this folder, beside whatever else the engine runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+from docker.models.containers import Container
+from docker.models.networks import Network
+from redis import Redis
+from redis.cluster import RedisCluster
+
+from tests.waiting import wait_for
+
+ROOT = Path(__file__).resolve().parents[2]
+# A project, a network and ports of the tests' own, so that they never meet a lab that somebody is using.
+PROJECT = "shardlab-test"
+NETWORK = "10.77.8"
+PREFIX = "17"
+FIRST_PORT = 17000
+PROXY_PORT = 17200
+NODES = [f"node-{number}" for number in range(6)]
+SENTINELS = [f"sentinel-{number}" for number in range(3)]
+EVERYTHING = [*NODES, *SENTINELS, "proxy"]
+
+
+class ContainerLab:
+    """The containers by the names of their seats."""
+
+    def __init__(self) -> None:
+        self.engine = docker.from_env()
+        self._compose = ["docker", "compose"] if _has_plugin() else ["docker-compose"]
+
+    def compose(self, *words: str) -> None:
+        environment = os.environ | {
+            "COMPOSE_PROJECT_NAME": PROJECT,
+            "SHARDLAB_NETWORK": NETWORK,
+            "SHARDLAB_PORT_PREFIX": PREFIX,
+        }
+        done = subprocess.run(
+            [*self._compose, *words],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        assert done.returncode == 0, f"{' '.join(words)}: {done.stdout}{done.stderr}"
+
+    def container(self, seat: str) -> Container:
+        labels = [f"com.docker.compose.project={PROJECT}", f"com.docker.compose.service={seat}"]
+        (found,) = self.engine.containers.list(all=True, filters={"label": labels})
+        return found
+
+    def health(self, seat: str) -> str:
+        container = self.container(seat)
+        if container.status != "running":
+            return str(container.status)
+        return str(container.attrs["State"].get("Health", {}).get("Status", "no health check"))
+
+    def wait_healthy(self, *seats: str, timeout: float = 60.0) -> None:
+        def unhealthy() -> dict[str, str]:
+            return {seat: state for seat in seats if (state := self.health(seat)) != "healthy"}
+
+        wait_for(lambda: not unhealthy(), timeout=timeout, what=f"health of {', '.join(seats)}")
+
+    @property
+    def network(self) -> Network:
+        return self.engine.networks.get(f"{PROJECT}_lab")
+
+    def address(self, seat: str) -> str:
+        """The container's fixed address inside the network."""
+        return f"{NETWORK}.{10 + NODES.index(seat)}"
+
+    def client(self) -> RedisCluster:
+        """A cluster client on the host, which knows one published port and is told the others."""
+        return RedisCluster(host="localhost", port=FIRST_PORT + 1, socket_timeout=2.0)
+
+    def node(self, seat: str) -> Redis:
+        return Redis(host="localhost", port=FIRST_PORT + NODES.index(seat), socket_timeout=2.0, decode_responses=True)
+
+    def is_master(self, seat: str) -> bool:
+        return self.node(seat).info("replication")["role"] == "master"
+
+    def replica_of(self, seat: str) -> str:
+        """The seat that replicates `seat`."""
+        (replica,) = [value for name, value in self.node(seat).info("replication").items() if name.startswith("slave0")]
+        return NODES[int(str(replica["ip"]).rpartition(".")[2]) - 10]
+
+    def run_inside(self, seat: str, code: str) -> str:
+        """What a Python program prints that runs inside the network, in the container of `seat`."""
+        done = self.container(seat).exec_run(["python", "-c", code])
+        assert done.exit_code == 0, done.output.decode()
+        return str(done.output.decode())
+
+
+def _has_plugin() -> bool:
+    return subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0
+
+
+@pytest.fixture(scope="session")
+def containers() -> Iterator[ContainerLab]:
+    """The lab, up and healthy. Tests leave it with every container running and every link restored."""
+    if shutil.which("docker") is None:
+        pytest.fail("the docker command is missing")
+    lab = ContainerLab()
+    lab.compose("down", "--volumes", "--timeout", "1")
+    lab.compose("build", "node-0")
+    lab.compose("up", "--detach")
+    try:
+        lab.wait_healthy(*EVERYTHING)
+        yield lab
+    finally:
+        lab.compose("down", "--volumes", "--timeout", "1")
+        lab.engine.close()
+
+
+@pytest.fixture
+def whole(containers: ContainerLab) -> ContainerLab:
+    """The lab with all of it healthy, whatever the test before did."""
+    containers.wait_healthy(*EVERYTHING)
+    return containers

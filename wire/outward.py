@@ -1,0 +1,308 @@
+"""One connection that this process opens to a server speaking RESP: requests in order, replies in order.
+
+Sentinel links, the smart client and the proxy's own questions go through here. Requests are pipelined: each is
+written at once and its reply resolves a future; replies are read by `hiredis`. What the server says unasked (pub/sub
+messages, pushes) goes to `on_push`. Reconnecting, choosing a server and trying again belong to the callers, for
+whom every error says whether the operation definitely did not happen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import hiredis
+
+from runtime.sockets import tune_stream
+from wire.encoder import encode_command
+from wire.errors import Error
+
+# Kinds of out-of-band arrays that RESP2, which has no push type, sends to a subscribed connection.
+_PUSH_KINDS = frozenset(
+    (
+        *(b"message", b"pmessage", b"smessage"),
+        *(b"subscribe", b"psubscribe", b"ssubscribe"),
+        *(b"unsubscribe", b"punsubscribe", b"sunsubscribe"),
+    )
+)
+_NOTHING = object()
+
+Command = Sequence[bytes]
+OnPush = Callable[[list[Any]], None]
+
+
+class OutwardError(Exception):
+    """A request failed on its way. `happened` is False when it definitely was not executed, None when nobody knows."""
+
+    happened: bool | None = None
+
+
+class NotSentError(OutwardError):
+    """The request never left: no connection, or too much waits on it already."""
+
+    happened = False
+
+
+class ConnectError(NotSentError):
+    """The connection could not be opened, or the server turned it away while it was being set up."""
+
+
+class UnknownOutcomeError(OutwardError):
+    """The connection broke, or stayed silent too long, after the request had been sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What a new connection says first."""
+
+    # 2 or 3; RESP2 needs no HELLO, which servers before Redis 6 do not know.
+    proto: int = 2
+    # An empty password sends no AUTH; an empty user means the password alone (`requirepass`).
+    user: bytes = b""
+    password: bytes = b""
+    database: int = 0
+    # Shown by the server's CLIENT LIST.
+    name: bytes = b""
+    # READONLY: a replica of a cluster then serves reads.
+    readonly: bool = False
+
+    def commands(self) -> list[list[bytes]]:
+        """The commands to send, in order; every one must be answered without an error."""
+        credentials = [self.user or b"default", self.password]
+        sent: list[list[bytes]] = []
+        if self.proto == 3:
+            sent.append([b"HELLO", b"3", *([b"AUTH", *credentials] if self.password else [])])
+        elif self.password:
+            sent.append([b"AUTH", *(credentials if self.user else [self.password])])
+        if self.name:
+            sent.append([b"CLIENT", b"SETNAME", self.name])
+        if self.database:
+            sent.append([b"SELECT", b"%d" % self.database])
+        if self.readonly:
+            sent.append([b"READONLY"])
+        return sent
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one outgoing connection."""
+
+    connect_timeout_ms: int = 2000
+    # The connection is given up when requests wait and nothing at all has been heard for this long; 0: never.
+    silence_timeout_ms: int = 5000
+    # Requests without a reply, and bytes the kernel has not taken, before `NotSentError`.
+    pending_max: int = 100_000
+    unsent_bytes_max: int = 256 * 1024 * 1024
+    keepalive_s: int = 60
+
+
+_PLAIN = Greeting()
+_USUAL = Limits()
+
+
+async def connect(host: str, port: int, greeting: Greeting = _PLAIN, limits: Limits = _USUAL) -> Outward:
+    """An open connection that has greeted the server; raises ConnectError."""
+    where = f"{host}:{port}"
+    loop = asyncio.get_running_loop()
+    outward = Outward(where, limits)
+    try:
+        async with asyncio.timeout(limits.connect_timeout_ms / 1000):
+            await loop.create_connection(lambda: outward, host, port)
+            for reply in [outward.request(*command) for command in greeting.commands()]:
+                answer = await reply
+                if isinstance(answer, Error):
+                    raise ConnectError(f"{where}: {answer.text.decode(errors='replace')}")
+    except OSError as error:
+        # TimeoutError is an OSError too, without words of its own.
+        outward.close()
+        reason = "timed out" if isinstance(error, TimeoutError) else error.strerror or str(error)
+        raise ConnectError(f"{where}: {reason}") from error
+    except OutwardError as error:
+        outward.close()
+        raise error if isinstance(error, ConnectError) else ConnectError(str(error)) from error
+    except asyncio.CancelledError:
+        outward.close()
+        raise
+    return outward
+
+
+class Outward(asyncio.Protocol):
+    """The connection. Made by `connect`."""
+
+    __slots__ = (
+        "_heard_at",
+        "_limits",
+        "_loop",
+        "_pending",
+        "_reader",
+        "_subscribed",
+        "_transport",
+        "_watch",
+        "closed",
+        "on_lost",
+        "on_push",
+        "where",
+    )
+
+    def __init__(self, where: str, limits: Limits) -> None:
+        self._limits = limits
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._reader = hiredis.Reader(protocolError=hiredis.ProtocolError, replyError=_error, notEnoughData=_NOTHING)
+        # Requests sent and not answered, oldest first.
+        self._pending: deque[asyncio.Future[Any]] = deque()
+        # When bytes last came in, or, if later, when the oldest request was sent onto an idle connection.
+        self._heard_at = 0.0
+        # Runs while requests wait: the check for a silent server.
+        self._watch: asyncio.TimerHandle | None = None
+        # A RESP2 connection on which `post` was used: pub/sub arrays are not replies.
+        self._subscribed = False
+        # "host:port", for messages to people.
+        self.where = where
+        # No request can be sent any more.
+        self.closed = False
+        # Told of pushes, and once of the end (None: this side closed it).
+        self.on_push: OnPush | None = None
+        self.on_lost: Callable[[Exception | None], None] | None = None
+
+    # What callers do.
+
+    def request(self, *argv: bytes) -> asyncio.Future[Any]:
+        """Send a command now. The future has the reply, an `Error` instance if the server refused, or raises
+        UnknownOutcomeError; the call itself raises NotSentError."""
+        return self.send(encode_command(argv), 1)[0]
+
+    def requests(self, commands: Sequence[Command]) -> list[asyncio.Future[Any]]:
+        """Send several commands in one write; a future for each, as `request` gives."""
+        return self.send(b"".join([encode_command(argv) for argv in commands]), len(commands))
+
+    def send(self, encoded: bytes, count: int) -> list[asyncio.Future[Any]]:
+        """Send `count` encoded commands."""
+        transport = self._writable(count)
+        pending = self._pending
+        if not pending:
+            self._heard_at = self._loop.time()
+            if self._watch is None and self._limits.silence_timeout_ms:
+                self._watch = self._loop.call_later(self._limits.silence_timeout_ms / 1000, self._check_silence)
+        futures: list[asyncio.Future[Any]] = [self._loop.create_future() for _ in range(count)]
+        pending.extend(futures)
+        transport.write(encoded)
+        return futures
+
+    async def call(self, *argv: bytes, timeout_ms: int = 0) -> Any:
+        """Send a command and return its reply; raises `Error` when the server refuses, OutwardError when the
+        request fails on its way. After `timeout_ms` the outcome is unknown; a reply that still comes is dropped."""
+        future = self.request(*argv)
+        try:
+            if timeout_ms:
+                async with asyncio.timeout(timeout_ms / 1000):
+                    reply = await future
+            else:
+                reply = await future
+        except TimeoutError:
+            name = argv[0].decode(errors="replace")
+            raise UnknownOutcomeError(f"{self.where} did not answer {name} within {timeout_ms} ms") from None
+        if isinstance(reply, Error):
+            raise reply
+        return reply
+
+    def post(self, *argv: bytes) -> None:
+        """Send a command whose confirmations come to `on_push`: SUBSCRIBE and its relatives. Raises NotSentError."""
+        self._subscribed = True
+        self._writable(0).write(encode_command(argv))
+
+    @property
+    def pending(self) -> int:
+        """Requests that wait for their replies."""
+        return len(self._pending)
+
+    def close(self) -> None:
+        """Close at once; whatever was not answered has an unknown outcome."""
+        if not self.closed:
+            self._end(None)
+
+    # What the loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        tune_stream(self._transport, self._limits.keepalive_s)
+        if self.closed:
+            self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        if self.closed:
+            return
+        self._heard_at = self._loop.time()
+        reader, pending = self._reader, self._pending
+        transport = self._transport
+        try:
+            reader.feed(data)
+            # The transport is gone as soon as one of those told of a reply has closed the connection.
+            while self._transport is transport and (reply := reader.gets()) is not _NOTHING:
+                if type(reply) is hiredis.PushNotification or (self._subscribed and _is_push(reply)):
+                    if self.on_push is not None:
+                        self.on_push(list(reply))
+                elif pending:
+                    future = pending.popleft()
+                    # Cancelled: the caller gave up waiting, but the reply still had its place in the order.
+                    if not future.done():
+                        future.set_result(reply)
+                else:
+                    raise hiredis.ProtocolError("a reply that nobody asked for")
+        except hiredis.ProtocolError as error:
+            self._end(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.closed:
+            self._end(exc or ConnectionResetError("Server closed the connection"))
+
+    # How it works.
+
+    def _writable(self, count: int) -> asyncio.Transport:
+        transport = self._transport
+        if self.closed or transport is None or transport.is_closing():
+            raise NotSentError(f"{self.where}: the connection is closed")
+        if len(self._pending) + count > self._limits.pending_max:
+            raise NotSentError(f"{self.where}: {len(self._pending)} requests wait already")
+        if transport.get_write_buffer_size() > self._limits.unsent_bytes_max:
+            raise NotSentError(f"{self.where}: the server does not read what is sent to it")
+        return transport
+
+    def _check_silence(self) -> None:
+        self._watch = None
+        if self.closed or not self._pending:
+            return
+        patience_s = self._limits.silence_timeout_ms / 1000
+        left_s = self._heard_at + patience_s - self._loop.time()
+        if left_s <= 0:
+            self._end(TimeoutError(f"no answer within {self._limits.silence_timeout_ms} ms"))
+        else:
+            self._watch = self._loop.call_later(left_s, self._check_silence)
+
+    def _end(self, why: Exception | None) -> None:
+        self.closed = True
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        if self._transport is not None:
+            self._transport.abort()
+            self._transport = None
+        pending, self._pending = self._pending, deque()
+        for future in pending:
+            if not future.done():
+                future.set_exception(UnknownOutcomeError(f"{self.where}: {why or 'connection closed'}"))
+                # Whoever gave up waiting for it must not cause a warning about an exception never read.
+                future.exception()
+        if self.on_lost is not None:
+            self.on_lost(why)
+
+
+def _error(text: str) -> Error:
+    return Error(text.encode())
+
+
+def _is_push(reply: object) -> bool:
+    return type(reply) is list and bool(reply) and type(reply[0]) is bytes and reply[0] in _PUSH_KINDS
