@@ -31,7 +31,8 @@ check: .venv/installed-dev
 define install
 echo "installing $(1) into .venv ..."
 $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(1)
-$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+  --config-settings editable_mode=compat --editable .
 $(BIN)/python -m compileall -q cluster lab node proxy runtime sentinel wire
 touch $@
 endef

@@ -51,11 +51,11 @@ from cluster.events import (
     Tick,
     UnpauseWrites,
 )
-from cluster.sockets import BusLink
 from cluster.machine import ClusterMachine
 from cluster.messages import Message, MessageType
 from cluster.nodes_conf import NodesConfFile, render
 from cluster.settings import ClusterSettings
+from cluster.sockets import BusLink
 from runtime import Clock, Log, Tasks
 from wire.listener import BindError
 
@@ -123,7 +123,6 @@ class Bus:
     __slots__ = (
         "_clock",
         "_conf",
-        "_datagrams",
         "_events",
         "_inbound",
         "_links",
@@ -137,6 +136,7 @@ class Bus:
         "_tasks",
         "_timer",
         "_timer_at",
+        "datagrams",
         "limit_exceeded",
         "received",
         "sendbuf_limit",
@@ -154,7 +154,7 @@ class Bus:
         self._tasks = tasks
         self._loop = asyncio.get_running_loop()
         self._servers: list[asyncio.Server] = []
-        self._datagrams = Datagrams(self._received_datagram, tasks)
+        self.datagrams = Datagrams(self._received_datagram, tasks)
         # All links by number, dialled ones from the moment of dialling.
         self._links: dict[LinkId, BusLink] = {}
         # The number of the last inbound link.
@@ -186,7 +186,7 @@ class Bus:
                     self._accept, address, port, backlog=_BACKLOG, reuse_address=True
                 )
                 self._servers.append(server)
-                await self._datagrams.open(address, port)
+                await self.datagrams.open(address, port)
             except OSError as error:
                 if host != name and error.errno in _NO_SUCH_ADDRESS:
                     continue
@@ -211,7 +211,7 @@ class Bus:
         for server in self._servers:
             server.close()
         self._servers.clear()
-        self._datagrams.close()
+        self.datagrams.close()
         for link in list(self._links.values()):
             link.close()
         self._links.clear()
@@ -307,13 +307,13 @@ class Bus:
         on(SendDatagram, self._send_datagram)
         on(LogLine, lambda effect: self._log.line(effect.level, effect.text))
         on(FollowMaster, lambda effect: member.follow(effect.ip, effect.port))
-        on(BecomeMaster, lambda effect: member.promote())  # noqa: ARG005 - it has no fields
-        on(EmptyDataset, lambda effect: member.empty())  # noqa: ARG005
+        on(BecomeMaster, lambda effect: member.promote())
+        on(EmptyDataset, lambda effect: member.empty())
         on(DropKeysInSlots, lambda effect: member.drop_slots(effect.slots))
-        on(SlotsChanged, lambda effect: member.topology_changed())  # noqa: ARG005
+        on(SlotsChanged, lambda effect: member.topology_changed())
         on(StateChanged, lambda effect: member.state_changed(effect.ok))
         on(PauseWrites, lambda effect: member.pause_writes(effect.until_ms))
-        on(UnpauseWrites, lambda effect: member.unpause_writes())  # noqa: ARG005
+        on(UnpauseWrites, lambda effect: member.unpause_writes())
         on(Deliver, lambda effect: member.deliver(effect.channel, effect.payload, effect.sharded))
         return table
 
@@ -354,7 +354,7 @@ class Bus:
     def _send_datagram(self, effect: SendDatagram) -> None:
         kind = effect.message.kind
         assert kind is not None, effect
-        self._datagrams.send(effect.ip, effect.port, encode(effect.message))
+        self.datagrams.send(effect.ip, effect.port, encode(effect.message))
         self.sent[kind] += 1
 
     # ---- what happens on sockets

@@ -1,8 +1,8 @@
 """What every rule holds in its hand during a step: the tables, the settings, the time, and the effects so far.
 
 Rules are plain functions of a `Context`, grouped in modules by noun. They change the tables and `emit` effects at
-once; three things they only ask for, and the machine does them when the step ends, each at most once: saving,
-judging the cluster's state, and going on with a failover. (Redis' `clusterDoBeforeSleep` flags.)
+once; a few things they only ask for, and the machine does them when the step ends, each at most once: saving,
+judging the cluster's state, going on with a failover, telling everybody. (Redis' `clusterDoBeforeSleep` flags.)
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ class Context:
     """One per machine, for its whole life."""
 
     __slots__ = (
+        "announce",
         "candidacy",
         "effects",
         "facts",
@@ -62,6 +63,7 @@ class Context:
         self.save_with_fsync = False
         self.judge_state = False
         self.try_failover = False
+        self.announce = False
 
         # The number of the last outbound link, and the node at the other end of each link, either way.
         self.link_number = 0

@@ -35,15 +35,16 @@ Receive = Callable[[Message, str, int, str], None]
 class Datagrams:
     """The datagram sockets of one node, one for each address it listens on."""
 
-    __slots__ = ("_receive", "_sockets", "_tasks", "dropped", "garbled")
+    __slots__ = ("_receive", "_sockets", "_tasks", "dropped", "garbled", "received")
 
     def __init__(self, receive: Receive, tasks: Tasks) -> None:
         self._receive = receive
         self._tasks = tasks
         self._sockets: list[_Socket] = []
-        # Datagrams not looked at because too many came in one turn, and those that were no message.
-        self.dropped = 0
+        # Datagrams that were messages, that were none, and that were not looked at because too many came in one turn.
+        self.received = 0
         self.garbled = 0
+        self.dropped = 0
 
     async def open(self, address: str, port: int) -> None:
         """Bind a socket to `port` of an address; raises OSError."""
@@ -87,6 +88,7 @@ class Datagrams:
             except BusProtocolError:
                 self.garbled += 1
                 continue
+            self.received += 1
             ip, port = cast("tuple[str, int]", address)[:2]
             self._receive(message, ip, port, opened.local_ip)
 

@@ -209,6 +209,9 @@ class ClusterMachine:
         if ctx.judge_state:
             ctx.judge_state = False
             health.judge(ctx)
+        if ctx.announce:
+            ctx.announce = False
+            outgoing.broadcast_pong(ctx)
         if self.state.topology_changed:
             self.state.topology_changed = False
             self.view.refresh()

@@ -45,7 +45,7 @@ class NodesConfError(Exception):
 
 def render(state: ClusterState) -> bytes:
     """The whole file."""
-    lines = [node_line(state, node) for node in state.nodes.values() if not node.handshake]
+    lines = [node_line(state, node, node_address(node)) for node in state.nodes.values() if not node.handshake]
     lines.append(f"vars currentEpoch {state.current_epoch} lastVoteEpoch {state.last_vote_epoch}")
     lines += [
         f"vars {_VAR_CLIENT_NETWORK} {node.id},{rule}"
@@ -56,12 +56,14 @@ def render(state: ClusterState) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def node_line(state: ClusterState, node: NodeEntry, address: str | None = None) -> str:
-    """The node's line, in nodes.conf and (with the `address` the client is to be told) in CLUSTER NODES."""
-    if address is None:
-        address = f"{node.ip}:{node.port}@{node.cport}"
-    if node.hostname:
-        address += f",{node.hostname}"
+def node_address(node: NodeEntry) -> str:
+    """The address column as nodes know it."""
+    address = f"{node.ip}:{node.port}@{node.cport}"
+    return f"{address},{node.hostname}" if node.hostname else address
+
+
+def node_line(state: ClusterState, node: NodeEntry, address: str) -> str:
+    """The node's line, in nodes.conf and (with the address the client is to be told) in CLUSTER NODES."""
     fields = [
         node.id,
         address,

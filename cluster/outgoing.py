@@ -76,9 +76,11 @@ def broadcast(
         ctx.emit(Broadcast(links, Message(header(ctx, mflags), body)))
 
 
-def broadcast_pong(ctx: Context, *, to: list[NodeEntry] | None = None) -> None:
-    """Tell everybody (or `to`) at once what has changed here, without waiting for a heartbeat."""
-    broadcast(ctx, heartbeat(ctx, MessageType.PONG, None), to=to)
+def broadcast_pong(ctx: Context, *, to: list[NodeEntry] | None = None, about: NodeEntry | None = None) -> None:
+    """Tell everybody (or `to`) at once what has changed here, or that there is a new node, without waiting for a
+    heartbeat."""
+    body = Heartbeat(MessageType.PONG, _gossip(ctx, about), _extensions(ctx, None))
+    broadcast(ctx, body, to=to)
 
 
 def ping(ctx: Context, node: NodeEntry) -> None:
@@ -129,16 +131,16 @@ def _extensions(ctx: Context, to: NodeEntry | None) -> Extensions:
     return Extensions(hostname=ctx.settings.hostname, client_networks=networks)
 
 
-def _gossip(ctx: Context) -> tuple[GossipEntry, ...]:
-    """Some nodes at random, and all we suspect: a suspicion has to reach a majority of masters soon."""
+def _gossip(ctx: Context, about: NodeEntry | None = None) -> tuple[GossipEntry, ...]:
+    """Some nodes at random (and `about`), and all we suspect: a suspicion has to reach a majority of masters soon."""
     nodes = list(ctx.state.nodes.values())
-    chosen: dict[str, NodeEntry] = {}
+    chosen: dict[str, NodeEntry] = {} if about is None else {about.id: about}
     # Neither we nor, usually, the receiver are news.
     others = len(nodes) - 2
     wanted = min(max(_GOSSIP_MIN, len(nodes) // _GOSSIP_FRACTION), others)
     if wanted > 0:
         for _ in range(wanted * 3):
-            if len(chosen) == wanted:
+            if len(chosen) >= wanted:
                 break
             node = nodes[ctx.rng.randrange(len(nodes))]
             # Suspects come anyway. A node without link and slots may be a misconfigured one that nobody knows.

@@ -58,11 +58,12 @@ def on_link(ctx: Context, event: Received) -> None:
     if event.link > 0:
         assert node is not None
         if node.handshake:
-            if handshake.introduced(ctx, node, header, known, event.peer_ip) and body.kind is MessageType.PONG:
-                _hear(ctx, node, header)
-                heartbeat.answered(ctx, node)
-            return
-        if node.id != header.sender:
+            if not handshake.introduced(ctx, node, header, known, event.peer_ip):
+                return
+            # Redis waits for its next heartbeat to read the rest; there is no reason not to do it now.
+            sender = node
+            _hear(ctx, sender, header)
+        elif node.id != header.sender:
             handshake.impostor(ctx, node)
             return
         if body.kind is MessageType.PONG:
@@ -126,8 +127,7 @@ def _portrait(ctx: Context, sender: NodeEntry, header: Header, body: Heartbeat, 
             state.become_master(sender)
             ctx.changed()
     elif sender.is_master:
-        state.become_replica(sender, state.nodes.get(header.master))
-        ctx.changed()
+        slot_config.succeeded(ctx, sender, header, state.nodes.get(header.master))
     else:
         master = state.nodes.get(header.master)
         if master is not None and master is not sender and sender.master is not master:

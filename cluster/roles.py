@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cluster import links, manual_failover, outgoing
+from cluster import links, manual_failover
 from cluster.context import Context
 from cluster.events import BecomeMaster
 from cluster.membership import NodeEntry
@@ -20,6 +20,7 @@ def follow(ctx: Context, master: NodeEntry) -> None:
     links.follow_address(ctx)
     manual_failover.reset(ctx)
     ctx.changed(fsync=True)
+    ctx.announce = True
 
 
 def stop_following(ctx: Context) -> None:
@@ -38,4 +39,4 @@ def replace_master(ctx: Context) -> None:
     ctx.state.assign(slots, ctx.myself)
     manual_failover.reset(ctx)
     ctx.changed(fsync=True)
-    outgoing.broadcast_pong(ctx)
+    ctx.announce = True

@@ -58,6 +58,27 @@ def rebind(ctx: Context, claimant: NodeEntry, config_epoch: int, claimed: int) -
         _drop_keys(ctx, won & mine_before)
 
 
+def succeeded(ctx: Context, sender: NodeEntry, header: Header, master: NodeEntry | None) -> None:
+    """A master has become a replica of `master`: it has no slots any more.
+
+    Its new master has them, and says so itself; but should its word come later than this one, Redis leaves the slots
+    without owner until then, and stops serving. A replica's header shows its master's slots and epoch, which is as
+    good as an UPDATE, so it is taken as one (Valkey 8 does the like). A slot we are importing from the sender, which
+    no claim may touch, comes from its successor now.
+    """
+    state = ctx.state
+    if master is not None and master is not sender:
+        told(ctx, Update(master.id, header.config_epoch, header.slots))
+    imported = sender.slots & slot_set(state.importing)
+    state.become_replica(sender, master)
+    if master is not None and master.is_master:
+        state.assign(imported, master)
+        for slot in members(imported):
+            if state.importing[slot] is sender:
+                state.open_slot(state.importing, slot, master)
+    ctx.changed()
+
+
 def _won(ctx: Context, claimant: NodeEntry, config_epoch: int, claimed: int) -> int:
     """The claimed slots that change hands. A slot we are importing is the operator's until it is closed."""
     state = ctx.state

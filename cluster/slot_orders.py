@@ -6,7 +6,7 @@ the target, MIGRATING at the source, MIGRATE key by key, then NODE at both.
 
 from __future__ import annotations
 
-from cluster import epochs, outgoing, roles
+from cluster import epochs, roles
 from cluster.context import Context
 from cluster.events import Refused
 from cluster.membership import NodeEntry
@@ -21,6 +21,7 @@ def add(ctx: Context, slots: tuple[int, ...]) -> None:
         ctx.state.close_slot(ctx.state.importing, slot)
     ctx.state.assign(slot_set(slots), ctx.myself)
     ctx.changed()
+    ctx.announce = True
 
 
 def delete(ctx: Context, slots: tuple[int, ...]) -> None:
@@ -105,7 +106,7 @@ def set_node(ctx: Context, slot: int, node_id: str) -> None:
         if epochs.bump_without_consensus(ctx):
             ctx.notice(f"configEpoch updated after importing slot {slot}")
         state.close_slot(state.importing, slot)
-        outgoing.broadcast_pong(ctx)
+        ctx.announce = True
 
 
 def _masters_only(ctx: Context) -> None:

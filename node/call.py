@@ -37,6 +37,14 @@ class Call(WireCall):
         """The request changed the data but is not to be repeated."""
         self.rewritten = True
 
+    def published(self, channel: bytes, message: bytes, *, sharded: bool) -> None:
+        """In a cluster the bus carries a message to the other nodes; alone, the stream carries it to the replicas."""
+        relay = self.node.relay_message
+        if relay is None:
+            self.propagate(*self.argv)
+        else:
+            relay(channel, message, sharded)
+
     def notify(self, kind: int, event: bytes, key: bytes) -> None:
         """A keyspace event of class `kind` (`node.notifications`)."""
         notifier = self.keyspace.notifier

@@ -1,20 +1,22 @@
 """The node as a member of a cluster: ties the bus to the keyspace, to replication and to clients.
 
-Owns what exists only in cluster mode: nodes.conf, the rules' machine, the bus, the redirections, and the table of
-slots that the executor looks keys up in. `Facts` are what the rules read of the node, `Member` is what they ask of it.
+Owns what exists only in cluster mode: nodes.conf, the machine with the rules, the bus, the redirections, and the table
+of slots that the executor looks keys up in. `Facts` are what the rules read of the node, `Member` is what they ask of
+it; this class is both, and passes on.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from cluster.bus import Bus
-from cluster.endpoints import Endpoint, endpoint
+from cluster.endpoints import Endpoint, PreferredEndpoint, endpoint
 from cluster.machine import ClusterMachine, new_state
 from cluster.membership import ClusterState, NodeEntry
+from cluster.messages import BUS_PORT_OFFSET
 from cluster.nodes_conf import NodesConfFile, parse, render
 from cluster.settings import ClusterSettings
 from cluster.slots import SLOTS
@@ -22,14 +24,18 @@ from node.execute import Executor
 from node.gates import Gatekeeper
 from node.keyspace import Keyspace
 from node.pause import PausePurpose, Pauses
-from node.redirection import Redirection, client_ip
+from node.redirection import Redirection, ip_of
+from node.settings import NodeSettings
 from runtime import Disk, Runtime, Tasks
+from wire.listener import BindError
 from wire.pubsub import Broker
 from wire.session import Session
 
+_PORT_MAX = 65535
+
 
 class Replica(Protocol):
-    """What is needed of replication."""
+    """What is needed of replication (`node.replication`)."""
 
     @property
     def offset(self) -> int: ...
@@ -49,10 +55,9 @@ class Clustering:
 
     def __init__(
         self,
-        disk: Disk,
-        conf_name: str,
-        settings: ClusterSettings,
+        settings: NodeSettings,
         runtime: Runtime,
+        disk: Disk,
         tasks: Tasks,
         keyspace: Keyspace,
         replication: Replica,
@@ -62,6 +67,7 @@ class Clustering:
         pauses: Pauses,
         fatal: Callable[[], None],
     ) -> None:
+        self._settings = settings
         self._keyspace = keyspace
         self._replication = replication
         self._broker = broker
@@ -70,20 +76,20 @@ class Clustering:
         self._log = runtime.log
         # Ends the process at once, with status 1.
         self._fatal = fatal
-        self._settings = settings
-        self._conf = NodesConfFile(disk, conf_name)
-        self.machine = self._load(runtime, settings)
+        self._conf = NodesConfFile(disk, settings.cluster_config_file)
+        # The rules; their tables are what CLUSTER's reports show.
+        self.machine = self._load(runtime)
         self.bus = Bus(self.machine, self, self._conf, runtime.clock, runtime.log, tasks)
-        self.redirection = Redirection(self.state, keyspace)
-        # One byte a slot: 1 where its keys are all here, and here only. Changed in place.
+        self.redirection = Redirection(self.state, keyspace, settings)
+        self.bus.sendbuf_limit = settings.cluster_link_sendbuf_limit
+        # One byte a slot: 1 where its keys are all here, and nowhere else. Changed in place: the executor holds it.
         self._owned = bytearray(SLOTS)
         executor.use_slots(self._owned)
         gatekeeper.redirect = self.redirection
 
-    def _load(self, runtime: Runtime, settings: ClusterSettings) -> ClusterMachine:
+    def _load(self, runtime: Runtime) -> ClusterMachine:
         """The rules, in the state that nodes.conf remembers or a new node's."""
         stored = self._conf.open()
-        rng = runtime.random.stream("cluster")
         if stored:
             state = parse(stored, asyncio.get_running_loop().time() * 1000)
             self._log.notice(f"Node configuration loaded, I'm {state.myself.id}")
@@ -92,32 +98,54 @@ class Clustering:
             # A node that has told others its name must not wake up with another one.
             self._conf.save(render(state), fsync=True)
             self._log.notice(f"No cluster configuration found, I'm {state.myself.id}")
-        return ClusterMachine(state, settings, self, rng)
+        return ClusterMachine(state, cluster_settings(self._settings), self, runtime.random.stream("cluster"))
 
     @property
     def state(self) -> ClusterState:
         """The tables, to be read."""
         return self.machine.state
 
-    async def open(self, hosts: Sequence[str]) -> None:
-        """Listen on the bus; raises BindError. The data set is loaded by now."""
-        await self.bus.open(hosts, self._settings.bus_port)
+    # ---- life
+
+    async def open(self) -> None:
+        """Listen on the bus; raises BindError."""
+        port = self._settings.cluster_port or self._settings.port + BUS_PORT_OFFSET
+        if port > _PORT_MAX:
+            raise BindError(
+                "Redis port number too high. Cluster communication port is 10,000 port numbers higher than your "
+                "Redis port. Your Redis port number must be 55535 or less."
+            )
+        await self.bus.open(self._settings.bind, port)
 
     def start(self) -> None:
+        """Take part in the cluster. The data set is loaded by now."""
         self.bus.start()
 
     async def close(self) -> None:
         await self.bus.close()
         self._conf.close()
 
-    def configure(self, **changes: Any) -> None:
-        """CONFIG SET of directives that the rules know, by the names of `ClusterSettings`."""
-        self._settings = replace(self._settings, **changes)
-        self.bus.reconfigure(self._settings)
+    def configured(self) -> None:
+        """CONFIG SET changed something: have the rules know, if it concerns them."""
+        settings = cluster_settings(self._settings)
+        if settings != self.machine.settings:
+            self.bus.reconfigure(settings)
+        self.bus.sendbuf_limit = self._settings.cluster_link_sendbuf_limit
+
+    # ---- for commands
 
     def told(self, node: NodeEntry, session: Session) -> Endpoint:
         """How this client reaches `node`."""
-        return endpoint(node, client_ip(session), self.redirection.preferred_endpoint)
+        preferred = PreferredEndpoint(self._settings.cluster_preferred_endpoint_type)
+        told = endpoint(node, ip_of(session.address), preferred)
+        if not told.host and node.myself:
+            # Nobody has told us yet what we are called; what this client calls us is true at least for it.
+            return replace(told, host=ip_of(session.local_address))
+        return told
+
+    def relay(self, channel: bytes, message: bytes, sharded: bool) -> None:
+        """A client of ours published: the other nodes' clients get it, too."""
+        self.bus.publish(channel, message, sharded=sharded)
 
     # ---- `cluster.events.Facts`
 
@@ -160,7 +188,7 @@ class Clustering:
     def topology_changed(self) -> None:
         self._owned[:] = self.machine.view.owned
 
-    def state_changed(self, ok: bool) -> None:  # noqa: ARG002 - it is in the tables, too
+    def state_changed(self, ok: bool) -> None:  # noqa: ARG002 - the view has it, too
         self.topology_changed()
 
     def pause_writes(self, until_ms: float) -> None:
@@ -178,3 +206,21 @@ class Clustering:
     def cannot_save(self, error: OSError) -> None:
         self._log.warning(f"Fatal: can't update cluster config file: {error.strerror}")
         self._fatal()
+
+
+def cluster_settings(settings: NodeSettings) -> ClusterSettings:
+    """The part of a node's settings that the rules know, with what is announced in place of what is not."""
+    return ClusterSettings(
+        port=settings.cluster_announce_port or settings.port,
+        bus_port=settings.cluster_announce_bus_port or settings.cluster_port or settings.port + BUS_PORT_OFFSET,
+        announce_ip=settings.cluster_announce_ip,
+        hostname=settings.cluster_announce_hostname,
+        client_networks=settings.cluster_announce_client_network,
+        node_timeout_ms=settings.cluster_node_timeout,
+        replica_validity_factor=settings.cluster_replica_validity_factor,
+        migration_barrier=settings.cluster_migration_barrier,
+        allow_replica_migration=settings.cluster_allow_replica_migration,
+        require_full_coverage=settings.cluster_require_full_coverage,
+        replica_no_failover=settings.cluster_replica_no_failover,
+        repl_ping_period_ms=settings.repl_ping_replica_period * 1000,
+    )

@@ -127,17 +127,17 @@ class Database:
     # Writing
 
     def put(self, key: bytes, value: Value) -> None:
-        """Store `value` under `key` and drop its time to live."""
+        """Store `value` under `key` and drop its time to live; a logically expired key is expired first."""
         slot = crc_hqx(key, 0) & 16383 if 123 not in key else key_slot(key)
         shard = self.shards[slot]
+        if self.volatile:
+            self._end_expiry(slot, key)
         if key not in shard:
             self.size += 1
             shard[key] = value
             self._space.added(self, key, value)
         else:
             shard[key] = value
-            if self.volatile:
-                self._forget_expiry(slot, key)
         self._space.dirty += 1
         if self.watchers:
             self._break_watches(key)
@@ -209,13 +209,13 @@ class Database:
     def clear(self) -> int:
         """Remove everything; returns how many keys there were. Watches on keys that existed break."""
         removed = self.size
-        for key in list(self.watchers):
-            if self.shards[slot_of(key)].get(key) is not None and not self.is_expired(key):
-                self._break_watches(key)
+        watched = [key for key in self.watchers if key in self.shards[slot_of(key)]]
         self.shards = [{} for _ in range(SLOTS)]
         self.expires = [None] * SLOTS
         self.size = self.volatile = 0
         self.avg_ttl_ms = 0.0
+        for key in watched:
+            self._break_watches(key)
         return removed
 
     def drop_slot(self, slot: int) -> int:
@@ -223,15 +223,15 @@ class Database:
         shard = self.shards[slot]
         removed = len(shard)
         if removed:
-            for key in list(self.watchers):
-                if key in shard:
-                    self._break_watches(key)
+            watched = [key for key in self.watchers if key in shard]
             self.shards[slot] = {}
             self.size -= removed
             expires = self.expires[slot]
             if expires is not None:
                 self.volatile -= len(expires)
                 self.expires[slot] = None
+            for key in watched:
+                self._break_watches(key)
         return removed
 
     # Watching
@@ -265,6 +265,17 @@ class Database:
         if mode == DELETE_EXPIRED:
             self._space.expire(self, key)
         return True
+
+    def _end_expiry(self, slot: int, key: bytes) -> None:
+        """`key` is about to be overwritten: what had expired before goes first, as a deletion of its own."""
+        expires = self.expires[slot]
+        if expires is None:
+            return
+        when = expires.get(key)
+        if when is not None:
+            if when < self._space.now_ms:
+                self._expire(key)
+            self._forget_expiry(slot, key)
 
     def _forget_expiry(self, slot: int, key: bytes) -> bool:
         expires = self.expires[slot]
@@ -328,16 +339,19 @@ class Keyspace:
     def swap(self, first: int, second: int) -> None:
         """SWAPDB: exchange the contents of two databases; watches on keys that exist in either break."""
         one, two = self.database(first), self.database(second)
-        for database, other in ((one, two), (two, one)):
-            for key in list(database.watchers):
-                slot = slot_of(key)
-                if key in database.shards[slot] or key in other.shards[slot]:
-                    database._break_watches(key)
+        watched = [
+            (database, key)
+            for database, other in ((one, two), (two, one))
+            for key in database.watchers
+            if key in database.shards[slot_of(key)] or key in other.shards[slot_of(key)]
+        ]
         one.shards, two.shards = two.shards, one.shards
         one.expires, two.expires = two.expires, one.expires
         one.size, two.size = two.size, one.size
         one.volatile, two.volatile = two.volatile, one.volatile
         one.avg_ttl_ms, two.avg_ttl_ms = two.avg_ttl_ms, one.avg_ttl_ms
+        for database, key in watched:
+            database._break_watches(key)
 
     def is_empty(self) -> bool:
         return all(not database.size for database in self._databases.values())

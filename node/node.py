@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from node import commands
 from node.call import Call
+from node.clustering import Clustering
 from node.execute import Executor
 from node.expiry import ActiveExpiry
 from node.gates import Conditions, Gatekeeper, gates_of
@@ -13,11 +15,17 @@ from node.keyspace import DELETE_EXPIRED, HIDE_EXPIRED, Keyspace
 from node.monitor import Monitor
 from node.notifications import Notifier
 from node.pause import Pauses
+from node.persistence.child import Child
+from node.persistence.loading import Loader
+from node.persistence.saving import Saver
 from node.propagation import Propagation
+from node.replication.replication import Replication
 from node.service import NodeService
 from node.session import NodeSession
 from node.settings import NodeSettings
-from runtime import Runtime
+from node.shutdown import Shutdown
+from runtime import Runtime, Tasks
+from runtime.settings import to_bytes
 from wire.clients import Clients
 from wire.front import Credentials, Front
 from wire.listener import Listener
@@ -29,8 +37,10 @@ from wire.turn import Turn
 class Node:
     """One data node. Its parts are public: commands reach them by name through `Call.node`."""
 
-    def __init__(self, settings: NodeSettings, runtime: Runtime) -> None:
+    def __init__(self, settings: NodeSettings, runtime: Runtime, config_file: str = "") -> None:
         self.settings = settings
+        # The file the settings came from, which CONFIG REWRITE rewrites; "" when there is none.
+        self.config_file = config_file
         self.runtime = runtime
         self.log = runtime.log
         self.run_id = runtime.random.hex_id("run-id")
@@ -39,12 +49,14 @@ class Node:
         self.clients: Clients[NodeSession] = Clients(settings.maxclients)
         self.broker = Broker()
         self.table = CommandTable(commands.MODULES, gates_of)
+        for old, new in settings.rename_command:
+            self.table.rename(old, new)
         self.front = Front(
             clock=runtime.clock,
             clients=self.clients,
             broker=self.broker,
             table=self.table,
-            credentials=Credentials(settings.requirepass.encode()),
+            credentials=Credentials(to_bytes(settings.requirepass)),
             identity=self,
         )
         self.notifier = Notifier(self.broker)
@@ -57,6 +69,7 @@ class Node:
             self.table, self.keyspace, self.propagation, self.gatekeeper, self.monitor, runtime.clock
         )
         self.pauses = Pauses(self.conditions, self.clients, self._update_expiry_mode)
+        self.shutdown = Shutdown(settings, runtime.log, self.pauses, self._save_before_end, self._lagging_replicas)
         self.expiry = ActiveExpiry(self.keyspace, runtime.clock, self.executor.pass_on_effects)
         self.service = NodeService(
             self.turn,
@@ -68,7 +81,48 @@ class Node:
             lambda session: Call(self, session),
             self._session_closed,
         )
+        self.tasks = Tasks(self._task_died)
+        self.child = Child(runtime)
+        self.saver = Saver(settings, runtime, self.keyspace, self.conditions, self.child)
+        self.loader = Loader(runtime, self.keyspace, self.conditions, self._update_expiry_mode)
+        self.replication = Replication(
+            settings,
+            runtime,
+            self.keyspace,
+            self.executor,
+            self.propagation,
+            self.turn,
+            self.conditions,
+            self.saver,
+            self.loader,
+            self.child,
+            self._inner_session(),
+            over_limit=self.service.output_limits.exceeded,
+            update_expiry_mode=self._update_expiry_mode,
+            on_role=self._update_expiry_mode,
+        )
+        # None outside cluster mode. Making it locks and reads nodes.conf.
+        self.cluster: Clustering | None = None
+        # Cluster mode: carries a published message (channel, message, whether sharded) to the other nodes.
+        self.relay_message: Callable[[bytes, bytes, bool], None] | None = None
+        if settings.cluster_enabled:
+            self.cluster = Clustering(
+                settings,
+                runtime,
+                runtime.files.folder(settings.dir),
+                self.tasks,
+                self.keyspace,
+                self.replication,
+                self.broker,
+                self.executor,
+                self.gatekeeper,
+                self.pauses,
+                lambda: self.end(1),
+            )
+            self.relay_message = self.cluster.relay
         self.listener = Listener(self.service, settings.tcp_keepalive)
+        # The exit status, once the node is to end: SHUTDOWN, a signal, or a failure that must not be survived.
+        self.ending: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     # `wire.front.Identity`
 
@@ -77,21 +131,62 @@ class Node:
         return "cluster" if self.settings.cluster_enabled else "standalone"
 
     def role(self) -> str:
-        return "master"
+        return "replica" if self.replication.is_replica else "master"
 
     async def start(self) -> None:
-        """Open the ports; returns when clients can be served. Raises `BindError`."""
-        await self.listener.open(self.settings.bind, self.settings.port, self.settings.tcp_backlog)
+        """Open the ports and load the data; returns when clients can be served.
+
+        Raises BindError, and OSError or RdbError when the data cannot be loaded.
+        """
+        settings = self.settings
+        cluster = self.cluster
+        as_replica = settings.replicaof is not None or (cluster is not None and not cluster.state.myself.is_master)
+        self.log.role = "S" if as_replica else "M"
+        await self.listener.open(settings.bind, settings.port, settings.tcp_backlog)
+        if cluster is not None:
+            await cluster.open()
+        await self.replication.load_at_start(as_replica=as_replica)
+        if settings.replicaof is not None:
+            self.replication.follow(*settings.replicaof)
+        if cluster is not None:
+            cluster.start()
 
     async def stop(self) -> None:
+        """Close every connection and end every task. What is to be saved has been saved."""
         await self.listener.close()
+        await self.replication.stop()
+        if self.cluster is not None:
+            await self.cluster.close()
         for session in self.clients:
             session.drop()
+        await self.tasks.cancel_all()
+
+    def end(self, status: int) -> None:
+        """Ask whoever runs the node to stop it and end with this exit status; the first one asked for counts."""
+        if not self.ending.done():
+            self.ending.set_result(status)
+
+    def _inner_session(self) -> NodeSession:
+        """A session that belongs to no connection: the client as which our master's stream runs."""
+        session = NodeSession(0, None, self.started_at_ms)
+        session.call = Call(self, session)
+        return session
+
+    def _task_died(self, name: str, failure: BaseException) -> None:
+        self.log.warning(f"Task {name} died: {failure!r}")
+        self.end(1)
 
     def _update_expiry_mode(self) -> None:
         """Who may delete expired keys: a master whose clients are not paused."""
-        is_master = self.role() == "master"
+        is_master = not self.replication.is_replica
         self.keyspace.expiry = DELETE_EXPIRED if is_master and not self.pauses.active else HIDE_EXPIRED
+
+    def _save_before_end(self, save: bool | None) -> None:
+        """The last snapshot; raises Error when it cannot be written."""
+
+    def _lagging_replicas(self) -> list[str]:
+        return []
 
     def _session_closed(self, session: NodeSession) -> None:
         self.service.output_limits.forget(session)
+        self.replication.detached(session)

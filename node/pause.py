@@ -18,6 +18,7 @@ from wire.clients import Clients
 class PausePurpose(Enum):
     CLIENT_COMMAND = "client-pause"
     FAILOVER = "failover"
+    SHUTDOWN = "shutdown"
 
 
 class Pauses:

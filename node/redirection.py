@@ -14,6 +14,7 @@ from cluster.membership import ClusterState, NodeEntry
 from cluster.slots import key_slot
 from node.keyspace import Keyspace
 from node.session import NodeSession
+from node.settings import NodeSettings
 from wire.command import ASKING, WRITE
 from wire.errors import Error
 from wire.session import Session
@@ -31,15 +32,12 @@ _SHARD_CHANNELS = frozenset({"ssubscribe", "sunsubscribe", "spublish"})
 class Redirection:
     """Answers for one node; called with a session, a command and its arguments (`node.gates.Gatekeeper.redirect`)."""
 
-    __slots__ = ("_keyspace", "_state", "preferred_endpoint", "pubsub_when_down", "reads_when_down")
+    __slots__ = ("_keyspace", "_settings", "_state")
 
-    def __init__(self, state: ClusterState, keyspace: Keyspace) -> None:
+    def __init__(self, state: ClusterState, keyspace: Keyspace, settings: NodeSettings) -> None:
         self._state = state
         self._keyspace = keyspace
-        # `cluster-allow-reads-when-down`, `cluster-allow-pubsubshard-when-down`, `cluster-preferred-endpoint-type`.
-        self.reads_when_down = False
-        self.pubsub_when_down = True
-        self.preferred_endpoint = PreferredEndpoint.IP
+        self._settings = settings
 
     def __call__(self, session: NodeSession, command: Command, argv: list[bytes]) -> Error | None:
         """None when the command may run here, or nothing in it has a slot."""
@@ -85,8 +83,8 @@ class Redirection:
         if self._state.ok:
             return None
         if on_channels:
-            return None if self.pubsub_when_down else DOWN
-        if not self.reads_when_down:
+            return None if self._settings.cluster_allow_pubsubshard_when_down else DOWN
+        if not self._settings.cluster_allow_reads_when_down:
             return DOWN
         return DOWN_READS_ONLY if writes else None
 
@@ -97,13 +95,14 @@ class Redirection:
         return sum(key not in shard or database.is_expired(key) for key in keys)
 
     def _redirect(self, word: bytes, slot: int, node: NodeEntry, session: Session) -> Error:
-        told = endpoint(node, client_ip(session), self.preferred_endpoint)
+        preferred = PreferredEndpoint(self._settings.cluster_preferred_endpoint_type)
+        told = endpoint(node, ip_of(session.address), preferred)
         return Error(b"%b %d %b:%d" % (word, slot, told.host.encode(), told.port))
 
 
-def client_ip(session: Session) -> str:
-    """The client's source address; "" for one without."""
-    return session.address.rpartition(":")[0].strip("[]")
+def ip_of(address: str) -> str:
+    """The host of a session's ``ip:port``; "" when there is none."""
+    return address.rpartition(":")[0].strip("[]")
 
 
 def _keys(session: NodeSession, command: Command, argv: list[bytes]) -> Iterator[bytes]:

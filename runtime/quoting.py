@@ -1,7 +1,7 @@
 """Redis' quoted words: how inline commands and configuration lines are split, and how MONITOR and REWRITE write them.
 
-Bytes in, bytes out; ``"…"`` knows ``\\n \\r \\t \\b \\a \\xHH`` and takes any other escaped byte as it is, ``'…'`` knows
-only ``\\'``. `split_quoted` reads back whatever `quoted` writes.
+Bytes in, bytes out; ``"…"`` knows ``\\n \\r \\t \\b \\a \\xHH`` and takes any other escaped byte as it is,
+``'…'`` knows only ``\\'``. `split_quoted` reads back whatever `quoted` writes.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from runtime.background import Background, ForkBackground
 from runtime.clock import Clock, SystemClock
 from runtime.disk import FileSystem, RealFileSystem
 from runtime.log import Log, stdout_log
+from runtime.process import Process, SystemProcess
 from runtime.randomness import Randomness
 
 
@@ -23,6 +24,7 @@ class Runtime:
     log: Log
     # Shown by INFO; never used in anything sent, stored or ordered.
     pid: int
+    process: Process
 
 
 def system_runtime() -> Runtime:
@@ -35,4 +37,5 @@ def system_runtime() -> Runtime:
         background=ForkBackground(),
         log=stdout_log(clock),
         pid=os.getpid(),
+        process=SystemProcess(),
     )

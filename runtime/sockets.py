@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 
 
@@ -21,3 +22,8 @@ def tune_stream(transport: asyncio.BaseTransport, keepalive_s: int) -> None:
         # As Redis does: probes at a third of the interval, three of them.
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(keepalive_s // 3, 1))
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+
+
+def reason(error: OSError) -> str:
+    """The operating system's words, without what asyncio says around them."""
+    return os.strerror(error.errno) if error.errno else error.strerror or str(error)

@@ -1,18 +1,19 @@
 """The configuration file: what it says, as data, and how data is said in it.
 
-`parse` turns text into a `Configuration`, or raises `ConfigError` in Redis' words; `sentinel_lines` is the
-other direction, for what a sentinel rewrites. Where the file lies and how it is replaced is `config_file.py`'s.
+`understand` turns lines into a `Configuration`, or refuses one of them in Redis' words; `sentinel_lines` is the
+other direction, for what a sentinel rewrites. The grammar is `runtime.settings`', where the file lies and how it is
+replaced is `config_file.py`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from pydantic import BaseModel, ConfigDict
 
+from runtime.settings import Line
 from sentinel.address import is_ip
 from sentinel.settings import KnownReplica, KnownSentinel, MasterMemory, MasterOptions, Memory
-from wire.decoder import split_quoted
 
 # Directives of redis-server that a sentinel's file may hold and that mean nothing to this one.
 _IGNORED = frozenset(
@@ -31,16 +32,6 @@ _DEFAULT_USER = ["default", "on", "nopass"]
 _UNKNOWN = "Bad directive or wrong number of arguments"
 _UNRECOGNIZED = "Unrecognized sentinel configuration statement."
 _NO_MASTER = "No such master with specified name."
-
-
-class ConfigError(Exception):
-    """The file cannot be understood: which line, and why."""
-
-    def __init__(self, line_number: int, line: str, reason: str) -> None:
-        super().__init__(reason)
-        self.line_number = line_number
-        self.line = line
-        self.reason = reason
 
 
 class ServerOptions(BaseModel):
@@ -69,47 +60,35 @@ class Configuration(BaseModel):
     memory: Memory
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """Why one line is wrong."""
 
 
-def parse(text: str) -> Configuration:
-    """Read a file; raises ConfigError."""
+def understand(lines: Iterable[Line]) -> Configuration:
+    """What the directives amount to; raises SettingsError."""
     reader = _Reader()
-    later: list[tuple[int, int, str, list[str]]] = []
-    for number, raw in enumerate(text.split("\n"), 1):
-        line = raw.strip(" \t\r\n")
-        if not line or line.startswith("#"):
-            continue
-        split = split_quoted(line.encode("utf-8", "surrogateescape"))
-        if split is None:
-            raise ConfigError(number, line, "Unbalanced quotes in configuration line")
-        words = [word.decode("utf-8", "surrogateescape") for word in split]
-        if not words:
-            continue
-        name, arguments = words[0].lower(), words[1:]
-        if name != "sentinel":
-            _read(number, line, lambda name=name, arguments=arguments: reader.take_server(name, arguments))  # type: ignore[misc]
-        elif arguments:
-            later.append((_phase(arguments[0].lower()), number, line, arguments))
+    about_masters: list[Line] = []
+    for line in lines:
+        if line.name == "sentinel":
+            about_masters += [line] if line.words else []
+        else:
+            _read(line, reader.take_server, line.name)
     # A master must be known before anything is said about it, and how names are taken before the first master.
-    for _, number, line, (directive, *arguments) in sorted(later, key=lambda entry: (entry[0], entry[1])):
-        _read(
-            number,
-            line,
-            lambda directive=directive, arguments=arguments: reader.take_sentinel(directive.lower(), arguments),  # type: ignore[misc]
-        )
+    for line in sorted(about_masters, key=_phase):
+        _read(line, reader.take_sentinel, line.words[0].lower())
     return reader.result()
 
 
-def _read(number: int, line: str, take: Callable[[], None]) -> None:
+def _read(line: Line, take: Callable[[str, list[str]], None], directive: str) -> None:
+    words = list(line.words)
     try:
-        take()
-    except _Refused as refusal:
-        raise ConfigError(number, line, str(refusal)) from None
+        take(directive, words[1:] if line.name == "sentinel" else words)
+    except _RefusedError as refusal:
+        raise line.error(str(refusal)) from None
 
 
-def _phase(directive: str) -> int:
+def _phase(line: Line) -> int:
+    directive = line.words[0].lower()
     if directive in _GLOBAL:
         return 0
     return 1 if directive == "monitor" else 2
@@ -153,36 +132,36 @@ class _Reader:
             self.server[name.replace("-", "_")] = _port_like(arguments[0])
         elif name == "loglevel" and len(arguments) == 1:
             if arguments[0].lower() not in _LOG_LEVELS:
-                raise _Refused(f"argument(s) must be one of the following: {', '.join(_LOG_LEVELS)}")
+                raise _RefusedError(f"argument(s) must be one of the following: {', '.join(_LOG_LEVELS)}")
             self.server["loglevel"] = arguments[0].lower()
         elif name in ("requirepass", "logfile", "dir") and len(arguments) == 1:
             self.server[name] = arguments[0]
         else:
-            raise _Refused(_UNKNOWN)
+            raise _RefusedError(_UNKNOWN)
 
     def take_sentinel(self, directive: str, arguments: list[str]) -> None:
         entry = _GLOBAL.get(directive) or _OF_MASTER.get(directive)
         if entry is None or len(arguments) not in entry[0]:
-            raise _Refused(_UNRECOGNIZED)
+            raise _RefusedError(_UNRECOGNIZED)
         if directive in _OF_MASTER and directive != "monitor" and arguments[0] not in self.masters:
-            raise _Refused(_NO_MASTER)
+            raise _RefusedError(_NO_MASTER)
         entry[1](self, arguments)
 
     def take_monitor(self, name: str, host: str, port: str, quorum: str) -> None:
         if _lenient(quorum) <= 0:
-            raise _Refused("Quorum must be 1 or greater.")
+            raise _RefusedError("Quorum must be 1 or greater.")
         if not 0 <= _lenient(port) <= 65535:
-            raise _Refused("Invalid port number.")
+            raise _RefusedError("Invalid port number.")
         self._check_host(host)
         if name in self.masters:
-            raise _Refused("Duplicate master name.")
+            raise _RefusedError("Duplicate master name.")
         self.masters[name] = {"name": name, "host": host, "port": _lenient(port)}
         self.options[name] = {"quorum": _lenient(quorum)}
         self.replicas[name], self.sentinels[name] = [], []
 
     def take_replica(self, name: str, host: str, port: str) -> None:
         if not 0 <= _lenient(port) <= 65535:
-            raise _Refused("Wrong hostname or port for replica.")
+            raise _RefusedError("Wrong hostname or port for replica.")
         self._check_host(host)
         self.replicas[name].append(KnownReplica(host=host, port=_lenient(port)))
 
@@ -191,7 +170,7 @@ class _Reader:
             # As old versions wrote it; such a sentinel is learned again from its first hello.
             return
         if any(known.run_id == run_id for known in self.sentinels[name]):
-            raise _Refused("Duplicate runid for sentinel.")
+            raise _RefusedError("Duplicate runid for sentinel.")
         self._check_host(host)
         self.sentinels[name].append(KnownSentinel(host=host, port=_lenient(port), run_id=run_id))
 
@@ -199,12 +178,12 @@ class _Reader:
         table = self.options[name].setdefault("renamed_commands", {})
         assert isinstance(table, dict)
         if command.lower() in table:
-            raise _Refused("Same command renamed multiple times with rename-command.")
+            raise _RefusedError("Same command renamed multiple times with rename-command.")
         table[command.lower()] = renamed
 
     def _check_host(self, host: str) -> None:
         if not is_ip(host) and self.memory.get("resolve_hostnames") is not True:
-            raise _Refused("Can't resolve instance hostname.")
+            raise _RefusedError("Can't resolve instance hostname.")
 
 
 def _lenient(text: str) -> int:
@@ -218,14 +197,14 @@ def _lenient(text: str) -> int:
 
 def _port_like(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 10):
-        raise _Refused("argument couldn't be parsed into an integer")
+        raise _RefusedError("argument couldn't be parsed into an integer")
     return int(text)
 
 
 def _time(option: str) -> Callable[[_Reader, list[str]], None]:
     def take(reader: _Reader, arguments: list[str]) -> None:
         if _lenient(arguments[1]) <= 0:
-            raise _Refused("negative or zero time parameter.")
+            raise _RefusedError("negative or zero time parameter.")
         reader.options[arguments[0]][option] = _lenient(arguments[1])
 
     return take
@@ -255,7 +234,7 @@ def _epoch(field: str) -> Callable[[_Reader, list[str]], None]:
 def _yes_no(field: str, ending: str) -> Callable[[_Reader, list[str]], None]:
     def take(reader: _Reader, arguments: list[str]) -> None:
         if arguments[0].lower() not in ("yes", "no"):
-            raise _Refused(f"Please specify yes or no for the {field.replace('_', '-')} {ending}.")
+            raise _RefusedError(f"Please specify yes or no for the {field.replace('_', '-')} {ending}.")
         reader.memory[field] = arguments[0].lower() == "yes"
 
     return take
@@ -277,7 +256,7 @@ def _own_number(field: str) -> Callable[[_Reader, list[str]], None]:
 
 def _my_id(reader: _Reader, arguments: list[str]) -> None:
     if len(arguments[0]) != 40:
-        raise _Refused("Malformed Sentinel id in myid option.")
+        raise _RefusedError("Malformed Sentinel id in myid option.")
     reader.memory["my_id"] = arguments[0]
 
 

@@ -24,7 +24,7 @@ class Role(Enum):
 class Instance:
     """What masters, replicas and sentinels have in common."""
 
-    __slots__ = ("address", "hello_sent_at", "link", "run_id", "sdown_at")
+    __slots__ = ("address", "hello_sent_at", "link", "resolved_at", "run_id", "sdown_at")
 
     # How events and flags spell the kind.
     kind: ClassVar[str]
@@ -38,6 +38,8 @@ class Instance:
         self.sdown_at: int | None = None
         # When it was last sent our hello; None also asks for the next one at once.
         self.hello_sent_at: int | None = None
+        # When its name was last looked up.
+        self.resolved_at: int | None = None
 
     @property
     def sdown(self) -> bool:

@@ -66,8 +66,7 @@ def _reconnect(step: Step, master: Master, instance: Instance) -> None:
         if not step.elapsed(wire.tried_at, ping_period(step, master)):
             continue
         wire.tried_at = step.now
-        if half is Half.COMMAND and instance.address.has_name and step.knowledge.memory.resolve_hostnames:
-            step.effects.append(Resolve(instance.address.host))
+        _resolve(step, instance)
         if not instance.address.ip:
             continue
         wire.opening = True
@@ -84,6 +83,15 @@ def _reconnect(step: Step, master: Master, instance: Instance) -> None:
                 tuple(master.options.renamed_commands.items()) if isinstance(instance, DataInstance) else (),
             )
         )
+
+
+def _resolve(step: Step, instance: Instance) -> None:
+    """Look its name up again: a container that comes back may have another address."""
+    if not instance.address.has_name or not step.knowledge.memory.resolve_hostnames:
+        return
+    if step.elapsed(instance.resolved_at, step.periods.ping):
+        instance.resolved_at = step.now
+        step.effects.append(Resolve(instance.address.host))
 
 
 def _credentials(step: Step, master: Master, instance: Instance) -> tuple[str | None, str | None]:
@@ -132,7 +140,7 @@ def _ask_info(step: Step, master: Master, instance: DataInstance) -> None:
 
 def _info_period(step: Step, master: Master, instance: DataInstance) -> int:
     """How old an INFO may get. It is fresh where a decision is about to rest on it."""
-    urgent = min(URGENT_INFO_MS, step.periods.info)
+    urgent = min(URGENT_INFO_MS, step.periods.info, max(PROMOTION_POLL_MS, master.options.down_after_ms))
     if not isinstance(instance, Replica):
         return urgent if unsettled(master) else step.periods.info
     if awaits_promotion(master, instance):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from runtime import Level
 from sentinel.address import Address
-from sentinel.events import Answer, Monitor, Reconfigure, ReconfigureSelf
+from sentinel.events import Answer, Close, Half, Monitor, Reconfigure, ReconfigureSelf
 from sentinel.instances import Instance, Master, Replica
-from sentinel.knowledge import all_instances
+from sentinel.knowledge import all_instances, data_instances
 from sentinel.settings import MasterMemory, MasterOptions
 from sentinel.step import Step
 from sentinel.switching import reset_master
@@ -48,8 +47,13 @@ def reset(step: Step, master: Master) -> None:
 
 
 def reconfigure(step: Step, master: Master, event: Reconfigure) -> None:
-    """SENTINEL SET. Links made with old credentials are closed by whoever made them wrong, and come back with new."""
-    master.options = event.options
+    """SENTINEL SET. Links that were made with other credentials or command names are made anew."""
+    old, new = master.options, event.options
+    master.options = new
+    greeting = (new.auth_user, new.auth_pass, new.renamed_commands)
+    if greeting != (old.auth_user, old.auth_pass, old.renamed_commands):
+        for instance in data_instances(master):
+            _close(step, instance)
     for option, value in event.changes:
         step.warn("+set", master, master, f" {option} {value}")
     step.save()
@@ -57,16 +61,29 @@ def reconfigure(step: Step, master: Master, event: Reconfigure) -> None:
 
 
 def reconfigure_self(step: Step, event: ReconfigureSelf) -> None:
-    step.knowledge.memory = step.knowledge.memory.model_copy(update=dict(event.changes))
+    """SENTINEL CONFIG SET."""
+    old = step.knowledge.memory
+    new = step.knowledge.memory = old.model_copy(update=dict(event.changes))
+    if (old.sentinel_user, old.sentinel_pass) != (new.sentinel_user, new.sentinel_pass):
+        for master in step.knowledge.masters.values():
+            for peer in master.peers.values():
+                _close(step, peer)
     step.save()
     step.effects.append(Answer())
+
+
+def _close(step: Step, instance: Instance) -> None:
+    """End the connections to an instance; the next round opens new ones."""
+    link = instance.link
+    for half in (Half.COMMAND, Half.PUBSUB) if link.listens else (Half.COMMAND,):
+        link.disconnected(half)
+        step.effects.append(Close(link.number, half))
 
 
 def resolve(step: Step, host: str, ip: str | None) -> list[Master]:
     """Take what a name resolves to. A name that does not resolve keeps its last address: its owner may be stopped,
     and is to be failed over by that address."""
     if ip is None:
-        step.announce(Level.DEBUG, "-resolve", host)
         return []
     concerned = []
     for master in list(step.knowledge.masters.values()):

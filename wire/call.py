@@ -26,6 +26,9 @@ class Call:
         # The command's arguments, its name first. A handler that parks must copy what it needs of them.
         self.argv: list[bytes] = []
 
+    def published(self, channel: bytes, message: bytes, *, sharded: bool) -> None:
+        """The command published `message` here; a server that knows of subscribers elsewhere carries it to them."""
+
     def park(self) -> Reply:
         """Block the client: its answer comes by `session.answer_later`. Return what this returns."""
         self.session.parked = True

@@ -123,9 +123,9 @@ class KeySpec:
         return 0
 
 
-def key(index: int, *flags: str) -> tuple[KeySpec, ...]:
+def key(index: int, *flags: str, notes: str = "") -> tuple[KeySpec, ...]:
     """One key, at argument `index`. Flags: RO, RW, OW or RM first, then access, update, insert, delete."""
-    return (KeySpec(index, flags),)
+    return (KeySpec(index, flags, notes=notes),)
 
 
 def keys(first: int, last: int, step: int, *flags: str) -> tuple[KeySpec, ...]:

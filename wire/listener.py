@@ -6,6 +6,7 @@ import asyncio
 import errno
 from collections.abc import Sequence
 
+from runtime.sockets import reason
 from wire.connection import Connection, Service
 
 
@@ -37,10 +38,9 @@ class Listener:
             except OSError as error:
                 if optional and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT):
                     continue
-                reason = error.strerror or str(error)
                 await self.close()
                 raise BindError(
-                    f"Could not create server TCP listening socket {name}:{port}: bind: {reason}"
+                    f"Could not create server TCP listening socket {name}:{port}: bind: {reason(error)}"
                 ) from error
             self._servers.append(server)
         if not self._servers:

@@ -215,6 +215,21 @@ class Outward(asyncio.Protocol):
         self._writable(0).write(encode_command(argv))
 
     @property
+    def local_host(self) -> str:
+        """Our own IP address on this connection; empty where there is none."""
+        name = self._transport.get_extra_info("sockname") if self._transport is not None else None
+        return str(name[0]) if isinstance(name, tuple) else ""
+
+    def hand_over(self, protocol: asyncio.Protocol) -> None:
+        """Give the open connection to `protocol`, which reads and writes raw bytes from now on (the proxy does).
+        Raises NotSentError when it is closed already."""
+        assert not self._pending, "replies are still to come"
+        transport = self._writable(0)
+        self._end(None, abort=False)
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+
+    @property
     def pending(self) -> int:
         """Requests that wait for their replies."""
         return len(self._pending)
@@ -282,13 +297,14 @@ class Outward(asyncio.Protocol):
         else:
             self._watch = self._loop.call_later(left_s, self._check_silence)
 
-    def _end(self, why: Exception | None) -> None:
+    def _end(self, why: Exception | None, abort: bool = True) -> None:
         self.closed = True
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
         if self._transport is not None:
-            self._transport.abort()
+            if abort:
+                self._transport.abort()
             self._transport = None
         pending, self._pending = self._pending, deque()
         for future in pending:

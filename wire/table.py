@@ -89,6 +89,17 @@ class CommandTable:
             self.by_name[name.encode()] = command
             self.by_name[name.upper().encode()] = command
 
+    def rename(self, old: str, new: str) -> None:
+        """Let a command be called `new` only; with an empty name nobody can call it (`rename-command`)."""
+        command = self.all[old.lower()]
+        for spelling in (old.lower(), old.upper()):
+            del self.by_name[spelling.encode()]
+        del self.all[old.lower()]
+        if new:
+            self.all[new.lower()] = command
+            for spelling in (new.lower(), new.upper()):
+                self.by_name[spelling.encode()] = command
+
     def find(self, argv: Sequence[bytes]) -> Command:
         """The command or subcommand that `argv` names; raises Error in Redis' words when there is none."""
         command = self.by_name.get(argv[0]) or self.by_name.get(argv[0].lower())

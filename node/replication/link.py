@@ -33,7 +33,7 @@ class LinkPhase(Enum):
 class LinkOwner(Protocol):
     """Who is told."""
 
-    def copy_announced(self, link: MasterLink, replid: bytes, offset: int) -> None:
+    def copy_announced(self, replid: bytes, offset: int) -> None:
         """A full copy follows, of the history `replid` at `offset` (b"" and -1 when the master did not say)."""
         ...
 
@@ -42,7 +42,7 @@ class LinkOwner(Protocol):
         sends nothing until it hears from us."""
         ...
 
-    def resumed(self, link: MasterLink, replid: bytes) -> None:
+    def resumed(self, replid: bytes) -> None:
         """The stream goes on; `replid` is the history's new name, or empty."""
         ...
 
@@ -62,10 +62,21 @@ class LinkOwner(Protocol):
 class MasterLink(asyncio.Protocol):
     """The socket side of a replica's bond with its master."""
 
-    __slots__ = ("_buffer", "_handshake", "_kept", "_owner", "_transport", "last_io_at", "phase", "transfer")
+    __slots__ = (
+        "_buffer",
+        "_handshake",
+        "_keepalive_s",
+        "_kept",
+        "_owner",
+        "_transport",
+        "last_io_at",
+        "phase",
+        "transfer",
+    )
 
-    def __init__(self, introduction: Introduction, owner: LinkOwner) -> None:
+    def __init__(self, introduction: Introduction, owner: LinkOwner, keepalive_s: int) -> None:
         self._handshake = Handshake(introduction)
+        self._keepalive_s = keepalive_s
         self._owner = owner
         self._transport: asyncio.Transport | None = None
         # A reply line that has not come to its end.
@@ -102,7 +113,7 @@ class MasterLink(asyncio.Protocol):
         if self.phase is LinkPhase.CLOSED:
             transport.close()  # given up while it was being opened
             return
-        tune_stream(self._transport)
+        tune_stream(self._transport, self._keepalive_s)
         self.last_io_at = asyncio.get_running_loop().time()
         self.send(self._handshake.begin().data)
 
@@ -117,7 +128,7 @@ class MasterLink(asyncio.Protocol):
         elif self.phase is LinkPhase.LOADING:
             self._kept.append(data)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         if self.phase is not LinkPhase.CLOSED:
             self.phase = LinkPhase.CLOSED
             self._owner.lost(self)
@@ -142,10 +153,10 @@ class MasterLink(asyncio.Protocol):
                 elif isinstance(step, Resync):
                     self.phase = LinkPhase.COPY
                     self.transfer = Transfer()
-                    self._owner.copy_announced(self, step.replid, step.offset)
+                    self._owner.copy_announced(step.replid, step.offset)
                 elif isinstance(step, Resumed):
                     self.phase = LinkPhase.STREAM
-                    self._owner.resumed(self, step.replid)
+                    self._owner.resumed(step.replid)
         if data:
             self.data_received(data)
 

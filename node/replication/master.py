@@ -25,6 +25,9 @@ from node.session import NodeSession
 from runtime import Runtime
 from wire.turn import Turn
 
+# Redis keeps at least this much, whatever `repl-backlog-size` says.
+_BACKLOG_MIN = 16 * 1024
+
 
 class Master:
     """Attached replicas: how each got its data, what it has acknowledged, and whether it is still there."""
@@ -163,8 +166,14 @@ class Master:
         """Keep the stream from here on, if it is not kept yet."""
         if self.feed.backlog is None:
             self.feed.flush()
-            self.feed.open_backlog(self._settings.repl_backlog_size)
+            self.feed.open_backlog(max(self._settings.repl_backlog_size, _BACKLOG_MIN))
         self.update_listening()
+
+    def resize_backlog(self) -> None:
+        """`repl-backlog-size` changed."""
+        if self.feed.backlog is not None:
+            self.feed.flush()
+            self.feed.backlog.resize(max(self._settings.repl_backlog_size, _BACKLOG_MIN))
 
     def close_backlog(self) -> None:
         """Keep nothing: what is kept belongs to a history that this node no longer has."""
@@ -258,6 +267,13 @@ class Master:
         self.copies.forget(peer)
         self._no_peers_since = asyncio.get_running_loop().time()
         self.update_good_replicas()
+
+    def role_changed(self) -> None:
+        """This node has become a master or a replica."""
+        self.update_listening()
+        self._no_peers_since = asyncio.get_running_loop().time()
+        if self._is_replica():
+            self.waits.abandon()
 
     def drop_all(self) -> None:
         """Hang up on every replica: the history goes by another name now, and they must ask again."""

@@ -14,6 +14,7 @@ class ReplicationSettings(SnapshotSettings, Protocol):
     """Directives of replication."""
 
     port: int
+    tcp_keepalive: int
     # Our address for masters and sentinels, where it is not the one we listen on ("" and 0: it is).
     replica_announce_ip: str
     replica_announce_port: int

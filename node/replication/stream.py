@@ -48,6 +48,11 @@ class StreamReader:
         self._open: list[list[bytes]] = []
         self._open_data: list[bytes] = []
 
+    @property
+    def unapplied(self) -> int:
+        """Bytes received that cannot be applied yet."""
+        return self._decoder.buffered + sum(map(len, self._open_data))
+
     def receive(self, data: bytes) -> Portion | None:
         """What can be applied now that `data` has arrived; raises StreamError."""
         batch = self._decoder.feed(data)

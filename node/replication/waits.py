@@ -9,6 +9,9 @@ import asyncio
 from collections.abc import Callable
 
 from node.session import NodeSession
+from wire.errors import Error
+
+_UNBLOCKED = b"UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
 
 
 class _Wait:
@@ -55,6 +58,13 @@ class Waits:
         wait = self._waits.pop(session, None)
         if wait is not None and wait.timer is not None:
             wait.timer.cancel()
+
+    def abandon(self) -> None:
+        """This node is a replica now: there is nothing left to wait for."""
+        for session in list(self._waits):
+            self.forget(session)
+            session.answer_later(Error(_UNBLOCKED))
+            session.close()
 
     def _answer(self, session: NodeSession, wait: _Wait) -> None:
         self.forget(session)

@@ -276,7 +276,7 @@ class Mesh:
         lines = []
         for peer in self.peers.values():
             lines.append(f"--- {peer.name}{'' if peer.alive else ' (dead)'} at {self.now} ok={peer.ok}")
-            lines += [nodes_conf.node_line(peer.machine.state, node) for node in peer.machine.state.nodes.values()]
+            lines.append(nodes_conf.render(peer.machine.state).decode())
             lines += peer.log[-8:]
         return "\n".join(lines)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from cluster.codec import decode, encode
 from cluster.messages import Heartbeat, MessageType, NodeFlag, Update
 from tests.interop.bus_relay import BusRelay
-from tests.interop.real_redis import RealNode, needs_redis, running, until
+from tests.interop.real_nodes import RealNode, needs_redis, running
+from tests.waiting import wait_until
 
 PORTS = range(24001, 24005)
 # What stands between a client port and its relay, and the relay and the real bus port.
@@ -39,18 +40,22 @@ async def test_real_traffic_survives_decoding_and_encoding(tmp_path: Path) -> No
             await a.client.execute_command("SPUBLISH", "{user1000}", "hello")
             # MFSTART, AUTH_REQUEST, AUTH_ACK, and the old master's PAUSED pings.
             await replica.cluster("FAILOVER")
-            await until(lambda: is_master(replica))
-            await until(lambda: replicates(a, replica))
+            await wait_until(lambda: is_master(replica))
+            await wait_until(lambda: replicates(a, replica))
             # FAIL, and an election for real.
             replica.kill()
-            await until(lambda: is_master(a))
+            await wait_until(lambda: is_master(a))
             # The old master comes back with old claims. With its successor silent, another one tells it, by UPDATE.
             a.pause()
             replica.start()
             await replica.ready()
-            await until(lambda: any(decode(frame).kind is MessageType.UPDATE for frame in relays[replica.port].frames))
+
+            async def told() -> bool:
+                return any(decode(frame).kind is MessageType.UPDATE for frame in relays[replica.port].frames)
+
+            await wait_until(told)
             a.resume()
-            await until(lambda: replicates(replica, a))
+            await wait_until(lambda: replicates(replica, a))
     finally:
         for relay in relays.values():
             await relay.stop()
@@ -83,14 +88,14 @@ async def join(a: RealNode, b: RealNode, c: RealNode, replica: RealNode) -> None
     async def all_know_all() -> bool:
         return all([(await node.cluster("INFO")).count("cluster_known_nodes:4") for node in everybody])
 
-    await until(all_know_all)
+    await wait_until(all_know_all)
     await replica.cluster("REPLICATE", await a.cluster("MYID"))
 
     async def all_is_well() -> bool:
         states = [await node.cluster("INFO") for node in everybody]
         return all("cluster_state:ok" in state for state in states) and await replicates(replica, a)
 
-    await until(all_is_well)
+    await wait_until(all_is_well)
 
 
 async def is_master(node: RealNode) -> bool:

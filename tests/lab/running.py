@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from lab.lab_file import Lab, load_existing
 from tests.ports import free_base
@@ -69,8 +70,11 @@ class Shardlab:
         return [sys.executable, "-m", "lab", command, "--dir", str(self.folder), *options, *words]
 
 
+AnyShardlab = TypeVar("AnyShardlab", bound=Shardlab)
+
+
 @contextmanager
-def taken_down(shardlab: Shardlab) -> Iterator[Shardlab]:
+def taken_down(shardlab: AnyShardlab) -> Iterator[AnyShardlab]:
     """Whatever the test did, nothing of it is left running."""
     try:
         yield shardlab

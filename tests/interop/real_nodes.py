@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis.asyncio
 
-needs_redis = pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
+from tests.conftest import IN_CI
+from tests.waiting import wait_until
+
+needs_redis = pytest.mark.skipif(
+    shutil.which("redis-server") is None and not IN_CI,
+    reason="redis-server is not installed (Debian: apt-get install redis-server)",
+)
 
 
 class RealNode:
@@ -62,7 +66,7 @@ class RealNode:
                 return bool(await self.client.ping())
             return False
 
-        await until(answers)
+        await wait_until(answers)
 
     async def cluster(self, *words: str | int) -> Any:
         """The reply to a CLUSTER command."""
@@ -72,19 +76,6 @@ class RealNode:
         """INFO replication."""
         text = await self.client.execute_command("INFO", "replication")
         return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
-
-
-async def until(condition: Callable[[], object], *, seconds: float = 20) -> None:
-    """Return once `condition`, a function or coroutine function, is true; fails when that takes too long."""
-    limit = time.monotonic() + seconds
-    while True:
-        result = condition()
-        if asyncio.iscoroutine(result):
-            result = await result
-        if result:
-            return
-        assert time.monotonic() < limit, f"{condition} was not met within {seconds} s"
-        await asyncio.sleep(0.02)
 
 
 @contextlib.asynccontextmanager

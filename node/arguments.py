@@ -1,0 +1,82 @@
+"""Reading numbers and expiry times from arguments: Redis' exact rules, refusals in its words.
+
+Python reads more spellings of a number than Redis does (plus sign, blanks, underscores, leading zeros); what Redis
+would refuse is refused here, because a stored text must mean the same on every node.
+"""
+
+from __future__ import annotations
+
+from node.call import Call
+from wire.errors import NOT_AN_INTEGER, SYNTAX, Error
+
+INT64_MIN = -(1 << 63)
+INT64_MAX = (1 << 63) - 1
+_INT32_MIN = -(1 << 31)
+_INT32_MAX = (1 << 31) - 1
+
+# Options that say when a key expires: milliseconds per unit, and whether the time counts from now.
+EXPIRE_UNITS = {b"EX": (1000, True), b"PX": (1, True), b"EXAT": (1000, False), b"PXAT": (1, False)}
+
+
+def parse_integer(text: bytes | bytearray, refusal: bytes = NOT_AN_INTEGER) -> int:
+    """The signed 64-bit integer whose one canonical text this is; raises Error(`refusal`)."""
+    try:
+        number = int(text)
+    except ValueError:
+        raise Error(refusal) from None
+    if b"%d" % number != text or not INT64_MIN <= number <= INT64_MAX:
+        raise Error(refusal)
+    return number
+
+
+def parse_int32(text: bytes, refusal: bytes = NOT_AN_INTEGER) -> int:
+    """Like `parse_integer` for what Redis keeps in a C ``int`` (database numbers)."""
+    number = parse_integer(text, refusal)
+    if not _INT32_MIN <= number <= _INT32_MAX:
+        raise Error(refusal)
+    return number
+
+
+def parse_options(argv: list[bytes], start: int, rivals: dict[bytes, tuple[bytes, ...]]) -> dict[bytes, bytes]:
+    """The options from argument `start` on: by upper-case name, each with its argument if it has one.
+
+    `rivals` names the options allowed, and for each those that must not stand before it. An option may be
+    repeated; the last one counts. Raises Error for anything else.
+    """
+    options: dict[bytes, bytes] = {}
+    index = start
+    while index < len(argv):
+        name = argv[index].upper()
+        against = rivals.get(name)
+        if against is None or any(rival in options for rival in against):
+            raise Error(SYNTAX)
+        options[name] = b""
+        if name in EXPIRE_UNITS:
+            index += 1
+            if index == len(argv):
+                raise Error(SYNTAX)
+            options[name] = argv[index]
+        index += 1
+    return options
+
+
+def expire_option(call: Call, options: dict[bytes, bytes]) -> int | None:
+    """The time that EX, PX, EXAT or PXAT among `options` asks for, in Unix milliseconds; None without one."""
+    for name, text in options.items():
+        if name in EXPIRE_UNITS:
+            unit_ms, relative = EXPIRE_UNITS[name]
+            return expire_moment(call, text, unit_ms, relative=relative)
+    return None
+
+
+def expire_moment(call: Call, text: bytes, unit_ms: int, *, relative: bool) -> int:
+    """When a key given the time `text` expires, in Unix milliseconds; raises Error unless it is positive."""
+    number = parse_integer(text)
+    moment = number * unit_ms + (call.keyspace.now_ms if relative else 0)
+    if number <= 0 or moment > INT64_MAX:
+        raise invalid_expire_time(call)
+    return moment
+
+
+def invalid_expire_time(call: Call) -> Error:
+    return Error(b"ERR invalid expire time in '%b' command" % call.command.name.encode())

@@ -1,0 +1,143 @@
+"""Strings that are numbers: INCR and its family. Redis stores a number as its text, and so do we."""
+
+from __future__ import annotations
+
+from node.arguments import INT64_MAX, INT64_MIN, parse_integer
+from node.call import Call
+from node.long_double import LongDouble, add, format_long_double, parse_long_double
+from node.notifications import STRING
+from wire.command import DENYOOM, FAST, WRITE, command, key
+from wire.errors import NOT_A_FLOAT, OVERFLOW, Error
+from wire.reply import Reply
+
+
+@command(
+    "INCR",
+    arity=2,
+    flags=WRITE | DENYOOM | FAST,
+    keys=key(1, "RW", "access", "update"),
+    group="string",
+    since="1.0.0",
+    complexity="O(1)",
+    summary="Increments the integer value of a key by one. Uses 0 as initial value if the key doesn't exist.",
+    syntax="key",
+)
+def incr(call: Call) -> Reply:
+    name = call.argv[1]
+    db = call.db
+    value = db.get_string(name)
+    if value is None:
+        db.put(name, b"1")
+        number = 1
+    else:
+        number = parse_integer(value) + 1
+        if number > INT64_MAX:
+            raise Error(OVERFLOW)
+        db.replace(name, b"%d" % number)
+    if call.keyspace.notifier.flags:
+        call.notify(STRING, b"incrby", name)
+    return number
+
+
+@command(
+    "DECR",
+    arity=2,
+    flags=WRITE | DENYOOM | FAST,
+    keys=key(1, "RW", "access", "update"),
+    group="string",
+    since="1.0.0",
+    complexity="O(1)",
+    summary="Decrements the integer value of a key by one. Uses 0 as initial value if the key doesn't exist.",
+    syntax="key",
+)
+def decr(call: Call) -> Reply:
+    return _increase(call, -1)
+
+
+@command(
+    "INCRBY",
+    arity=3,
+    flags=WRITE | DENYOOM | FAST,
+    keys=key(1, "RW", "access", "update"),
+    group="string",
+    since="1.0.0",
+    complexity="O(1)",
+    summary="Increments the integer value of a key by a number. Uses 0 as initial value if the key doesn't exist.",
+    syntax="key increment",
+)
+def incrby(call: Call) -> Reply:
+    return _increase(call, parse_integer(call.argv[2]))
+
+
+@command(
+    "DECRBY",
+    arity=3,
+    flags=WRITE | DENYOOM | FAST,
+    keys=key(1, "RW", "access", "update"),
+    group="string",
+    since="1.0.0",
+    complexity="O(1)",
+    summary="Decrements a number from the integer value of a key. Uses 0 as initial value if the key doesn't exist.",
+    syntax="key decrement",
+)
+def decrby(call: Call) -> Reply:
+    decrement = parse_integer(call.argv[2])
+    if decrement == INT64_MIN:
+        # Its opposite is no 64-bit integer.
+        raise Error(b"ERR decrement would overflow")
+    return _increase(call, -decrement)
+
+
+def _increase(call: Call, increment: int) -> int:
+    name = call.argv[1]
+    db = call.db
+    value = db.get_string(name)
+    number = increment if value is None else parse_integer(value) + increment
+    if not INT64_MIN <= number <= INT64_MAX:
+        raise Error(OVERFLOW)
+    _store(call, name, b"%d" % number, new=value is None)
+    call.notify(STRING, b"incrby", name)
+    return number
+
+
+def _store(call: Call, name: bytes, text: bytes, *, new: bool) -> None:
+    """The number stays as long as the key would have."""
+    if new:
+        call.db.put(name, text)
+    else:
+        call.db.replace(name, text)
+
+
+@command(
+    "INCRBYFLOAT",
+    arity=3,
+    flags=WRITE | DENYOOM | FAST,
+    keys=key(1, "RW", "access", "update"),
+    group="string",
+    since="2.6.0",
+    complexity="O(1)",
+    summary="Increments the floating point value of a key by a number. "
+    "Uses 0 as initial value if the key doesn't exist.",
+    syntax="key increment",
+)
+def incrbyfloat(call: Call) -> Reply:
+    _, name, increment = call.argv
+    value = call.db.get_string(name)
+    before = _parse(value) if value is not None else (0, 0)
+    change = _parse(increment)
+    after = add(before, change) if before is not None and change is not None else None
+    if after is None:
+        raise Error(b"ERR increment would produce NaN or Infinity")
+    text = format_long_double(after)
+    _store(call, name, text, new=value is None)
+    call.notify(STRING, b"incrbyfloat", name)
+    # The result, since a replica on other hardware might add differently.
+    call.propagate(b"SET", name, text, b"KEEPTTL")
+    return text
+
+
+def _parse(text: bytes | bytearray) -> LongDouble | None:
+    try:
+        return parse_long_double(text)
+    except ValueError:
+        raise Error(NOT_A_FLOAT) from None

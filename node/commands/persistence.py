@@ -1,0 +1,58 @@
+"""SAVE, BGSAVE, LASTSAVE: snapshots on request. How they are made is `node.persistence`'s business."""
+
+from __future__ import annotations
+
+from node.call import Call
+from wire.command import ADMIN, FAST, LOADING, NO_ASYNC_LOADING, NO_MULTI, NOSCRIPT, STALE, command
+from wire.errors import SYNTAX, Error
+from wire.reply import OK, Reply, Simple
+
+
+@command(
+    "SAVE",
+    arity=1,
+    flags=ADMIN | NOSCRIPT | NO_ASYNC_LOADING | NO_MULTI,
+    group="server",
+    since="1.0.0",
+    complexity="O(N) where N is the total number of keys in all databases",
+    summary="Synchronously save the dataset to disk",
+)
+def save(call: Call) -> Reply:
+    call.node.saver.save()
+    return OK
+
+
+@command(
+    "BGSAVE",
+    arity=-1,
+    flags=ADMIN | NOSCRIPT | NO_ASYNC_LOADING,
+    group="server",
+    since="1.0.0",
+    complexity="O(1)",
+    summary="Asynchronously save the dataset to disk",
+    syntax="[SCHEDULE]",
+    history=(("3.2.2", "Added the `SCHEDULE` option."),),
+)
+def bgsave(call: Call) -> Reply:
+    argv = call.argv
+    schedule = len(argv) == 2 and argv[1].lower() == b"schedule"
+    if len(argv) > 1 and not schedule:
+        raise Error(SYNTAX)
+    if call.node.saver.save_in_background(schedule=schedule):
+        return Simple(b"Background saving started")
+    return Simple(b"Background saving scheduled")
+
+
+@command(
+    "LASTSAVE",
+    arity=1,
+    flags=LOADING | STALE | FAST,
+    group="server",
+    since="1.0.0",
+    complexity="O(1)",
+    summary="Get the UNIX time stamp of the last successful save to disk",
+    categories=("admin", "dangerous"),
+    tips=("nondeterministic_output",),
+)
+def lastsave(call: Call) -> Reply:
+    return call.node.saver.last_save_at_s

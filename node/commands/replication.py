@@ -1,0 +1,223 @@
+"""Commands of replication: what operators say, and what replicas say to their master.
+
+A replica's connection starts as any client's; PSYNC or SYNC makes it a replica for good. What these commands
+do belongs to `node.replication`; here their words are read.
+"""
+
+from __future__ import annotations
+
+from node.arguments import parse_integer
+from node.call import Call
+from node.replication.info import role as role_reply
+from node.replication.peer import ReplicaPeer
+from wire.command import (
+    ADMIN,
+    ALLOW_BUSY,
+    FAST,
+    LOADING,
+    NO_ASYNC_LOADING,
+    NO_MULTI,
+    NOSCRIPT,
+    STALE,
+    command,
+)
+from wire.errors import SYNTAX, Error
+from wire.reply import NO_REPLY, OK, Reply, Simple
+
+_SUMMARY = "Make the server a replica of another instance, or promote it as master."
+
+
+@command(
+    "REPLICAOF",
+    arity=3,
+    flags=ADMIN | NOSCRIPT | STALE | NO_ASYNC_LOADING,
+    group="server",
+    since="5.0.0",
+    complexity="O(1)",
+    summary=_SUMMARY,
+    syntax="host port | NO ONE",
+)
+def replicaof(call: Call) -> Reply:
+    node = call.node
+    if node.settings.cluster_enabled:
+        raise Error(b"ERR REPLICAOF not allowed in cluster mode.")
+    _, host, port = call.argv
+    if host.lower() == b"no" and port.lower() == b"one":
+        if node.replication.is_replica:
+            node.log.notice(f"MASTER MODE enabled (user request from '{call.session.address}')")
+            node.replication.promote()
+        return OK
+    number = parse_integer(port)
+    if not 0 <= number <= 65535:
+        raise Error(b"ERR Invalid master port")
+    target = (host.decode("utf-8", "replace"), number)
+    if node.replication.upstream.master == target:
+        return Simple(b"OK Already connected to specified master")
+    node.log.notice(f"REPLICAOF {target[0]}:{number} enabled (user request from '{call.session.address}')")
+    node.replication.follow(*target)
+    return OK
+
+
+@command(
+    "SLAVEOF",
+    arity=3,
+    flags=ADMIN | NOSCRIPT | STALE | NO_ASYNC_LOADING,
+    group="server",
+    since="1.0.0",
+    complexity="O(1)",
+    summary=_SUMMARY,
+    syntax="host port | NO ONE",
+    deprecated=("5.0.0", "`REPLICAOF`"),
+)
+def slaveof(call: Call) -> Reply:
+    assert replicaof.handler is not None
+    return replicaof.handler(call)
+
+
+@command(
+    "ROLE",
+    arity=1,
+    flags=NOSCRIPT | LOADING | STALE | FAST,
+    group="server",
+    since="2.8.12",
+    complexity="O(1)",
+    summary="Return the role of the instance in the context of replication",
+    categories=("admin", "dangerous"),
+)
+def role(call: Call) -> Reply:
+    return role_reply(call.node.replication)
+
+
+@command(
+    "PSYNC",
+    arity=-3,
+    flags=ADMIN | NOSCRIPT | NO_ASYNC_LOADING | NO_MULTI,
+    group="server",
+    since="2.8.0",
+    complexity="",
+    summary="Internal command used for replication",
+    syntax="replicationid offset",
+)
+def psync(call: Call) -> Reply:
+    argv = call.argv
+    if len(argv) > 3:
+        if len(argv) == 4 and argv[3].lower() == b"failover":
+            raise Error(b"ERR PSYNC FAILOVER can't be sent to a master.")
+        raise Error(SYNTAX)
+    if not _may_attach(call):
+        return NO_REPLY
+    call.node.replication.replicas.psync(call.session, argv[1], parse_integer(argv[2]))
+    return NO_REPLY
+
+
+@command(
+    "SYNC",
+    arity=1,
+    flags=ADMIN | NOSCRIPT | NO_ASYNC_LOADING | NO_MULTI,
+    group="server",
+    since="1.0.0",
+    complexity="",
+    summary="Internal command used for replication",
+)
+def sync(call: Call) -> Reply:
+    if _may_attach(call):
+        call.node.replication.replicas.sync(call.session)
+    return NO_REPLY
+
+
+def _may_attach(call: Call) -> bool:
+    """Whether the client can become a replica now: False if it is one already. Raises Error."""
+    if call.session.replica is not None:
+        return False
+    replication = call.node.replication
+    if replication.is_replica and not replication.link_up:
+        raise Error(b"NOMASTERLINK Can't SYNC while not connected with my master")
+    if call.session.out:
+        # The reply that waits would land in the middle of the stream.
+        raise Error(b"ERR SYNC and PSYNC are invalid with pending output")
+    return True
+
+
+@command(
+    "REPLCONF",
+    arity=-1,
+    flags=ADMIN | NOSCRIPT | LOADING | STALE | ALLOW_BUSY,
+    group="server",
+    since="3.0.0",
+    complexity="O(1)",
+    summary="An internal command for configuring the replication stream",
+)
+def replconf(call: Call) -> Reply:
+    argv = call.argv
+    if len(argv) % 2 == 0:
+        raise Error(SYNTAX)
+    replicas = call.node.replication.replicas
+    session = call.session
+    for index in range(1, len(argv), 2):
+        option, value = argv[index].lower(), argv[index + 1]
+        if option == b"ack":
+            # Any further pair (FACK, of Redis 7.2) belongs to it. Never answered, not even by an error.
+            if session.replica is not None and value.isdigit():
+                replicas.acknowledge(session.replica, int(value))
+            return NO_REPLY
+        if option == b"getack":
+            # For replicas, in the stream; the replica's side has seen to it.
+            return NO_REPLY
+        _describe(replicas.introduced(session), option, value, argv[index])
+    return OK
+
+
+def _describe(peer: ReplicaPeer, option: bytes, value: bytes, shown: bytes) -> None:
+    """One thing that a replica says about itself."""
+    if option == b"listening-port":
+        peer.port = parse_integer(value)
+    elif option == b"ip-address":
+        if len(value) > 255:
+            raise Error(b"ERR REPLCONF ip-address provided by replica instance is too long: %d bytes" % len(value))
+        peer.ip = value
+    elif option == b"capa":
+        # What we do not know of is a newer version's, and none of our business.
+        if value.lower() == b"eof":
+            peer.eof = True
+        elif value.lower() == b"psync2":
+            peer.psync2 = True
+    elif option == b"rdb-only":
+        peer.rdb_only = parse_integer(value) == 1
+    else:
+        raise Error(b"ERR Unrecognized REPLCONF option: %b" % shown)
+
+
+@command(
+    "WAIT",
+    arity=3,
+    flags=NOSCRIPT,
+    group="generic",
+    since="3.0.0",
+    complexity="O(1)",
+    summary="Wait for the synchronous replication of all the write commands sent in the context of the current "
+    "connection",
+    syntax="numreplicas timeout",
+    categories=("connection",),
+    tips=("request_policy:all_shards", "response_policy:agg_min"),
+)
+def wait(call: Call) -> Reply:
+    replication = call.node.replication
+    session = call.session
+    if replication.is_replica:
+        raise Error(
+            b"ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is "
+            b"configured to be writable (which is not the default) writes to replicas are just local and are not "
+            b"propagated."
+        )
+    count = parse_integer(call.argv[1])
+    timeout_ms = parse_integer(call.argv[2], b"ERR timeout is not an integer or out of range")
+    if timeout_ms < 0:
+        raise Error(b"ERR timeout is negative")
+    replicas = replication.replicas
+    acknowledged = replicas.acknowledged(session.write_offset)
+    if acknowledged >= count or session.transaction is not None:
+        return acknowledged
+    replicas.waits.add(session, session.write_offset, count, timeout_ms)
+    replicas.ask_for_acknowledgements()
+    return call.park()
+

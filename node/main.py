@@ -1,0 +1,237 @@
+"""The program `shardlab server`: redis-server's command line, from arguments to an exit status.
+
+Reads the settings, becomes the process that they ask for (folder, log, background, limits), runs one node until it is
+told to end, and cleans up. What a user did wrong is told in Redis' words and ends with status 1; what we did wrong is
+logged with its traceback and ends with status 1, too, because a node that cannot trust itself must not go on serving.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import traceback
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from node.node import Node
+from node.settings import INERT, NodeSettings
+from runtime import Level, Log, Runtime, process
+from runtime.log import file_writer
+from runtime.runtime import system_runtime
+from runtime.settings import CommandLine, MissingFileError, SettingsError, SystemConfigFiles, lines_of
+from wire.front import REDIS_VERSION
+from wire.listener import BindError
+
+_USAGE = """\
+Usage: shardlab server [/path/to/redis.conf] [options] [-]
+       shardlab server - (read config from stdin)
+       shardlab server -v or --version
+       shardlab server -h or --help
+
+Examples:
+       shardlab server (run the server with default conf)
+       echo 'maxmemory 128mb' | shardlab server -
+       shardlab server /etc/redis/6379.conf
+       shardlab server --port 7777
+       shardlab server --port 7777 --replicaof 127.0.0.1 8888
+       shardlab server /etc/myredis.conf --loglevel verbose -
+       shardlab server /etc/myredis.conf --loglevel verbose
+
+Sentinel mode:
+       shardlab server /etc/sentinel.conf --sentinel
+"""
+# Collections of young objects that the collector lets pass before it looks at older ones: a full collection stops
+# the server for as long as it takes to touch every object (performance fact sheet, "Pauses").
+_GC_THRESHOLDS = (50_000, 50, 1000)
+
+
+def main(argv: list[str]) -> int:
+    """Run the server that `argv` (without the program's name) asks for; returns the exit status."""
+    first = argv[0] if argv else ""
+    if first in ("-v", "--version"):
+        sys.stdout.write(f"Redis server v={REDIS_VERSION} sha=00000000:0 malloc=libc bits=64 build=shardlab\n")
+        return 0
+    if first in ("-h", "--help"):
+        sys.stderr.write(_USAGE)
+        return 1
+    if first in ("--test-memory", "--check-system"):
+        sys.stderr.write(f"{first} looks at the machine and not at the server: use redis-server's.\n")
+        return 1
+    if "--sentinel" in argv:
+        sys.stderr.write("A sentinel is a program of its own: shardlab sentinel [FILE] [options]\n")
+        return 1
+    settings = NodeSettings()
+    try:
+        command_line = CommandLine.parse(argv)
+        config_file = process.absolute(command_line.file) if command_line.file else ""
+        given = settings.apply(lines_of(command_line, SystemConfigFiles()), _EFFECTS)
+        settings.dir = process.current_folder()
+        _check_together(settings)
+        write_log = file_writer(settings.logfile) if settings.logfile else None
+    except SettingsError as error:
+        return _fatal(str(error))
+    except OSError as error:
+        return _fatal(f"Can't open the log file: {error.strerror}")
+    except MissingFileError as error:
+        system_runtime().log.warning(f"Fatal error, {error}")
+        return 1
+    if settings.daemonize:
+        process.go_to_background()
+    runtime = system_runtime()
+    if write_log is not None:
+        runtime.log.redirect(write_log)
+    runtime.log.level = Level[settings.loglevel.upper()]
+    _greet(settings, runtime, config_file, given)
+    return _run(settings, runtime, config_file)
+
+
+def _check_command(entries: list[tuple[str, ...]]) -> None:
+    """`rename-command`: the old name must exist, the new one must not."""
+    from node import commands
+    from node.gates import gates_of
+    from wire.table import CommandTable
+
+    table = CommandTable(commands.MODULES, gates_of)
+    for old, new in entries[:-1]:
+        table.rename(old, new)
+    old, new = entries[-1]
+    if table.get(old) is None:
+        raise ValueError("No such command in rename-command")
+    if new and table.get(new) is not None:
+        raise ValueError("Target command name already exists")
+
+
+# What happens at once when a directive is read, and may refuse it.
+_EFFECTS: dict[str, Callable[[Any], None]] = {
+    # Relative names in later directives are meant from there.
+    "dir": process.change_folder,
+    "rename-command": _check_command,
+}
+
+
+def _check_together(settings: NodeSettings) -> None:
+    """Directives that are right by themselves and wrong together; raises SettingsError."""
+    if settings.cluster_enabled and settings.replicaof is not None:
+        raise SettingsError("replicaof directive not allowed in cluster mode")
+
+
+def _fatal(text: str) -> int:
+    sys.stderr.write(f"\n*** FATAL CONFIG FILE ERROR (Redis {REDIS_VERSION}) ***\n{text}\n")
+    return 1
+
+
+def _greet(settings: NodeSettings, runtime: Runtime, config_file: str, given: list[str]) -> None:
+    log = runtime.log
+    log.warning("oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo")
+    log.warning(f"Redis version={REDIS_VERSION}, bits=64, commit=00000000, modified=0, pid={runtime.pid}, just started")
+    if config_file or given:
+        log.warning("Configuration loaded")
+    else:
+        log.warning(
+            "Warning: no config file specified, using the default config. In order to specify a config file use "
+            "shardlab server /path/to/redis.conf"
+        )
+    for name in given:
+        if name in INERT:
+            log.warning(f"Warning: '{name}' is read and kept, but has no effect in Shardlab.")
+    log.role = "M"
+    log.notice(f"Running mode={'cluster' if settings.cluster_enabled else 'standalone'}, port={settings.port}.")
+
+
+def _run(settings: NodeSettings, runtime: Runtime, config_file: str) -> int:
+    refusal = _cannot_serve(settings, runtime.log)
+    if refusal:
+        return 1
+    _reserve_files(settings, runtime.log)
+    process.ignore_hangups()
+    try:
+        if settings.pidfile or settings.daemonize:
+            process.write_pid_file(settings.pidfile or "/var/run/redis.pid")
+    except OSError as error:
+        runtime.log.warning(f"Failed to write PID file: {error.strerror}")
+    with asyncio.Runner(loop_factory=process.make_loop) as runner:
+        status = runner.run(_serve(settings, runtime, config_file))
+    if settings.pidfile or settings.daemonize:
+        runtime.log.notice("Removing the pid file.")
+        process.remove_pid_file(settings.pidfile or "/var/run/redis.pid")
+    if status == 0:
+        runtime.log.warning("Redis is now ready to exit, bye bye...")
+    return status
+
+
+def _cannot_serve(settings: NodeSettings, log: Log) -> bool:
+    """Settings that would leave the server less guarded, or less reachable, than its owner believes."""
+    if settings.tls_port:
+        log.warning("Failed to configure TLS: Shardlab speaks no TLS.")
+    elif settings.aclfile:
+        log.warning("Aborting Redis startup because of ACL errors: Shardlab reads no ACL files.")
+    elif settings.loadmodule:
+        log.warning(f"Can't load module from {settings.loadmodule[0][0]}: server aborting")
+    elif not settings.bind or not settings.port:
+        log.warning("Configured to not listen anywhere, exiting.")
+    else:
+        return False
+    return True
+
+
+def _reserve_files(settings: NodeSettings, log: Log) -> None:
+    """See that `maxclients` clients can be served, or serve fewer."""
+    wanted = settings.maxclients + process.RESERVED_FILES
+    allowed = process.allow_files(wanted)
+    if allowed >= wanted:
+        return
+    settings.maxclients = max(allowed - process.RESERVED_FILES, 1)
+    log.warning(
+        f"You requested maxclients of {wanted - process.RESERVED_FILES} requiring at least {wanted} max file "
+        f"descriptors."
+    )
+    log.warning(f"Server can't set maximum open files to {wanted} because of OS error: Operation not permitted.")
+    log.warning(
+        f"Current maximum open files is {allowed}. maxclients has been reduced to {settings.maxclients} to compensate "
+        f"for low ulimit. If you need higher maxclients increase 'ulimit -n'."
+    )
+
+
+async def _serve(settings: NodeSettings, runtime: Runtime, config_file: str) -> int:
+    loop = asyncio.get_running_loop()
+    log = runtime.log
+    loop.set_exception_handler(lambda _, context: _unexpected(runtime, context))
+    try:
+        node = Node(settings, runtime, config_file)
+        log.warning("Server initialized")
+        process.on_signals(loop, {name: partial(node.shutdown.signalled, name) for name in ("SIGTERM", "SIGINT")})
+        await node.start()
+    except BindError as error:
+        log.warning(f"Warning: {error}")
+        log.warning(f"Failed listening on port {settings.port} (TCP), aborting.")
+        return 1
+    log.notice("Ready to accept connections")
+    # What lives now lives until the end: no collection needs to look at it again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
+    status = await node.shutdown.finished
+    await node.stop()
+    return status
+
+
+def _unexpected(runtime: Runtime, context: dict[str, Any]) -> None:
+    """The loop caught what nobody else did. The network's own troubles are noted; a mistake of ours is the end."""
+    failure = context.get("exception")
+    if failure is None or isinstance(failure, OSError):
+        runtime.log.warning(f"{context.get('message', 'Event loop')}: {failure}")
+        return
+    crash(runtime, context.get("message", "Unexpected exception"), failure)
+
+
+def crash(runtime: Runtime, what: str, failure: BaseException) -> None:
+    """Log a report and end at once."""
+    log = runtime.log
+    log.warning("=== SHARDLAB BUG REPORT START: Cut & paste starting from here ===")
+    log.warning(f"Shardlab (Redis {REDIS_VERSION}) crashed: {what}")
+    for line in "".join(traceback.format_exception(failure)).splitlines():
+        log.warning(line)
+    log.warning("=== SHARDLAB BUG REPORT END. ===")
+    runtime.process.exit(1)

@@ -1,0 +1,406 @@
+"""The replica's side: which master this node follows, and how the data gets here.
+
+Connects, and connects again when the link breaks; takes a full copy where the master cannot go on from where
+we are; applies the stream through the executor and relays its bytes to replicas of our own. What the bytes on
+the link mean is `link`'s and its parts' business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from enum import Enum
+
+from node.execute import Executor
+from node.keyspace import SEE_EXPIRED, Keyspace
+from node.persistence.loading import Loader
+from node.persistence.rdb_errors import RdbError
+from node.persistence.rdb_reader import check_whole
+from node.replication.handshake import Introduction
+from node.replication.link import LinkPhase, MasterLink
+from node.replication.master import Master
+from node.replication.settings import ReplicationSettings
+from node.replication.stream import Portion, StreamError, StreamReader
+from node.session import NodeSession
+from runtime import Runtime, Tasks
+from wire.encoder import encode_command
+from wire.errors import Error
+
+_RETRY_AFTER_S = 1.0
+# A sign of life while a copy is loaded, so that the master does not take us for dead.
+_SIGN_OF_LIFE_S = 1.0
+
+
+class LinkState(Enum):
+    """How the bond with the master stands; the values are what ROLE shows."""
+
+    CONNECT = "connect"
+    CONNECTING = "connecting"
+    HANDSHAKE = "handshake"
+    SYNC = "sync"
+    CONNECTED = "connected"
+
+
+class Upstream:
+    """The bond of a replica with its master; idle while this node is a master itself."""
+
+    __slots__ = (
+        "_connecting",
+        "_copy_offset",
+        "_copy_replid",
+        "_executor",
+        "_keyspace",
+        "_loading",
+        "_master_side",
+        "_on_state",
+        "_reader",
+        "_retry",
+        "_runtime",
+        "_session",
+        "_settings",
+        "_tasks",
+        "_unsure",
+        "_update_expiry_mode",
+        "down_since",
+        "link",
+        "loader",
+        "master",
+        "state",
+    )
+
+    def __init__(
+        self,
+        settings: ReplicationSettings,
+        runtime: Runtime,
+        keyspace: Keyspace,
+        executor: Executor,
+        loader: Loader,
+        master_side: Master,
+        session: NodeSession,
+        update_expiry_mode: Callable[[], None],
+        on_state: Callable[[], None],
+    ) -> None:
+        self._settings = settings
+        self._runtime = runtime
+        self._keyspace = keyspace
+        self._executor = executor
+        self.loader = loader
+        # Our own replicas, who get what we get.
+        self._master_side = master_side
+        # The client that the stream's commands run as. It keeps its database from one link to the next, because a
+        # resumed stream does not say again which one it is in.
+        self._session = session
+        # Says again how expired keys are treated, after commands of the stream saw them as existing.
+        self._update_expiry_mode = update_expiry_mode
+        # Called after `state` or `master` changed.
+        self._on_state = on_state
+        self._tasks = Tasks(self._died)
+        # The master's address; None while this node is a master.
+        self.master: tuple[str, int] | None = None
+        self.state = LinkState.CONNECT
+        # The connection under way or up, and the tasks that open it and that load its copy.
+        self.link: MasterLink | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._loading: asyncio.Task[None] | None = None
+        self._retry: asyncio.TimerHandle | None = None
+        # Where the copy under way stands.
+        self._copy_replid = b""
+        self._copy_offset = -1
+        self._reader = StreamReader()
+        # The data is in no known state (a copy was loaded in part): only a full copy will do.
+        self._unsure = False
+        # Loop time since which the link is down; None if it has never been up since this node became a replica.
+        self.down_since: float | None = None
+
+    # What operators and the cluster ask for
+
+    def follow(self, host: str, port: int) -> None:
+        """Become, or stay, a replica of the node at this address."""
+        if self.master == (host, port):
+            return
+        self.leave()
+        self.master = (host, port)
+        self._become(LinkState.CONNECT)
+        self._connect()
+
+    def leave(self) -> None:
+        """Let go of the master, if there is one; the data stays, except half a copy."""
+        self._cut()
+        self._become(LinkState.CONNECT)
+        self.master = None
+        self._on_state()
+
+    @property
+    def up(self) -> bool:
+        """The stream is being applied."""
+        return self.master is not None and self.state is LinkState.CONNECTED
+
+    @property
+    def last_io_at(self) -> float | None:
+        """Loop time at which the master was last heard of on this link."""
+        return self.link.last_io_at if self.link is not None else None
+
+    @property
+    def read_offset(self) -> int:
+        """The offset with what has been read but cannot be applied yet."""
+        return self._master_side.feed.history.offset + self._reader.unapplied
+
+    @property
+    def database(self) -> int:
+        """The database that the stream is in."""
+        return self._session.call.db.index
+
+    def start_in(self, database: int) -> None:
+        """The data was loaded from a file: the stream's next command applies to `database`."""
+        self._session.call.db = self._keyspace.database(database)
+
+    def acknowledge(self, offset: int | None = None) -> None:
+        """Tell the master how far we are."""
+        if self.link is not None and self.state is LinkState.CONNECTED and self._copy_offset != -1:
+            at = self._master_side.feed.history.offset if offset is None else offset
+            self.link.send(encode_command([b"REPLCONF", b"ACK", b"%d" % at]))
+
+    def cron(self) -> None:
+        """Once a second: acknowledge, and give up a master that has fallen silent."""
+        if self.master is None or self.link is None or self._loading is not None:
+            return
+        silent_s = asyncio.get_running_loop().time() - self.link.last_io_at
+        if silent_s > self._settings.repl_timeout:
+            self._log_silence()
+            self._cut()
+            self._become(LinkState.CONNECT)
+            self._connect()
+            return
+        self.acknowledge()
+
+    async def stop(self) -> None:
+        """The node ends."""
+        self._cut()
+        await self._tasks.cancel_all()
+
+    # Connecting
+
+    def _connect(self) -> None:
+        assert self.master is not None, "nobody to connect to"
+        self._retry = None
+        host, port = self.master
+        self._runtime.log.notice(f"Connecting to MASTER {host}:{port}")
+        history = self._master_side.feed.history
+        settings = self._settings
+        auth: tuple[bytes, ...] = ()
+        if settings.masterauth:
+            auth = (settings.masterauth.encode(),)
+            if settings.masteruser:
+                auth = (settings.masteruser.encode(), *auth)
+        introduction = Introduction(
+            auth=auth,
+            port=settings.replica_announce_port or settings.port,
+            ip=settings.replica_announce_ip.encode(),
+            replid=b"?" if self._unsure else history.replid,
+            offset=-1 if self._unsure else history.offset + 1,
+        )
+        self.link = MasterLink(introduction, self, settings.tcp_keepalive)
+        self._become(LinkState.CONNECTING)
+        self._connecting = self._tasks.start("connect-to-master", self._open(self.link, host, port))
+
+    async def _open(self, link: MasterLink, host: str, port: int) -> None:
+        try:
+            await asyncio.get_running_loop().create_connection(lambda: link, host, port)
+        except OSError as error:
+            if link is self.link:
+                self._connecting = None
+                reason = error.strerror or str(error)
+                self._runtime.log.warning(f"Error condition on socket for SYNC: {reason}")
+                self._again(_RETRY_AFTER_S)
+            return
+        if link is self.link:
+            self._connecting = None
+            self._runtime.log.notice("MASTER <-> REPLICA sync started")
+            if self.state is LinkState.CONNECTING:
+                self._become(LinkState.HANDSHAKE)
+
+    def _again(self, delay_s: float) -> None:
+        """The link is gone: open another after a while."""
+        self._cut()
+        self._become(LinkState.CONNECT)
+        if self.master is not None:
+            self._retry = asyncio.get_running_loop().call_later(delay_s, self._connect)
+
+    def _cut(self) -> None:
+        """Drop the link and all that goes with it."""
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        if self._connecting is not None:
+            self._connecting.cancel()
+            self._connecting = None
+        if self.link is not None:
+            self.link.close()
+            self.link = None
+        if self._loading is not None:
+            # Half a copy is no data: ask for a whole one, and show nothing meanwhile.
+            self._loading.cancel()
+            self._loading = None
+            self._discard_half_a_copy()
+        self._reader = StreamReader()
+
+    def _become(self, state: LinkState) -> None:
+        if self.state is LinkState.CONNECTED and state is not LinkState.CONNECTED:
+            self.down_since = asyncio.get_running_loop().time()
+        self.state = state
+        self._on_state()
+
+    def _log_silence(self) -> None:
+        if self.state is LinkState.CONNECTED:
+            text = "MASTER timeout: no data nor PING received..."
+        elif self.state is LinkState.SYNC:
+            text = (
+                "Timeout receiving bulk data from MASTER... If the problem persists try to set the 'repl-timeout' "
+                "parameter in redis.conf to a larger value."
+            )
+        else:
+            text = "Timeout connecting to the MASTER..."
+        self._runtime.log.warning(text)
+
+    # What the link reports (`LinkOwner`)
+
+    def failed(self, link: MasterLink, reason: str) -> None:
+        if link is self.link:
+            self._runtime.log.warning(reason)
+            self._again(_RETRY_AFTER_S)
+
+    def lost(self, link: MasterLink) -> None:
+        if link is not self.link or self._loading is not None:
+            return  # a copy that is here whole will be loaded all the same
+        was_connected = self.state is LinkState.CONNECTED
+        self._runtime.log.warning("Connection with master lost." if was_connected else "Link with MASTER broke in sync")
+        # A stream that broke is resumed at once if it can be; a master that hangs up on us is not to be harassed.
+        self._again(0 if was_connected else _RETRY_AFTER_S)
+
+    def resumed(self, replid: bytes) -> None:
+        log = self._runtime.log
+        log.notice("Successful partial resynchronization with master.")
+        side = self._master_side
+        if replid:
+            # Our master was promoted since: same data, new name. Our own replicas must learn it too.
+            side.feed.flush()
+            side.feed.history.branch(replid)
+            log.notice(f"Master replication ID changed to {replid.decode()}")
+            side.drop_all()
+        side.open_backlog()
+        self._copy_offset = side.feed.history.offset
+        self._become(LinkState.CONNECTED)
+        log.notice("MASTER <-> REPLICA sync: Master accepted a Partial Resynchronization.")
+
+    def copy_announced(self, replid: bytes, offset: int) -> None:
+        self._copy_replid = replid
+        self._copy_offset = offset
+        self._become(LinkState.SYNC)
+        if replid:
+            self._runtime.log.notice(f"Full resync from master: {replid.decode()}:{offset}")
+        else:
+            self._runtime.log.notice("Retrying with SYNC...")
+
+    def copy_received(self, link: MasterLink, copy: bytes, *, acknowledge: bool) -> None:
+        self._loading = self._tasks.start("load-copy", self._load(link, copy, acknowledge))
+
+    def streamed(self, link: MasterLink, data: bytes) -> None:
+        try:
+            portion = self._reader.receive(data)
+        except StreamError as error:
+            self._runtime.log.warning(f"Master stream corruption: {error}")
+            link.close()
+            self._again(_RETRY_AFTER_S)
+            return
+        if portion is not None:
+            self._apply(portion)
+
+    # Loading and applying
+
+    async def _load(self, link: MasterLink, copy: bytes, acknowledge: bool) -> None:
+        """Put the copy in the place of our data."""
+        log = self._runtime.log
+        loop = asyncio.get_running_loop()
+        signed_at = loop.time()
+
+        def sign_of_life() -> None:
+            nonlocal signed_at
+            if loop.time() - signed_at > _SIGN_OF_LIFE_S:
+                signed_at = loop.time()
+                link.send(b"\n")
+
+        side = self._master_side
+        try:
+            check_whole(copy)
+            log.notice("MASTER <-> REPLICA sync: Flushing old data")
+            # From here on what we have is neither the old history nor yet the new one.
+            self._unsure = True
+            side.drop_all()
+            side.close_backlog()
+            self._keyspace.clear()
+            log.notice("MASTER <-> REPLICA sync: Loading DB in memory")
+            target = await self.loader.load(copy, drop_expired=False, after_slice=sign_of_life)
+        except RdbError as error:
+            for line in error.lines:
+                log.warning(line)
+            log.warning("Failed trying to load the MASTER synchronization DB from socket")
+            self._loading = None
+            if self._unsure:
+                self._discard_half_a_copy()
+            self._again(_RETRY_AFTER_S)
+            return
+        self._loading = None
+        self._unsure = False
+        # After SYNC nobody told us the history's name: a name of our own keeps others from asking us for it.
+        replid = self._copy_replid or self._runtime.random.hex_id("replid").encode()
+        side.feed.history.adopt(replid, max(self._copy_offset, 0))
+        side.open_backlog()
+        self.start_in(target.mark.database if target.mark is not None else 0)
+        self._become(LinkState.CONNECTED)
+        log.notice("MASTER <-> REPLICA sync: Finished with success")
+        if link.phase is LinkPhase.CLOSED:
+            self.lost(link)  # it broke meanwhile: go on from the copy
+            return
+        if acknowledge:
+            self.acknowledge()
+        link.begin_stream()
+
+    def _discard_half_a_copy(self) -> None:
+        self._unsure = True
+        self._keyspace.clear()
+
+    def _apply(self, portion: Portion) -> None:
+        """Run whole commands of the stream, relay their bytes, and acknowledge if asked to."""
+        keyspace = self._keyspace
+        keyspace.now_ms = self._runtime.clock.wall_ms()
+        # The master decides what has expired; until it says so, its commands find the key (expiry fact sheet, 1.1).
+        keyspace.expiry = SEE_EXPIRED
+        session = self._session
+        apply = self._executor.apply
+        for argv in portion.commands:
+            try:
+                reply = apply(session, argv)
+            except Error as error:
+                reply = error
+            if isinstance(reply, Error):
+                self._log_refusal(reply, argv)
+        session.out.clear()
+        self._update_expiry_mode()
+        before = self._master_side.feed.history.offset
+        self._master_side.feed.append(portion.data)
+        if portion.getack_at is not None:
+            self.acknowledge(before + portion.getack_at)
+
+    def _log_refusal(self, error: Error, argv: list[bytes]) -> None:
+        """Redis' word: master and replica may no longer have the same data."""
+        text = error.text.decode("utf-8", "replace")
+        name = argv[0].decode("utf-8", "replace").lower()
+        self._runtime.log.warning(
+            f"== CRITICAL == This replica is sending an error to its master: '{text}' after processing the command "
+            f"'{name}'"
+        )
+
+    def _died(self, name: str, failure: BaseException) -> None:
+        self._runtime.log.warning(f"Task {name} died: {failure!r}")
+        if self.master is not None:
+            self._again(_RETRY_AFTER_S)

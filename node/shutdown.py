@@ -1,0 +1,141 @@
+"""The orderly end of a node: SHUTDOWN, SIGTERM and SIGINT.
+
+Replicas that lag get `shutdown-timeout` seconds to catch up while writes are held back; then the snapshot is saved
+if it should be, and `finished` tells main to close everything and exit. A failure to save calls it off, unless
+forced; so does SHUTDOWN ABORT while replicas are waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from node.pause import PausePurpose, Pauses
+from node.settings import NodeSettings
+from runtime import Log
+from wire.errors import Error
+
+_FAILED = b"ERR Errors trying to SHUTDOWN. Check logs."
+_POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class ShutdownOptions:
+    """How to end: `save` None decides by whether there are save points; `now` does not wait for replicas; `force`
+    does not mind errors."""
+
+    save: bool | None = None
+    now: bool = False
+    force: bool = False
+
+    @classmethod
+    def of(cls, words: tuple[str, ...]) -> ShutdownOptions:
+        """From the value of `shutdown-on-sigterm`."""
+        save = True if "save" in words else False if "nosave" in words else None
+        return cls(save, "now" in words, "force" in words)
+
+
+class Shutdown:
+    """Whether the node is ending, and how far it has come."""
+
+    __slots__ = ("_deadline", "_lagging", "_log", "_options", "_pauses", "_save", "_settings", "_waiters", "finished")
+
+    def __init__(
+        self,
+        settings: NodeSettings,
+        log: Log,
+        pauses: Pauses,
+        save: Callable[[bool | None], None],
+        lagging: Callable[[], list[str]],
+    ) -> None:
+        self._settings = settings
+        self._log = log
+        self._pauses = pauses
+        # Saves the snapshot if told to, or if not told (None) and there are save points; raises Error.
+        self._save = save
+        # The names of replicas that have not acknowledged everything.
+        self._lagging = lagging
+        # While a shutdown is under way: how, until when (loop time) replicas are waited for, and who is told if it
+        # fails.
+        self._options: ShutdownOptions | None = None
+        self._deadline = 0.0
+        self._waiters: list[Callable[[Error], None]] = []
+        # Set with the exit status.
+        self.finished: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    @property
+    def under_way(self) -> bool:
+        return self._options is not None
+
+    def signalled(self, signal_name: str) -> None:
+        """SIGTERM or SIGINT; whoever insists gets an end without manners."""
+        if self.under_way and signal_name == "SIGINT":
+            self._log.warning("You insist... exiting now.")
+            self._end(1)
+            return
+        self._log.warning(f"Received {signal_name} scheduling shutdown...")
+        words = self._settings.shutdown_on_sigint if signal_name == "SIGINT" else self._settings.shutdown_on_sigterm
+        self.request(ShutdownOptions.of(words), _nobody)
+
+    def request(self, options: ShutdownOptions, failed: Callable[[Error], None]) -> None:
+        """End the node; `failed` is called if that does not work out."""
+        self._waiters.append(failed)
+        if self.under_way and not options.now:
+            return
+        self._log.warning("User requested shutdown...")
+        self._options = options
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.time() + self._settings.shutdown_timeout
+        if not options.now and self._settings.shutdown_timeout and self._lagging():
+            self._log.notice("Waiting for replicas before shutting down.")
+            self._pauses.begin(PausePurpose.SHUTDOWN, float("inf"), everything=False)
+            loop.call_later(_POLL_S, self._poll)
+            return
+        self._finish(options)
+
+    def abort(self) -> bool:
+        """SHUTDOWN ABORT; False when there is nothing to call off."""
+        if not self.under_way or self.finished.done():
+            return False
+        self._log.notice("Shutdown manually aborted.")
+        self._call_off()
+        return True
+
+    def _poll(self) -> None:
+        options = self._options
+        if options is None or self.finished.done():
+            return
+        loop = asyncio.get_running_loop()
+        if self._lagging() and loop.time() < self._deadline:
+            loop.call_later(_POLL_S, self._poll)
+            return
+        self._finish(options)
+
+    def _finish(self, options: ShutdownOptions) -> None:
+        for name in self._lagging():
+            self._log.notice(f"Lagging replica {name} reported offset is behind when the shutdown finished.")
+        try:
+            self._save(options.save)
+        except Error:
+            if not options.force:
+                self._log.warning("Error trying to save the DB, can't exit.")
+                self._call_off()
+                return
+            self._log.warning("Error trying to save the DB, but the shutdown is forced.")
+        self._end(0)
+
+    def _call_off(self) -> None:
+        self._options = None
+        self._pauses.end(PausePurpose.SHUTDOWN)
+        waiters, self._waiters = self._waiters, []
+        for failed in waiters:
+            failed(Error(_FAILED))
+
+    def _end(self, status: int) -> None:
+        if not self.finished.done():
+            self.finished.set_result(status)
+
+
+def _nobody(_: Error) -> None:
+    pass

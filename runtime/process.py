@@ -1,0 +1,175 @@
+"""The process itself: signals, limits, the pid file, going to the background, and what INFO tells of it.
+
+Only a program's `main` reaches for these; what product code needs of them (`Process`) is handed in with the
+`Runtime`, because in the simulator many nodes share one process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+# What a server keeps open beside its clients: log, files, epoll, listening sockets (Redis' CONFIG_MIN_RESERVED_FDS).
+RESERVED_FILES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the process has used so far."""
+
+    user_s: float
+    system_s: float
+    children_user_s: float
+    children_system_s: float
+    # Resident memory now, and at its highest.
+    resident_bytes: int
+    resident_peak_bytes: int
+
+
+class Process(Protocol):
+    """The process as product code sees it."""
+
+    def usage(self) -> Usage: ...
+
+    def description(self) -> dict[str, str]:
+        """`os`, `machine_bytes`, `interpreter`, `executable` and the like, for INFO."""
+        ...
+
+    def die(self, signal_name: str) -> None:
+        """End at once by a signal, as a crash would: no reply, no `finally`, nothing flushed."""
+        ...
+
+    def exit(self, status: int) -> None:
+        """End at once."""
+        ...
+
+
+class SystemProcess:
+    """The operating system's process."""
+
+    __slots__ = ()
+
+    def usage(self) -> Usage:
+        own = resource.getrusage(resource.RUSAGE_SELF)
+        children = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return Usage(
+            user_s=own.ru_utime,
+            system_s=own.ru_stime,
+            children_user_s=children.ru_utime,
+            children_system_s=children.ru_stime,
+            resident_bytes=_resident_bytes() or own.ru_maxrss * 1024,
+            resident_peak_bytes=own.ru_maxrss * 1024,
+        )
+
+    def description(self) -> dict[str, str]:
+        system = os.uname()
+        return {
+            "os": f"{system.sysname} {system.release} {system.machine}",
+            "machine_bytes": str(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")),
+            "interpreter": f"{platform.python_implementation()} {platform.python_version()}",
+            "bits": "64" if sys.maxsize > 2**32 else "32",
+            "executable": sys.executable,
+        }
+
+    def die(self, signal_name: str) -> None:
+        number = signal.Signals[signal_name]
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    def exit(self, status: int) -> None:
+        sys.stdout.flush()
+        os._exit(status)
+
+
+def on_signals(loop: asyncio.AbstractEventLoop, handlers: dict[str, Callable[[], None]]) -> None:
+    """Call a handler, in a turn of the loop, when the signal of that name comes."""
+    for name, handler in handlers.items():
+        loop.add_signal_handler(signal.Signals[name], handler)
+
+
+def ignore_hangups() -> None:
+    """Outlive the terminal, and learn of broken pipes by errors, as Redis does."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+
+def allow_files(wanted: int) -> int:
+    """Raise the limit of open files to `wanted` if it is lower; returns the limit that holds."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted
+    for limit in (wanted, hard):
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, max(hard, limit)))
+        except (ValueError, OSError):
+            continue
+        return limit
+    return soft
+
+
+def change_folder(path: str) -> None:
+    """Make `path` the folder that relative names mean; raises ValueError with the system's reason."""
+    try:
+        os.chdir(path)
+    except OSError as error:
+        raise ValueError(error.strerror) from None
+
+
+def current_folder() -> str:
+    return os.getcwd()
+
+
+def absolute(path: str) -> str:
+    return os.path.abspath(path)
+
+
+def go_to_background() -> None:
+    """Let the parent end with success and go on in a session of our own, with the standard files closed."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    if null > 2:
+        os.close(null)
+
+
+def write_pid_file(path: str) -> None:
+    """Raises OSError."""
+    with open(path, "w", encoding="ascii") as file:
+        file.write(f"{os.getpid()}\n")
+
+
+def remove_pid_file(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        return  # somebody else removed it
+
+
+def make_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's loop where it is installed, asyncio's own elsewhere."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def _resident_bytes() -> int:
+    """0 where the system does not tell."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError, ValueError):
+        return 0

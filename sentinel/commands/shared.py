@@ -1,0 +1,7 @@
+"""The commands that every server has and a sentinel admits, by name: there are no others here."""
+
+from __future__ import annotations
+
+from wire.commands.pubsub import psubscribe, punsubscribe, subscribe, unsubscribe
+
+__all__ = ["psubscribe", "punsubscribe", "subscribe", "unsubscribe"]

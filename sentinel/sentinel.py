@@ -1,0 +1,102 @@
+"""A sentinel: puts the parts together from `(settings, runtime)`, starts and stops them, and does nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+
+from runtime import Runtime, Tasks
+from runtime.settings import to_bytes
+from sentinel import commands
+from sentinel.call import Call
+from sentinel.config import Configuration
+from sentinel.config_file import ConfigFile
+from sentinel.driver import Driver
+from sentinel.machine import SentinelMachine
+from sentinel.service import SentinelService, SentinelSession
+from wire.clients import Clients
+from wire.front import Credentials, Front
+from wire.listener import Listener
+from wire.pubsub import Broker
+from wire.table import CommandTable
+from wire.turn import Turn
+
+
+class Sentinel:
+    """One sentinel. Its parts are public: commands reach them by name through `Call.sentinel`."""
+
+    # What HELLO says (`wire.front.Identity`).
+    mode = "sentinel"
+
+    def __init__(self, configuration: Configuration, file: ConfigFile, runtime: Runtime) -> None:
+        server, memory = configuration.server, configuration.memory
+        self.options = server
+        self.clock = runtime.clock
+        self.log = runtime.log
+        self.pid = runtime.pid
+        self.run_id = runtime.random.hex_id("run-id")
+        self.config_path = file.path
+        self.started_at_ms = runtime.clock.wall_ms()
+        self._loop = asyncio.get_running_loop()
+        # Set when a client asks for the end (SHUTDOWN), or a signal does.
+        self._stopping = asyncio.Event()
+        self.tasks = Tasks(self._task_died)
+        if not memory.my_id:
+            memory = memory.model_copy(update={"my_id": runtime.random.hex_id("sentinel-id")})
+        self.machine = SentinelMachine(
+            memory,
+            self.now_ms(),
+            port=server.port,
+            random=runtime.random.stream("sentinel"),
+            requirepass=server.requirepass or None,
+        )
+        self.turn = Turn(self._loop)
+        self.broker = Broker()
+        self.driver = Driver(self.machine, file, self.log, self.tasks, self.broker.publish)
+        self.clients: Clients[SentinelSession] = Clients(server.maxclients)
+        self.table = CommandTable(commands.MODULES, lambda spec: 0)
+        self.front = Front(
+            clock=runtime.clock,
+            clients=self.clients,
+            broker=self.broker,
+            table=self.table,
+            credentials=Credentials(to_bytes(server.requirepass)),
+            identity=self,
+        )
+        self.service = SentinelService(
+            self.turn, self.front, self.clients, self.table, lambda session: Call(self, session)
+        )
+        self.listener = Listener(self.service, server.tcp_keepalive)
+
+    def role(self) -> str | None:
+        """HELLO names no role for a sentinel."""
+        return None
+
+    def now_ms(self) -> int:
+        """The machine's clock."""
+        return int(self._loop.time() * 1_000)
+
+    async def start(self) -> None:
+        """Open the port and begin to watch. Raises `BindError`, and OSError when the configuration cannot be saved."""
+        await self.listener.open(self.options.bind, self.options.port, self.options.tcp_backlog)
+        self.log.notice(f"Running mode=sentinel, port={self.options.port}.")
+        self.log.warning(f"Sentinel ID is {self.machine.knowledge.my_id}")
+        self.driver.start()
+
+    def ask_to_stop(self) -> None:
+        """Have `wait_stopped` return."""
+        self._stopping.set()
+
+    async def wait_stopped(self) -> None:
+        await self._stopping.wait()
+
+    async def stop(self) -> None:
+        """Close everything; nothing is to be saved, because every change was."""
+        self.driver.stop()
+        await self.listener.close()
+        for session in self.clients:
+            session.drop()
+        await self.tasks.cancel_all()
+
+    def _task_died(self, name: str, failure: BaseException) -> None:
+        """A mistake of ours; what becomes of it is decided where the loop reports such things."""
+        self._loop.call_exception_handler({"message": f"Task {name} died", "exception": failure})

@@ -1,0 +1,186 @@
+"""The bus over real sockets: joining, heartbeats by datagram, death and return, what is on disk before it is said."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from cluster.codec import HEADER_BYTES
+from cluster.events import AddSlots, Failover, FailoverMode, Meet, Refused, Replicate
+from cluster.messages import MessageType
+from cluster.nodes_conf import NodesConfFile, parse
+from tests.cluster.bus_node import NODE_TIMEOUT_MS, BusNode, running, until
+from wire.listener import BindError
+
+PORT = 24010
+
+
+async def join(*nodes: BusNode) -> None:
+    """Make the nodes one cluster."""
+    first = nodes[0]
+    for node in nodes[1:]:
+        node.order(Meet("127.0.0.1", first.port))
+    await until(lambda: all(node.knows(*(other for other in nodes if other is not node)) for node in nodes))
+
+
+def three(tmp_path: Path, *, datagrams: tuple[bool, bool, bool] = (True, True, True)) -> list[BusNode]:
+    return [BusNode(tmp_path / str(at), PORT + at, datagrams=by_udp) for at, by_udp in enumerate(datagrams)]
+
+
+def share_slots(*nodes: BusNode) -> None:
+    step = 16384 // len(nodes)
+    for at, node in enumerate(nodes):
+        last = 16384 if at == len(nodes) - 1 else (at + 1) * step
+        node.order(AddSlots(tuple(range(at * step, last))))
+
+
+async def test_nodes_meet_and_serve(tmp_path: Path) -> None:
+    nodes = three(tmp_path)
+    async with running(*nodes):
+        share_slots(*nodes)
+        await join(*nodes)
+        await until(lambda: all(node.machine.state.ok for node in nodes))
+        for node in nodes:
+            dialled = [link.node_id for link in node.bus.links() if not link.inbound]
+            assert sorted(dialled) == sorted(other.id for other in nodes if other is not node)
+        # Everybody's claims have arrived, and are remembered.
+        await until(lambda: all(node.machine.state.size() == 3 for node in nodes))
+        stored = parse((tmp_path / "0" / "nodes.conf").read_bytes(), 0)
+        assert set(stored.nodes) == {node.id for node in nodes}
+
+
+async def test_heartbeats_go_by_datagram_only_between_nodes_that_both_can(tmp_path: Path) -> None:
+    a, b, plain = nodes = three(tmp_path, datagrams=(True, True, False))
+    async with running(*nodes):
+        await join(*nodes)
+
+        def alive() -> bool:
+            return all(other.pong_received_at is not None for node in nodes for other in node.machine.state.others())
+
+        await until(alive)
+        await until(lambda: a.bus.datagrams.received > 3 and b.bus.datagrams.received > 3)
+        assert plain.bus.datagrams.received == 0
+
+
+async def test_a_silent_node_is_suspected_agreed_on_and_forgiven(tmp_path: Path) -> None:
+    a, b, c = nodes = three(tmp_path)
+    async with running(*nodes):
+        share_slots(*nodes)
+        await join(*nodes)
+        await until(lambda: all(node.machine.state.ok for node in nodes))
+        folder, identity = tmp_path / "2", c.id
+        await c.stop()
+        await until(lambda: a.machine.state.nodes[identity].fail and b.machine.state.nodes[identity].fail)
+        assert not a.machine.state.ok
+        back = BusNode(folder, c.port)
+        assert back.id == identity
+        async with running(back):
+            await until(lambda: not a.machine.state.nodes[identity].fail and a.machine.state.ok)
+
+
+async def test_a_replica_takes_over_when_it_is_told_to(tmp_path: Path) -> None:
+    master, replica, other = nodes = three(tmp_path)
+    async with running(*nodes):
+        share_slots(master, other)
+        await join(*nodes)
+        replica.order(Replicate(master.id))
+        assert replica.asked[-1] == f"follow 127.0.0.1:{master.port}"
+        await until(lambda: len(master.machine.state.myself.replicas) == 1 and other.machine.state.size() == 2)
+        assert replica.order(Failover(FailoverMode.TAKEOVER)) == "OK"
+        assert "promote" in replica.asked
+        await until(lambda: master.asked[-1] == f"follow 127.0.0.1:{replica.port}")
+        await until(lambda: other.machine.state.nodes[replica.id].slots.bit_count() == 8192)
+
+
+async def test_what_one_node_publishes_is_delivered_by_the_others(tmp_path: Path) -> None:
+    a, b, c = nodes = three(tmp_path)
+    async with running(*nodes):
+        await join(*nodes)
+        a.bus.publish(b"news", b"hello" * 100_000, sharded=False)
+        await until(lambda: b.published and c.published)
+        assert b.published == c.published == [(b"news", b"hello" * 100_000, False)]
+        assert (
+            a.bus.sent[MessageType.PUBLISH] == b.bus.received[MessageType.PUBLISH] + c.bus.received[MessageType.PUBLISH]
+        )
+
+
+async def test_a_refused_order_says_why_and_changes_nothing(tmp_path: Path) -> None:
+    [node] = [BusNode(tmp_path / "0", PORT)]
+    async with running(node):
+        node.order(AddSlots((1,)))
+        before = (tmp_path / "0" / "nodes.conf").read_bytes()
+        with pytest.raises(Refused, match="Slot 1 is already busy"):
+            node.order(AddSlots((2, 1)))
+        assert (tmp_path / "0" / "nodes.conf").read_bytes() == before
+        assert node.machine.state.owner[2] is None
+
+
+async def test_strangers_cannot_harm_the_bus(tmp_path: Path) -> None:
+    a, b = nodes = three(tmp_path)[:2]
+    async with running(*nodes):
+        await join(*nodes)
+        # No messages: the link is closed at once.
+        reader, writer = await asyncio.open_connection("127.0.0.1", a.port + 10000)
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        assert await reader.read() == b""
+        writer.close()
+        # A message longer than any: as soon as its type is known.
+        reader, writer = await asyncio.open_connection("127.0.0.1", a.port + 10000)
+        writer.write(b"RCmb\x40\x00\x00\x00\x00\x01\x1b\x58\x00\x00")
+        assert await reader.read() == b""
+        writer.close()
+        # A link that says nothing, and datagrams of every kind.
+        _, silent = await asyncio.open_connection("127.0.0.1", a.port + 10000)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            for size in (0, 1, 8, HEADER_BYTES, 9000):
+                stranger.sendto(os.urandom(size), ("127.0.0.1", a.port + 10000))
+        seen = a.bus.datagrams.received
+        await until(lambda: a.bus.datagrams.received > seen)
+        assert a.knows(b)
+        assert set(a.machine.state.nodes) == {a.id, b.id}
+        silent.close()
+
+
+async def test_a_flood_of_datagrams_leaves_time_for_everything_else(tmp_path: Path) -> None:
+    a, b = nodes = three(tmp_path)[:2]
+    async with running(*nodes):
+        await join(*nodes)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            stranger.setblocking(False)
+            loop = asyncio.get_running_loop()
+            end = loop.time() + 2 * NODE_TIMEOUT_MS / 1000
+            while loop.time() < end:
+                for _ in range(50):
+                    stranger.sendto(b"x" * HEADER_BYTES, ("127.0.0.1", a.port + 10000))
+                await asyncio.sleep(0)
+        assert a.bus.datagrams.garbled > 1000
+        assert not any(node.pfail or node.fail for node in a.machine.state.others())
+        assert not any(node.pfail or node.fail for node in b.machine.state.others())
+
+
+async def test_a_vote_that_cannot_be_saved_is_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, _ = nodes = three(tmp_path)[:2]
+    async with running(*nodes):
+        await join(*nodes)
+
+        def full(*_: object, **__: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        sent = a.bus.sent.total()
+        monkeypatch.setattr(NodesConfFile, "save", full)
+        a.order(AddSlots((1,)))
+        assert a.asked[-1] == "cannot save: No space left on device"
+        assert a.bus.sent.total() == sent
+
+
+async def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    one, two = BusNode(tmp_path / "0", PORT), BusNode(tmp_path / "1", PORT)
+    async with running(one):
+        with pytest.raises(BindError, match=rf"Failed listening on port {PORT + 10000} \(cluster\), aborting\."):
+            await two.start()
+        await two.stop()

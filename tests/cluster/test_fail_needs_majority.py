@@ -1,0 +1,162 @@
+"""Suspicion is one node's; failure is agreed by a majority of masters, and taken back with care."""
+
+from cluster.events import Broadcast, Send, SendDatagram
+from cluster.messages import Fail, MessageType
+from tests.cluster.mesh import TIMEOUT_MS, Mesh, Peer
+
+
+def formed(masters: int = 3, replicas: int = 1, **settings: object) -> tuple[Mesh, dict[str, Peer]]:
+    mesh = Mesh()
+    mesh.form(masters, replicas, **settings)
+    return mesh, mesh.peers
+
+
+def test_a_dead_master_is_suspected_after_the_node_timeout_then_declared() -> None:
+    mesh, peers = formed(replica_no_failover=True)
+    mesh.run(1000)
+    mesh.kill(peers["m0"])
+    observers = [peer for peer in peers.values() if peer.alive]
+    assert TIMEOUT_MS <= mesh.until(lambda: any(peer.entry(peers["m0"]).pfail for peer in observers)) < TIMEOUT_MS + 200
+    mesh.until(lambda: all(peer.entry(peers["m0"]).fail for peer in observers), limit_ms=1500)
+    assert not any(peer.entry(peers["m0"]).pfail for peer in observers)
+    declared = [
+        effect
+        for peer in observers
+        for _, effect in peer.effects
+        if isinstance(effect, Broadcast) and isinstance(effect.message.body, Fail)
+    ]
+    assert {effect.message.body for effect in declared} == {Fail(peers["m0"].node_id)}
+
+
+def test_one_node_alone_declares_nothing() -> None:
+    """m0 is cut off from m2 alone: it suspects m2, but nobody agrees."""
+    mesh, peers = formed()
+    m0, m1, m2 = peers["m0"], peers["m1"], peers["m2"]
+    mesh.cut([m0], [m2])
+    mesh.until(lambda: m0.entry(m2).pfail)
+    mesh.run(20_000)
+    assert m0.entry(m2).pfail
+    assert not any(peer.entry(m2).fail for peer in peers.values() if peer is not m2)
+    assert m1.machine.failure_reports(m2.node_id) == 1
+    assert all(peer.ok for peer in peers.values())
+    mesh.heal()
+    mesh.until(lambda: not m0.entry(m2).pfail)
+    mesh.until(lambda: m1.machine.failure_reports(m2.node_id) == 0)
+
+
+def test_replicas_have_no_voice() -> None:
+    """Three replicas that cannot reach a master are no majority of masters."""
+    mesh, peers = formed(3, 1)
+    m2 = peers["m2"]
+    mesh.cut([peers["r0"], peers["r1"], peers["r2"]], [m2])
+    mesh.until(lambda: all(peers[f"r{i}"].entry(m2).pfail for i in range(3)))
+    mesh.run(20_000)
+    assert not any(peer.entry(m2).fail for peer in peers.values() if peer is not m2)
+
+
+def test_a_replica_declares_from_the_masters_reports() -> None:
+    mesh, peers = formed(3, 1, replica_no_failover=True)
+    m0, m1, m2, r0 = peers["m0"], peers["m1"], peers["m2"], peers["r0"]
+    mesh.kill(m0)
+    mesh.until(lambda: m1.entry(m0).pfail or m2.entry(m0).pfail)
+    mesh.until(lambda: r0.entry(m0).fail)
+
+
+def test_old_reports_do_not_count() -> None:
+    mesh, peers = formed(3, 0)
+    m0, m1, m2 = peers["m0"], peers["m1"], peers["m2"]
+    mesh.cut([m0], [m2])
+    mesh.until(lambda: m1.machine.failure_reports(m2.node_id) == 1)
+    # m0 goes silent; its word is good for two node timeouts.
+    mesh.cut([m0], [m1])
+    mesh.run(2 * TIMEOUT_MS + 1500)
+    assert m1.machine.failure_reports(m2.node_id) == 0
+
+
+def test_failure_reports_of_an_unknown_node() -> None:
+    _, peers = formed(3, 0)
+    assert peers["m0"].machine.failure_reports("f" * 40) is None
+
+
+def test_a_failed_replica_is_well_as_soon_as_it_answers() -> None:
+    mesh, peers = formed()
+    r0, m0 = peers["r0"], peers["m0"]
+    mesh.kill(r0)
+    mesh.until(lambda: m0.entry(r0).fail)
+    mesh.restart(r0)
+    assert mesh.until(lambda: not m0.entry(r0).fail) < 500
+
+
+def test_a_failed_master_without_successor_serves_again_after_two_timeouts() -> None:
+    mesh, peers = formed(replica_no_failover=True)
+    m0, m1 = peers["m0"], peers["m1"]
+    mesh.kill(m0)
+    mesh.until(lambda: m1.entry(m0).fail)
+    failed_at = mesh.now
+    mesh.restart(m0)
+    mesh.until(lambda: not m1.entry(m0).fail)
+    # It answers at once; but until an election has had its time, it stays out.
+    assert mesh.now - failed_at > 2 * TIMEOUT_MS
+    mesh.until(mesh.settled)
+
+
+def test_a_frozen_master_is_failed_and_its_replica_takes_over() -> None:
+    mesh, peers = formed()
+    m0, r0 = peers["m0"], peers["r0"]
+    mesh.pause(m0)
+    mesh.until(lambda: r0.me.is_master)
+    mesh.resume(m0)
+    mesh.until(lambda: m0.me.is_replica)
+    mesh.until(mesh.settled)
+    mesh.check()
+
+
+def test_heartbeats_between_our_nodes_are_datagrams() -> None:
+    mesh, peers = formed()
+    mesh.run(500)
+    for peer in peers.values():
+        peer.effects.clear()
+    mesh.run(10_000)
+    said = [effect for peer in peers.values() for _, effect in peer.effects]
+    assert sum(isinstance(effect, SendDatagram) for effect in said) > 100
+    assert not any(isinstance(effect, Send | Broadcast) for effect in said)
+
+
+def test_without_the_capability_heartbeats_go_by_tcp() -> None:
+    mesh = Mesh(datagrams=False)
+    mesh.form()
+    mesh.run(10_000)
+    assert mesh.datagrams_sent == 0
+    assert all(peer.ok for peer in mesh.peers.values())
+
+
+def test_lost_datagrams_make_nobody_suspect() -> None:
+    """Whoever leaves a datagram unanswered is asked once more by TCP."""
+    mesh, peers = formed()
+    mesh.datagram_loss = 1.0
+    mesh.run(30_000)
+    assert not any(peer.logged("possibly failing") for peer in peers.values())
+    peers["m0"].effects.clear()
+    mesh.run(3000)
+    assert any(
+        isinstance(effect, Send) and effect.message.kind is MessageType.PING for _, effect in peers["m0"].effects
+    )
+
+
+def test_a_node_whose_links_are_stuck_but_answers_datagrams_is_alive() -> None:
+    mesh, peers = formed()
+    m0 = peers["m0"]
+    # Every link of m0 is dead in a way that nobody notices.
+    for link in list(m0.links):
+        other, other_link = m0.links.pop(link)
+        other.links.pop(other_link)
+    mesh.run(3000)
+    assert not any(peer.logged("possibly failing") for peer in peers.values())
+
+
+def test_nobody_is_suspected_when_nobody_is_dead() -> None:
+    mesh = Mesh(seed=7)
+    mesh.form(masters=5, replicas=1, node_timeout_ms=1000)
+    mesh.datagram_loss = 0.05
+    mesh.run(60_000)
+    assert not any(peer.logged("possibly failing") for peer in mesh.peers.values())

@@ -1,0 +1,85 @@
+"""cluster_state: when a node stops serving, and when it may begin again."""
+
+from cluster.events import AddSlots, DelSlots, Reconfigured
+from cluster.settings import ClusterSettings
+from cluster.slots import SLOTS
+from tests.cluster.mesh import TIMEOUT_MS, Mesh
+
+
+def test_a_minority_stops_serving() -> None:
+    mesh = Mesh()
+    mesh.form()
+    m0 = mesh.peers["m0"]
+    rest = [peer for peer in mesh.peers.values() if peer is not m0]
+    mesh.cut([m0], rest)
+    took = mesh.until(lambda: not m0.ok)
+    # Before anybody can be elected in its place.
+    assert took < TIMEOUT_MS + 1200
+    assert not any(peer.me.is_master for peer in mesh.peers.values() if peer.name.startswith("r"))
+    assert not any(m0.machine.view.owned)
+
+
+def test_at_no_time_do_two_masters_serve_one_slot() -> None:
+    for seed in range(5):
+        mesh = Mesh(seed)
+        mesh.form(masters=3, replicas=1)
+        m0 = mesh.peers["m0"]
+        mesh.cut([m0], [peer for peer in mesh.peers.values() if peer is not m0])
+        for _ in range(800):
+            mesh.run(10)
+            assert len(mesh.masters_claiming(0)) <= 1, seed
+        assert mesh.masters_claiming(0) == [mesh.peers["r0"]]
+        mesh.heal()
+        for _ in range(300):
+            mesh.run(10)
+            assert len(mesh.masters_claiming(0)) <= 1, seed
+        mesh.until(mesh.settled)
+
+
+def test_a_master_back_from_a_minority_waits() -> None:
+    mesh = Mesh()
+    mesh.form(replica_no_failover=True)
+    m0 = mesh.peers["m0"]
+    mesh.cut([m0], [peer for peer in mesh.peers.values() if peer is not m0])
+    mesh.until(lambda: not m0.ok)
+    mesh.run(5000)
+    mesh.heal()
+    others = [m0.entry(mesh.peers[name]) for name in ("m1", "m2")]
+    mesh.until(lambda: not any(node.pfail or node.fail for node in others))
+    assert TIMEOUT_MS - 200 <= mesh.until(lambda: m0.ok) <= TIMEOUT_MS + 200
+
+
+def test_an_uncovered_slot_stops_all_unless_told_otherwise() -> None:
+    mesh = Mesh()
+    a = mesh.add("a")
+    a.order(AddSlots(tuple(range(SLOTS))))
+    assert a.ok
+    a.order(DelSlots((77,)))
+    assert not a.ok
+    a.take(Reconfigured(ClusterSettings(port=7000, bus_port=17000, require_full_coverage=False)))
+    assert a.ok
+    assert a.machine.view.owned[76]
+    assert not a.machine.view.owned[77]
+
+
+def test_suspicion_alone_stops_nobody() -> None:
+    mesh = Mesh()
+    mesh.form(masters=5, replicas=0)
+    m0, m4 = mesh.peers["m0"], mesh.peers["m4"]
+    mesh.cut([m0], [m4])
+    mesh.until(lambda: m0.entry(m4).pfail)
+    assert m0.ok
+    mesh.run(10_000)
+    assert m0.ok
+
+
+def test_a_failed_master_stops_all_with_full_coverage() -> None:
+    mesh = Mesh()
+    mesh.form(masters=5, replicas=0)
+    m0, m4 = mesh.peers["m0"], mesh.peers["m4"]
+    mesh.kill(m4)
+    mesh.until(lambda: m0.entry(m4).fail)
+    assert not m0.ok
+    # A node that comes back while others know it as FAIL.
+    mesh.restart(m4)
+    mesh.until(mesh.settled)

@@ -1,0 +1,223 @@
+"""Whole files: what the reader makes of them, what the writer makes, and what is refused with which words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from struct import pack
+from subprocess import run
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from node.persistence.crc64 import crc64
+from node.persistence.rdb_errors import RdbError
+from node.persistence.rdb_reader import RdbReader, check_whole
+from node.persistence.rdb_types import Value
+from node.persistence.rdb_writer import RdbWriter
+
+
+class Told:
+    """A target that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.remarks: dict[bytes, bytes] = {}
+        self.functions: list[bytes] = []
+        self.entries: list[tuple[int, bytes, Value, int | None]] = []
+        self._database = 0
+
+    def aux(self, key: bytes, value: bytes) -> None:
+        self.remarks[key] = value
+
+    def function(self, source: bytes) -> None:
+        self.functions.append(source)
+
+    def select(self, index: int) -> None:
+        self._database = index
+
+    def entry(self, key: bytes, value: Value, expire_at_ms: int | None) -> None:
+        self.entries.append((self._database, key, value, expire_at_ms))
+
+
+def read(data: bytes) -> Told:
+    told = Told()
+    RdbReader(data, told).read_all()
+    return told
+
+
+def file(records: str, version: bytes = b"0010", checksum: int | None = None) -> bytes:
+    data = b"REDIS" + version + bytes.fromhex(records) + b"\xff"
+    return data + pack("<Q", crc64(data) if checksum is None else checksum)
+
+
+KEY = "00 016b 0176"  # k = v
+
+
+def test_the_smallest_files() -> None:
+    single = bytes.fromhex("524544495330303039fe0000016b0176fff1c3f12d87e2af85")
+    assert read(single).entries == [(0, b"k", b"v", None)]
+    assert read(bytes.fromhex("524544495330303039ff9aac7abcfb0fad74")).entries == []
+
+
+def test_every_record_about_a_key() -> None:
+    told = read(
+        file(
+            "fa 0161 c00a"  # AUX a = 10
+            "f5 03666f6f"  # a library
+            "fe 02 fb 05 01"  # SELECTDB 2, RESIZEDB
+            "fc 0100000000000000 00 0161 0131"  # expiry in milliseconds
+            "fd 02000000 00 0162 c02a"  # expiry in seconds
+            "f8 4064 00 0163 0133"  # idle time
+            "fc 0300000000000000 f9 05 00 0164 0134"  # expiry and frequency
+            "fe 00 00 0165 0135"
+        )
+    )
+    assert told.remarks == {b"a": b"10"}
+    assert told.functions == [b"foo"]
+    assert told.entries == [
+        (2, b"a", b"1", 1),
+        (2, b"b", b"42", 2000),
+        (2, b"c", b"3", None),
+        (2, b"d", b"4", 3),
+        (0, b"e", b"5", None),
+    ]
+
+
+def test_what_a_module_left_beside_the_data_is_passed_over() -> None:
+    # id, "when" as an unsigned number, then one item of each kind, end.
+    module_aux = "f7 05 0201 0107 0309090909 040909090909090909 0503616263 00"
+    assert read(file(module_aux.replace("0309090909", "03 09090909") + KEY)).entries == [(0, b"k", b"v", None)]
+
+
+def test_bytes_behind_the_end_are_ignored() -> None:
+    assert len(read(file(KEY) + b"more").entries) == 1
+
+
+def test_old_versions_have_no_checksum() -> None:
+    assert len(read(b"REDIS0004" + bytes.fromhex(KEY) + b"\xff").entries) == 1
+
+
+def test_a_checksum_of_zero_was_not_computed() -> None:
+    assert len(read(file(KEY, checksum=0)).entries) == 1
+    check_whole(file(KEY, checksum=0))
+
+
+EOF_LINES = ["Short read or OOM loading DB. Unrecoverable error, aborting now.", "Unexpected EOF reading RDB file"]
+REFUSED = [
+    pytest.param(b"", EOF_LINES, id="empty"),
+    pytest.param(b"REDIS", EOF_LINES, id="cut header"),
+    pytest.param(
+        b"RADIS0010" + b"\xff" * 9,
+        ["Wrong signature trying to load DB from file", "Fatal error loading"],
+        id="not an RDB",
+    ),
+    pytest.param(file(KEY, b"0099"), ["Can't handle RDB format version 99", "Fatal error loading"], id="newer version"),
+    pytest.param(file(KEY, b"0000"), ["Can't handle RDB format version 0", "Fatal error loading"], id="version 0"),
+    pytest.param(
+        file(KEY, b"abcd"), ["Can't handle RDB format version 0", "Fatal error loading"], id="version in words"
+    ),
+    pytest.param(file(KEY, checksum=5), ["Wrong RDB checksum expected: (", "RDB CRC error"], id="wrong checksum"),
+    pytest.param(file(KEY)[:-3], EOF_LINES, id="cut checksum"),
+    pytest.param(file(KEY)[:-10], EOF_LINES, id="cut value"),
+    pytest.param(b"REDIS0010", EOF_LINES, id="no end"),
+    pytest.param(file("32 016b 0176"), ["Unknown RDB encoding type 50"], id="unknown type"),
+    pytest.param(file("00 016b c5"), ["Unknown RDB string encoding type 5"], id="unknown string encoding"),
+    pytest.param(file("00 016b c3 02 1e ffff"), ["Invalid LZF compressed string"], id="broken LZF"),
+    pytest.param(file("00 016b 81" + "7f" * 8), EOF_LINES, id="a length that is a lie"),
+    pytest.param(file("01 016b 01 0176"), ["can't hold: list (type 1)"], id="a list"),
+    pytest.param(file("13 016b 00"), ["can't hold: stream (version 2) (type 19)"], id="a stream"),
+    pytest.param(file("f6 00"), ["Pre-release function format not supported."], id="old functions"),
+]
+
+
+@pytest.mark.parametrize(("data", "said"), REFUSED)
+def test_refused_with_the_words_of_redis(data: bytes, said: list[str]) -> None:
+    with pytest.raises(RdbError) as refused:
+        read(data)
+    lines = refused.value.lines
+    assert len(lines) == len(said)
+    for line, words in zip(lines, said, strict=True):
+        assert words in line
+
+
+def test_the_words_about_a_wrong_checksum_name_both() -> None:
+    with pytest.raises(RdbError) as refused:
+        check_whole(file("fe00fb0100" + KEY, checksum=5))
+    assert refused.value.lines[0] == ("Wrong RDB checksum expected: (3a16cadba84c6bf) but got (5). Aborting now.")
+
+
+@given(st.data())
+@settings(max_examples=300)
+def test_a_damaged_file_is_refused_and_nothing_else(data: st.DataObject) -> None:
+    """One byte changed anywhere, or an end cut off: refused, or (in the checksum of a file without one) read."""
+    whole = bytearray(file("fa 0161 c00a fe 00 fb 02 01 fc 0100000000000000 00 0161 c3 04 0a 0061e00000 " + KEY))
+    place = data.draw(st.integers(0, len(whole) - 1))
+    if data.draw(st.booleans()):
+        whole[place] ^= data.draw(st.integers(1, 255))
+    else:
+        del whole[place:]
+    with pytest.raises(RdbError):
+        read(bytes(whole))
+
+
+ENTRIES = st.dictionaries(
+    st.tuples(st.integers(0, 15), st.binary(max_size=40)),
+    st.tuples(
+        st.one_of(
+            st.binary(max_size=200), st.integers().map(lambda n: b"%d" % n), st.binary(max_size=9).map(lambda b: b * 50)
+        ),
+        st.one_of(st.none(), st.integers(0, 2**62)),
+    ),
+    max_size=30,
+)
+
+
+def written(entries: dict[tuple[int, bytes], tuple[bytes, int | None]], compress: bool) -> bytes:
+    pieces: list[bytes] = []
+    writer = RdbWriter(pieces.append, compress=compress, checksum=True)
+    writer.aux(b"redis-ver", b"7.0.15")
+    for index in range(16):
+        chosen = {key: value for (database, key), value in entries.items() if database == index}
+        if chosen:
+            writer.database(index, len(chosen), sum(expire is not None for _, expire in chosen.values()))
+            for key, (value, expire) in chosen.items():
+                writer.entry(key, value, expire)
+    writer.end()
+    return b"".join(pieces)
+
+
+@given(ENTRIES, st.booleans(), st.integers(1, 5))
+def test_what_is_written_is_read(
+    entries: dict[tuple[int, bytes], tuple[bytes, int | None]], compress: bool, records: int
+) -> None:
+    """… also when the reading is interrupted every few records."""
+    data = written(entries, compress)
+    check_whole(data)
+    told = Told()
+    reader = RdbReader(data, told)
+    while not reader.read_some(records):
+        pass
+    assert reader.position == len(data)
+    assert {(index, key): (value, expire) for index, key, value, expire in told.entries} == entries
+
+
+def test_a_string_under_change_is_written_as_a_string() -> None:
+    pieces: list[bytes] = []
+    writer = RdbWriter(pieces.append, compress=True, checksum=False)
+    writer.entry(b"k", bytearray(b"abc"), None)
+    writer.end()
+    assert b"".join(pieces) == b"REDIS0010" + bytes.fromhex("00 016b 03616263 ff") + b"\0" * 8
+
+
+def test_redis_check_rdb_finds_nothing_wrong(tmp_path: Path) -> None:
+    entries: dict[tuple[int, bytes], tuple[bytes, int | None]] = {
+        (index % 3, b"key:%d" % index): (b"value %d " % index * (index % 7), 1 << 41 if index % 2 else None)
+        for index in range(5000)
+    }
+    path = tmp_path / "ours.rdb"
+    path.write_bytes(written(entries, compress=True))
+    checked = run(["redis-check-rdb", str(path)], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
+    assert "RDB looks OK!" in checked.stdout
+    assert "5000 keys read" in checked.stdout
+    assert "2500 expires" in checked.stdout
