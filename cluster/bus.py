@@ -133,6 +133,7 @@ class Bus:
         "_perform",
         "_servers",
         "_stepping",
+        "_taking_part",
         "_tasks",
         "_timer",
         "_timer_at",
@@ -159,6 +160,8 @@ class Bus:
         self._links: dict[LinkId, BusLink] = {}
         # The number of the last inbound link.
         self._inbound = 0
+        # Between `start` and `close`, or the failure to save. Otherwise nothing is taken in, and nobody is answered.
+        self._taking_part = False
         # Events that came while a step's effects were being performed.
         self._events: deque[Event] = deque()
         self._stepping = False
@@ -200,11 +203,13 @@ class Bus:
             raise BindError(f"Failed listening on port {port} (cluster), aborting.")
 
     def start(self) -> None:
-        """Begin to take part in the cluster."""
+        """Begin to take part in the cluster. Who knocks earlier, while data is loaded, is turned away."""
+        self._taking_part = True
         self._step(Started())
 
     async def close(self) -> None:
         """Stop taking part. nodes.conf stays locked until its owner closes it."""
+        self._taking_part = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = self._timer_at = None
@@ -249,6 +254,8 @@ class Bus:
             assert not isinstance(event, Operator), "an operator's command inside another step"
             self._events.append(event)
             return ""
+        if not self._taking_part:
+            return ""
         answer = ""
         self._stepping = True
         try:
@@ -271,6 +278,8 @@ class Bus:
                     self._conf.save(render(self._machine.state), fsync=effect.fsync)
                 except OSError as error:
                     # What comes after rests on what could not be saved.
+                    self._taking_part = False
+                    self._events.clear()
                     self._member.cannot_save(error)
                     return ""
             else:
@@ -362,7 +371,10 @@ class Bus:
     def _accept(self) -> BusLink:
         self._inbound -= 1
         link = BusLink(self, self._inbound, self._clock.wall_ms())
-        self._links[link.number] = link
+        if self._taking_part:
+            self._links[link.number] = link
+        else:
+            link.close()
         return link
 
     def link_opened(self, link: BusLink) -> None:

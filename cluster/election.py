@@ -18,6 +18,9 @@ _DELAY_MS_RANDOM = 500
 _DELAY_MS_PER_RANK = 1000
 # Votes are awaited for two node timeouts, and at least this long.
 _VOTE_MS_MIN = 2000
+# An election takes a moment; only what holds it up longer is worth a line in the log, and one every ten seconds.
+_LOG_AFTER_MS = 5000
+_LOG_AGAIN_MS = 10_000
 
 
 def advance(ctx: Context) -> None:
@@ -146,9 +149,16 @@ def _win(ctx: Context) -> None:
 
 
 def _hindered(ctx: Context, reason: str) -> None:
-    if reason != ctx.candidacy.hindrance:
-        ctx.candidacy.hindrance = reason
-        ctx.warning(f"Currently unable to failover: {reason}")
+    """Log why the master is still not replaced; not while its failure is fresh, and not all the time."""
+    candidacy, master = ctx.candidacy, ctx.myself.master
+    if reason == candidacy.hindrance and ctx.since(candidacy.hindrance_at) < _LOG_AGAIN_MS:
+        return
+    candidacy.hindrance = reason
+    quiet_ms = ctx.settings.node_timeout_ms + _LOG_AFTER_MS
+    if master is not None and master.fail and ctx.since(master.fail_at) < quiet_ms:
+        return
+    candidacy.hindrance_at = ctx.now_ms
+    ctx.warning(f"Currently unable to failover: {reason}")
 
 
 def next_moment(ctx: Context) -> float | None:

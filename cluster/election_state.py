@@ -6,7 +6,7 @@ from __future__ import annotations
 class Candidacy:
     """A replica's attempt to be elected. Rules in `election`."""
 
-    __slots__ = ("epoch", "hindrance", "rank", "requested", "start_at", "voters")
+    __slots__ = ("epoch", "hindrance", "hindrance_at", "rank", "requested", "start_at", "voters")
 
     def __init__(self) -> None:
         # When votes are, or were, to be asked for; None before the first attempt.
@@ -17,8 +17,9 @@ class Candidacy:
         self.requested = False
         self.epoch = 0
         self.voters: dict[str, None] = {}
-        # Why there is no election, as last logged: said again only when it changes.
+        # Why there is no election, and when that was last logged.
         self.hindrance = ""
+        self.hindrance_at: float | None = None
 
 
 class ManualFailover:

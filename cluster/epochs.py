@@ -8,15 +8,20 @@ from __future__ import annotations
 
 from cluster.context import Context
 from cluster.membership import NodeEntry
+from cluster.messages import Header
 
 
-def learn(ctx: Context, sender: NodeEntry, current_epoch: int, config_epoch: int) -> None:
-    """Take the epochs of a known node's header; neither ever falls."""
-    if current_epoch > ctx.state.current_epoch:
-        ctx.state.current_epoch = current_epoch
+def learn(ctx: Context, sender: NodeEntry, header: Header) -> None:
+    """Take the epochs of a known node's header; neither ever falls.
+
+    A replica shows its master's configuration epoch. Redis 7.0 notes it for the replica, too; then a master that has
+    just lost its slots looks as new as its successor, and keeps them in our table (Valkey 8 does as is done here).
+    """
+    if header.current_epoch > ctx.state.current_epoch:
+        ctx.state.current_epoch = header.current_epoch
         ctx.save()
-    if config_epoch > sender.config_epoch:
-        sender.config_epoch = config_epoch
+    if header.master is None and header.config_epoch > sender.config_epoch:
+        sender.config_epoch = header.config_epoch
         ctx.save(fsync=True)
 
 

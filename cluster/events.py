@@ -36,11 +36,7 @@ class Facts(Protocol):
     """What the machine reads of its own node while it takes a step. Reading must not change anything."""
 
     def replication_offset(self) -> int:
-        """A master: the offset of what it has written. A replica: the offset of what it has applied."""
-        ...
-
-    def master_link_up(self) -> bool:
-        """A replica: whether its replication link is connected and past the first synchronisation."""
+        """A master: the offset of what it has written. A replica: of what it has applied. Never below zero."""
         ...
 
     def master_silence_ms(self) -> float | None:

@@ -38,7 +38,8 @@ def _compare(ctx: Context, sender: NodeEntry | None, node: NodeEntry, entry: Gos
             failure.withdraw(ctx, node, sender)
     if failing:
         return
-    if node.ping_sent_at is None and not failure.reports(ctx, node):
+    # A 0 means never, which is no time to take over.
+    if entry.pong_received and node.ping_sent_at is None and not failure.reports(ctx, node):
         # Somebody else has heard from it: no need to ask again so soon. This is what keeps the number of pings low.
         pong_at = entry.pong_received * 1000 - ctx.state.wall_offset_ms
         if pong_at <= ctx.now_ms + _CLOCK_AHEAD_MS and (

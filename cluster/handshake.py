@@ -6,7 +6,7 @@ tells its real one (cluster specification, "Nodes handshake").
 
 from __future__ import annotations
 
-from cluster import links, outgoing
+from cluster import links
 from cluster.context import Context
 from cluster.membership import NodeEntry
 from cluster.messages import Header
@@ -64,8 +64,6 @@ def introduced(ctx: Context, node: NodeEntry, header: Header, known: NodeEntry |
     else:
         ctx.state.become_replica(node, ctx.state.nodes.get(header.master))
     ctx.changed()
-    # The others learn of it now, and not whenever gossip happens to mention it: a cluster forms in a moment.
-    outgoing.broadcast_pong(ctx, about=node)
     return True
 
 

@@ -77,13 +77,15 @@ def node_line(state: ClusterState, node: NodeEntry, address: str) -> str:
         *(str(first) if first == last else f"{first}-{last}" for first, last in ranges(node.slots)),
     ]
     if node.myself:
-        fields += [f"[{slot}->-{other.id}]" for slot, other in sorted(state.migrating.items(), key=_slot)]
-        fields += [f"[{slot}-<-{other.id}]" for slot, other in sorted(state.importing.items(), key=_slot)]
+        fields += _open_slots(state)
     return " ".join(fields)
 
 
-def _slot(item: tuple[int, NodeEntry]) -> int:
-    return item[0]
+def _open_slots(state: ClusterState) -> list[str]:
+    """Where our slots are going and others' are coming from, by slot."""
+    open_slots = {slot: f"[{slot}-<-{node.id}]" for slot, node in state.importing.items()}
+    open_slots |= {slot: f"[{slot}->-{node.id}]" for slot, node in state.migrating.items()}
+    return [open_slots[slot] for slot in sorted(open_slots)]
 
 
 def flag_names(flags: NodeFlag) -> str:

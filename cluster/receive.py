@@ -55,13 +55,14 @@ def on_link(ctx: Context, event: Received) -> None:
         return
     if body.kind is not MessageType.PONG:
         _asked(ctx, event, header, body, known)
+    newcomer = None
     if event.link > 0:
         assert node is not None
         if node.handshake:
             if not handshake.introduced(ctx, node, header, known, event.peer_ip):
                 return
             # Redis waits for its next heartbeat to read the rest; there is no reason not to do it now.
-            sender = node
+            sender = newcomer = node
             _hear(ctx, sender, header)
         elif node.id != header.sender:
             handshake.impostor(ctx, node)
@@ -72,6 +73,9 @@ def on_link(ctx: Context, event: Received) -> None:
         links.update_address(ctx, sender, header, event.peer_ip)
     if sender is not None:
         _portrait(ctx, sender, header, body, by_datagram=False)
+    if newcomer is not None:
+        # The others learn of it now, and not whenever gossip happens to mention it: a cluster forms in a moment.
+        outgoing.broadcast_pong(ctx, about=newcomer)
 
 
 def by_datagram(ctx: Context, event: ReceivedDatagram) -> None:
@@ -99,7 +103,7 @@ def _hear(ctx: Context, sender: NodeEntry, header: Header) -> None:
     sender.datagrams = bool(header.mflags & MessageFlag.DATAGRAMS)
     sender.epoch_announced = max(sender.epoch_announced, header.current_epoch)
     sender.offset = header.offset
-    epochs.learn(ctx, sender, header.current_epoch, header.config_epoch)
+    epochs.learn(ctx, sender, header)
     manual_failover.heard_master(ctx, sender, header)
 
 

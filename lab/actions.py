@@ -102,4 +102,4 @@ def down(folder: Path) -> str:
     if not alive:
         return "nothing was running"
     stubborn = f"; killed because they did not end in {STOP_TIMEOUT:g} s: {', '.join(killed)}" if killed else ""
-    return f"stopped {len(alive)} processes{stubborn}"
+    return f"stopped {len(alive)} process{'es' if len(alive) > 1 else ''}{stubborn}"

@@ -26,13 +26,17 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _program(name: str, words: list[str]) -> int:
-    if name == "sentinel" or (name == "server" and "--sentinel" in words):
-        from sentinel.main import main as program
-    elif name == "server":
-        from node.main import main as program
-    else:
-        from proxy.main import main as program
-    return program(words)
+    if name == "proxy":
+        from proxy.main import main as run_proxy
+
+        return run_proxy(words)
+    if name == "sentinel" or "--sentinel" in words:
+        from sentinel.main import main as run_sentinel
+
+        return run_sentinel(words)
+    from node.main import main as run_node
+
+    return run_node(words)
 
 
 def _lab_command(words: list[str]) -> int:

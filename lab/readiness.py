@@ -25,7 +25,7 @@ def missing(observations: list[Observation]) -> list[str]:
     nodes = {seen.address: (seen.name, seen.node) for seen in observations if seen.node is not None}
     for name, node in nodes.values():
         faults += _node_faults(name, node, nodes)
-    watchers = [seen for seen in observations if seen.role is Role.SENTINEL and not seen.silence]
+    watchers = [seen for seen in observations if seen.role is Role.SENTINEL and seen.state == "running"]
     for seen in watchers:
         faults += _sentinel_faults(seen, nodes, others=len(watchers) - 1)
     return faults

@@ -39,7 +39,9 @@ async def bring_up(topology: Topology, folder: Path, *, fresh: bool, timeout: fl
     with changing(folder):
         lab = _prepare(topology, folder, fresh=fresh)
         try:
-            await _start(lab, folder)
+            # All at once: most of a start is loading the program, and the machine has more than one processor.
+            for entry in lab.processes:
+                launch(entry, lab, folder)
             await wait_ready(lab, timeout=timeout)
         except BaseException:
             take_down(lab, folder)
@@ -71,7 +73,8 @@ def _prepare(topology: Topology, folder: Path, *, fresh: bool) -> Lab:
         )
     in_the_way = ports.taken(places)
     if in_the_way:
-        raise LabError("; ".join(in_the_way))
+        more = f"; and {len(in_the_way) - 2} more" if len(in_the_way) > 2 else ""
+        raise LabError("; ".join(in_the_way[:2]) + more)
     if lab is None or fresh:
         home = folder.resolve()
         lab = Lab(
@@ -84,20 +87,6 @@ def _prepare(topology: Topology, folder: Path, *, fresh: bool) -> Lab:
     return lab
 
 
-async def _start(lab: Lab, folder: Path) -> None:
-    """Start everything, the masters ahead of the rest.
-
-    A master that starts with slots refuses writes for its first two seconds, lest it be one that has been
-    replaced meanwhile. All else fits into these two seconds, unless it takes the processor from the masters first.
-    """
-    masters, rest = lab.processes[: lab.topology.masters], lab.processes[lab.topology.masters :]
-    for entry in masters:
-        launch(entry, lab, folder)
-    await asyncio.gather(*(_listens(entry) for entry in masters))
-    for entry in rest:
-        launch(entry, lab, folder)
-
-
 def launch(entry: Entry, lab: Lab, folder: Path) -> None:
     """Start one process and note it in lab.json; raises LabError."""
     try:
@@ -105,18 +94,6 @@ def launch(entry: Entry, lab: Lab, folder: Path) -> None:
     except OSError as error:
         raise LabError(f"cannot start {entry.name} ({entry.command[0]}): {error.strerror}") from None
     lab.save(folder)
-
-
-async def _listens(entry: Entry) -> None:
-    """Return when the process accepts connections or has died: what became of it is judged later."""
-    while entry.life is not Life.DEAD:
-        try:
-            _, writer = await asyncio.open_connection(*entry.address)
-        except OSError:
-            await asyncio.sleep(0.01)
-        else:
-            writer.close()
-            return
 
 
 async def wait_ready(lab: Lab, *, timeout: float) -> None:
@@ -138,8 +115,9 @@ async def wait_ready(lab: Lab, *, timeout: float) -> None:
 
 def last_words(entry: Entry) -> str:
     """The last line of a process' log: where it says why it could not go on."""
-    lines = entry.log.read_text(encoding="utf-8", errors="replace").split("\n") if entry.log.exists() else []
-    spoken = [line.strip() for line in lines if line.strip()]
+    lines = entry.log.read_text(encoding="utf-8", errors="replace").splitlines() if entry.log.exists() else []
+    # Not the frame around a bug report, but what is in it.
+    spoken = [line.strip() for line in lines if line.strip() and not line.endswith("===")]
     return f"{spoken[-1]} ({entry.log})" if spoken else f"it said nothing ({entry.log})"
 
 
@@ -179,7 +157,6 @@ async def up(
     """The command `up`: returns its exit status once the lab is detached, or has been stopped."""
     loop = asyncio.get_running_loop()
     async with interruptible() as interrupt:
-        began = loop.time()
         make_folder(folder)
         starting = loop.create_task(bring_up(topology, folder, fresh=fresh, timeout=timeout))
         waiting = loop.create_task(interrupt.wait())
@@ -192,7 +169,7 @@ async def up(
             return 130
         lab = await starting
         try:
-            say(_greeting(lab, folder, loop.time() - began))
+            say(_greeting(lab, folder, process.age()))
             if not detach:
                 from lab.watch import watch
 

@@ -1,40 +1,13 @@
-"""Reading numbers and expiry times from arguments: Redis' exact rules, refusals in its words.
-
-Python reads more spellings of a number than Redis does (plus sign, blanks, underscores, leading zeros); what Redis
-would refuse is refused here, because a stored text must mean the same on every node.
-"""
+"""Reading options and expiry times from arguments: Redis' exact rules, refusals in its words."""
 
 from __future__ import annotations
 
 from node.call import Call
-from wire.errors import NOT_AN_INTEGER, SYNTAX, Error
-
-INT64_MIN = -(1 << 63)
-INT64_MAX = (1 << 63) - 1
-_INT32_MIN = -(1 << 31)
-_INT32_MAX = (1 << 31) - 1
+from wire.arguments import INT64_MAX, parse_integer
+from wire.errors import SYNTAX, Error
 
 # Options that say when a key expires: milliseconds per unit, and whether the time counts from now.
 EXPIRE_UNITS = {b"EX": (1000, True), b"PX": (1, True), b"EXAT": (1000, False), b"PXAT": (1, False)}
-
-
-def parse_integer(text: bytes | bytearray, refusal: bytes = NOT_AN_INTEGER) -> int:
-    """The signed 64-bit integer whose one canonical text this is; raises Error(`refusal`)."""
-    try:
-        number = int(text)
-    except ValueError:
-        raise Error(refusal) from None
-    if b"%d" % number != text or not INT64_MIN <= number <= INT64_MAX:
-        raise Error(refusal)
-    return number
-
-
-def parse_int32(text: bytes, refusal: bytes = NOT_AN_INTEGER) -> int:
-    """Like `parse_integer` for what Redis keeps in a C ``int`` (database numbers)."""
-    number = parse_integer(text, refusal)
-    if not _INT32_MIN <= number <= _INT32_MAX:
-        raise Error(refusal)
-    return number
 
 
 def parse_options(argv: list[bytes], start: int, rivals: dict[bytes, tuple[bytes, ...]]) -> dict[bytes, bytes]:

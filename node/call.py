@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from node.session import NodeSession
 from wire.call import Call as WireCall
+from wire.errors import Error
 
 if TYPE_CHECKING:
     from node.keyspace import Database, Keyspace
@@ -27,6 +28,17 @@ class Call(WireCall):
         self.db: Database = node.keyspace.database(0)
         # The command gave its own effects to propagate: the request itself is not passed on.
         self.rewritten = False
+
+    def reset(self) -> None:
+        session = self.session
+        if session.from_master or session.replica is not None:
+            raise Error(b"ERR can only reset normal client connections")
+        session.end_transaction()
+        session.asking = False
+        session.readonly = False
+        self.node.monitor.remove(session)
+        self.db = self.keyspace.database(0)
+        super().reset()
 
     def propagate(self, *argv: bytes) -> None:
         """Have replicas and the log repeat this command instead of the request; may be called several times."""

@@ -120,6 +120,8 @@ class Clustering:
     def start(self) -> None:
         """Take part in the cluster. The data set is loaded by now."""
         self.bus.start()
+        # Clients may have changed settings while the data set was loaded.
+        self.configured()
 
     async def close(self) -> None:
         await self.bus.close()

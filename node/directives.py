@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from cluster.endpoints import ClientNetwork, EndpointError
+from cluster.endpoints import CLIENT_NETWORKS_MAX, ClientNetwork, EndpointError
 from node.notifications import format_flags, parse_flags
 from node.output_limits import OutputLimit
 from runtime.directives import Choices, Kind, Several, Text, format_size, parse_size
@@ -218,6 +218,8 @@ class ClientNetworks(Kind):
     def check(self, value: Any) -> tuple[ClientNetwork, ...]:
         if not all(isinstance(rule, ClientNetwork) for rule in value):
             raise ValueError("argument must be client networks")
+        if len(value) > CLIENT_NETWORKS_MAX:
+            raise ValueError(f"at most {CLIENT_NETWORKS_MAX} client networks fit in a heartbeat")
         return tuple(value)
 
     def merge(self, old: Any, new: Any, *, first: bool) -> Any:

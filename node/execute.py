@@ -97,6 +97,8 @@ class Executor:
                 if not self._run_slowly(session, argv):
                     break
                 index += 1
+                # It has noted itself which command it was.
+                command = None
                 nil = NIL_2 if session.proto == 2 else NIL_3
                 propagating = self._propagation.active
                 if session.parked:
@@ -246,9 +248,6 @@ class Executor:
             if self._gatekeeper.postpones(session, command):
                 session.parked = session.postponed = True
                 return False
-            if session.mask & ONE_SHOT and command.name != "asking":
-                session.mask &= ~ONE_SHOT
-                session.asking = False
             if session.mask & IN_MULTI and not command.flags & UNQUEUED:
                 assert session.transaction is not None
                 session.transaction.queue.append((command, argv))
@@ -261,12 +260,17 @@ class Executor:
                 call.argv = argv
                 call.command = command
                 command.calls += 1
+                session.last_command = command.name
                 try:
                     reply = command.handler(call)
                 except Error as error:
                     reply = error
                     command.failed_calls += 1
                 self._pass_on_effects(session, command, argv, changed=keyspace.dirty != dirty)
+        if session.mask & ONE_SHOT and not session.mask & IN_MULTI and (command is None or command.name != "asking"):
+            # ASKING holds for one command, refused or not; before MULTI, for all up to EXEC (Redis: resetClient).
+            session.mask &= ~ONE_SHOT
+            session.asking = False
         self._answer(session, reply)
         return not session.mask & CLOSING
 
@@ -306,7 +310,7 @@ def _refused_exec(session: NodeSession, error: Error) -> Error:
     session.end_transaction()
     if error.text.startswith(_REDIRECTIONS):
         return error
-    return Error(b"EXECABORT Transaction discarded because of: " + error.text)
+    return Error(b"EXECABORT Transaction discarded because of: " + error.text.removeprefix(b"ERR "))
 
 
 def _repeats(command: Command, *, changed: bool) -> bool:

@@ -77,6 +77,9 @@ def gates_of(spec: CommandSpec) -> int:
         gates |= OUT_OF_MEMORY
     if flags & (WRITE | MAY_REPLICATE):
         gates |= WRITES_PAUSED
+    if spec.name == "exec":
+        # A slot may have moved, or the node become a replica, since the commands were queued.
+        gates |= IN_MULTI | READ_ONLY | TOO_FEW_REPLICAS
     return gates
 
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-import traceback
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from cluster.nodes_conf import NodesConfError
+from node.crash import report_crash
 from node.node import Node
+from node.persistence.rdb_errors import RdbError
 from node.settings import INERT, NodeSettings
 from runtime import Level, Log, Runtime, process
 from runtime.log import file_writer
@@ -207,12 +209,18 @@ async def _serve(settings: NodeSettings, runtime: Runtime, config_file: str) -> 
         log.warning(f"Warning: {error}")
         log.warning(f"Failed listening on port {settings.port} (TCP), aborting.")
         return 1
+    except NodesConfError as error:
+        log.warning(str(error))
+        return 1
+    except (RdbError, OSError):
+        # Whoever loads the data has said what is wrong with it.
+        return 1
     log.notice("Ready to accept connections")
     # What lives now lives until the end: no collection needs to look at it again.
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
-    status = await node.shutdown.finished
+    status = await node.ending
     await node.stop()
     return status
 
@@ -223,15 +231,5 @@ def _unexpected(runtime: Runtime, context: dict[str, Any]) -> None:
     if failure is None or isinstance(failure, OSError):
         runtime.log.warning(f"{context.get('message', 'Event loop')}: {failure}")
         return
-    crash(runtime, context.get("message", "Unexpected exception"), failure)
-
-
-def crash(runtime: Runtime, what: str, failure: BaseException) -> None:
-    """Log a report and end at once."""
-    log = runtime.log
-    log.warning("=== SHARDLAB BUG REPORT START: Cut & paste starting from here ===")
-    log.warning(f"Shardlab (Redis {REDIS_VERSION}) crashed: {what}")
-    for line in "".join(traceback.format_exception(failure)).splitlines():
-        log.warning(line)
-    log.warning("=== SHARDLAB BUG REPORT END. ===")
+    report_crash(runtime.log, context.get("message", "Unexpected exception"), failure)
     runtime.process.exit(1)

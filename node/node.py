@@ -8,6 +8,7 @@ from collections.abc import Callable
 from node import commands
 from node.call import Call
 from node.clustering import Clustering
+from node.crash import report_crash
 from node.execute import Executor
 from node.expiry import ActiveExpiry
 from node.gates import Conditions, Gatekeeper, gates_of
@@ -69,7 +70,9 @@ class Node:
             self.table, self.keyspace, self.propagation, self.gatekeeper, self.monitor, runtime.clock
         )
         self.pauses = Pauses(self.conditions, self.clients, self._update_expiry_mode)
-        self.shutdown = Shutdown(settings, runtime.log, self.pauses, self._save_before_end, self._lagging_replicas)
+        self.shutdown = Shutdown(
+            settings, runtime.log, self.pauses, self._save_before_end, self._lagging_replicas, self.end
+        )
         self.expiry = ActiveExpiry(self.keyspace, runtime.clock, self.executor.pass_on_effects)
         self.service = NodeService(
             self.turn,
@@ -82,7 +85,7 @@ class Node:
             self._session_closed,
         )
         self.tasks = Tasks(self._task_died)
-        self.child = Child(runtime)
+        self.child = Child(runtime, self.tasks)
         self.saver = Saver(settings, runtime, self.keyspace, self.conditions, self.child)
         self.loader = Loader(runtime, self.keyspace, self.conditions, self._update_expiry_mode)
         self.replication = Replication(
@@ -97,6 +100,7 @@ class Node:
             self.loader,
             self.child,
             self._inner_session(),
+            self.tasks,
             over_limit=self.service.output_limits.exceeded,
             update_expiry_mode=self._update_expiry_mode,
             on_role=self._update_expiry_mode,
@@ -154,7 +158,8 @@ class Node:
     async def stop(self) -> None:
         """Close every connection and end every task. What is to be saved has been saved."""
         await self.listener.close()
-        await self.replication.stop()
+        self.replication.stop()
+        self.child.kill()
         if self.cluster is not None:
             await self.cluster.close()
         for session in self.clients:
@@ -173,7 +178,7 @@ class Node:
         return session
 
     def _task_died(self, name: str, failure: BaseException) -> None:
-        self.log.warning(f"Task {name} died: {failure!r}")
+        report_crash(self.log, f"task {name} died", failure)
         self.end(1)
 
     def _update_expiry_mode(self) -> None:
@@ -183,9 +188,14 @@ class Node:
 
     def _save_before_end(self, save: bool | None) -> None:
         """The last snapshot; raises Error when it cannot be written."""
+        if self.loader.active:
+            # What is in memory is less than what is on disk.
+            return
+        self.saver.before_shutdown(save=save)
 
     def _lagging_replicas(self) -> list[str]:
-        return []
+        peers = self.replication.replicas.peers.values()
+        return [peer.name for peer in peers if peer.ack_offset < self.replication.offset]
 
     def _session_closed(self, session: NodeSession) -> None:
         self.service.output_limits.forget(session)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from node.session import NodeSession
 
 _MB = 1024 * 1024
+# Our master is a client that must not be lost lightly: it has the replicas' limits, as in Redis.
+_LIMIT_OF = {"master": "replica"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class OutputLimits:
 
     def exceeded(self, session: NodeSession, pending: int) -> bool:
         """Whether a client with `pending` bytes unsent must go."""
-        limit = self.by_class[client_class(session)]
+        limit = self.by_class[_LIMIT_OF.get(session.kind, session.kind)]
         if limit.hard and pending > limit.hard:
             return True
         if not limit.soft or pending <= limit.soft:
@@ -50,12 +52,3 @@ class OutputLimits:
 
     def forget(self, session: NodeSession) -> None:
         self._over_since.pop(session.id, None)
-
-
-def client_class(session: NodeSession) -> str:
-    """normal, replica or pubsub; a monitor counts as a replica, as in Redis."""
-    if session.replica is not None or session.monitoring:
-        return "replica"
-    if session.channels or session.patterns or session.shard_channels:
-        return "pubsub"
-    return "normal"

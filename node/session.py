@@ -66,6 +66,31 @@ class NodeSession(Session):
         # The replication offset behind this client's last write: what WAIT waits for.
         self.write_offset = 0
 
+    @property
+    def kind(self) -> str:
+        """normal, pubsub, replica or master; a monitor counts as a replica, as in Redis."""
+        if self.from_master:
+            return "master"
+        if self.replica is not None or self.monitoring:
+            return "replica"
+        return super().kind
+
+    @property
+    def flags(self) -> str:
+        letters = "M" if self.from_master else "O" if self.monitoring else "S" if self.replica is not None else ""
+        letters += super().flags.removeprefix("N")
+        letters += "x" if self.transaction is not None else ""
+        letters += "d" if self.broken else ""
+        return (letters + "r" if self.readonly else letters) or "N"
+
+    @property
+    def database(self) -> int:
+        return self.call.db.index
+
+    @property
+    def queued(self) -> int:
+        return -1 if self.transaction is None else len(self.transaction.queue)
+
     def begin(self) -> None:
         """MULTI."""
         self.transaction = Transaction()

@@ -1,7 +1,7 @@
 """The orderly end of a node: SHUTDOWN, SIGTERM and SIGINT.
 
 Replicas that lag get `shutdown-timeout` seconds to catch up while writes are held back; then the snapshot is saved
-if it should be, and `finished` tells main to close everything and exit. A failure to save calls it off, unless
+if it should be, and the node ends with status 0. A failure to save calls it off, unless
 forced; so does SHUTDOWN ABORT while replicas are waited for.
 """
 
@@ -39,7 +39,18 @@ class ShutdownOptions:
 class Shutdown:
     """Whether the node is ending, and how far it has come."""
 
-    __slots__ = ("_deadline", "_lagging", "_log", "_options", "_pauses", "_save", "_settings", "_waiters", "finished")
+    __slots__ = (
+        "_deadline",
+        "_end",
+        "_lagging",
+        "_log",
+        "_options",
+        "_pauses",
+        "_save",
+        "_settings",
+        "_waiters",
+        "ending",
+    )
 
     def __init__(
         self,
@@ -48,6 +59,7 @@ class Shutdown:
         pauses: Pauses,
         save: Callable[[bool | None], None],
         lagging: Callable[[], list[str]],
+        end: Callable[[int], None],
     ) -> None:
         self._settings = settings
         self._log = log
@@ -56,13 +68,15 @@ class Shutdown:
         self._save = save
         # The names of replicas that have not acknowledged everything.
         self._lagging = lagging
+        # Ends the node with an exit status.
+        self._end = end
         # While a shutdown is under way: how, until when (loop time) replicas are waited for, and who is told if it
         # fails.
         self._options: ShutdownOptions | None = None
         self._deadline = 0.0
         self._waiters: list[Callable[[Error], None]] = []
-        # Set with the exit status.
-        self.finished: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        # The point of no return: everything is saved.
+        self.ending = False
 
     @property
     def under_way(self) -> bool:
@@ -72,6 +86,7 @@ class Shutdown:
         """SIGTERM or SIGINT; whoever insists gets an end without manners."""
         if self.under_way and signal_name == "SIGINT":
             self._log.warning("You insist... exiting now.")
+            self.ending = True
             self._end(1)
             return
         self._log.warning(f"Received {signal_name} scheduling shutdown...")
@@ -96,7 +111,7 @@ class Shutdown:
 
     def abort(self) -> bool:
         """SHUTDOWN ABORT; False when there is nothing to call off."""
-        if not self.under_way or self.finished.done():
+        if not self.under_way or self.ending:
             return False
         self._log.notice("Shutdown manually aborted.")
         self._call_off()
@@ -104,7 +119,7 @@ class Shutdown:
 
     def _poll(self) -> None:
         options = self._options
-        if options is None or self.finished.done():
+        if options is None or self.ending:
             return
         loop = asyncio.get_running_loop()
         if self._lagging() and loop.time() < self._deadline:
@@ -123,6 +138,7 @@ class Shutdown:
                 self._call_off()
                 return
             self._log.warning("Error trying to save the DB, but the shutdown is forced.")
+        self.ending = True
         self._end(0)
 
     def _call_off(self) -> None:
@@ -131,10 +147,6 @@ class Shutdown:
         waiters, self._waiters = self._waiters, []
         for failed in waiters:
             failed(Error(_FAILED))
-
-    def _end(self, status: int) -> None:
-        if not self.finished.done():
-            self.finished.set_result(status)
 
 
 def _nobody(_: Error) -> None:

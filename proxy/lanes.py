@@ -60,7 +60,6 @@ class Lane:
         while spare:
             link = spare.pop()
             if link.up:
-                link.on_lost = None
                 return link
         link = Link(address, self.greeting, self._world)
         link.patient = True
@@ -69,10 +68,10 @@ class Lane:
     def give_back(self, link: Link) -> None:
         """The user of a private link needs it no more."""
         spare = self._spare.setdefault(link.address, [])
+        link.on_lost = None
         if link.closed or not link.up or not link.idle or len(spare) >= _SPARE_MAX:
             link.close()
             return
-        link.on_lost = None
         spare.append(link)
 
     def follow(self, slot_map: SlotMap, slot: int | None) -> None:

@@ -25,7 +25,7 @@ _LEFT_BRACE = 123
 class Route:
     """What routing needs to know of one command."""
 
-    __slots__ = ("arity", "blocking", "handler", "key", "name", "readonly", "spec", "subcommands", "write")
+    __slots__ = ("arity", "blocking", "handler", "in_multi", "key", "name", "readonly", "spec", "subcommands", "write")
 
     def __init__(self, spec: CommandSpec) -> None:
         self.name = spec.name
@@ -51,6 +51,8 @@ class Route:
         self.subcommands: dict[bytes, Route] = {}
         # The proxy's way of handling it; None: pass it on by its keys.
         self.handler: Any = None
+        # A command with a handler of its own may all the same be queued in a transaction.
+        self.in_multi = False
 
     def fits(self, argc: int) -> bool:
         """Whether it takes `argc` arguments, its name included."""

@@ -122,7 +122,7 @@ class Link(asyncio.Protocol):
         self.patient = False
         # Set on a subscribed connection: whole frames go here, and nobody counts replies.
         self.stream: Callable[[list[bytes]], None] | None = None
-        # Told when an open connection is lost.
+        # Told when the connection is lost, or could not be made.
         self.on_lost: Callable[[str], None] | None = None
 
     @property
@@ -147,10 +147,15 @@ class Link(asyncio.Protocol):
         self._out_entries.append(entry)
         self._turn.reply(self)
 
-    def post(self, data: bytes) -> None:
-        """Send requests whose answers come to `stream`; dropped when the link is not up."""
+    def post(self, data: bytes) -> bool:
+        """Send requests whose answers come to `stream`; False when that is no use now."""
         if self._transport is not None:
             self._transport.write(data)
+            return True
+        if not self._begin(len(data)):
+            return False
+        self._out.append(data)
+        return True
 
     def flush(self) -> None:
         """Write the turn's requests."""
@@ -301,7 +306,7 @@ class Link(asyncio.Protocol):
         queued, self._out_entries = self._out_entries, []
         self._out.clear()
         self._out_size = 0
-        if transport is not None and self.on_lost is not None:
+        if self.on_lost is not None and not self.closed:
             self.on_lost(why)
         for entry in sent:
             entry.lost(True, why)

@@ -217,6 +217,7 @@ def _run_child(work: Callable[[], None], keep: int) -> None:
         pass
     except BaseException:
         # The only place where a broad catch is right: whatever went wrong, the child must still end here.
-        traceback.print_exc()
+        # Straight to the file descriptor: nothing flushes Python's streams any more.
+        os.write(2, traceback.format_exc().encode())
     finally:
         os._exit(code)

@@ -161,7 +161,7 @@ class _Reader:
 
     def take_replica(self, name: str, host: str, port: str) -> None:
         if not 0 <= _lenient(port) <= 65535:
-            raise _RefusedError("Wrong hostname or port for replica.")
+            raise _RefusedError("Invalid port number.")
         self._check_host(host)
         self.replicas[name].append(KnownReplica(host=host, port=_lenient(port)))
 

@@ -42,6 +42,7 @@ class Driver:
     __slots__ = (
         "_answer",
         "_draining",
+        "_end",
         "_events",
         "_file",
         "_links",
@@ -62,6 +63,7 @@ class Driver:
         log: Log,
         tasks: Tasks,
         publish: Callable[[bytes, bytes], object],
+        end: Callable[[int], None],
     ) -> None:
         self._machine = machine
         self._file = file
@@ -69,6 +71,8 @@ class Driver:
         self._tasks = tasks
         # Delivers an event to the clients that subscribed to it.
         self._publish = publish
+        # Ends the process at once.
+        self._end = end
         self._loop = asyncio.get_running_loop()
         self._links = Links(machine.knowledge.my_id, tasks, self.deliver)
         # Events not yet taken: performing one step's effects may bring the next event about.
@@ -145,7 +149,7 @@ class Driver:
                 self._resolve(effect.host)
             else:
                 assert isinstance(effect, Crash)
-                raise SystemExit(CRASH_STATUS)
+                self._end(CRASH_STATUS)
 
     def _announce(self, event: Announce) -> None:
         self._log.line(event.level, f"{event.channel} {event.payload}")

@@ -9,6 +9,7 @@ import asyncio
 import posixpath
 import sys
 import traceback
+from functools import partial
 from typing import Any
 
 from runtime import Level, Runtime, process
@@ -90,7 +91,7 @@ async def _serve(configuration: Configuration, file: ConfigFile, runtime: Runtim
         runtime.log.warning(f"Received {name} scheduling shutdown...")
         sentinel.ask_to_stop()
 
-    process.on_signals(loop, {name: lambda name=name: signalled(name) for name in ("SIGTERM", "SIGINT")})
+    process.on_signals(loop, {name: partial(signalled, name) for name in ("SIGTERM", "SIGINT")})
     try:
         await sentinel.start()
     except BindError as error:
@@ -113,4 +114,4 @@ def _unexpected(runtime: Runtime, context: dict[str, Any]) -> None:
     runtime.log.warning(f"{message}, stopping:")
     for line in traceback.format_exception(failure):
         runtime.log.warning(line.rstrip("\n"))
-    process.SystemProcess().exit(1)
+    runtime.process.exit(1)

@@ -51,7 +51,7 @@ class Sentinel:
         )
         self.turn = Turn(self._loop)
         self.broker = Broker()
-        self.driver = Driver(self.machine, file, self.log, self.tasks, self.broker.publish)
+        self.driver = Driver(self.machine, file, self.log, self.tasks, self.broker.publish, runtime.process.exit)
         self.clients: Clients[SentinelSession] = Clients(server.maxclients)
         self.table = CommandTable(commands.MODULES, lambda spec: 0)
         self.front = Front(

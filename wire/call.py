@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from wire.front import Front
 from wire.reply import PARKED, Reply
-from wire.session import Session
+from wire.session import MUTED, SUBSCRIBED, Session
 from wire.table import Command
 
 
@@ -28,6 +28,18 @@ class Call:
 
     def published(self, channel: bytes, message: bytes, *, sharded: bool) -> None:
         """The command published `message` here; a server that knows of subscribers elsewhere carries it to them."""
+
+    def reset(self) -> None:
+        """RESET: the connection becomes what it was when it was opened. A kind of server adds what it keeps itself."""
+        session, front = self.session, self.front
+        front.broker.forget(session)
+        session.proto = 2
+        session.name = b""
+        session.user = "default"
+        session.replies_off = False
+        session.skip_replies = 0
+        session.mask &= ~(MUTED | SUBSCRIBED)
+        front.admit(session)
 
     def park(self) -> Reply:
         """Block the client: its answer comes by `session.answer_later`. Return what this returns."""

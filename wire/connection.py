@@ -146,6 +146,12 @@ class Connection(asyncio.Protocol):
             self._service.output_blocked(self.session, pending)
 
     @property
+    def fd(self) -> int:
+        """The socket's number, for people; -1 where there is no real one."""
+        raw = self._transport.get_extra_info("socket") if self._transport is not None else None
+        return raw.fileno() if raw is not None else -1
+
+    @property
     def pending_output(self) -> int:
         """Bytes written that the kernel has not taken yet."""
         return self._transport.get_write_buffer_size() if self._transport is not None else 0

@@ -17,6 +17,10 @@ SAME_OBJECT = b"ERR source and destination objects are the same"
 OVERFLOW = b"ERR increment or decrement would overflow"
 STRING_TOO_LONG = b"ERR string exceeds maximum allowed size (proto-max-bulk-len)"
 NOAUTH = b"NOAUTH Authentication required."
+NOAUTH_HELLO = (
+    b"NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option "
+    b"can be used to authenticate the client and select the RESP protocol version at the same time"
+)
 WRONGPASS = b"WRONGPASS invalid username-password pair or user is disabled."
 EXECABORT = b"EXECABORT Transaction discarded because of previous errors."
 LOADING = b"LOADING Redis is loading the dataset in memory"

@@ -20,7 +20,7 @@ class Identity(Protocol):
 
     @property
     def mode(self) -> str:
-        """"standalone", "cluster" or "sentinel"."""
+        """ "standalone", "cluster" or "sentinel"."""
         ...
 
     def role(self) -> str | None:

@@ -6,6 +6,7 @@ transactions and watched keys) extends `Session`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from wire.encoder import encode, encode_into
@@ -42,6 +43,8 @@ class Session:
         "local_address",
         "mask",
         "name",
+        "no_evict",
+        "no_touch",
         "out",
         "parked",
         "patterns",
@@ -49,6 +52,7 @@ class Session:
         "replies_off",
         "shard_channels",
         "skip_replies",
+        "unblock",
         "user",
     )
 
@@ -75,6 +79,12 @@ class Session:
         self.out: list[bytes] = []
         # A blocking command waits; what follows it waits too.
         self.parked = False
+        # Ends a parked command before its time: False as if it had timed out, True with an error (CLIENT UNBLOCK).
+        # None while nothing is parked, and for a command that cannot be ended so.
+        self.unblock: Callable[[bool], None] | None = None
+        # CLIENT NO-EVICT and NO-TOUCH.
+        self.no_evict = False
+        self.no_touch = False
         # CLIENT REPLY OFF, and how many replies CLIENT REPLY SKIP still drops (its own and the next).
         self.replies_off = False
         self.skip_replies = 0
@@ -93,6 +103,7 @@ class Session:
         """The answer of a parked command; what the client sent behind it runs next."""
         assert self.parked, "only a parked command is answered later"
         self.parked = False
+        self.unblock = None
         self.out.append(encode(reply, self.proto))
         if self.connection is not None:
             self.connection.resume()
@@ -108,6 +119,30 @@ class Session:
         self.mask |= CLOSING
         if self.connection is not None:
             self.connection.abort()
+
+    @property
+    def kind(self) -> str:
+        """normal, pubsub, and on a node master or replica: CLIENT LIST and KILL choose by it."""
+        return "pubsub" if self.channels or self.patterns or self.shard_channels else "normal"
+
+    @property
+    def flags(self) -> str:
+        """The letters that CLIENT LIST shows; N when there is none."""
+        letters = "P" if self.kind == "pubsub" else ""
+        letters += "b" if self.parked else ""
+        letters += "c" if self.mask & CLOSING else ""
+        letters += "e" if self.no_evict else ""
+        return (letters + "T" if self.no_touch else letters) or "N"
+
+    @property
+    def database(self) -> int:
+        """The number of the selected database."""
+        return 0
+
+    @property
+    def queued(self) -> int:
+        """Commands queued since MULTI; -1 outside a transaction."""
+        return -1
 
     @property
     def subscriptions(self) -> int:

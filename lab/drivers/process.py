@@ -71,6 +71,13 @@ def life(identity: Identity) -> Life:
     return Life.PAUSED if state in "Tt" else Life.RUNNING
 
 
+def age() -> float:
+    """Seconds since this very process began: what it cost to load the program counts too."""
+    stat = _stat(os.getpid())
+    assert stat is not None
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - stat[1] / os.sysconf("SC_CLK_TCK")
+
+
 def send(identity: Identity, number: signal.Signals) -> bool:
     """Send a signal to that process and no other; False when it is dead."""
     pidfd = _pin(identity)

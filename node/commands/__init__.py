@@ -4,6 +4,45 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from node.commands import strings
+from node.commands import (
+    cluster,
+    cluster_help,
+    cluster_session,
+    cluster_view,
+    connection,
+    counters,
+    databases,
+    expire,
+    keys,
+    objects,
+    persistence,
+    replication,
+    scan,
+    strings,
+    substrings,
+    transactions,
+)
+from wire.commands import client, pubsub
+from wire.commands import connection as wire_connection
 
-MODULES: tuple[ModuleType, ...] = (strings,)
+MODULES: tuple[ModuleType, ...] = (
+    strings,
+    counters,
+    substrings,
+    keys,
+    expire,
+    databases,
+    scan,
+    objects,
+    transactions,
+    wire_connection,
+    client,
+    connection,
+    pubsub,
+    cluster,
+    cluster_help,
+    cluster_session,
+    cluster_view,
+    persistence,
+    replication,
+)

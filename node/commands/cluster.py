@@ -27,28 +27,15 @@ from cluster.events import (
     SetSlotStable,
 )
 from cluster.slots import SLOTS
-from node.arguments import parse_integer
 from node.call import Call
 from node.clustering import Clustering
-from wire.command import ADMIN, NO_ASYNC_LOADING, NOSCRIPT, STALE, command, container
+from node.commands.cluster_help import in_cluster
+from wire.arguments import parse_integer
+from wire.command import ADMIN, NO_ASYNC_LOADING, NOSCRIPT, STALE, command
 from wire.errors import SYNTAX, Error, wrong_arity
 from wire.reply import OK, Reply, Simple
 
 _ORDER = ADMIN | STALE | NO_ASYNC_LOADING
-
-CLUSTER = container(
-    "CLUSTER",
-    group="cluster",
-    since="3.0.0",
-    summary="A container for cluster commands",
-)
-
-
-def in_cluster(call: Call) -> Clustering:
-    """The node's cluster side; raises Error when it has none."""
-    if call.node.cluster is None:
-        raise Error(b"ERR This instance has cluster support disabled")
-    return call.node.cluster
 
 
 def _slot(word: bytes) -> int:

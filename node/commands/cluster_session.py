@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from node.call import Call
-from node.commands.cluster import in_cluster
+from node.commands.cluster_help import in_cluster
 from node.gates import ONE_SHOT
 from wire.command import FAST, LOADING, STALE, command
 from wire.reply import OK, Reply

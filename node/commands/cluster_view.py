@@ -13,72 +13,13 @@ from cluster.membership import NodeEntry
 from cluster.messages import MessageType
 from cluster.nodes_conf import node_address, node_line
 from cluster.slots import SLOTS, key_slot, ranges
-from node.arguments import parse_integer
 from node.call import Call
 from node.clustering import Clustering
-from node.commands.cluster import in_cluster
-from wire.command import ADMIN, LOADING, STALE, command
+from node.commands.cluster_help import in_cluster
+from wire.arguments import parse_integer
+from wire.command import ADMIN, STALE, command
 from wire.errors import Error
-from wire.reply import Reply, Simple, Verbatim
-
-_HELP = """\
-CLUSTER <subcommand> [<arg> [value] [opt] ...]. Subcommands are:
-ADDSLOTS <slot> [<slot> ...]
-    Assign slots to current node.
-ADDSLOTSRANGE <start slot> <end slot> [<start slot> <end slot> ...]
-    Assign slots which are between <start-slot> and <end-slot> to current node.
-BUMPEPOCH
-    Advance the cluster config epoch.
-COUNT-FAILURE-REPORTS <node-id>
-    Return number of failure reports for <node-id>.
-COUNTKEYSINSLOT <slot>
-    Return the number of keys in <slot>.
-DELSLOTS <slot> [<slot> ...]
-    Delete slots information from current node.
-DELSLOTSRANGE <start slot> <end slot> [<start slot> <end slot> ...]
-    Delete slots information which are between <start-slot> and <end-slot> from current node.
-FAILOVER [FORCE|TAKEOVER]
-    Promote current replica node to being a master.
-FORGET <node-id>
-    Remove a node from the cluster.
-GETKEYSINSLOT <slot> <count>
-    Return key names stored by current node in a slot.
-FLUSHSLOTS
-    Delete current node own slots information.
-INFO
-    Return information about the cluster.
-KEYSLOT <key>
-    Return the hash slot for <key>.
-MEET <ip> <port> [<bus-port>]
-    Connect nodes into a working cluster.
-MYID
-    Return the node id.
-NODES
-    Return cluster configuration seen by node. Output format:
-    <id> <ip:port> <flags> <master> <pings> <pongs> <epoch> <link> <slot> ...
-REPLICATE <node-id>
-    Configure current node as replica to <node-id>.
-RESET [HARD|SOFT]
-    Reset current node (default: soft).
-SET-CONFIG-EPOCH <epoch>
-    Set config epoch of current node.
-SETSLOT <slot> (IMPORTING <node-id>|MIGRATING <node-id>|STABLE|NODE <node-id>)
-    Set slot state.
-REPLICAS <node-id>
-    Return <node-id> replicas.
-SAVECONFIG
-    Force saving cluster configuration on disk.
-SLOTS
-    Return information about slots range mappings. Each range is made of:
-    start, end, master and replicas IP addresses, ports and ids
-SHARDS
-    Return information about slot range mappings and the nodes associated with them.
-LINKS
-    Return information about all network links between this node and its peers.
-    Output format is an array where each array element is a map containing attributes of a link
-HELP
-    Prints this help.
-"""
+from wire.reply import Reply, Verbatim
 
 
 def _node(cluster: Clustering, word: bytes) -> NodeEntry:
@@ -384,17 +325,3 @@ def getkeysinslot(call: Call) -> Reply:
     if not 0 <= slot < SLOTS or count < 0:
         raise Error(b"ERR Invalid slot or number of keys")
     return list(islice(call.keyspace.database(0).keys_in_slot(slot), count))
-
-
-@command(
-    "CLUSTER|HELP",
-    arity=2,
-    flags=LOADING | STALE,
-    group="cluster",
-    since="5.0.0",
-    complexity="O(1)",
-    summary="Show helpful text about the different subcommands",
-)
-def help(call: Call) -> Reply:
-    in_cluster(call)
-    return [Simple(line.encode()) for line in _HELP.splitlines()]

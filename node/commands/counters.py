@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from node.arguments import INT64_MAX, INT64_MIN, parse_integer
 from node.call import Call
 from node.long_double import LongDouble, add, format_long_double, parse_long_double
 from node.notifications import STRING
+from wire.arguments import INT64_MAX, INT64_MIN, parse_integer
 from wire.command import DENYOOM, FAST, WRITE, command, key
 from wire.errors import NOT_A_FLOAT, OVERFLOW, Error
 from wire.reply import Reply

@@ -6,10 +6,10 @@ do belongs to `node.replication`; here their words are read.
 
 from __future__ import annotations
 
-from node.arguments import parse_integer
 from node.call import Call
 from node.replication.info import role as role_reply
 from node.replication.peer import ReplicaPeer
+from wire.arguments import parse_integer
 from wire.command import (
     ADMIN,
     ALLOW_BUSY,
@@ -220,4 +220,3 @@ def wait(call: Call) -> Reply:
     replicas.waits.add(session, session.write_offset, count, timeout_ms)
     replicas.ask_for_acknowledgements()
     return call.park()
-

@@ -258,9 +258,11 @@ def mget(call: Call) -> Reply:
     values: list[bytes | None] = []
     for name in call.argv[1:]:
         value = read(name)
-        kind = type(value)
-        # Other types than strings are not an error here, they are missing.
-        values.append(value if kind is bytes else bytes(value) if kind is bytearray else None)
+        if type(value) is bytes:
+            values.append(value)
+        else:
+            # Other types than strings are not an error here, they are missing.
+            values.append(bytes(value) if type(value) is bytearray else None)
     return values
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from node.arguments import parse_integer
 from node.call import Call
 from node.notifications import STRING
+from wire.arguments import parse_integer
 from wire.command import DENYOOM, FAST, READONLY, WRITE, command, key
 from wire.errors import STRING_TOO_LONG, Error
 from wire.reply import Reply

@@ -30,9 +30,9 @@ class Child:
 
     __slots__ = ("_job", "_runtime", "_tasks", "kind", "when_free")
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, tasks: Tasks) -> None:
         self._runtime = runtime
-        self._tasks = Tasks(self._died)
+        self._tasks = tasks
         self._job: Job | None = None
         # What the child that runs is for; None when there is none.
         self.kind: ChildKind | None = None
@@ -71,11 +71,6 @@ class Child:
         if self._job is not None:
             self._job.kill()
 
-    async def stop(self) -> None:
-        """Kill the child and forget it: the node itself ends."""
-        self.kill()
-        await self._tasks.cancel_all()
-
     def _watch(self, kind: ChildKind, job: Job, ended: Ended) -> None:
         self.kind = kind
         self._job = job
@@ -94,6 +89,3 @@ class Child:
         for resume in self.when_free:
             if not self.busy:
                 resume()
-
-    def _died(self, name: str, failure: BaseException) -> None:
-        self._runtime.log.warning(f"Task {name} died: {failure!r}")

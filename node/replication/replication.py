@@ -24,7 +24,7 @@ from node.replication.master import Master
 from node.replication.settings import ReplicationSettings
 from node.replication.upstream import Upstream
 from node.session import NodeSession
-from runtime import Runtime
+from runtime import Runtime, Tasks
 from wire.turn import Turn
 
 
@@ -59,6 +59,7 @@ class Replication:
         loader: Loader,
         child: Child,
         session: NodeSession,
+        tasks: Tasks,
         *,
         over_limit: Callable[[NodeSession, int], bool],
         update_expiry_mode: Callable[[], None],
@@ -103,6 +104,7 @@ class Replication:
             loader,
             self.replicas,
             session,
+            tasks,
             update_expiry_mode,
             self.update_conditions,
         )
@@ -231,10 +233,10 @@ class Replication:
         """A client is gone; it may have been a replica, or have waited for some."""
         self.replicas.detached(session)
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
         """The node ends."""
         self.replicas.copies.stop()
-        await self.upstream.stop()
+        self.upstream.stop()
 
     def _mark(self) -> ReplicationMark | None:
         """What a snapshot made now says of our place in a history; nothing if nobody could continue from it."""

@@ -77,6 +77,7 @@ class Upstream:
         loader: Loader,
         master_side: Master,
         session: NodeSession,
+        tasks: Tasks,
         update_expiry_mode: Callable[[], None],
         on_state: Callable[[], None],
     ) -> None:
@@ -94,7 +95,7 @@ class Upstream:
         self._update_expiry_mode = update_expiry_mode
         # Called after `state` or `master` changed.
         self._on_state = on_state
-        self._tasks = Tasks(self._died)
+        self._tasks = tasks
         # The master's address; None while this node is a master.
         self.master: tuple[str, int] | None = None
         self.state = LinkState.CONNECT
@@ -173,10 +174,10 @@ class Upstream:
             return
         self.acknowledge()
 
-    async def stop(self) -> None:
-        """The node ends."""
+    def stop(self) -> None:
+        """The node ends; the data stays as it is."""
+        self.master = None
         self._cut()
-        await self._tasks.cancel_all()
 
     # Connecting
 
@@ -337,7 +338,8 @@ class Upstream:
             self._unsure = True
             side.drop_all()
             side.close_backlog()
-            self._keyspace.clear()
+            if not self._keyspace.is_empty():
+                self._keyspace.clear()
             log.notice("MASTER <-> REPLICA sync: Loading DB in memory")
             target = await self.loader.load(copy, drop_expired=False, after_slice=sign_of_life)
         except RdbError as error:
@@ -399,8 +401,3 @@ class Upstream:
             f"== CRITICAL == This replica is sending an error to its master: '{text}' after processing the command "
             f"'{name}'"
         )
-
-    def _died(self, name: str, failure: BaseException) -> None:
-        self._runtime.log.warning(f"Task {name} died: {failure!r}")
-        if self.master is not None:
-            self._again(_RETRY_AFTER_S)

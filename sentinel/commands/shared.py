@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wire.commands.connection import auth, hello, ping, quit_
 from wire.commands.pubsub import psubscribe, punsubscribe, subscribe, unsubscribe
 
-__all__ = ["psubscribe", "punsubscribe", "subscribe", "unsubscribe"]
+__all__ = ["auth", "hello", "ping", "psubscribe", "punsubscribe", "quit_", "subscribe", "unsubscribe"]

@@ -11,6 +11,7 @@ import heapq
 import itertools
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
 from cluster import nodes_conf
 from cluster.codec import decode, encode
@@ -85,8 +86,8 @@ class Peer:
         self.heard_master_at = 0.0
         self.keys: dict[int, int] = {}
         self.writes_paused = False
-        # A crash in the middle of a step: effects from this type on are not performed.
-        self.crash_before: type[Effect] | None = None
+        # A crash in the middle of a step, as soon as such an effect has been performed.
+        self.crash_after: Callable[[Effect], bool] | None = None
         self.machine: ClusterMachine
 
     # Facts
@@ -159,12 +160,12 @@ class Peer:
         mesh = self.mesh
         effects = self.machine.step(mesh.now, mesh.now + WALL_MS, event)
         for effect in effects:
-            if self.crash_before is not None and isinstance(effect, self.crash_before):
-                self.crash_before = None
-                mesh.kill(self)
-                return effects
             self.effects.append((mesh.now, effect))
             self._do(effect)
+            if self.crash_after is not None and self.crash_after(effect):
+                self.crash_after = None
+                mesh.kill(self)
+                return effects
         if self.master_link_up():
             self.heard_master_at = mesh.now
         deadline = self.machine.deadline()
@@ -234,15 +235,15 @@ class Mesh:
         # Directions that are cut, and what TCP holds for them.
         self._cuts: dict[tuple[str, str], list[Callable[[], None]]] = {}
 
-    def add(self, name: str, guards: Safeguards | None = None, **settings: object) -> Peer:
+    def add(self, name: str, guards: Safeguards | None = None, **settings: Any) -> Peer:
         """A new node, started."""
         index = len(self.peers) + 1
-        chosen: dict[str, object] = {"node_timeout_ms": TIMEOUT_MS, "datagram_heartbeats": self.datagrams, **settings}
+        chosen: dict[str, Any] = {"node_timeout_ms": TIMEOUT_MS, "datagram_heartbeats": self.datagrams, **settings}
         peer = Peer(
             self,
             name,
             index,
-            ClusterSettings(port=7000, bus_port=17000, announce_ip=f"10.0.0.{index}", **chosen),  # type: ignore[arg-type]
+            ClusterSettings(port=7000, bus_port=17000, announce_ip=f"10.0.0.{index}", **chosen),
             guards or Safeguards(),
         )
         self.peers[name] = peer
@@ -378,7 +379,7 @@ class Mesh:
 
     # Building
 
-    def form(self, masters: int = 3, replicas: int = 1, guards: Safeguards | None = None, **settings: object) -> None:
+    def form(self, masters: int = 3, replicas: int = 1, guards: Safeguards | None = None, **settings: Any) -> None:
         """A whole cluster as redis-cli makes it: masters m0, m1…, replicas r0 of m0, r1 of m1…, then a second round."""
         for i in range(masters):
             peer = self.add(f"m{i}", guards, **settings)

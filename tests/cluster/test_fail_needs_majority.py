@@ -1,11 +1,13 @@
 """Suspicion is one node's; failure is agreed by a majority of masters, and taken back with care."""
 
+from typing import Any
+
 from cluster.events import Broadcast, Send, SendDatagram
 from cluster.messages import Fail, MessageType
 from tests.cluster.mesh import TIMEOUT_MS, Mesh, Peer
 
 
-def formed(masters: int = 3, replicas: int = 1, **settings: object) -> tuple[Mesh, dict[str, Peer]]:
+def formed(masters: int = 3, replicas: int = 1, **settings: Any) -> tuple[Mesh, dict[str, Peer]]:
     mesh = Mesh()
     mesh.form(masters, replicas, **settings)
     return mesh, mesh.peers

@@ -57,7 +57,7 @@ def test_an_uncovered_slot_stops_all_unless_told_otherwise() -> None:
     a.order(DelSlots((77,)))
     assert not a.ok
     a.take(Reconfigured(ClusterSettings(port=7000, bus_port=17000, require_full_coverage=False)))
-    assert a.ok
+    mesh.until(lambda: a.ok, limit_ms=10)
     assert a.machine.view.owned[76]
     assert not a.machine.view.owned[77]
 

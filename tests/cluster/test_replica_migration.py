@@ -1,10 +1,12 @@
 """A master that lost its last replica gets one from a master with more than it needs."""
 
+from typing import Any
+
 from cluster.events import Meet, Replicate, SetSlotImporting, SetSlotNode
 from tests.cluster.mesh import Mesh, Peer
 
 
-def formed(**settings: object) -> tuple[Mesh, dict[str, Peer]]:
+def formed(**settings: Any) -> tuple[Mesh, dict[str, Peer]]:
     """m0 with one replica r0, m1 with r1 and r3, m2 with r2."""
     mesh = Mesh()
     mesh.form(masters=3, replicas=1, **settings)

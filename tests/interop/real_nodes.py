@@ -1,4 +1,4 @@
-"""Real redis-server processes in cluster mode, and a client that waits for conditions."""
+"""Nodes in cluster mode as processes, real ones and ours, started by one command line."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -21,24 +22,30 @@ needs_redis = pytest.mark.skipif(
     reason="redis-server is not installed (Debian: apt-get install redis-server)",
 )
 
+REDIS = ("redis-server",)
+OURS = (sys.executable, "-m", "lab", "server")
+
 
 class RealNode:
-    """One redis-server."""
+    """One process: redis-server, unless another program is named."""
 
-    def __init__(self, folder: Path, port: int, *options: str, conf: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, port: int, *options: str, conf: str | None = None, program: tuple[str, ...] = REDIS
+    ) -> None:
         self.port = port
         self.folder = folder / str(port)
         self.folder.mkdir(parents=True, exist_ok=True)
         if conf is not None:
             (self.folder / "nodes.conf").write_text(conf)
+        self._program = program
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
-        self.client = redis.asyncio.Redis(port=port, decode_responses=True)
+        self.client = redis.asyncio.Redis(port=port, decode_responses=True, protocol=2)
         # Replies as they come: INFO and CLUSTER NODES are compared as text.
         self.client.response_callbacks.clear()
 
     def start(self) -> None:
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        command = [*self._program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
         command += ["--cluster-enabled", "yes", "--save", "", "--logfile", "redis.log", *self._options]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 

@@ -283,7 +283,7 @@ def pubsub_shardnumsub(call: Call) -> Reply:
     complexity="O(1)",
     summary="Returns helpful text about the different subcommands.",
 )
-def pubsub_help(call: Call) -> Reply:
+def pubsub_help(_: Call) -> Reply:
     return help_lines(pubsub)
 
 

@@ -1,0 +1,167 @@
+"""Whole databases: listing, counting, emptying and exchanging them."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from node.call import Call
+from node.keyspace import DELETE_EXPIRED, Database
+from wire.arguments import parse_int32
+from wire.command import FAST, READONLY, WRITE, command
+from wire.errors import SYNTAX, Error
+from wire.glob import compile_glob
+from wire.reply import OK, Reply
+
+_RANDOM_TRIES = 100
+_BAD_FIRST = b"ERR invalid first DB index"
+_BAD_SECOND = b"ERR invalid second DB index"
+
+
+@command(
+    "DBSIZE",
+    arity=1,
+    flags=READONLY | FAST,
+    group="server",
+    since="1.0.0",
+    complexity="O(1)",
+    summary="Returns the number of keys in the database.",
+    categories=("keyspace",),
+    tips=("request_policy:all_shards", "response_policy:agg_sum"),
+)
+def dbsize(call: Call) -> Reply:
+    return call.db.size
+
+
+@command(
+    "KEYS",
+    arity=2,
+    flags=READONLY,
+    group="generic",
+    since="1.0.0",
+    complexity="O(N) with N being the number of keys in the database, under the assumption that the key names in the "
+    "database and the given pattern have limited length.",
+    summary="Returns all key names that match a pattern.",
+    syntax="pattern",
+    categories=("dangerous",),
+    tips=("request_policy:all_shards", "nondeterministic_output_order"),
+)
+def keys(call: Call) -> Reply:
+    db = call.db
+    pattern = call.argv[1]
+    if pattern == b"*":
+        names = list(db)
+    else:
+        matches = compile_glob(pattern).fullmatch
+        names = [name for name in db if matches(name)]
+    return [name for name in names if not db.hidden(name)] if db.volatile else names
+
+
+@command(
+    "RANDOMKEY",
+    arity=1,
+    flags=READONLY,
+    group="generic",
+    since="1.0.0",
+    complexity="O(1)",
+    summary="Returns a random key name from the database.",
+    tips=("request_policy:all_shards", "nondeterministic_output"),
+)
+def randomkey(call: Call) -> Reply:
+    db = call.db
+    chance = call.node.runtime.random.stream("randomkey")
+    tries = 0
+    while db.size:
+        name = _key_at(db, chance.randrange(db.size))
+        if db.get(name) is not None:
+            return name
+        # A master has just deleted it. A replica may hold nothing but expired keys, and must not look for ever.
+        tries += 1
+        if call.keyspace.expiry != DELETE_EXPIRED and tries == _RANDOM_TRIES:
+            return name
+    return None
+
+
+def _key_at(db: Database, position: int) -> bytes:
+    """The key at `position` among all of the database, so that each is as likely as any other."""
+    for shard in db.shards:
+        if position < len(shard):
+            return next(islice(shard, position, None))
+        position -= len(shard)
+    raise AssertionError("a position beyond the last key")
+
+
+@command(
+    "FLUSHDB",
+    arity=-1,
+    flags=WRITE,
+    group="server",
+    since="1.0.0",
+    complexity="O(N) where N is the number of keys in the selected database",
+    summary="Removes all keys from the current database.",
+    syntax="[ASYNC | SYNC]",
+    categories=("keyspace", "dangerous"),
+    tips=("request_policy:all_shards", "response_policy:all_succeeded"),
+    history=(
+        ("4.0.0", "Added the `ASYNC` flushing mode modifier."),
+        ("6.2.0", "Added the `SYNC` flushing mode modifier."),
+    ),
+)
+def flushdb(call: Call) -> Reply:
+    _check_flush_mode(call.argv)
+    call.keyspace.dirty += call.db.clear()
+    # Repeated even when nothing was here: a replica may hold what we do not.
+    call.propagate(*call.argv)
+    return OK
+
+
+@command(
+    "FLUSHALL",
+    arity=-1,
+    flags=WRITE,
+    group="server",
+    since="1.0.0",
+    complexity="O(N) where N is the total number of keys in all databases",
+    summary="Removes all keys from all databases.",
+    syntax="[ASYNC | SYNC]",
+    categories=("keyspace", "dangerous"),
+    tips=("request_policy:all_shards", "response_policy:all_succeeded"),
+    history=(
+        ("4.0.0", "Added the `ASYNC` flushing mode modifier."),
+        ("6.2.0", "Added the `SYNC` flushing mode modifier."),
+    ),
+)
+def flushall(call: Call) -> Reply:
+    _check_flush_mode(call.argv)
+    call.keyspace.dirty += call.keyspace.clear() + 1
+    call.propagate(*call.argv)
+    return OK
+
+
+def _check_flush_mode(argv: list[bytes]) -> None:
+    """Both modes are one here: dropping the dicts of a database takes the same time either way."""
+    if len(argv) > 2 or (len(argv) == 2 and argv[1].upper() not in (b"ASYNC", b"SYNC")):
+        raise Error(SYNTAX)
+
+
+@command(
+    "SWAPDB",
+    arity=3,
+    flags=WRITE | FAST,
+    group="server",
+    since="4.0.0",
+    complexity="O(N) where N is the count of clients watching or blocking on keys from both databases.",
+    summary="Swaps two Redis databases.",
+    syntax="index1 index2",
+    categories=("keyspace", "dangerous"),
+)
+def swapdb(call: Call) -> Reply:
+    if call.node.mode == "cluster":
+        raise Error(b"ERR SWAPDB is not allowed in cluster mode")
+    first = parse_int32(call.argv[1], _BAD_FIRST, _BAD_FIRST)
+    second = parse_int32(call.argv[2], _BAD_SECOND, _BAD_SECOND)
+    try:
+        call.keyspace.swap(first, second)
+    except IndexError:
+        raise Error(b"ERR DB index is out of range") from None
+    call.keyspace.dirty += 1
+    return OK

@@ -1,0 +1,104 @@
+"""OBJECT: how a value is kept. It tells nothing of keyspace hits, and a missing key is no event."""
+
+from __future__ import annotations
+
+from node.call import Call
+from node.keyspace import Value
+from wire.arguments import INT64_MAX, INT64_MIN
+from wire.command import LOADING, READONLY, STALE, command, container, key
+from wire.commands.help import help_lines
+from wire.reply import Reply
+
+# Redis keeps a short string in one piece with its object, and shares the small integers.
+_EMBEDDED_MAX = 44
+_INTEGER_DIGITS_MAX = 20
+_SHARED_INTEGERS = 10_000
+_SHARED_REFERENCES = 2147483647
+
+object_ = container(
+    "OBJECT",
+    group="generic",
+    since="2.2.3",
+    summary="A container for object introspection commands.",
+    help=(
+        "ENCODING <key>",
+        "    Return the kind of internal representation used in order to store the value",
+        "    associated with a <key>.",
+        "REFCOUNT <key>",
+        "    Return the number of references of the value associated with the specified",
+        "    <key>.",
+    ),
+)
+
+
+@command(
+    "OBJECT|ENCODING",
+    arity=3,
+    flags=READONLY,
+    keys=key(2, "RO"),
+    group="generic",
+    since="2.2.3",
+    complexity="O(1)",
+    summary="Returns the internal encoding of a Redis object.",
+    syntax="key",
+    tips=("nondeterministic_output",),
+)
+def object_encoding(call: Call) -> Reply:
+    value = call.db.get(call.argv[2])
+    return None if value is None else encoding_of(value)
+
+
+def encoding_of(value: Value) -> bytes:
+    """Redis' name for the way `value` is kept; what is no string says it itself."""
+    encoding: bytes
+    if type(value) is bytearray:
+        encoding = b"raw"
+    elif type(value) is bytes:
+        encoding = b"int" if _is_integer(value) else b"embstr" if len(value) <= _EMBEDDED_MAX else b"raw"
+    else:
+        encoding = value.encoding
+    return encoding
+
+
+def _is_integer(text: bytes) -> bool:
+    """Whether Redis would keep the text as a 64-bit integer: only when it can give back the very same text."""
+    if len(text) > _INTEGER_DIGITS_MAX:
+        return False
+    try:
+        number = int(text)
+    except ValueError:
+        return False
+    return b"%d" % number == text and INT64_MIN <= number <= INT64_MAX
+
+
+@command(
+    "OBJECT|REFCOUNT",
+    arity=3,
+    flags=READONLY,
+    keys=key(2, "RO"),
+    group="generic",
+    since="2.2.3",
+    complexity="O(1)",
+    summary="Returns the reference count of a value of a key.",
+    syntax="key",
+    tips=("nondeterministic_output",),
+)
+def object_refcount(call: Call) -> Reply:
+    value = call.db.get(call.argv[2])
+    if value is None:
+        return None
+    shared = type(value) is bytes and _is_integer(value) and 0 <= int(value) < _SHARED_INTEGERS
+    return _SHARED_REFERENCES if shared else 1
+
+
+@command(
+    "OBJECT|HELP",
+    arity=2,
+    flags=LOADING | STALE,
+    group="generic",
+    since="6.2.0",
+    complexity="O(1)",
+    summary="Returns helpful text about the different subcommands.",
+)
+def object_help(_: Call) -> Reply:
+    return help_lines(object_)

@@ -1,0 +1,116 @@
+"""SCAN: a walk over the database in a fixed order that no change of the keyspace disturbs.
+
+The order is by slot, and within a slot by a hash of the key. A cursor is a place in that order, ``position * 16384
++ slot``, and means the same whatever was added or removed since it was given out: a key that stays is met exactly
+once in a full walk. Slots of up to `_PART_KEYS` keys are taken whole; a larger one (many keys with one hash tag) is
+taken in up to `_PARTS_MAX` parts of its hash range, each at the price of looking at all keys of the slot.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from zlib import crc32
+
+from cluster.slots import SLOTS
+from node.call import Call
+from node.commands.keys import kind_of
+from node.keyspace import Database
+from wire.arguments import parse_integer
+from wire.command import READONLY, command
+from wire.errors import SYNTAX, Error
+from wire.glob import compile_glob
+from wire.reply import Reply
+
+# Positions within a slot: the low 16 bits of the key's CRC-32.
+_POSITIONS = 1 << 16
+_PART_KEYS = 1024
+_PARTS_MAX = 16
+_DEFAULT_COUNT = 10
+_CURSOR = re.compile(rb"(?:([+-]?)(\d+))?")
+_CURSOR_MAX = (1 << 64) - 1
+_CURSOR_DIGITS = 20
+
+
+@command(
+    "SCAN",
+    arity=-2,
+    flags=READONLY,
+    group="generic",
+    since="2.8.0",
+    complexity="O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to "
+    "return back to 0. N is the number of elements inside the collection.",
+    summary="Iterates over the key names in the database.",
+    syntax="cursor [MATCH pattern] [COUNT count] [TYPE type]",
+    tips=("nondeterministic_output", "request_policy:special"),
+    history=(("6.0.0", "Added the `TYPE` subcommand."),),
+)
+def scan(call: Call) -> Reply:
+    argv = call.argv
+    cursor = parse_cursor(argv[1])
+    count = _DEFAULT_COUNT
+    matches: Callable[[bytes], object] | None = None
+    kind: bytes | None = None
+    for at in range(2, len(argv), 2):
+        option = argv[at].upper()
+        if at + 1 == len(argv):
+            raise Error(SYNTAX)
+        if option == b"COUNT":
+            count = parse_integer(argv[at + 1])
+            if count < 1:
+                raise Error(SYNTAX)
+        elif option == b"MATCH":
+            matches = None if argv[at + 1] == b"*" else compile_glob(argv[at + 1]).fullmatch
+        elif option == b"TYPE":
+            kind = argv[at + 1].lower()
+        else:
+            raise Error(SYNTAX)
+    db = call.db
+    cursor, names = walk(db, cursor, count)
+    if matches is not None:
+        names = [name for name in names if matches(name)]
+    if db.volatile or kind is not None:
+        # Looking a key up is what expires it.
+        values = [(name, db.get(name)) for name in names]
+        names = [name for name, value in values if value is not None and (kind is None or kind_of(value) == kind)]
+    return [b"%d" % cursor, names]
+
+
+def parse_cursor(text: bytes) -> int:
+    """What C's strtoul reads as a 64-bit cursor, a sign and the empty text included; raises Error otherwise."""
+    match = _CURSOR.fullmatch(text)
+    if match is None:
+        raise Error(b"ERR invalid cursor")
+    digits = (match[2] or b"").lstrip(b"0")
+    if len(digits) > _CURSOR_DIGITS or int(digits or b"0") > _CURSOR_MAX:
+        raise Error(b"ERR invalid cursor")
+    number = int(digits or b"0")
+    return -number & _CURSOR_MAX if match[1] == b"-" else number
+
+
+def walk(db: Database, cursor: int, count: int) -> tuple[int, list[bytes]]:
+    """At least `count` keys from `cursor` on, unless the database ends before; and the next cursor, 0 at the end."""
+    slot = cursor % SLOTS
+    position = cursor // SLOTS % _POSITIONS
+    shards = db.shards
+    names: list[bytes] = []
+    while slot < SLOTS:
+        shard = shards[slot]
+        if shard:
+            if not position and len(shard) <= _PART_KEYS:
+                names += shard
+            else:
+                parts = min(max(len(shard) // _PART_KEYS, 1), _PARTS_MAX)
+                end = min(position + _POSITIONS // parts, _POSITIONS)
+                names += [name for name in shard if position <= crc32(name) % _POSITIONS < end]
+                position = end % _POSITIONS
+                if position:
+                    if len(names) >= count:
+                        break
+                    continue
+        else:
+            position = 0
+        slot += 1
+        if len(names) >= count:
+            break
+    return (0 if slot == SLOTS else position * SLOTS + slot), names

@@ -1,0 +1,79 @@
+"""What INFO says about throughput: totals since the start, and rates over the last second or two.
+
+Parts count what is theirs (the keyspace its hits, the executor its commands); this adds up connections, which come and
+go, and turns totals into rates by sampling them on the cron.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from node.session import NodeSession
+from wire.clients import Clients
+
+# As Redis: the mean of sixteen samples, one every tenth of a second.
+_SAMPLES = 16
+SAMPLE_PERIOD_S = 0.1
+
+
+class Rate:
+    """How fast a total grows, a second."""
+
+    __slots__ = ("_at", "_read", "_samples", "_total")
+
+    def __init__(self, read: Callable[[], int]) -> None:
+        self._read = read
+        self._total = read()
+        self._at = asyncio.get_running_loop().time()
+        self._samples: deque[float] = deque(maxlen=_SAMPLES)
+
+    def sample(self) -> None:
+        now, total = asyncio.get_running_loop().time(), self._read()
+        if now > self._at:
+            # A total that was reset meanwhile (CONFIG RESETSTAT) has not shrunk.
+            self._samples.append(max(total - self._total, 0) / (now - self._at))
+        self._at, self._total = now, total
+
+    @property
+    def per_second(self) -> float:
+        return sum(self._samples) / len(self._samples) if self._samples else 0.0
+
+
+class Traffic:
+    """Bytes and commands of all clients, those that have gone included."""
+
+    __slots__ = ("_clients", "_gone_in", "_gone_out", "_zero_in", "_zero_out", "commands", "input", "output")
+
+    def __init__(self, clients: Clients[NodeSession], processed: Callable[[], int]) -> None:
+        self._clients = clients
+        self._gone_in = 0
+        self._gone_out = 0
+        # What to subtract since CONFIG RESETSTAT.
+        self._zero_in = 0
+        self._zero_out = 0
+        self.commands = Rate(processed)
+        self.input = Rate(lambda: self.bytes_in)
+        self.output = Rate(lambda: self.bytes_out)
+
+    @property
+    def bytes_in(self) -> int:
+        return self._gone_in - self._zero_in + sum(s.connection.bytes_in for s in self._clients if s.connection)
+
+    @property
+    def bytes_out(self) -> int:
+        return self._gone_out - self._zero_out + sum(s.connection.bytes_out for s in self._clients if s.connection)
+
+    def sample(self) -> None:
+        for rate in (self.commands, self.input, self.output):
+            rate.sample()
+
+    def ended(self, bytes_in: int, bytes_out: int) -> None:
+        """A connection is gone."""
+        self._gone_in += bytes_in
+        self._gone_out += bytes_out
+
+    def reset(self) -> None:
+        self._zero_in += self.bytes_in
+        self._zero_out += self.bytes_out

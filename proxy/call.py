@@ -1,0 +1,29 @@
+"""What the proxy's own commands are given beyond `wire.call.Call`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from proxy.session import ProxySession
+from wire.call import Call
+from wire.front import Front
+
+
+class ProxyCall(Call):
+    """A command that the proxy answers itself."""
+
+    __slots__ = ("_on_reset", "info")
+
+    session: ProxySession
+
+    def __init__(
+        self, front: Front, session: ProxySession, info: Callable[[list[bytes]], bytes], on_reset: Callable[[ProxySession], None]
+    ) -> None:
+        super().__init__(front, session)
+        # INFO's text for the sections asked for.
+        self.info = info
+        self._on_reset = on_reset
+
+    def reset(self) -> None:
+        super().reset()
+        self._on_reset(self.session)

@@ -1,0 +1,218 @@
+"""CLUSTER's answers are a real node's, to the letter: the same conversations with both, compared line by line."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import redis.exceptions
+
+from tests.interop.real_nodes import OURS, RealNode, needs_redis, running
+from tests.waiting import wait_until
+
+REAL_PORT, OUR_PORT = 24050, 24051
+NOBODY = "f" * 40
+
+# One conversation, in order: later answers rest on earlier ones. ME and NOBODY stand for node ids.
+CONVERSATION = """\
+CLUSTER
+CLUSTER NOPE
+CLUSTER HELP
+CLUSTER HELP x
+CLUSTER MEET
+CLUSTER MEET 127.0.0.1
+CLUSTER MEET 127.0.0.1 x
+CLUSTER MEET 127.0.0.1 0
+CLUSTER MEET 127.0.0.1 01
+CLUSTER MEET 127.0.0.1 99999
+CLUSTER MEET 127.0.0.1 60000
+CLUSTER MEET 127.0.0.1 -1
+CLUSTER MEET 127.0.0.1 1 x
+CLUSTER MEET 127.0.0.1 1 0
+CLUSTER MEET 127.0.0.1 1 -1
+CLUSTER MEET 127.0.0.1 1 70000
+CLUSTER MEET localhost 1
+CLUSTER MEET 1.2.3 1
+CLUSTER MEET 127.0.0.1 1 2 3
+CLUSTER ADDSLOTS
+CLUSTER ADDSLOTS x
+CLUSTER ADDSLOTS -1
+CLUSTER ADDSLOTS 16384
+CLUSTER ADDSLOTS 1 1
+CLUSTER ADDSLOTS 1 2
+CLUSTER ADDSLOTS 1
+CLUSTER ADDSLOTS 3 1
+CLUSTER ADDSLOTS 3 3 x
+CLUSTER ADDSLOTSRANGE 1
+CLUSTER ADDSLOTSRANGE 1 2 3
+CLUSTER ADDSLOTSRANGE 5 x
+CLUSTER ADDSLOTSRANGE 5 4
+CLUSTER ADDSLOTSRANGE 5 6 6 7
+CLUSTER ADDSLOTSRANGE 5 16384
+CLUSTER ADDSLOTSRANGE 10 12
+CLUSTER DELSLOTS 5
+CLUSTER DELSLOTS 1 1
+CLUSTER DELSLOTS 1
+CLUSTER DELSLOTSRANGE 10 13
+CLUSTER DELSLOTSRANGE 10 9
+CLUSTER DELSLOTSRANGE 10 12
+CLUSTER DELSLOTSRANGE 10 12 3
+CLUSTER SETSLOT
+CLUSTER SETSLOT 1
+CLUSTER SETSLOT x STABLE
+CLUSTER SETSLOT 1 FOO
+CLUSTER SETSLOT 1 STABLE
+CLUSTER SETSLOT 1 STABLE x
+CLUSTER SETSLOT 1 MIGRATING
+CLUSTER SETSLOT 1 MIGRATING NOBODY
+CLUSTER SETSLOT 2 MIGRATING NOBODY
+CLUSTER SETSLOT 2 MIGRATING ME
+CLUSTER SETSLOT 2 IMPORTING NOBODY
+CLUSTER SETSLOT 1 IMPORTING NOBODY
+CLUSTER SETSLOT 1 IMPORTING ME
+CLUSTER NODES
+CLUSTER SETSLOT 1 NODE NOBODY
+CLUSTER SETSLOT 1 NODE
+CLUSTER SETSLOT 1 NODE ME
+CLUSTER SETSLOT 1 NODE ME extra
+CLUSTER SETSLOT 99999 NODE ME
+CLUSTER SETSLOT 1 FOO BAR
+CLUSTER NODES
+CLUSTER REPLICATE
+CLUSTER REPLICATE NOBODY
+CLUSTER REPLICATE ME
+CLUSTER FORGET
+CLUSTER FORGET NOBODY
+CLUSTER FORGET ME
+CLUSTER FAILOVER
+CLUSTER FAILOVER FOO
+CLUSTER FAILOVER FORCE
+CLUSTER FAILOVER FORCE x
+CLUSTER RESET FOO
+CLUSTER RESET HARD SOFT
+CLUSTER SET-CONFIG-EPOCH x
+CLUSTER SET-CONFIG-EPOCH -1
+CLUSTER SET-CONFIG-EPOCH 8
+CLUSTER BUMPEPOCH
+CLUSTER BUMPEPOCH x
+CLUSTER COUNT-FAILURE-REPORTS NOBODY
+CLUSTER COUNT-FAILURE-REPORTS ME
+CLUSTER COUNTKEYSINSLOT x
+CLUSTER COUNTKEYSINSLOT 16384
+CLUSTER COUNTKEYSINSLOT -1
+CLUSTER COUNTKEYSINSLOT 1
+CLUSTER GETKEYSINSLOT x 1
+CLUSTER GETKEYSINSLOT 1 x
+CLUSTER GETKEYSINSLOT 1 -1
+CLUSTER GETKEYSINSLOT 16384 1
+CLUSTER GETKEYSINSLOT 1 1
+CLUSTER KEYSLOT
+CLUSTER KEYSLOT foo
+CLUSTER KEYSLOT foo bar
+CLUSTER MYID
+CLUSTER MYID x
+CLUSTER MYSHARDID
+CLUSTER REPLICAS NOBODY
+CLUSTER REPLICAS ME
+CLUSTER SLAVES ME
+CLUSTER SAVECONFIG
+CLUSTER LINKS
+CLUSTER SHARDS
+CLUSTER INFO
+CLUSTER SLOTS
+ASKING
+ASKING x
+READONLY
+READWRITE
+SELECT 0
+SELECT 1
+CLUSTER FLUSHSLOTS
+CLUSTER FLUSHSLOTS x
+CLUSTER RESET SOFT
+CLUSTER SET-CONFIG-EPOCH 8
+CLUSTER RESET HARD
+CLUSTER SET-CONFIG-EPOCH 8
+CLUSTER SET-CONFIG-EPOCH 9
+CLUSTER BUMPEPOCH
+CLUSTER INFO
+"""
+# With all slots here, and some keys: what clients see of slots.
+WITH_DATA = """\
+CLUSTER ADDSLOTSRANGE 0 12181 12183 16383
+UNTIL OK
+GET foo
+SET {user1000}.following 1
+SET {user1000}.followers 1
+SET bar 1
+CLUSTER COUNTKEYSINSLOT 3443
+CLUSTER GETKEYSINSLOT 3443 10
+CLUSTER GETKEYSINSLOT 3443 1
+CLUSTER GETKEYSINSLOT 3443 0
+MGET {user1000}.following {user1000}.followers
+MGET {user1000}.following bar
+MGET foo bar
+MGET bar foo
+CLUSTER FLUSHSLOTS
+CLUSTER RESET
+CLUSTER SETSLOT 3443 NODE ME
+MULTI
+SET foo 1
+GET {user1000}.following
+EXEC
+CLUSTER SLOTS
+CLUSTER SHARDS
+CLUSTER NODES
+"""
+
+
+@needs_redis
+@pytest.mark.parametrize(
+    ("conversation", "settings"),
+    [
+        pytest.param(CONVERSATION, (), id="orders and questions"),
+        pytest.param(WITH_DATA, ("--cluster-require-full-coverage", "no"), id="keys and slots"),
+    ],
+)
+async def test_the_same_answers(tmp_path: Path, conversation: str, settings: tuple[str, ...]) -> None:
+    announced = ("--cluster-announce-ip", "127.0.0.1", *settings)
+    real = RealNode(tmp_path, REAL_PORT, *announced)
+    ours = RealNode(tmp_path, OUR_PORT, *announced, program=OURS)
+    async with running(real, ours):
+        for line in conversation.splitlines():
+            if line == "UNTIL OK":
+                # A real node takes two seconds for it, whatever there is to be heard; ours goes by who is there.
+                await wait_until(lambda: all_ok(real, ours))
+                continue
+            assert (line, await answer(ours, line)) == (line, await answer(real, line))
+
+
+async def all_ok(*nodes: RealNode) -> bool:
+    return all(["cluster_state:ok" in await node.cluster("INFO") for node in nodes])
+
+
+async def answer(node: RealNode, line: str) -> str:
+    """The reply as text, without what differs between any two nodes: names, ports and times."""
+    me = await node.cluster("MYID")
+    words = [{"ME": me, "NOBODY": NOBODY}.get(word, word) for word in line.split()]
+    try:
+        reply = repr(await node.client.execute_command(*words))
+    except redis.exceptions.ResponseError as error:
+        reply = f"-{error}"
+    reply = reply.replace(me, "<me>").replace(str(node.port + 10000), "<bus>").replace(str(node.port), "<port>")
+    # What the size is before the first judgement of the state differs, and means nothing.
+    return re.sub(r"cluster_size:\d+", "cluster_size", re.sub(r"\d{13}", "<ms>", reply))
+
+
+@needs_redis
+async def test_outside_a_cluster(tmp_path: Path) -> None:
+    alone = ("--cluster-enabled", "no")
+    real, ours = RealNode(tmp_path, REAL_PORT, *alone), RealNode(tmp_path, OUR_PORT, *alone, program=OURS)
+    async with running(real, ours):
+        for line in ("CLUSTER", "CLUSTER HELP", "CLUSTER INFO", "CLUSTER NOPE", "CLUSTER ADDSLOTS", "READONLY"):
+            answers = []
+            for node in (ours, real):
+                with pytest.raises(redis.exceptions.ResponseError) as refusal:
+                    await node.client.execute_command(*line.split())
+                answers.append(str(refusal.value))
+            assert answers[0] == answers[1]

@@ -1,0 +1,85 @@
+"""One of our nodes and one real redis-server, side by side, for tests that compare them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import IN_CI
+from tests.node.raw_client import RawClient
+from tests.ports import free_base
+from tests.waiting import wait_for
+
+ROOT = Path(__file__).parent.parent.parent
+# Expiry by a timer would delete keys at other moments on either side.
+_OPTIONS = ("--bind", "127.0.0.1", "--save", "", "--enable-debug-command", "yes")
+
+
+class Pair:
+    """The two servers' ports, and clients of both."""
+
+    def __init__(self, ours: int, theirs: int) -> None:
+        self.ours = ours
+        self.theirs = theirs
+        self._clients: list[RawClient] = []
+
+    def connect(self) -> tuple[RawClient, RawClient]:
+        """A client of ours, and one of theirs."""
+        clients = RawClient(self.ours), RawClient(self.theirs)
+        self._clients += clients
+        return clients
+
+    def disconnect(self) -> None:
+        for client in self._clients:
+            client.close()
+        self._clients.clear()
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Both, started once for all tests of this room."""
+    if shutil.which("redis-server") is None:
+        message = "redis-server is not installed (Debian: apt-get install redis-server)"
+        pytest.fail(message) if IN_CI else pytest.skip(message)
+    base = free_base()
+    commands = ([sys.executable, "-m", "lab", "server"], ["redis-server"])
+    processes = []
+    try:
+        for number, command in enumerate(commands):
+            folder = tmp_path_factory.mktemp(f"server-{number}")
+            options = ("--port", str(base + number), "--dir", str(folder), "--logfile", "log", *_OPTIONS)
+            processes.append(subprocess.Popen([*command, *options], cwd=ROOT))
+        for number in range(len(commands)):
+            wait_for(lambda port=base + number: _answers(port), what=f"the server on port {base + number}")
+        pair = Pair(base, base + 1)
+        for client in pair.connect():
+            client.ask("DEBUG", "SET-ACTIVE-EXPIRE", "0")
+        pair.disconnect()
+        yield pair
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def pair(servers: Pair) -> Iterator[Pair]:
+    """Both, empty."""
+    for client in servers.connect():
+        client.ask("FLUSHALL")
+    yield servers
+    servers.disconnect()
+
+
+def _answers(port: int) -> bool:
+    try:
+        client = RawClient(port)
+    except OSError:
+        return False
+    client.close()
+    return True

@@ -1,0 +1,177 @@
+"""SAVE, BGSAVE, save points, and a node that starts from what they left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from node.persistence.child import ChildKind
+from node.persistence.rdb_errors import RdbError
+from node.persistence.rdb_reader import RdbReader
+from tests.node.persistence.test_rdb_files import Told
+from tests.node.replication.nodes import Nodes, Running, until
+
+
+def saved(tmp_path: Path) -> Told:
+    told = Told()
+    RdbReader((tmp_path / "node" / "dump.rdb").read_bytes(), told).read_all()
+    return told
+
+
+def files(tmp_path: Path) -> list[str]:
+    return sorted(path.name for path in (tmp_path / "node").iterdir())
+
+
+async def idle(node: Running) -> None:
+    await until(lambda: not node.node.child.busy, what="the child's end")
+
+
+async def test_what_is_saved_is_there_after_a_restart(nodes: Nodes, tmp_path: Path) -> None:
+    node = await nodes.start("node")
+    await node.client("SET", "a", "1")
+    await node.client("SET", "volatile", b"\0\xff", "PXAT", 1_900_000_000_000)
+    await node.client("APPEND", "changed", "in place")
+    await node.client("SELECT", 15)
+    await node.client("SET", "far", "away")
+    assert await node.client("SAVE") == b"OK"
+    assert saved(tmp_path).remarks[b"redis-ver"] == b"7.0.15"
+    await nodes.stop(node)
+    again = await nodes.start("node")
+    assert await again.client("GET", "a") == b"1"
+    assert await again.client("GET", "volatile") == b"\0\xff"
+    assert await again.client("PEXPIRETIME", "volatile") == 1_900_000_000_000
+    assert await again.client("GET", "changed") == b"in place"
+    await again.client("SELECT", 15)
+    assert await again.client("GET", "far") == b"away"
+    assert again.node.loader.keys_loaded == 4
+    assert again.node.saver.changes == 0
+
+
+async def test_a_master_leaves_out_what_has_expired(nodes: Nodes) -> None:
+    node = await nodes.start("node")
+    await node.client("SET", "stays", "1")
+    await node.client("SET", "expires", "1", "PXAT", node.node.runtime.clock.wall_ms() + 10_000)
+    database = node.node.keyspace.database(0)
+    database.set_expire_time(b"expires", 1)
+    node.node.saver.save()
+    await nodes.stop(node)
+    again = await nodes.start("node")
+    assert again.node.keyspace.database(0).size == 1
+    assert (again.node.loader.keys_loaded, again.node.loader.keys_expired) == (1, 1)
+
+
+async def test_a_background_save_sees_the_data_as_it_was(nodes: Nodes, tmp_path: Path) -> None:
+    node = await nodes.start("node")
+    await node.client("SET", "a", "before")
+    assert await node.client("BGSAVE") == b"Background saving started"
+    assert node.node.child.kind is ChildKind.SNAPSHOT
+    refused = await node.client("BGSAVE")
+    assert str(refused) == "ERR Background save already in progress"
+    assert str(await node.client("SAVE")) == "ERR Background save already in progress"
+    await node.client("SET", "a", "after")
+    await idle(node)
+    assert [entry[1:3] for entry in saved(tmp_path).entries] == [(b"a", b"before")]
+    assert node.node.saver.changes == 1
+    assert node.node.saver.succeeded
+    assert files(tmp_path) == ["dump.rdb"]
+
+
+async def test_bgsave_takes_one_word(nodes: Nodes) -> None:
+    node = await nodes.start("node")
+    assert str(await node.client("BGSAVE", "NOW")) == "ERR syntax error"
+    assert await node.client("BGSAVE", "SCHEDULE") == b"Background saving started"
+    await idle(node)
+    assert await node.client("LASTSAVE") == node.node.saver.last_save_at_s
+
+
+async def test_a_save_point_that_is_reached_saves(nodes: Nodes, tmp_path: Path) -> None:
+    node = await nodes.start("node", save=[(1, 2)])
+    await node.client("SET", "a", "1")
+    await node.client("SET", "b", "1")
+    await until(lambda: (tmp_path / "node" / "dump.rdb").exists(), what="the snapshot")
+    await idle(node)
+    assert node.node.saver.changes == 0
+    assert "2 changes in 1 seconds. Saving..." in node.log
+
+
+async def test_writes_are_refused_while_snapshots_fail(nodes: Nodes, tmp_path: Path) -> None:
+    node = await nodes.start("node", save=[(3600, 1)])
+    # In the place of the file that is written first: the write fails, whoever runs this test.
+    in_the_way = tmp_path / "node" / "temp-dump.rdb"
+    in_the_way.mkdir()
+    await node.client("BGSAVE")
+    await idle(node)
+    assert not node.node.saver.succeeded
+    refused = str(await node.client("SET", "a", "1"))
+    assert refused.startswith("MISCONF Redis is configured to save RDB snapshots")
+    assert await node.client("GET", "a") is None
+    in_the_way.rmdir()
+    await node.client("BGSAVE")
+    await idle(node)
+    assert await node.client("SET", "a", "1") == b"OK"
+    assert "Traceback" not in node.log
+
+
+async def test_a_save_that_fails_leaves_the_old_file(nodes: Nodes, tmp_path: Path) -> None:
+    node = await nodes.start("node")
+    await node.client("SET", "a", "1")
+    await node.client("SAVE")
+    await node.client("SET", "b", "2")
+    (tmp_path / "node" / "temp-dump.rdb").mkdir()
+    assert str(await node.client("SAVE")) == "ERR"
+    assert len(saved(tmp_path).entries) == 1
+
+
+async def test_a_killed_child_leaves_nothing_behind(nodes: Nodes, tmp_path: Path) -> None:
+    node = await nodes.start("node")
+    for index in range(100_000):
+        node.node.keyspace.database(0).put(b"key:%d" % index, b"value %d of some length" % index)
+    await node.client("BGSAVE")
+    await until(lambda: (tmp_path / "node" / "temp-dump.rdb").exists() or not node.node.child.busy)
+    node.node.child.kill()
+    await idle(node)
+    assert not node.node.saver.succeeded
+    assert files(tmp_path) == []
+
+
+DAMAGED = [
+    pytest.param(b"", "Unexpected EOF reading RDB file", id="empty"),
+    pytest.param(b"REDIS0010\x00\x01k\x01v\xff12345678", "Wrong RDB checksum", id="checksum"),
+    pytest.param(b"not a snapshot at all", "Wrong signature trying to load DB from file", id="something else"),
+    pytest.param(b"REDIS0099\xff" + b"\0" * 8, "Can't handle RDB format version 99", id="newer"),
+    pytest.param(b"REDIS0010\xfe\x10\xff" + b"\0" * 8, "configured to handle more than 16 databases", id="databases"),
+    pytest.param(
+        b"REDIS0010" + b"\x00\x01k\x01v" * 2 + b"\xff" + b"\0" * 8, "RDB has duplicated key 'k' in DB 0", id="twice"
+    ),
+]
+
+
+@pytest.mark.parametrize(("data", "said"), DAMAGED)
+async def test_a_damaged_snapshot_is_not_served(nodes: Nodes, tmp_path: Path, data: bytes, said: str) -> None:
+    (tmp_path / "node").mkdir()
+    (tmp_path / "node" / "dump.rdb").write_bytes(data)
+    with pytest.raises(RdbError) as refused:
+        await nodes.start("node")
+    assert said in "\n".join(refused.value.lines)
+    assert (tmp_path / "node" / "dump.rdb").read_bytes() == data
+
+
+async def test_replicas_go_on_after_their_master_restarts_from_its_snapshot(nodes: Nodes) -> None:
+    """Its file says where in the history it was; what expired meanwhile it tells them as deletions."""
+    master = await nodes.start("node")
+    replica = await nodes.start("replica", replicaof=("127.0.0.1", master.port))
+    await replica.in_sync()
+    await master.client("SET", "a", "1")
+    await master.client("SET", "old", "1", "PXAT", master.node.runtime.clock.wall_ms() + 60_000)
+    await replica.caught_up_with(master)
+    master.node.keyspace.database(0).set_expire_time(b"old", 1)
+    await master.client("SAVE")
+    port = master.port
+    await nodes.stop(master)
+    again = await nodes.start("node", port=port)
+    await until(lambda: again.node.replication.replicas.partial_resyncs == 1)
+    await replica.caught_up_with(again)
+    assert again.node.replication.replicas.full_resyncs == 0
+    database = replica.node.keyspace.database(0)
+    assert database.size == 1

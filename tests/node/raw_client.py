@@ -1,0 +1,84 @@
+"""A client that keeps replies as the bytes they came in, for comparing two servers to the byte."""
+
+from __future__ import annotations
+
+import socket
+
+from wire.encoder import encode_command
+
+Words = tuple[str | bytes, ...]
+
+
+class RawClient:
+    """One connection, used synchronously."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._unread = b""
+
+    def ask(self, *words: str | bytes) -> bytes:
+        """One command, its whole reply."""
+        return self.ask_all([words])[0]
+
+    def ask_all(self, commands: list[Words]) -> list[bytes]:
+        """A pipeline, each command's reply."""
+        self.send(b"".join(encode_command([_as_bytes(word) for word in words]) for words in commands))
+        return [self.read_reply() for _ in commands]
+
+    def send(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def read_reply(self) -> bytes:
+        """The next reply or push, nested ones included."""
+        line = self._line()
+        kind, count = line[:1], line[1:-2]
+        if kind in b"$=":
+            return line + self._exactly(int(count) + 2) if int(count) >= 0 else line
+        if kind in b"*~>%":
+            items = int(count) * (2 if kind == b"%" else 1)
+            return line + b"".join(self.read_reply() for _ in range(items))
+        assert kind in b"+-:_,#(", line
+        return line
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _line(self) -> bytes:
+        while b"\r\n" not in self._unread:
+            self._receive()
+        end = self._unread.index(b"\r\n") + 2
+        line, self._unread = self._unread[:end], self._unread[end:]
+        return line
+
+    def _exactly(self, length: int) -> bytes:
+        while len(self._unread) < length:
+            self._receive()
+        data, self._unread = self._unread[:length], self._unread[length:]
+        return data
+
+    def _receive(self) -> None:
+        data = self._socket.recv(1 << 16)
+        assert data, f"the server hung up; unread: {self._unread!r}"
+        self._unread += data
+
+
+def _as_bytes(word: str | bytes) -> bytes:
+    return word.encode() if isinstance(word, str) else word
+
+
+def as_integer(reply: bytes) -> int:
+    assert reply.startswith(b":"), reply
+    return int(reply[1:-2])
+
+
+def bulk_strings(reply: bytes) -> list[bytes]:
+    """The items of a flat array of bulk strings."""
+    items, rest = [], reply.split(b"\r\n", 1)[1]
+    while rest:
+        header, rest = rest.split(b"\r\n", 1)
+        assert header.startswith(b"$"), reply
+        length = int(header[1:])
+        items.append(rest[:length])
+        rest = rest[length + 2 :]
+    return items

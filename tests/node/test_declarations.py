@@ -1,0 +1,102 @@
+"""What the declarations say is what COMMAND INFO and COMMAND DOCS of a real server say."""
+
+from __future__ import annotations
+
+import hiredis
+import pytest
+
+from node import commands
+from tests.node.conftest import Pair
+from wire.command import FLAG_NAMES, MAY_REPLICATE, CommandSpec, KeySpec
+
+SPECS = {
+    spec.name: spec
+    for module in commands.MODULES
+    for spec in vars(module).values()
+    if isinstance(spec, CommandSpec) and spec.group in ("string", "generic", "transactions", "pubsub")
+}
+
+
+@pytest.fixture(scope="module")
+def infos(servers: Pair) -> dict[str, list[object]]:
+    """COMMAND INFO of the real server, by name, subcommands included."""
+    infos: dict[str, list[object]] = {}
+    for info in _ask(servers, "COMMAND"):
+        infos[info[0]] = info
+        infos.update((sub[0], sub) for sub in info[9])
+    return infos
+
+
+@pytest.fixture(scope="module")
+def docs(servers: Pair) -> dict[str, dict[str, object]]:
+    """COMMAND DOCS likewise."""
+    docs: dict[str, dict[str, object]] = {}
+    for name, doc in _pairs(_ask(servers, "COMMAND", "DOCS")).items():
+        docs[name] = _pairs(doc)
+        docs.update((sub, _pairs(subdoc)) for sub, subdoc in _pairs(docs[name].get("subcommands", [])).items())
+    return docs
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_info(name: str, infos: dict[str, list[object]]) -> None:
+    spec = SPECS[name]
+    _, arity, flags, _, _, _, _, tips, key_specs, _ = infos[name]
+    assert spec.arity == arity
+    # Redis shows movablekeys and keeps may_replicate to itself.
+    ours = [text for flag, text in FLAG_NAMES.items() if spec.flags & flag and flag != MAY_REPLICATE]
+    assert sorted(ours) == sorted(str(flag) for flag in flags)
+    assert list(spec.tips) == [str(tip) for tip in tips]
+    assert [_as_redis_shows(key) for key in spec.keys] == [_nested(key) for key in key_specs]
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_docs(name: str, docs: dict[str, dict[str, object]]) -> None:
+    spec, doc = SPECS[name], docs[name]
+    assert (spec.group, spec.since) == (doc["group"], doc["since"])
+    assert [list(entry) for entry in spec.history] == doc.get("history", [])
+    assert spec.deprecated == ((doc["deprecated_since"], doc["replaced_by"]) if "deprecated_since" in doc else None)
+    assert bool(spec.syntax) == bool(doc.get("arguments"))
+    assert spec.summary
+    assert spec.complexity
+
+
+def test_no_command_of_these_families_is_missing(docs: dict[str, dict[str, object]]) -> None:
+    """What is not there yet is named here."""
+    families = ("string", "transactions", "pubsub")
+    missing = [name for name, doc in docs.items() if doc["group"] in families and name not in SPECS]
+    assert missing == ["lcs"]
+
+
+def _as_redis_shows(key: KeySpec) -> dict[str, object]:
+    shown: dict[str, object] = {"notes": key.notes} if key.notes else {}
+    shown["flags"] = sorted(key.flags)
+    if key.keyword:
+        search = {"type": "keyword", "spec": {"keyword": key.keyword, "startfrom": key.begin}}
+    else:
+        search = {"type": "index", "spec": {"index": key.begin}}
+    if key.keynum >= 0:
+        find = {"type": "keynum", "spec": {"keynumidx": key.keynum, "firstkey": key.first, "keystep": key.step}}
+    else:
+        find = {"type": "range", "spec": {"lastkey": key.last, "keystep": key.step, "limit": key.limit}}
+    return {**shown, "begin_search": search, "find_keys": find}
+
+
+def _nested(key_spec: object) -> dict[str, object]:
+    shown = _pairs(key_spec)
+    shown["flags"] = sorted(shown["flags"])
+    for part in ("begin_search", "find_keys"):
+        shown[part] = _pairs(shown[part])
+        shown[part]["spec"] = _pairs(shown[part]["spec"])
+    return shown
+
+
+def _ask(servers: Pair, *words: str) -> list[object]:
+    _, theirs = servers.connect()
+    reader = hiredis.Reader(encoding="utf-8")
+    reader.feed(theirs.ask(*words))
+    servers.disconnect()
+    return reader.gets()
+
+
+def _pairs(flat: list[object]) -> dict[str, object]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))

@@ -1,0 +1,281 @@
+"""Commands, side by side with a real sentinel that watches the same master."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import hiredis
+import pytest
+
+from runtime.disk import RealDisk
+from runtime.runtime import system_runtime
+from runtime.settings import SystemConfigFiles, parse
+from sentinel.config import understand
+from sentinel.config_file import ConfigFile
+from sentinel.sentinel import Sentinel
+from tests.ports import free_base
+from tests.real_redis import RealRedis
+from tests.waiting import wait_until
+from wire.encoder import encode_command
+
+NAME = "mym"
+
+
+class Client:
+    """One connection that speaks whole command lines."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.reader = hiredis.Reader(encoding="utf-8")
+
+    async def open(self) -> Client:
+        self.incoming, self.outgoing = await asyncio.open_connection("127.0.0.1", self.port)
+        return self
+
+    async def ask(self, line: str) -> Any:
+        self.outgoing.write(encode_command([word.encode() for word in line.split()]))
+        return await self.read()
+
+    async def read(self) -> Any:
+        while (reply := self.reader.gets()) is False:
+            self.reader.feed(await asyncio.wait_for(self.incoming.read(65536), 5))
+        return str(reply) if isinstance(reply, hiredis.ReplyError) else reply
+
+    def close(self) -> None:
+        self.outgoing.close()
+
+
+def conf(port: int, master: int) -> str:
+    return (
+        f"port {port}\nbind 127.0.0.1\nprotected-mode no\nsentinel monitor {NAME} 127.0.0.1 {master} 2\n"
+        f"sentinel down-after-milliseconds {NAME} 2000\n"
+    )
+
+
+@pytest.fixture
+async def ours(start_redis: Callable[..., RealRedis], tmp_path: Path) -> AsyncIterator[Sentinel]:
+    """A sentinel in this process, over a real master with one replica."""
+    master = start_redis()
+    start_redis("--replicaof", "127.0.0.1", str(master.port), "--repl-diskless-sync-delay", "0")
+    text = conf(free_base(), master.port)
+    (tmp_path / "ours.conf").write_text(text)
+    file = ConfigFile(RealDisk(str(tmp_path)), "ours.conf", text)
+    sentinel = Sentinel(understand(parse(text, SystemConfigFiles())), file, system_runtime())
+    await sentinel.start()
+    yield sentinel
+    await sentinel.stop()
+
+
+@pytest.fixture
+async def client(ours: Sentinel) -> AsyncIterator[Client]:
+    connected = await Client(ours.options.port).open()
+    yield connected
+    connected.close()
+
+
+@pytest.fixture
+async def real(ours: Sentinel, tmp_path: Path) -> AsyncIterator[Client]:
+    """A real sentinel with the same master, acquainted with ours."""
+    master = ours.machine.knowledge.masters[NAME].address.port
+    port = free_base()
+    (tmp_path / "real.conf").write_text(conf(port, master))
+    with (tmp_path / "real.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            "redis-sentinel", str(tmp_path / "real.conf"), cwd=tmp_path, stdout=log, stderr=log
+        )
+
+    async def answers() -> Client | None:
+        try:
+            return await Client(port).open()
+        except ConnectionError:
+            return None
+
+    connected = await wait_until(answers)
+    assert connected is not None
+
+    async def acquainted() -> bool:
+        peers = await connected.ask(f"SENTINEL SENTINELS {NAME}")
+        replicas = await connected.ask(f"SENTINEL REPLICAS {NAME}")
+        return len(peers) == 1 and len(replicas) == 1 and "ok" in replicas[0]
+
+    await wait_until(acquainted, timeout=20)
+    known = ours.machine.knowledge.masters[NAME]
+
+    async def met() -> bool:
+        return len(known.peers) == 1 and all(replica.link_up for replica in known.replicas.values())
+
+    await wait_until(met)
+    yield connected
+    connected.close()
+    process.kill()
+    await process.wait()
+
+
+# What both must answer alike, in this order: several change something.
+SAME = [
+    "SENTINEL",
+    "SENTINEL foo",
+    "SENTINEL HELP",
+    "SENTINEL MASTER",
+    "SENTINEL MASTER x",
+    "SENTINEL REPLICAS x",
+    "SENTINEL SENTINELS x",
+    "SENTINEL GET-MASTER-ADDR-BY-NAME x",
+    "SENTINEL get-master-addr-by-name mym",
+    "SENTINEL MYID extra",
+    "SENTINEL CKQUORUM mym",
+    "SENTINEL CKQUORUM x",
+    "SENTINEL SET mym quorum 3",
+    "SENTINEL CKQUORUM mym",
+    "SENTINEL FAILOVER x",
+    "SENTINEL REMOVE x",
+    "SENTINEL RESET nosuch*",
+    "SENTINEL PENDING-SCRIPTS",
+    "SENTINEL INFO-CACHE x",
+    "SENTINEL INFO-CACHE",
+    "SENTINEL SET x a b",
+    "SENTINEL SET mym a b",
+    "SENTINEL SET mym quorum",
+    "SENTINEL SET mym quorum 0",
+    "SENTINEL SET mym quorum x",
+    "SENTINEL SET mym down-after-milliseconds 0",
+    "SENTINEL SET mym failover-timeout -1",
+    "SENTINEL SET mym parallel-syncs -1",
+    "SENTINEL SET mym parallel-syncs 0",
+    "SENTINEL SET mym notification-script /x",
+    "SENTINEL SET mym client-reconfig-script /x",
+    "SENTINEL SET mym rename-command a",
+    "SENTINEL SET mym quorum 4 nonsense 3",
+    "SENTINEL SET mym failover-timeout 7000 parallel-syncs 2 quorum 2",
+    "SENTINEL CONFIG GET *",
+    "SENTINEL CONFIG GET announce*",
+    "SENTINEL CONFIG GET",
+    "SENTINEL CONFIG GET x y",
+    "SENTINEL CONFIG FOO x",
+    "SENTINEL CONFIG SET a b",
+    "SENTINEL CONFIG SET resolve-hostnames x",
+    "SENTINEL CONFIG SET announce-port abc",
+    "SENTINEL CONFIG SET announce-port 7001",
+    "SENTINEL CONFIG GET announce-port",
+    "SENTINEL CONFIG SET announce-port 0",
+    "SENTINEL CONFIG SET resolve-hostnames yes",
+    "SENTINEL CONFIG GET resolve-*",
+    "SENTINEL CONFIG SET resolve-hostnames no",
+    "SENTINEL DEBUG",
+    "SENTINEL DEBUG foo 1",
+    "SENTINEL DEBUG info-period abc",
+    "SENTINEL DEBUG info-period",
+    "SENTINEL DEBUG info-period 0",
+    "SENTINEL DEBUG info-period 5000 ping-period 900",
+    "SENTINEL DEBUG",
+    "SENTINEL SIMULATE-FAILURE",
+    "SENTINEL SIMULATE-FAILURE foo",
+    "SENTINEL SIMULATE-FAILURE help",
+    "SENTINEL IS-MASTER-DOWN-BY-ADDR 1.1.1.1 abc 0 *",
+    "SENTINEL IS-MASTER-DOWN-BY-ADDR 1.1.1.1 1 abc *",
+    "SENTINEL IS-MASTER-DOWN-BY-ADDR 1.1.1.1 1 0 *",
+    "SENTINEL IS-MASTER-DOWN-BY-ADDR 1.1.1.1 1 0",
+    "SENTINEL MONITOR a b c d",
+    "SENTINEL MONITOR a 1.1.1.1 c 1",
+    "SENTINEL MONITOR a 1.1.1.1 1 0",
+    "SENTINEL MONITOR a b 1 1",
+    "SENTINEL MONITOR a 127.0.0.1 70000 1",
+    "SENTINEL MONITOR mym 127.0.0.1 1 1",
+    "SENTINEL MONITOR other 127.0.0.1 9 1",
+    "ROLE",
+    "SENTINEL GET-MASTER-ADDR-BY-NAME other",
+    "SENTINEL RESET oth*",
+    "SENTINEL REMOVE other",
+    "ROLE",
+    "SENTINEL FLUSHCONFIG",
+    "PUBLISH a b",
+    "PUBLISH __sentinel__:hello nonsense",
+    "PING",
+    "GET a",
+    "MULTI",
+    "CONFIG GET x",
+    "SELECT 1",
+    "SHUTDOWN foo",
+    "SUBSCRIBE +sdown",
+    "PING",
+]
+
+
+async def test_the_same_words(client: Client, real: Client) -> None:
+    for line in SAME:
+        assert await client.ask(line) == await real.ask(line), line
+
+
+async def test_the_same_fields(ours: Sentinel, client: Client, real: Client) -> None:
+    """Names of fields in Redis' order; and where nothing is a matter of time or point of view, the same values."""
+    del ours
+    alike = {
+        *("name", "ip", "port", "flags", "link-refcount", "last-ping-sent", "down-after-milliseconds"),
+        *("role-reported", "config-epoch", "num-slaves", "num-other-sentinels", "quorum", "failover-timeout"),
+        *("parallel-syncs", "master-link-down-time", "master-link-status", "master-host", "master-port"),
+        *("slave-priority", "replica-announced", "voted-leader", "voted-leader-epoch"),
+    }
+    for what in ("MASTERS", f"REPLICAS {NAME}", f"SLAVES {NAME}", f"SENTINELS {NAME}"):
+        (mine,), (theirs,) = await client.ask(f"SENTINEL {what}"), await real.ask(f"SENTINEL {what}")
+        assert mine[::2] == theirs[::2]
+        for name, left, right in zip(mine[::2], mine[1::2], theirs[1::2], strict=True):
+            if name in alike and not (what.startswith("SENTINELS") and name in ("name", "port")):
+                assert left == right, (what, name)
+    mine, theirs = await client.ask("INFO sentinel"), await real.ask("INFO sentinel")
+    assert mine == theirs
+
+
+async def test_one_master_and_the_cache(client: Client, real: Client) -> None:
+    (row,) = await client.ask("SENTINEL MASTERS")
+    alone = await client.ask(f"SENTINEL MASTER {NAME}")
+    assert alone[::2] == row[::2]
+    mine, theirs = await client.ask(f"SENTINEL INFO-CACHE {NAME}"), await real.ask(f"SENTINEL INFO-CACHE {NAME}")
+    assert mine[0] == theirs[0] == NAME
+    assert [("role:" in info, age >= 0) for age, info in mine[1]] == [(True, True)] * 2
+    assert [("role:" in info, age >= 0) for age, info in theirs[1]] == [(True, True)] * 2
+
+
+async def test_resp3(client: Client) -> None:
+    greeting = await client.ask("HELLO 3")
+    assert greeting["mode"] == "sentinel"
+    assert "role" not in greeting
+    master = await client.ask(f"SENTINEL MASTER {NAME}")
+    assert master["name"] == NAME
+    assert (await client.ask("SENTINEL CONFIG GET announce-port")) == {"announce-port": "0"}
+
+
+async def test_events_are_published(ours: Sentinel, client: Client) -> None:
+    other = await Client(client.port).open()
+    await other.ask("PSUBSCRIBE *")
+    assert await client.ask(f"SENTINEL SET {NAME} auth-pass secret") == "OK"
+    port = ours.machine.knowledge.masters[NAME].address.port
+    message = await other.read()
+    assert message == ["pmessage", "*", "+set", f"master {NAME} 127.0.0.1 {port} auth-pass ******"]
+    other.close()
+
+
+async def test_sections_of_info(client: Client) -> None:
+    text = await client.ask("INFO")
+    assert [line for line in text.splitlines() if line.startswith("#")] == [
+        *("# Server", "# Clients", "# CPU", "# Stats", "# Sentinel"),
+    ]
+    assert "redis_mode:sentinel" in text
+    assert await client.ask("INFO nosuch") == ""
+
+
+async def test_a_password(ours: Sentinel, client: Client) -> None:
+    ours.front.credentials.password = b"secret"
+    guarded = await Client(client.port).open()
+    assert await guarded.ask("SENTINEL MYID") == "NOAUTH Authentication required."
+    assert (await guarded.ask("AUTH wrong")).startswith("WRONGPASS")
+    assert await guarded.ask("AUTH secret") == "OK"
+    assert len(await guarded.ask("SENTINEL MYID")) == 40
+    guarded.close()
+
+
+async def test_shutdown(ours: Sentinel, client: Client) -> None:
+    client.outgoing.write(encode_command([b"SHUTDOWN"]))
+    await asyncio.wait_for(ours.wait_stopped(), 5)

@@ -1,0 +1,146 @@
+"""SDOWN is one sentinel's patience, ODOWN a quorum's; and neither when it was we who were away."""
+
+from __future__ import annotations
+
+import pytest
+
+from sentinel.instances import Master
+from sentinel.requests import KillScript, Ping, Request
+from tests.sentinel.world import NAME, Redis, Sentinel, World
+
+
+def master_of(sentinel: Sentinel) -> Master:
+    return sentinel.machine.knowledge.masters[NAME]
+
+
+def sdown_after(world: World, fault_at: int) -> list[int]:
+    return [at - fault_at for at, _, channel, text in world.log if channel == "+sdown" and text.startswith("master")]
+
+
+@pytest.mark.parametrize("offset", range(0, 130, 13))
+def test_a_killed_master_is_down_when_its_time_is_up(offset: int) -> None:
+    """Its reset connection neither shortens the time since the last valid reply nor begins a new one."""
+    world = World()
+    world.shard()
+    world.run(offset)
+    world.kill(world.redises[1])
+    began = world.now
+    world.run(700)
+    times = sdown_after(world, began)
+    assert len(times) >= 2
+    # Pinged every 125 ms: the last sign of life is that old at most, or still on its way.
+    assert all(500 - 125 - 5 <= time <= 502 for time in times), times
+
+
+def test_a_frozen_master_is_down_one_ping_later() -> None:
+    world = World()
+    world.shard()
+    world.redises[1].frozen = True
+    began = world.now
+    world.run(700)
+    assert all(500 <= time <= 500 + 125 + 5 for time in sdown_after(world, began))
+
+
+def test_accepting_connections_is_no_sign_of_life() -> None:
+    """Killed, and something that answers nothing is in its place: the time goes on counting from the last reply."""
+    world = World()
+    world.shard()
+    began = world.now
+    world.kill(world.redises[1])
+    world.redises[1].alive = world.redises[1].frozen = True
+    world.run(700)
+    times = sdown_after(world, began)
+    assert times
+    assert max(times) <= 501
+
+
+def test_loading_and_masterdown_are_alive() -> None:
+    world = World()
+    sentinels = world.shard(sentinels=1, quorum=1)
+    for words in ("LOADING Redis is loading the dataset in memory", "MASTERDOWN Link with MASTER is down"):
+        redis = AnswersPing(world, words)
+        world.redises[1] = redis
+        world.run(2_000)
+        assert not master_of(sentinels[0]).sdown, words
+
+
+def test_other_errors_are_not() -> None:
+    world = World()
+    sentinels = world.shard(sentinels=1, quorum=1)
+    world.redises[1] = AnswersPing(world, "MISCONF Redis is configured to save RDB snapshots")
+    world.run_until(lambda: master_of(sentinels[0]).sdown, 700)
+
+
+class AnswersPing(Redis):
+    def __init__(self, world: World, words: str) -> None:
+        super().__init__(world, 1)
+        self.words = words
+
+    def answer(self, request: Request) -> object:
+        return Exception(self.words) if isinstance(request, Ping) else super().answer(request)
+
+
+def test_odown_needs_the_quorum() -> None:
+    """One of three sentinels cannot see the master: it alone holds it to be down, and nothing happens."""
+    world = World()
+    sentinels = world.shard()
+    world.cut([sentinels[0].port], [1])
+    world.run(10_000)
+    assert master_of(sentinels[0]).sdown
+    assert world.heard("+odown") == []
+    assert world.heard("+try-failover") == []
+
+
+def test_an_opinion_ages() -> None:
+    """Two sentinels see the master down, then one of them is cut off: its opinion counts for five ask periods."""
+    world = World()
+    sentinels = world.shard(replicas=0)
+    world.kill(world.redises[1])
+    world.run_until(lambda: all(master_of(s).odown for s in sentinels))
+    for other in sentinels[1:]:
+        world.kill(other)
+    took = world.run_until(lambda: not master_of(sentinels[0]).odown, 6_000)
+    assert took >= 4_400
+
+
+def test_a_master_that_calls_itself_replica_is_down_in_time() -> None:
+    world = World()
+    sentinels = world.shard(sentinels=1, quorum=1)
+    world.redises[1].follows = 2
+    took = world.run_until(lambda: master_of(sentinels[0]).sdown, 40_000)
+    assert took >= 20_500
+
+
+def test_a_long_pause_means_tilt() -> None:
+    """Woken after 5 s, a sentinel finds everyone silent, concludes nothing for 30 s, and answers "not down"."""
+    world = World()
+    sentinels = world.shard()
+    sleeper = sentinels[0]
+    world.freeze(sleeper, 5_000)
+    world.run(5_001)
+    assert world.heard("+tilt", "S1") == ["#tilt mode entered"]
+    world.kill(world.redises[1])
+    world.run(20_000)
+    assert "+sdown" not in world.events("S1")
+    world.run_until(lambda: "-tilt" in world.events("S1"), 11_000)
+    assert world.heard("+try-failover", "S1") == []
+
+
+def test_a_short_pause_is_no_death_of_others() -> None:
+    """Held up for a second with down-after 500 ms: what lies in our own buffers is read before anyone is judged."""
+    world = World()
+    sentinels = world.shard()
+    world.freeze(sentinels[0], 1_000)
+    world.run(3_000)
+    assert world.heard("+sdown", "S1") == []
+    assert world.heard("+tilt") == []
+
+
+def test_a_busy_script_is_killed_once() -> None:
+    world = World()
+    world.shard(replicas=0)
+    busy = AnswersPing(world, "BUSY Redis is busy running a script.")
+    world.redises[1] = busy
+    world.run(3_000)
+    # Once by each sentinel.
+    assert busy.orders == [KillScript()] * 3

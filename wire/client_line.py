@@ -1,0 +1,53 @@
+"""One client as a line of CLIENT LIST: Redis 7.0's fields in its order, and the library's name behind them (7.2).
+
+Redis' buffers are not ours: what has no counterpart here (`qbuf-free`, `rbs`, `rbp`) stands as 0, and `tot-mem` adds
+up what this connection is known to hold.
+"""
+
+from __future__ import annotations
+
+from wire.session import Session
+
+_SESSION_BYTES = 2048
+
+
+def client_line(session: Session, argv: list[bytes], now_ms: int) -> bytes:
+    """The line for `session`, without its end; `argv` is the command it runs at the moment, if any."""
+    connection = session.connection
+    buffered = connection.decoder.buffered if connection is not None else 0
+    unsent = connection.pending_output if connection is not None else 0
+    collected = sum(map(len, session.out))
+    argv_bytes = sum(map(len, argv))
+    fields = {
+        "id": session.id,
+        "addr": session.address,
+        "laddr": session.local_address,
+        "fd": connection.fd if connection is not None else -1,
+        "name": session.name.decode(),
+        "age": max(now_ms - session.created_at_ms, 0) // 1000,
+        "idle": max(now_ms - session.last_seen_ms, 0) // 1000,
+        "flags": session.flags,
+        "db": session.database,
+        "sub": len(session.channels),
+        "psub": len(session.patterns),
+        "ssub": len(session.shard_channels),
+        "multi": session.queued,
+        "qbuf": buffered,
+        "qbuf-free": 0,
+        "argv-mem": argv_bytes,
+        "multi-mem": 0,
+        "rbs": 0,
+        "rbp": 0,
+        "obl": collected,
+        "oll": 1 if unsent else 0,
+        "omem": unsent,
+        "tot-mem": _SESSION_BYTES + buffered + collected + unsent + argv_bytes,
+        "events": "rw" if unsent else "r",
+        "cmd": session.last_command or "NULL",
+        "user": session.user,
+        "redir": -1,
+        "resp": session.proto,
+        "lib-name": session.lib_name.decode(),
+        "lib-ver": session.lib_version.decode(),
+    }
+    return " ".join(f"{name}={value}" for name, value in fields.items()).encode()
