@@ -7,12 +7,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: up test check clean
+.PHONY: up test check bytecode clean
 
-up: .venv/installed
+up: .venv/installed bytecode
 	@$(BIN)/shardlab up $(ARGS)
 
-test: .venv/installed-dev
+test: .venv/installed-dev bytecode
 	@scripts/test $(ARGS)
 
 check: .venv/installed-dev
@@ -27,20 +27,22 @@ check: .venv/installed-dev
 	@touch .venv/installed
 
 # The lock has everything, setuptools too, so the project itself is installed without looking anything up.
-# Bytecode is made here because ten processes that start at once would each compile the same modules.
 define install
 echo "installing $(1) into .venv ..."
 $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(1)
 $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
   --config-settings editable_mode=compat --editable .
-$(BIN)/python -m compileall -q cluster lab node proxy runtime sentinel wire
 touch $@
 endef
+
+# Ten processes that start at once would each compile the same modules first.
+bytecode: | $(BIN)/python
+	@$(BIN)/python -m compileall -q cluster lab node proxy runtime sentinel wire
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Shardlab needs Python 3.11 or newer; '$(PYTHON)' is not (make PYTHON=python3.12 ...)" >&2; exit 1; }
-	@$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
 clean:
 	rm -rf .venv .shardlab build *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

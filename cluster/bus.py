@@ -57,12 +57,16 @@ from cluster.nodes_conf import NodesConfFile, render
 from cluster.settings import ClusterSettings
 from cluster.sockets import BusLink
 from runtime import Clock, Log, Tasks
-from wire.listener import BindError
+from runtime.sockets import reason
 
 _BACKLOG = 511
 # How `bind` names all addresses; and why one written ``-address`` is passed over.
 _ANY = {"*": "0.0.0.0", "::*": "::"}
 _NO_SUCH_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT)
+
+
+class BusPortError(Exception):
+    """The bus cannot listen; the text is the last that Redis logs before it exits with status 1."""
 
 
 class Member(Protocol):
@@ -179,28 +183,28 @@ class Bus:
     # ---- life
 
     async def open(self, hosts: Sequence[str], port: int) -> None:
-        """Listen on `port` of each host (as in `bind`), for links and for datagrams; raises BindError."""
+        """Listen on `port` of each host (as in `bind`), for links and for datagrams; raises BusPortError."""
         bound = []
         for host in hosts:
             name = host.removeprefix("-")
-            address = _ANY.get(name, name)
             try:
-                server = await self._loop.create_server(
-                    self._accept, address, port, backlog=_BACKLOG, reuse_address=True
-                )
-                self._servers.append(server)
-                await self.datagrams.open(address, port)
+                await self._listen(_ANY.get(name, name), port)
             except OSError as error:
                 if host != name and error.errno in _NO_SUCH_ADDRESS:
                     continue
                 await self.close()
                 self._log.warning(
-                    f"Warning: Could not create server TCP listening socket {name}:{port}: bind: {error.strerror}"
+                    f"Warning: Could not create server listening sockets {name}:{port}: bind: {reason(error)}"
                 )
-                raise BindError(f"Failed listening on port {port} (cluster), aborting.") from error
-            bound.append(address)
+                raise BusPortError(f"Failed listening on port {port} (cluster), aborting.") from error
+            bound.append(name)
         if not bound:
-            raise BindError(f"Failed listening on port {port} (cluster), aborting.")
+            raise BusPortError(f"Failed listening on port {port} (cluster), aborting.")
+
+    async def _listen(self, address: str, port: int) -> None:
+        server = await self._loop.create_server(self._accept, address, port, backlog=_BACKLOG, reuse_address=True)
+        self._servers.append(server)
+        await self.datagrams.open(address, port)
 
     def start(self) -> None:
         """Begin to take part in the cluster. Who knocks earlier, while data is loaded, is turned away."""

@@ -39,6 +39,7 @@ class Context:
         "rng",
         "save_wanted",
         "save_with_fsync",
+        "serve_from",
         "settings",
         "started_at",
         "state",
@@ -73,6 +74,8 @@ class Context:
         # When the machine started, and the nodes that have answered a ping since.
         self.started_at: float | None = None
         self.heard_directly: dict[str, None] = {}
+        # When a master that was stopped may serve again.
+        self.serve_from: float | None = None
         # When this node last saw only a minority of the masters.
         self.last_minority_at: float | None = None
         # This node's own election, and the manual failover it takes part in.

@@ -51,7 +51,7 @@ class Datagrams:
         if address == "::" and any(opened.host == "0.0.0.0" for opened in self._sockets):
             # A datagram socket on "::" takes IPv4 as well, so the two exclude each other; IPv6 peers are served by TCP.
             return
-        opened = _Socket(address, await asyncio_dgram.bind((address, port)))
+        opened = _Socket(await asyncio_dgram.bind((address, port)))
         self._sockets.append(opened)
         self._tasks.start(f"bus datagrams in, {address}", self._receive_all(opened))
         self._tasks.start(f"bus datagrams out, {address}", opened.send_all())
@@ -118,8 +118,9 @@ class _Socket:
 
     __slots__ = ("_loopback", "_outgoing", "_something", "_version", "host", "local_ip", "stream")
 
-    def __init__(self, host: str, stream: asyncio_dgram.DatagramServer) -> None:
-        self.host = host
+    def __init__(self, stream: asyncio_dgram.DatagramServer) -> None:
+        # The address it is bound to; `bind` may have given a name for it.
+        self.host = host = str(stream.sockname[0])
         self.stream = stream
         self.local_ip = "" if host in _WILDCARDS else host
         address = ipaddress.ip_address(host)

@@ -16,6 +16,10 @@ _WRITABLE_DELAY_MS = 2000
 # successor.
 _REJOIN_MS_MIN = 500
 _REJOIN_MS_MAX = 5000
+# Where sentinels decide, a master may have been replaced after so short a silence (`down-after-milliseconds` is
+# theirs alone, and hardly less). Woken up, it first reads what it was told meanwhile, which waits in its sockets.
+_DOWN_AFTER_MS = 500
+_READ_MS = 200
 
 
 def judge(ctx: Context) -> None:
@@ -33,8 +37,32 @@ def judge(ctx: Context) -> None:
     rejoin_ms = max(_REJOIN_MS_MIN, min(ctx.settings.node_timeout_ms, _REJOIN_MS_MAX))
     if ok and ctx.myself.is_master and ctx.since(ctx.last_minority_at) < rejoin_ms:
         return
-    state.ok = ok
-    state.topology_changed = True
+    _change(ctx, ok=ok)
+
+
+def trusted_ms(ctx: Context) -> float:
+    """How long after a tick the tables still count, should there be no further one.
+
+    A process that was stopped (SIGSTOP, a suspended machine, a command that took very long) finds its clients'
+    commands and the news of its replacement side by side, and must not take the commands first.
+    """
+    settings = ctx.settings
+    return min(settings.node_timeout_ms, _DOWN_AFTER_MS) if settings.replica_no_failover else settings.node_timeout_ms
+
+
+def woke(ctx: Context, stopped_ms: float) -> None:
+    """This process did not run for a while: a master listens for a moment before it serves again."""
+    if not ctx.myself.is_master or not ctx.myself.slots or not ctx.guards.wait_before_serving:
+        return
+    ctx.serve_from = ctx.now_ms + _READ_MS
+    ctx.warning(f"This process was stopped for {int(stopped_ms)} milliseconds: listening before serving again.")
+    if ctx.state.ok:
+        _change(ctx, ok=False)
+
+
+def _change(ctx: Context, *, ok: bool) -> None:
+    ctx.state.ok = ok
+    ctx.state.topology_changed = True
     ctx.notice(f"Cluster state changed: {'ok' if ok else 'fail'}")
     ctx.emit(StateChanged(ok))
 
@@ -47,6 +75,8 @@ def _may_return(ctx: Context) -> bool:
     of the table has answered us, nothing is left to wait for. Nodes we believe FAIL count as well: one of them may be
     back, with our slots. A node that learns of new ones meanwhile waits for these, too.
     """
+    if ctx.serve_from is not None and ctx.now_ms < ctx.serve_from:
+        return False
     if not ctx.guards.wait_before_serving or ctx.since(ctx.started_at) >= _WRITABLE_DELAY_MS:
         return True
     return all(node.id in ctx.heard_directly for node in ctx.state.others() if not node.handshake and not node.noaddr)

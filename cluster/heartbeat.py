@@ -42,7 +42,8 @@ def watch(ctx: Context, node: NodeEntry) -> None:
     ):
         # Perhaps it is the link that is dead, and not the node: a new one is tried while there is still time.
         links.drop(ctx, node)
-    elif node.link_ready and node.ping_sent_at is None and ctx.since(node.pong_received_at) > timeout_ms / 2:
+    elif node.link is not None and node.ping_sent_at is None and ctx.since(node.pong_received_at) > timeout_ms / 2:
+        # Also while the link is still being dialled: one that hangs must not keep the clock from running.
         outgoing.ping(ctx, node)
         return
     elif ctx.manual.replica_id == node.id and node.link_ready:
@@ -52,6 +53,13 @@ def watch(ctx: Context, node: NodeEntry) -> None:
     elif node.datagram_unanswered and pending_ms > timeout_ms * _DATAGRAM_PATIENCE:
         outgoing.ping_on_link(ctx, node)
     failure.suspect_silent(ctx, node)
+
+
+def excuse(ctx: Context, stopped_ms: float) -> None:
+    """This process did not run for a while: what it did not hear meanwhile is nobody's fault."""
+    for node in ctx.state.others():
+        if node.ping_sent_at is not None:
+            node.ping_sent_at = min(node.ping_sent_at + stopped_ms, ctx.now_ms)
 
 
 def answered(ctx: Context, node: NodeEntry) -> None:

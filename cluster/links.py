@@ -44,13 +44,10 @@ def ended(ctx: Context, link: int) -> None:
         return
     was_ready = node.link_ready
     node.link, node.link_ready = None, False
-    # A node that cannot be reached cannot be pinged, and would never be suspected: the wait for its answer starts
-    # with the failure to reach it. One that takes datagrams is asked that way.
+    # A node that cannot be reached cannot be asked, and would never be suspected: the wait for its answer starts with
+    # the failure to reach it. (One that takes datagrams is asked that way.)
     if not was_ready and node.ping_sent_at is None and not node.handshake:
-        if node.datagrams and ctx.settings.datagram_heartbeats:
-            outgoing.ping(ctx, node)
-        else:
-            node.ping_sent_at = ctx.now_ms
+        outgoing.ping(ctx, node)
 
 
 def drop(ctx: Context, node: NodeEntry) -> None:

@@ -56,6 +56,8 @@ from cluster.view import View
 # Redis' clusterCron runs ten times a second, and pings a random node every tenth time.
 TICK_MS = 100
 _TICKS_PER_RANDOM_PING = 10
+# So many ticks missed in a row are no jitter: the process was stopped.
+_STOPPED_MS = 5 * TICK_MS
 
 
 def new_state(node_id: str) -> ClusterState:
@@ -81,8 +83,9 @@ class ClusterMachine:
         self.state = state
         # The read side, for executing commands.
         self.view = View(state)
-        # When the next tick is due, and how many there were.
+        # When the next tick is due, when the last one was, and how many there were.
         self._tick_at: float | None = None
+        self._ticked_at = 0.0
         self._ticks = 0
 
     @property
@@ -121,8 +124,24 @@ class ClusterMachine:
         ctx.now_ms = now_ms
         self.state.wall_offset_ms = wall_ms - now_ms
         ctx.effects = []
+        stopped_ms = 0.0 if self._tick_at is None else now_ms - self._ticked_at
+        # A refused order must leave nothing behind, so this waits for the next event that is none.
+        if stopped_ms > _STOPPED_MS and not isinstance(event, Operator):
+            self._woke(stopped_ms)
         self._take(event)
         return self._finish()
+
+    def _woke(self, stopped_ms: float) -> None:
+        """The process did not run for a while; the world did."""
+        ctx = self._ctx
+        heartbeat.excuse(ctx, stopped_ms)
+        if ctx.now_ms > self.view.trusted_until_ms:
+            health.woke(ctx, stopped_ms)
+        self._ticked(ctx.now_ms)
+
+    def _ticked(self, now_ms: float) -> None:
+        self._ticked_at = now_ms
+        self.view.trusted_until_ms = now_ms + health.trusted_ms(self._ctx)
 
     def _take(self, event: Event) -> None:
         ctx = self._ctx
@@ -158,6 +177,7 @@ class ClusterMachine:
         assert ctx.started_at is None, "started twice"
         ctx.started_at = ctx.now_ms
         self._tick_at = ctx.now_ms
+        self._ticked(ctx.now_ms)
         self._introduce_myself()
         ctx.changed()
 
@@ -186,6 +206,7 @@ class ClusterMachine:
             return
         # Ticks missed while the process was stopped are not made up for.
         self._tick_at = max(self._tick_at + TICK_MS, ctx.now_ms)
+        self._ticked(ctx.now_ms)
         handshake.expire(ctx)
         links.dial_missing(ctx)
         self._ticks += 1

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from cluster.endpoints import ClientNetwork
 from cluster.messages import NodeFlag
-from cluster.slots import SLOTS, members
+from cluster.slots import SLOTS, ranges
 
 # Redis' CLUSTER_BLACKLIST_TTL: long enough for an operator to send FORGET to every node.
 BLACKLIST_MS = 60_000
@@ -313,9 +313,7 @@ class ClusterState:
                 other.slots &= ~slots
         node.slots |= slots
         self.unclaimed &= ~slots
-        owner = self.owner
-        for slot in members(slots):
-            owner[slot] = node
+        self._bind(slots, node)
         self.topology_changed = True
 
     def unassign(self, slots: int) -> None:
@@ -326,10 +324,12 @@ class ClusterState:
             if other.slots & slots:
                 other.slots &= ~slots
         self.unclaimed &= ~slots
-        owner = self.owner
-        for slot in members(slots):
-            owner[slot] = None
+        self._bind(slots, None)
         self.topology_changed = True
+
+    def _bind(self, slots: int, node: NodeEntry | None) -> None:
+        for first, last in ranges(slots):
+            self.owner[first : last + 1] = [node] * (last + 1 - first)
 
     def open_slot(self, table: dict[int, NodeEntry], slot: int, node: NodeEntry) -> None:
         """Mark a slot as going to, or coming from, a node; `table` is `migrating` or `importing`."""

@@ -84,13 +84,15 @@ def broadcast_pong(ctx: Context, *, to: list[NodeEntry] | None = None, about: No
 
 
 def ping(ctx: Context, node: NodeEntry) -> None:
-    """Ask a node whether it is there, and start waiting for the answer."""
-    body = heartbeat(ctx, MessageType.PING, node)
-    if _by_datagram(ctx, node, body):
-        ctx.emit(SendDatagram(node.ip, node.cport, Message(header(ctx), body)))
-        node.datagram_unanswered = True
-    else:
-        send(ctx, node, body)
+    """Ask a node whether it is there, and start waiting for the answer, even where the question cannot be sent."""
+    by_datagram = ctx.settings.datagram_heartbeats and node.datagrams
+    if by_datagram or node.link_ready:
+        body = heartbeat(ctx, MessageType.PING, node)
+        if by_datagram and len(body.gossip) <= _DATAGRAM_GOSSIP_MAX:
+            ctx.emit(SendDatagram(node.ip, node.cport, Message(header(ctx), body)))
+            node.datagram_unanswered = True
+        else:
+            send(ctx, node, body)
     if node.ping_sent_at is None:
         node.ping_sent_at = ctx.now_ms
 
@@ -117,10 +119,6 @@ def pong_by_datagram(ctx: Context, ip: str, port: int, asker: NodeEntry) -> None
 def heartbeat(ctx: Context, kind: MessageType, to: NodeEntry | None) -> Heartbeat:
     """A PING, PONG or MEET with gossip about other nodes; `to` is None when it is for several nodes or a stranger."""
     return Heartbeat(kind, _gossip(ctx), _extensions(ctx, to))
-
-
-def _by_datagram(ctx: Context, node: NodeEntry, body: Heartbeat) -> bool:
-    return ctx.settings.datagram_heartbeats and node.datagrams and len(body.gossip) <= _DATAGRAM_GOSSIP_MAX
 
 
 def _extensions(ctx: Context, to: NodeEntry | None) -> Extensions:

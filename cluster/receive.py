@@ -45,6 +45,7 @@ def on_link(ctx: Context, event: Received) -> None:
     header, body = event.message.header, event.message.body
     known = ctx.state.nodes.get(header.sender)
     sender = None if known is None or known.myself else known
+    overtaken = sender is not None and _overtaken(sender, header)
     if sender is not None:
         _hear(ctx, sender, header)
         if event.link < 0:
@@ -71,7 +72,7 @@ def on_link(ctx: Context, event: Received) -> None:
             heartbeat.answered(ctx, node)
     elif sender is not None and body.kind is MessageType.PING:
         links.update_address(ctx, sender, header, event.peer_ip)
-    if sender is not None:
+    if sender is not None and not overtaken:
         _portrait(ctx, sender, header, body, by_datagram=False)
     if newcomer is not None:
         # The others learn of it now, and not whenever gossip happens to mention it: a cluster forms in a moment.
@@ -84,9 +85,7 @@ def by_datagram(ctx: Context, event: ReceivedDatagram) -> None:
     sender = ctx.state.nodes.get(header.sender)
     if sender is None or sender.myself or not isinstance(body, Heartbeat) or body.kind is MessageType.MEET:
         return
-    if header.current_epoch < sender.epoch_announced:
-        # Datagrams overtake one another, and TCP. An old portrait of a replica that has since taken over would
-        # have us take its slots away. A node's epoch never falls, and rises with every take-over.
+    if _overtaken(sender, header):
         return
     _hear(ctx, sender, header)
     if body.kind is MessageType.PING:
@@ -95,6 +94,16 @@ def by_datagram(ctx: Context, event: ReceivedDatagram) -> None:
     else:
         heartbeat.answered(ctx, sender)
     _portrait(ctx, sender, header, body, by_datagram=True)
+
+
+def _overtaken(sender: NodeEntry, header: Header) -> bool:
+    """Whether this header is older than another one we have seen: its portrait of the sender counts no more.
+
+    Datagrams overtake one another, and a node's two links each other. B, a replica, answers a ping; takes over; says
+    so on its own link; and we get the answer last. Believing it would take B's slots away until B's next heartbeat.
+    A node's current epoch never falls, and rises with every take-over.
+    """
+    return header.current_epoch < sender.epoch_announced
 
 
 def _hear(ctx: Context, sender: NodeEntry, header: Header) -> None:

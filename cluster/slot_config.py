@@ -120,9 +120,9 @@ def _correct(ctx: Context, sender: NodeEntry, shown: NodeEntry, config_epoch: in
 
 
 def told(ctx: Context, update: Update) -> None:
-    """UPDATE: somebody corrects us. It counts as if the owner itself had said it."""
+    """UPDATE: somebody corrects us. It counts as if the owner itself had said it; nobody corrects us about us."""
     owner = ctx.state.nodes.get(update.node)
-    if owner is None or owner.config_epoch >= update.config_epoch:
+    if owner is None or owner.myself or owner.config_epoch >= update.config_epoch:
         return
     ctx.state.become_master(owner)
     owner.config_epoch = update.config_epoch

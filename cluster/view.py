@@ -6,6 +6,8 @@ two steps it does not move. `version` says whether anything a client could see h
 
 from __future__ import annotations
 
+import math
+
 from cluster.membership import ClusterState, NodeEntry
 from cluster.slots import SLOTS, slot_set, to_flags
 
@@ -15,7 +17,7 @@ _NOTHING = bytes(SLOTS)
 class View:
     """What the hot path reads. Look things up again in every batch: `owned` is replaced, not changed."""
 
-    __slots__ = ("_state", "my_master", "owned", "state_ok", "version")
+    __slots__ = ("_state", "my_master", "owned", "state_ok", "trusted_until_ms", "version")
 
     def __init__(self, state: ClusterState) -> None:
         self._state = state
@@ -24,6 +26,9 @@ class View:
         self.owned: bytes | bytearray = _NOTHING
         # cluster_state.
         self.state_ok = False
+        # The loop's time after which all this may be out of date, because the process was stopped and the machine had
+        # no tick: whoever executes commands then first has it take one.
+        self.trusted_until_ms = math.inf
         # The node we replicate; None on a master, and while a replica does not know its master.
         self.my_master: NodeEntry | None = None
         # Grows with every change of slots, open slots, roles, addresses, members or state.

@@ -79,9 +79,10 @@ def _announcements(place: Seat, network: str, prefix: str) -> str:
             f"cluster-announce-ip {place.host}",
             f"cluster-announce-hostname {place.name}",
             "cluster-preferred-endpoint-type hostname",
-            # From another container; from the host, whose published port shows the network's gateway as the
-            # source; from any other machine.
+            # From another container, or this one; from the host, whose published port shows the network's gateway as
+            # the source; from any other machine.
             f"cluster-announce-client-network {network}.0/24 {place.name} {place.port}",
+            f"cluster-announce-client-network 127.0.0.0/8 {place.name} {place.port}",
             f"cluster-announce-client-network {network}.1/32 localhost {published}",
             f"cluster-announce-client-network 0.0.0.0/0 localhost {published}",
             "",

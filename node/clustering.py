@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
-from cluster.bus import Bus
+from cluster.bus import Bus, BusPortError
 from cluster.endpoints import Endpoint, PreferredEndpoint, endpoint
 from cluster.machine import ClusterMachine, new_state
 from cluster.membership import ClusterState, NodeEntry
@@ -27,7 +27,6 @@ from node.pause import PausePurpose, Pauses
 from node.redirection import Redirection, ip_of
 from node.settings import NodeSettings
 from runtime import Disk, Runtime, Tasks
-from wire.listener import BindError
 from wire.pubsub import Broker
 from wire.session import Session
 
@@ -108,10 +107,10 @@ class Clustering:
     # ---- life
 
     async def open(self) -> None:
-        """Listen on the bus; raises BindError."""
+        """Listen on the bus; raises BusPortError."""
         port = self._settings.cluster_port or self._settings.port + BUS_PORT_OFFSET
         if port > _PORT_MAX:
-            raise BindError(
+            raise BusPortError(
                 "Redis port number too high. Cluster communication port is 10,000 port numbers higher than your "
                 "Redis port. Your Redis port number must be 55535 or less."
             )

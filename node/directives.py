@@ -54,7 +54,7 @@ class BufferLimits(Kind):
     many = True
 
     def parse(self, words: Sequence[str]) -> dict[str, OutputLimit]:
-        if len(words) % 4 or not words:
+        if len(words) % 4:
             raise ValueError("Wrong number of arguments in buffer limit configuration.")
         limits = {}
         for at in range(0, len(words), 4):
@@ -168,7 +168,7 @@ class Percentiles(Kind):
         return list(value)
 
     def show(self, value: list[float]) -> str:
-        return " ".join(f"{share:.17g}" for share in value)
+        return " ".join(f"{share:.15g}" for share in value)
 
     def rewrite(self, value: list[float]) -> list[str]:
         return [self.show(value) or '""']
@@ -208,7 +208,7 @@ class ClientNetworks(Kind):
     def parse(self, words: Sequence[str]) -> tuple[ClientNetwork, ...]:
         if list(words) == [""]:
             return ()
-        if len(words) % 3 or not words:
+        if len(words) % 3:
             raise ValueError("wrong number of arguments")
         try:
             return tuple(ClientNetwork.of(*words[at : at + 3]) for at in range(0, len(words), 3))

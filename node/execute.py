@@ -19,12 +19,13 @@ from node.keyspace import Keyspace
 from node.monitor import Monitor
 from node.propagation import Propagation
 from node.session import NodeSession
+from node.slowlog import SlowLog
 from runtime.clock import Clock
 from wire.command import MAY_REPLICATE, UNQUEUED, WRITE
 from wire.decoder import Batch
 from wire.encoder import BULK_HEADERS, INTEGERS, NIL_2, NIL_3, encode_into
 from wire.errors import Error
-from wire.reply import NO_REPLY, OK, PARKED, QUEUED, Reply
+from wire.reply import NO_REPLY, OK, PARKED, QUEUED, Push, Reply, Several
 from wire.session import CLOSING, IN_MULTI, MUTED
 from wire.table import Command, CommandTable
 
@@ -36,7 +37,18 @@ _REDIRECTIONS = (b"MOVED ", b"ASK ", b"TRYAGAIN ", b"CROSSSLOT ", b"CLUSTERDOWN 
 class Executor:
     """Runs commands for clients, for transactions and for the stream of our master."""
 
-    __slots__ = ("_clock", "_gatekeeper", "_keyspace", "_monitor", "_owned", "_propagation", "_table", "processed")
+    __slots__ = (
+        "_clock",
+        "_gatekeeper",
+        "_keyspace",
+        "_monitor",
+        "_owned",
+        "_propagation",
+        "_slow_log",
+        "_table",
+        "errors",
+        "processed",
+    )
 
     def __init__(
         self,
@@ -45,6 +57,7 @@ class Executor:
         propagation: Propagation,
         gatekeeper: Gatekeeper,
         monitor: Monitor,
+        slow_log: SlowLog,
         clock: Clock,
     ) -> None:
         self._table = table
@@ -52,11 +65,13 @@ class Executor:
         self._propagation = propagation
         self._gatekeeper = gatekeeper
         self._monitor = monitor
+        self._slow_log = slow_log
         self._clock = clock
         # Cluster mode: one byte a slot, 1 where the slot is ours and neither migrating nor importing.
         self._owned: bytearray | None = None
-        # For INFO: commands run since the start.
+        # For INFO: commands run since the start, and error replies by their code.
         self.processed = 0
+        self.errors: dict[bytes, int] = {}
 
     def use_slots(self, owned: bytearray) -> None:
         """Check keys against this table from now on; it may be changed in place, never replaced."""
@@ -81,6 +96,10 @@ class Executor:
         run_database = 0
         index = start
         stop = len(commands)
+        # Every command is timed, from the end of the one before it: one reading a command serves INFO and the slow log.
+        perf_ns = self._clock.perf_ns
+        slow_ns = self._slow_log.threshold_ns
+        started_ns = perf_ns()
         command: Command | None = None
         while index < stop:
             argv = commands[index]
@@ -101,6 +120,8 @@ class Executor:
                 command = None
                 nil = NIL_2 if session.proto == 2 else NIL_3
                 propagating = self._propagation.active
+                slow_ns = self._slow_log.threshold_ns
+                started_ns = perf_ns()
                 if session.parked:
                     break
                 continue
@@ -112,6 +133,7 @@ class Executor:
             except Error as error:
                 reply = error
                 command.failed_calls += 1
+                self._count(error)
             command.calls += 1
             if keyspace.dirty == dirty and not effects:
                 if run >= 0:
@@ -144,6 +166,11 @@ class Executor:
                 append(INTEGERS[reply] if 0 <= reply < 1024 else b":%d\r\n" % reply)
             else:
                 encode_into(out, reply, session.proto)
+            ended_ns = perf_ns()
+            command.nanoseconds += ended_ns - started_ns
+            if ended_ns - started_ns >= slow_ns:
+                self._slow_log.note(session, command, argv, ended_ns - started_ns)
+            started_ns = ended_ns
             index += 1
             if session.parked:
                 break
@@ -169,6 +196,9 @@ class Executor:
         except Error as error:
             reply = error
             command.failed_calls += 1
+            self._count(error)
+        if self._monitor.watched:
+            self._monitor.show(call.session, command, argv)
         if not call.rewritten and _repeats(command, changed=keyspace.dirty != dirty):
             keyspace.effects.append((database, tuple(argv)))
         elif keyspace.dirty == dirty and not call.rewritten and len(keyspace.effects) == before:
@@ -240,6 +270,7 @@ class Executor:
                 raise refusal
         except Error as error:
             reply = error
+            self._count(error)
             if session.transaction is not None:
                 session.transaction.aborted = True
                 if command is not None and command.name == "exec":
@@ -253,19 +284,26 @@ class Executor:
                 session.transaction.queue.append((command, argv))
                 reply = QUEUED
             else:
-                if self._monitor.watched:
-                    self._monitor.show(session, command, argv)
                 dirty = keyspace.dirty
                 call = session.call
                 call.argv = argv
                 call.command = command
                 command.calls += 1
                 session.last_command = command.name
+                started_ns = self._clock.perf_ns()
                 try:
                     reply = command.handler(call)
                 except Error as error:
                     reply = error
                     command.failed_calls += 1
+                    self._count(error)
+                took_ns = self._clock.perf_ns() - started_ns
+                command.nanoseconds += took_ns
+                if took_ns >= self._slow_log.threshold_ns:
+                    self._slow_log.note(session, command, argv, took_ns)
+                if self._monitor.watched:
+                    # As in Redis, after the run: EXEC behind what it ran, SELECT with the database it chose.
+                    self._monitor.show(session, command, argv)
                 self._pass_on_effects(session, command, argv, changed=keyspace.dirty != dirty)
         if session.mask & ONE_SHOT and not session.mask & IN_MULTI and (command is None or command.name != "asking"):
             # ASKING holds for one command, refused or not; before MULTI, for all up to EXEC (Redis: resetClient).
@@ -278,14 +316,20 @@ class Executor:
         if reply is NO_REPLY or reply is PARKED:
             return
         if session.mask & MUTED:
-            if session.replies_off:
-                return
-            if session.skip_replies:
+            if not session.replies_off:
                 session.skip_replies -= 1
                 if not session.skip_replies:
                     session.mask &= ~MUTED
+            if not isinstance(reply, (Several, Push)):
                 return
+            # CLIENT REPLY holds back no push, and confirmations of subscriptions are pushes.
         encode_into(session.out, reply, session.proto)
+
+    def _count(self, error: Error) -> None:
+        """For INFO errorstats. Redis keeps no more than 128 codes, because scripts can make up their own."""
+        code = error.text.partition(b" ")[0]
+        if code in self.errors or len(self.errors) < 128:
+            self.errors[code] = self.errors.get(code, 0) + 1
 
     def _pass_on(self, session: NodeSession, database: int, data: bytes) -> None:
         """Pass on whole commands that ran in `database`, as the client sent them."""

@@ -81,9 +81,16 @@ class Database:
 
     def read_string(self, key: bytes) -> bytes | bytearray | None:
         """The string at `key`; raises WRONGTYPE for any other type."""
-        value = self.get(key)
-        kind = type(value)
-        if kind is bytes or kind is bytearray:
+        # The body of `get`, written out: on the commonest road a call costs as much as the look-up.
+        slot = crc_hqx(key, 0) & 16383 if 123 not in key else key_slot(key)
+        value: Value | None = self.shards[slot].get(key)
+        if self.volatile and value is not None:
+            expires = self.expires[slot]
+            if expires is not None:
+                when = expires.get(key)
+                if when is not None and when < self._space.now_ms and self._expire(key):
+                    value = None
+        if type(value) is bytes or type(value) is bytearray:
             self._space.hits += 1
         elif value is None:
             self._space.missed(self, key)
@@ -156,7 +163,7 @@ class Database:
 
     def replace(self, key: bytes, value: Value) -> None:
         """Store `value` under `key` and keep its time to live."""
-        shard = self.shards[slot_of(key)]
+        shard = self.shards[crc_hqx(key, 0) & 16383 if 123 not in key else key_slot(key)]
         if key not in shard:
             self.size += 1
             shard[key] = value

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from cluster.bus import BusPortError
 from cluster.nodes_conf import NodesConfError
 from node.crash import report_crash
 from node.node import Node
@@ -146,7 +147,7 @@ def _run(settings: NodeSettings, runtime: Runtime, config_file: str) -> int:
     refusal = _cannot_serve(settings, runtime.log)
     if refusal:
         return 1
-    _reserve_files(settings, runtime.log)
+    _reserve_files(settings, runtime)
     process.ignore_hangups()
     try:
         if settings.pidfile or settings.daemonize:
@@ -178,10 +179,11 @@ def _cannot_serve(settings: NodeSettings, log: Log) -> bool:
     return True
 
 
-def _reserve_files(settings: NodeSettings, log: Log) -> None:
+def _reserve_files(settings: NodeSettings, runtime: Runtime) -> None:
     """See that `maxclients` clients can be served, or serve fewer."""
     wanted = settings.maxclients + process.RESERVED_FILES
-    allowed = process.allow_files(wanted)
+    allowed = runtime.process.allow_files(wanted)
+    log = runtime.log
     if allowed >= wanted:
         return
     settings.maxclients = max(allowed - process.RESERVED_FILES, 1)
@@ -209,7 +211,7 @@ async def _serve(settings: NodeSettings, runtime: Runtime, config_file: str) -> 
         log.warning(f"Warning: {error}")
         log.warning(f"Failed listening on port {settings.port} (TCP), aborting.")
         return 1
-    except NodesConfError as error:
+    except (NodesConfError, BusPortError) as error:
         log.warning(str(error))
         return 1
     except (RdbError, OSError):

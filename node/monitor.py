@@ -44,7 +44,7 @@ class Monitor:
             self._update()
 
     def show(self, session: NodeSession, command: Command, argv: Sequence[bytes]) -> None:
-        """Send the line for a command that is about to run."""
+        """Send the line for a command that was run."""
         if command.flags & (ADMIN | SKIP_MONITOR):
             return
         now_us = self._clock.wall_us()

@@ -9,22 +9,28 @@ from node import commands
 from node.call import Call
 from node.clustering import Clustering
 from node.crash import report_crash
+from node.cron import Cron
 from node.execute import Executor
 from node.expiry import ActiveExpiry
 from node.gates import Conditions, Gatekeeper, gates_of
+from node.idle import IdleClients
 from node.keyspace import DELETE_EXPIRED, HIDE_EXPIRED, Keyspace
 from node.monitor import Monitor
 from node.notifications import Notifier
-from node.pause import Pauses
+from node.pause import PausePurpose, Pauses
 from node.persistence.child import Child
 from node.persistence.loading import Loader
 from node.persistence.saving import Saver
 from node.propagation import Propagation
+from node.protected_mode import ProtectedMode
+from node.reconfigure import apply_at_start
 from node.replication.replication import Replication
 from node.service import NodeService
 from node.session import NodeSession
 from node.settings import NodeSettings
 from node.shutdown import Shutdown
+from node.slowlog import SlowLog
+from node.stats import SAMPLE_PERIOD_S, Traffic
 from runtime import Runtime, Tasks
 from runtime.settings import to_bytes
 from wire.clients import Clients
@@ -66,8 +72,9 @@ class Node:
         self.gatekeeper = Gatekeeper(self.conditions)
         self.monitor = Monitor(self.conditions, runtime.clock)
         self.propagation = Propagation()
+        self.slow_log = SlowLog(runtime.clock)
         self.executor = Executor(
-            self.table, self.keyspace, self.propagation, self.gatekeeper, self.monitor, runtime.clock
+            self.table, self.keyspace, self.propagation, self.gatekeeper, self.monitor, self.slow_log, runtime.clock
         )
         self.pauses = Pauses(self.conditions, self.clients, self._update_expiry_mode)
         self.shutdown = Shutdown(
@@ -84,6 +91,7 @@ class Node:
             lambda session: Call(self, session),
             self._session_closed,
         )
+        self.service.denied = ProtectedMode(settings).denial
         self.tasks = Tasks(self._task_died)
         self.child = Child(runtime, self.tasks)
         self.saver = Saver(settings, runtime, self.keyspace, self.conditions, self.child)
@@ -102,6 +110,7 @@ class Node:
             self._inner_session(),
             self.tasks,
             over_limit=self.service.output_limits.exceeded,
+            offset_frozen=lambda: self.pauses.holds(PausePurpose.FAILOVER),
             update_expiry_mode=self._update_expiry_mode,
             on_role=self._update_expiry_mode,
         )
@@ -125,6 +134,9 @@ class Node:
             )
             self.relay_message = self.cluster.relay
         self.listener = Listener(self.service, settings.tcp_keepalive)
+        self.traffic = Traffic(self.clients, lambda: self.executor.processed)
+        self.cron = self._make_cron()
+        apply_at_start(self)
         # The exit status, once the node is to end: SHUTDOWN, a signal, or a failure that must not be survived.
         self.ending: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
@@ -147,6 +159,7 @@ class Node:
         as_replica = settings.replicaof is not None or (cluster is not None and not cluster.state.myself.is_master)
         self.log.role = "S" if as_replica else "M"
         await self.listener.open(settings.bind, settings.port, settings.tcp_backlog)
+        self.cron.start()
         if cluster is not None:
             await cluster.open()
         await self.replication.load_at_start(as_replica=as_replica)
@@ -157,6 +170,7 @@ class Node:
 
     async def stop(self) -> None:
         """Close every connection and end every task. What is to be saved has been saved."""
+        self.cron.stop()
         await self.listener.close()
         self.replication.stop()
         self.child.kill()
@@ -170,6 +184,16 @@ class Node:
         """Ask whoever runs the node to stop it and end with this exit status; the first one asked for counts."""
         if not self.ending.done():
             self.ending.set_result(status)
+
+    def _make_cron(self) -> Cron:
+        idle = IdleClients(self.settings, self.runtime.clock, self.clients, self.log)
+        cron = Cron(self.settings)
+        cron.add(self.expiry.cycle)
+        cron.add(idle.check)
+        cron.add(self.traffic.sample, SAMPLE_PERIOD_S)
+        cron.add(self.saver.cron, 1)
+        cron.add(self.replication.cron, 1)
+        return cron
 
     def _inner_session(self) -> NodeSession:
         """A session that belongs to no connection: the client as which our master's stream runs."""
@@ -199,4 +223,6 @@ class Node:
 
     def _session_closed(self, session: NodeSession) -> None:
         self.service.output_limits.forget(session)
+        if session.connection is not None:
+            self.traffic.ended(session.connection.bytes_in, session.connection.bytes_out)
         self.replication.detached(session)

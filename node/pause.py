@@ -39,6 +39,10 @@ class Pauses:
     def active(self) -> bool:
         return bool(self._ends)
 
+    def holds(self, purpose: PausePurpose) -> bool:
+        """Whether there is a pause for `purpose`."""
+        return purpose in self._ends
+
     def begin(self, purpose: PausePurpose, until: float, *, everything: bool) -> None:
         """Hold back writes, or `everything`, until loop time `until`. A longer or stronger pause stays."""
         end, all_commands = self._ends.get(purpose, (until, everything))

@@ -9,9 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from node.session import NodeSession
 from wire.clients import Clients
+
+if TYPE_CHECKING:
+    from node.node import Node
 
 # As Redis: the mean of sixteen samples, one every tenth of a second.
 _SAMPLES = 16
@@ -77,3 +81,17 @@ class Traffic:
     def reset(self) -> None:
         self._zero_in += self.bytes_in
         self._zero_out += self.bytes_out
+
+
+def reset_statistics(node: Node) -> None:
+    """CONFIG RESETSTAT: what INFO counts begins again."""
+    node.traffic.reset()
+    node.executor.processed = 0
+    node.executor.errors.clear()
+    for command in node.table.every():
+        command.calls = command.nanoseconds = command.rejected_calls = command.failed_calls = 0
+    keyspace, replicas = node.keyspace, node.replication.replicas
+    keyspace.hits = keyspace.misses = keyspace.expired_keys = 0
+    node.expiry.time_cap_reached = 0
+    node.clients.total = node.clients.rejected = 0
+    replicas.full_resyncs = replicas.partial_resyncs = replicas.partial_resyncs_refused = 0

@@ -17,7 +17,11 @@ class ProxyCall(Call):
     session: ProxySession
 
     def __init__(
-        self, front: Front, session: ProxySession, info: Callable[[list[bytes]], bytes], on_reset: Callable[[ProxySession], None]
+        self,
+        front: Front,
+        session: ProxySession,
+        info: Callable[[list[bytes]], bytes],
+        on_reset: Callable[[ProxySession], None],
     ) -> None:
         super().__init__(front, session)
         # INFO's text for the sections asked for.

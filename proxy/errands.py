@@ -307,6 +307,9 @@ class Errands:
 
     def _give_up(self, errand: Errand) -> None:
         text = b"CLUSTERDOWN not executed within %d ms: %b" % (self._hold_ms, errand.reason)
+        if self._topology.last_error:
+            # Why nobody could say where the slot is served.
+            text += b" (" + self._topology.last_error.encode() + b")"
         errand.answered(encode_error(text))
 
 

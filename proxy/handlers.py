@@ -11,6 +11,7 @@ from functools import partial
 from random import Random
 
 from proxy import scatter
+from proxy.local import Local
 from proxy.login import Login
 from proxy.private import Blocking
 from proxy.routing import Route
@@ -21,9 +22,6 @@ from proxy.topology import Topology
 from proxy.transactions import Transactions
 from proxy.waiting import Waiting
 from wire.errors import Error
-from wire.reply import NO_REPLY
-from wire.session import MUTED
-from wire.table import CommandTable
 
 Handler = Callable[[ProxySession, list[bytes], Route], None]
 
@@ -51,7 +49,7 @@ class Handlers:
 
     def __init__(
         self,
-        local: CommandTable,
+        local: Local,
         topology: Topology,
         transactions: Transactions,
         subscriptions: Subscriptions,
@@ -92,31 +90,14 @@ class Handlers:
             if route.name in _AT_HOME:
                 route.home = HOME_SLOT
 
-    def local(self, session: ProxySession, argv: list[bytes], _route: Route | None = None) -> None:
-        """Answer it here."""
-        call = session.call
-        before = session.proto
-        try:
-            command = self._local.find(argv)
-            command.check_arity(len(argv))
-            call.argv = argv
-            call.command = command
-            reply = command.handler(call)
-        except Error as error:
-            reply = error
-        if session.proto != before:
-            login_lane(session)
-        if reply is not NO_REPLY:
-            session.answer(reply)
-
     def _handler(self, route: Route) -> Handler | None:
         container, _, _ = route.name.partition("|")
         named = self._named.get(route.name) or self._named.get(container)
         if named is not None:
             return named
-        if container in self._local.all:
+        if self._local.knows(container):
             route.in_multi = route.name in _LOCAL_IN_MULTI
-            return self.local
+            return self._local.answer
         if route.blocking:
             route.in_multi = True
             return self._blocking.run

@@ -98,14 +98,19 @@ class Blocking:
 
     def _start(self, session: ProxySession, argv: list[bytes], slot: int | None, route: Route) -> None:
         errand = Private(session.place(), argv, slot, safe=route.readonly, write=not route.readonly)
-        errand.on_answer = lambda _: self._ended(errand)
-        self._waiting[errand] = None
         session.pause(BLOCKED)
-        session.errands.dispatch(errand)
+        self.dispatch(errand, lambda _: session.unpause(BLOCKED))
 
-    def _ended(self, errand: Private) -> None:
-        self._waiting.pop(errand, None)
-        errand.session.unpause(BLOCKED)
+    def dispatch(self, errand: Private, ended: Callable[[bool], None]) -> None:
+        """Send a command that may block, and see to it that it does not block for ever on a node that is no more."""
+
+        def answered(good: bool) -> None:
+            self._waiting.pop(errand, None)
+            ended(good)
+
+        errand.on_answer = answered
+        self._waiting[errand] = None
+        errand.session.errands.dispatch(errand)
 
     def forget(self, session: ProxySession) -> None:
         """The client has gone."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from binascii import crc_hqx
 from collections.abc import Iterable, Sequence
+from types import ModuleType
 from typing import Any
 
 from cluster.slots import key_slot
@@ -25,7 +26,20 @@ _LEFT_BRACE = 123
 class Route:
     """What routing needs to know of one command."""
 
-    __slots__ = ("arity", "blocking", "handler", "in_multi", "key", "name", "readonly", "spec", "subcommands", "write")
+    __slots__ = (
+        "arity",
+        "blocking",
+        "handler",
+        "home",
+        "in_multi",
+        "key",
+        "lone",
+        "name",
+        "readonly",
+        "spec",
+        "subcommands",
+        "write",
+    )
 
     def __init__(self, spec: CommandSpec) -> None:
         self.name = spec.name
@@ -44,6 +58,10 @@ class Route:
             and not blocking
         ):
             self.key = only.begin
+        # With just so many arguments a command of many keys has one, the first (DEL key); 0: it never has.
+        self.lone = 0
+        # A command without keys that is always sent to the owner of this slot.
+        self.home: int | None = None
         self.blocking = blocking
         # Changes nothing, so it may be sent twice.
         self.readonly = bool(spec.flags & READONLY) and not spec.flags & WRITE
@@ -66,7 +84,7 @@ class Route:
         """The slot of the command's keys, None when it has none; raises `Error` CROSSSLOT."""
         if self.key:
             return key_slot(argv[self.key]) if self.key < len(argv) else None
-        slot: int | None = None
+        slot = self.home
         for key in self.keys(argv):
             own = crc_hqx(key, 0) & 0x3FFF if _LEFT_BRACE not in key else key_slot(key)
             if slot is not None and own != slot:
@@ -113,7 +131,12 @@ class RouteTable:
 
 def declared_specs() -> list[CommandSpec]:
     """The node's own declarations."""
-    return [spec for module in MODULES for spec in vars(module).values() if isinstance(spec, CommandSpec)]
+    return specs_of(MODULES)
+
+
+def specs_of(modules: Iterable[ModuleType]) -> list[CommandSpec]:
+    """The commands declared in `modules`."""
+    return [spec for module in modules for spec in vars(module).values() if isinstance(spec, CommandSpec)]
 
 
 def specs_from_command_reply(reply: Any) -> list[CommandSpec]:

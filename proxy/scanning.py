@@ -1,8 +1,9 @@
 """SCAN over all masters, one after the other, with no memory of its own.
 
-The cursor that the client gets says where the scan is: the master that owns a slot, its own cursor, and a check of which
-node that was. A cursor means nothing to another node, so when a replica has taken over, its part begins again, and some
-keys may be seen twice, which SCAN allows. Keys that move from a master not yet scanned to one already scanned are missed.
+The cursor that the client gets says where the scan is: the master that owns a slot, its own cursor, and a check of
+which node that was. A cursor means nothing to another node, so when a replica has taken over, its part begins again,
+and some keys may be seen twice, which SCAN allows. Keys that move from a master not yet scanned to one already scanned
+are missed.
 """
 
 from __future__ import annotations

@@ -26,10 +26,10 @@ Merge = Callable[[list[bytes]], bytes]
 class Gather:
     """Collects the replies of all parts of one command."""
 
-    __slots__ = ("_left", "_merge", "_partial_errors", "_place", "_replies")
+    __slots__ = ("_left", "_merge", "_partial_errors", "_replies", "place")
 
     def __init__(self, place: Answer, parts: int, merge: Merge, *, partial_errors: bool = False) -> None:
-        self._place = place
+        self.place = place
         self._replies = [b""] * parts
         self._left = parts
         self._merge = merge
@@ -43,9 +43,9 @@ class Gather:
             return
         failed = [reply for reply in self._replies if reply.startswith(b"-")]
         if failed and not self._partial_errors:
-            self._place.finish(failed[0])
+            self.place.finish(failed[0])
         else:
-            self._place.finish(self._merge(self._replies))
+            self.place.finish(self._merge(self._replies))
 
 
 class Part(Errand):

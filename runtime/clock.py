@@ -39,5 +39,5 @@ class SystemClock:
     def wall_us(self) -> int:
         return time.time_ns() // 1_000
 
-    def perf_ns(self) -> int:
-        return time.perf_counter_ns()
+    # Read for every command: bound without a Python function in between.
+    perf_ns = staticmethod(time.perf_counter_ns)

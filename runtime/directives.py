@@ -281,8 +281,9 @@ class Settings(BaseModel):
     @classmethod
     def field(cls, name: str) -> str | None:
         """The field of directive `name` (in lower case); None when there is no such directive."""
-        field = cls.aliases.get(name, name).replace("-", "_")
-        return field if field in cls.model_fields and "_" not in name.replace("_cpulist", "") else None
+        name = cls.aliases.get(name, name)
+        field = name.replace("-", "_")
+        return field if field in cls.model_fields and directive_name(field) == name else None
 
     @classmethod
     def kind(cls, field: str) -> Kind:
@@ -335,6 +336,7 @@ class Settings(BaseModel):
 
 
 def directive_name(field: str) -> str:
+    """A few directives have underscores themselves."""
     return field if field.endswith("_cpulist") else field.replace("_", "-")
 
 
@@ -350,9 +352,10 @@ def parse_size(text: str) -> int | None:
     """Bytes; None when `text` is no size."""
     digits = text.rstrip("bkmgBKMG")
     factor = _UNITS.get(text[len(digits) :].lower())
-    if factor is None or not (digits.isascii() and digits.isdigit()) or len(digits) > 20:
+    if factor is None or not ((digits.isascii() and digits.isdigit()) or not digits) or len(digits) > 20:
         return None
-    return int(digits) * factor
+    # Redis takes a unit by itself, and nothing at all, for zero.
+    return int(digits or "0") * factor
 
 
 def format_size(size: int) -> str:

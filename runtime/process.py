@@ -12,6 +12,7 @@ import platform
 import resource
 import signal
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -40,6 +41,14 @@ class Process(Protocol):
 
     def description(self) -> dict[str, str]:
         """`os`, `machine_bytes`, `interpreter`, `executable` and the like, for INFO."""
+        ...
+
+    def allow_files(self, wanted: int) -> int:
+        """Raise the limit of open files to `wanted` if it is lower; returns the limit that holds."""
+        ...
+
+    def stall(self, seconds: float) -> None:
+        """Do nothing at all for so long: no timer, no reply (DEBUG SLEEP)."""
         ...
 
     def die(self, signal_name: str) -> None:
@@ -78,6 +87,22 @@ class SystemProcess:
             "executable": sys.executable,
         }
 
+    def allow_files(self, wanted: int) -> int:
+        """Raise the limit of open files to `wanted` if it is lower; returns the limit that holds."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft == resource.RLIM_INFINITY or soft >= wanted:
+            return wanted
+        for limit in (wanted, hard):
+            try:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (limit, max(hard, limit)))
+            except (ValueError, OSError):
+                continue
+            return limit
+        return soft
+
+    def stall(self, seconds: float) -> None:
+        time.sleep(seconds)
+
     def die(self, signal_name: str) -> None:
         number = signal.Signals[signal_name]
         signal.signal(number, signal.SIG_DFL)
@@ -98,20 +123,6 @@ def ignore_hangups() -> None:
     """Outlive the terminal, and learn of broken pipes by errors, as Redis does."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-
-
-def allow_files(wanted: int) -> int:
-    """Raise the limit of open files to `wanted` if it is lower; returns the limit that holds."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return wanted
-    for limit in (wanted, hard):
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, max(hard, limit)))
-        except (ValueError, OSError):
-            continue
-        return limit
-    return soft
 
 
 def change_folder(path: str) -> None:

@@ -8,6 +8,7 @@ from runtime.settings import to_bytes, to_text
 from sentinel.events import Answer, Event
 from sentinel.instances import Master
 from sentinel.knowledge import Knowledge
+from wire.arguments import parse_integer
 from wire.call import Call as WireCall
 from wire.errors import Error
 from wire.session import Session
@@ -48,9 +49,9 @@ class Call(WireCall):
         return answer
 
 
-def number(raw: bytes, low: int, high: int) -> int | None:
-    """A number as Redis reads one, if it is between `low` and `high`."""
-    digits = raw.removeprefix(b"-")
-    if not digits.isdigit() or len(digits) > 19 or (digits[:1] == b"0" and raw != b"0"):
-        return None
-    return int(raw) if low <= int(raw) <= high else None
+def at_least(raw: bytes, least: int, refusal: bytes) -> int:
+    """The number that `raw` is; raises Error(`refusal`) where it is none, or smaller than `least`."""
+    value = parse_integer(raw, refusal)
+    if value < least:
+        raise Error(refusal)
+    return value

@@ -15,6 +15,8 @@ from sentinel.step import Step
 VERDICT_PERIODS = 5
 # How many INFO periods a master may call itself a replica before it counts as down.
 WRONG_ROLE_PERIODS = 2
+# How long after our own start an instance that has never answered is waited for.
+START_GRACE_MS = 5_000
 
 
 def check_sdown(step: Step, master: Master, instance: Instance) -> None:
@@ -32,7 +34,9 @@ def check_sdown(step: Step, master: Master, instance: Instance) -> None:
 
 def check_odown(step: Step, master: Master) -> None:
     """Move the master into or out of ODOWN by the answers received so far."""
-    votes = 1 + sum(_holds(step, master, peer) for peer in master.peers.values()) if master.sdown else 0
+    for peer in master.peers.values():
+        _forget_old_verdict(step, peer)
+    votes = 1 + sum(peer.says_down for peer in master.peers.values()) if master.sdown else 0
     quorum = master.options.quorum
     if votes >= quorum and not master.odown:
         master.odown_at = step.now
@@ -49,7 +53,7 @@ def ask_others(step: Step, master: Master, *, at_once: bool = False) -> None:
         return
     period = step.periods.ask_every(master.options.down_after_ms)
     candidate, epoch = "*", step.knowledge.current_epoch
-    if failover is not None:
+    if failover is not None and step.knowledge.durable:
         candidate, epoch = step.knowledge.my_id, failover.epoch
     for peer in master.peers.values():
         if not peer.link.accepts_periodic:
@@ -86,8 +90,12 @@ def take_verdict(step: Step, peer: Peer, reply: object) -> None:
 def _is_silent(step: Step, master: Master, instance: Instance) -> bool:
     """Redis counts from the oldest unanswered PING, and from the last reply while there is no connection. Here the
     second clock is not reset by a new connection: a frozen process accepts connections for ever."""
-    since = instance.link.silent_since
-    return since is not None and step.elapsed(since, master.options.down_after_ms)
+    link = instance.link
+    if link.silent_since is None or not step.elapsed(link.silent_since, master.options.down_after_ms):
+        return False
+    # All processes of a host, or of a lab, start together. Who has not been up yet is not dead, and calling it so would
+    # move a master to the replica that happened to start faster.
+    return link.answered or step.due(step.knowledge.started_at + START_GRACE_MS)
 
 
 def _is_no_master(step: Step, master: Master) -> bool:
@@ -100,8 +108,7 @@ def _is_no_master(step: Step, master: Master) -> bool:
     return master.rebooted_at is not None and grace != 0 and step.elapsed(master.rebooted_at, grace)
 
 
-def _holds(step: Step, master: Master, peer: Peer) -> bool:
-    """Whether `peer` counts as holding the master to be down; old opinions are dropped, and votes with them."""
+def _forget_old_verdict(step: Step, peer: Peer) -> None:
+    """Nobody is asked about a master that is well again, so the last answers would stand for ever."""
     if peer.verdict_at is not None and step.elapsed(peer.verdict_at, VERDICT_PERIODS * step.periods.ask):
         peer.says_down, peer.leader, peer.verdict_at = False, None, None
-    return peer.says_down and master.sdown

@@ -29,6 +29,7 @@ class Knowledge:
         "memory",
         "port",
         "requirepass",
+        "started_at",
         "users",
     )
 
@@ -37,6 +38,8 @@ class Knowledge:
         self.memory = memory
         # The port we listen on, unless `announce-port` says otherwise to others.
         self.port = port
+        # When this process began to watch.
+        self.started_at = now
         # Our own password, which other sentinels are expected to have as well unless `sentinel-pass` is set.
         self.requirepass = requirepass
         # Whether what we last decided is on disk. While it is not, we neither vote nor stand for election.

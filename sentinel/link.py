@@ -25,7 +25,7 @@ class Wire:
     opening: bool = False
     # When the last attempt began.
     tried_at: int | None = None
-    # When something last arrived on it.
+    # When a hello last came on it, or it came up.
     heard_at: int = 0
 
 
@@ -49,6 +49,8 @@ class Link:
     ponged_at: int = field(init=False)
     # When the last reply came that means "alive".
     alive_at: int = field(init=False)
+    # Whether one ever came.
+    answered: bool = False
     # Since when we wait for such a reply: the oldest PING without one, and, from the loss of the connection, the last
     # sign of life. It survives a reconnection, so an instance that accepts connections and says nothing stays silent.
     silent_since: int | None = field(init=False)
@@ -94,4 +96,5 @@ class Link:
         self.ponged_at = now
         if alive:
             self.alive_at = now
+            self.answered = True
             self.silent_since = None

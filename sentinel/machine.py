@@ -167,7 +167,6 @@ class SentinelMachine:
             return []
         master, instance = owner
         link.pending = max(0, link.pending - 1)
-        link.command.heard_at = step.now
         request, reply = event.request, event.reply
         if isinstance(request, Ping):
             take_pong(step, master, instance, reply)

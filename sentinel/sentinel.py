@@ -33,6 +33,7 @@ class Sentinel:
         self.clock = runtime.clock
         self.log = runtime.log
         self.pid = runtime.pid
+        self.process = runtime.process
         self.run_id = runtime.random.hex_id("run-id")
         self.config_path = file.path
         self.started_at_ms = runtime.clock.wall_ms()
@@ -80,6 +81,9 @@ class Sentinel:
         await self.listener.open(self.options.bind, self.options.port, self.options.tcp_backlog)
         self.log.notice(f"Running mode=sentinel, port={self.options.port}.")
         self.log.warning(f"Sentinel ID is {self.machine.knowledge.my_id}")
+        for master in self.machine.knowledge.masters.values():
+            if master.options.notification_script or master.options.client_reconfig_script:
+                self.log.warning(f"Warning: the scripts of {master.name} are kept and shown, but not run by Shardlab.")
         self.driver.start()
 
     def ask_to_stop(self) -> None:

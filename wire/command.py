@@ -152,7 +152,7 @@ class CommandSpec:
     complexity: str
     summary: str
     syntax: str  # arguments in the notation of Redis' command pages; see wire.syntax
-    categories: tuple[str, ...] = ()  # ACL categories beyond those that flags and group give
+    categories: tuple[str, ...] = ()  # ACL categories in place of the one that the group gives
     tips: tuple[str, ...] = ()
     history: tuple[tuple[str, str], ...] = ()
     deprecated: tuple[str, str] | None = None  # since which version, replaced by what

@@ -171,8 +171,8 @@ class Connection(asyncio.Protocol):
         self._unfinished.clear()
         if session is not None:
             session.mask |= CLOSING
-            session.connection = None
             self._service.closed(session)
+            session.connection = None
 
     def _run_unfinished(self) -> None:
         self._resuming = False

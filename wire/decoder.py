@@ -20,6 +20,10 @@ MAX_LINE = 64 * 1024
 MAX_ARGUMENTS = 2**31 - 1
 UNAUTHENTICATED_ARGUMENTS = 10
 UNAUTHENTICATED_BULK = 16384
+# A command cut by the chunk's end is kept as it came, and read again with the next chunk, if it is no larger than
+# this: otherwise every chunk of a long pipeline, all but the first, would be left to the scanner.
+_REREAD_MAX = 4096
+_REREAD_ARGUMENTS = 16
 
 _COUNTS = {b"*%d" % n: n for n in range(1, 1025)}
 _LENGTHS = [b"$%d" % n for n in range(4096)]
@@ -117,9 +121,12 @@ class Decoder:
     def _scan(self, data: bytes, position: int, commands: list[list[bytes]]) -> None:
         """Read commands from `position` on, and keep what is incomplete."""
         end = len(data)
+        # Where the command under way begins; -1 when that was in an earlier chunk.
+        begins = -1
         try:
             while position < end:
                 if not self._left:
+                    begins = position
                     if data[position] != 0x2A:
                         position, argv = self._inline(data, position)
                         if argv:
@@ -145,10 +152,18 @@ class Decoder:
                     commands.append(self._argv)
                     self._argv = []
         except _IncompleteError as incomplete:
-            self._chunks.append(data[incomplete.position :])
-            self._size = end - incomplete.position
+            position = incomplete.position
         except ProtocolError as error:
             self.error = error
+            return
+        if self._left and begins >= 0 and end - begins <= _REREAD_MAX and len(self._argv) <= _REREAD_ARGUMENTS:
+            self._argv = []
+            self._left = self._need = 0
+            self._bulk_length = -1
+            position = begins
+        if position < end:
+            self._chunks.append(data[position:])
+            self._size = end - position
 
     def _begin(self, text: bytes) -> None:
         count = _integer(text)

@@ -30,6 +30,8 @@ class Identity(Protocol):
 
 # The Redis version whose behaviour this server has; clients choose features by it.
 REDIS_VERSION = "7.0.15"
+# Our own.
+SHARDLAB_VERSION = "0.1.0"
 
 
 class Credentials:

@@ -47,7 +47,12 @@ class NotSentError(OutwardError):
 
 
 class ConnectError(NotSentError):
-    """The connection could not be opened, or the server turned it away while it was being set up."""
+    """The connection could not be opened, or the server turned it away while it was being set up: `refusal` then has
+    the server's words."""
+
+    def __init__(self, message: str, refusal: bytes = b"") -> None:
+        super().__init__(message)
+        self.refusal = refusal
 
 
 class UnknownOutcomeError(OutwardError):
@@ -114,7 +119,7 @@ async def connect(host: str, port: int, greeting: Greeting = _PLAIN, limits: Lim
             for reply in [outward.request(*command) for command in greeting.commands()]:
                 answer = await reply
                 if isinstance(answer, Error):
-                    raise ConnectError(f"{where}: {answer.text.decode(errors='replace')}")
+                    raise ConnectError(f"{where}: {answer.text.decode(errors='replace')}", answer.text)
     except OSError as error:
         # TimeoutError is an OSError too, without words of its own.
         outward.close()

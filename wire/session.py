@@ -145,6 +145,16 @@ class Session:
         return -1
 
     @property
+    def is_local(self) -> bool:
+        """Whether the client is on this machine."""
+        return is_loopback(self.address.rpartition(":")[0].strip("[]"))
+
+    @property
     def subscriptions(self) -> int:
         """The count that SUBSCRIBE's confirmations carry."""
         return len(self.channels) + len(self.patterns)
+
+
+def is_loopback(ip: str) -> bool:
+    """Whether a client at `ip` is on this machine; one without an address came by a Unix socket."""
+    return ip.removeprefix("::ffff:").startswith("127.") or ip in ("::1", "")

@@ -6,12 +6,13 @@ from it belongs to one process and carries its counters and its gate mask.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import ModuleType
 
 from wire.command import CommandSpec, Handler
 from wire.errors import Error, unknown_command, unknown_subcommand, wrong_arity
 from wire.reply import Reply
+from wire.session import ALWAYS
 
 _NO_LIMIT = 1 << 40
 
@@ -29,10 +30,10 @@ class Command:
         "handler",
         "key_index",
         "name",
+        "nanoseconds",
         "rejected_calls",
         "spec",
         "subcommands",
-        "usec",
     )
 
     def __init__(self, spec: CommandSpec, gates: int) -> None:
@@ -49,9 +50,9 @@ class Command:
         self.key_index = _single_key(spec)
         # By lower-case name, for a container.
         self.subcommands: dict[bytes, Command] = {}
-        # For INFO commandstats.
+        # For INFO commandstats: how often it ran, for how long altogether, and how often it was refused or failed.
         self.calls = 0
-        self.usec = 0
+        self.nanoseconds = 0
         self.rejected_calls = 0
         self.failed_calls = 0
 
@@ -85,6 +86,8 @@ class CommandTable:
         for command in subcommands:
             parent, _, name = command.name.partition("|")
             self.all[parent].subcommands[name.encode()] = command
+            # It is the subcommand that runs, even where its parent can run by itself (COMMAND).
+            self.all[parent].gates |= ALWAYS
         for name, command in self.all.items():
             self.by_name[name.encode()] = command
             self.by_name[name.upper().encode()] = command
@@ -108,6 +111,12 @@ class CommandTable:
         if command.subcommands and (len(argv) > 1 or command.spec.handler is None):
             return self._subcommand(command, argv)
         return command
+
+    def every(self) -> Iterator[Command]:
+        """All commands, each followed by its subcommands."""
+        for command in self.all.values():
+            yield command
+            yield from command.subcommands.values()
 
     def get(self, name: str) -> Command | None:
         """By a name in any case, ``config|get`` for a subcommand."""

@@ -9,20 +9,24 @@ from node.commands import (
     cluster_help,
     cluster_session,
     cluster_view,
+    config,
     connection,
     counters,
     databases,
+    debug,
     expire,
     keys,
     objects,
     persistence,
     replication,
     scan,
+    server,
+    slowlog,
     strings,
     substrings,
     transactions,
 )
-from wire.commands import client, pubsub
+from wire.commands import client, command, pubsub
 from wire.commands import connection as wire_connection
 
 MODULES: tuple[ModuleType, ...] = (
@@ -38,7 +42,12 @@ MODULES: tuple[ModuleType, ...] = (
     wire_connection,
     client,
     connection,
+    config,
+    server,
+    debug,
+    slowlog,
     pubsub,
+    command,
     cluster,
     cluster_help,
     cluster_session,

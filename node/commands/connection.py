@@ -38,7 +38,7 @@ def select(call: Call) -> Reply:
     arity=-3,
     flags=ADMIN | NOSCRIPT | LOADING | STALE,
     group="connection",
-    since="3.0.0",
+    since="2.9.50",
     complexity="O(1)",
     summary="Suspends commands processing.",
     syntax="timeout [WRITE | ALL]",

@@ -10,6 +10,9 @@ from wire.command import DENYOOM, FAST, WRITE, command, key
 from wire.errors import NOT_A_FLOAT, OVERFLOW, Error
 from wire.reply import Reply
 
+_ZERO = ord("0")
+_SAFE_DIGITS = 18
+
 
 @command(
     "INCR",
@@ -25,18 +28,15 @@ from wire.reply import Reply
 def incr(call: Call) -> Reply:
     name = call.argv[1]
     db = call.db
-    value = db.get_string(name)
-    if value is None:
-        db.put(name, b"1")
-        number = 1
-    else:
-        number = parse_integer(value) + 1
-        if number > INT64_MAX:
-            raise Error(OVERFLOW)
+    value = db.get(name)
+    # What nearly every counter holds: digits that can only be a number, and are too few to overflow.
+    if type(value) is bytes and value.isdigit() and value[0] != _ZERO and len(value) <= _SAFE_DIGITS:
+        number = int(value) + 1
         db.replace(name, b"%d" % number)
-    if call.keyspace.notifier.flags:
-        call.notify(STRING, b"incrby", name)
-    return number
+        if call.keyspace.notifier.flags:
+            call.notify(STRING, b"incrby", name)
+        return number
+    return _increase(call, 1)
 
 
 @command(

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from node.call import Call
+from node.persistence.rdb_errors import RdbError
 from wire.command import ADMIN, FAST, LOADING, NO_ASYNC_LOADING, NO_MULTI, NOSCRIPT, STALE, command
 from wire.errors import SYNTAX, Error
 from wire.reply import OK, Reply, Simple
+
+
+def reload(call: Call) -> Reply:
+    """DEBUG RELOAD: save everything and load it again, in one go."""
+    node = call.node
+    node.saver.save()
+    try:
+        node.loader.reload(node.saver.disk().read(node.settings.dbfilename))
+    except (OSError, RdbError):
+        raise Error(b"ERR Error trying to load the RDB dump, check server logs") from None
+    node.log.warning("DB reloaded by DEBUG RELOAD")
+    return OK
 
 
 @command(

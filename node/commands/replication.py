@@ -9,6 +9,7 @@ from __future__ import annotations
 from node.call import Call
 from node.replication.info import role as role_reply
 from node.replication.peer import ReplicaPeer
+from runtime.quoting import split_quoted
 from wire.arguments import parse_integer
 from wire.command import (
     ADMIN,
@@ -24,6 +25,7 @@ from wire.command import (
 from wire.errors import SYNTAX, Error
 from wire.reply import NO_REPLY, OK, Reply, Simple
 
+_INVALID_PORT = b"ERR Invalid master port"
 _SUMMARY = "Make the server a replica of another instance, or promote it as master."
 
 
@@ -47,9 +49,9 @@ def replicaof(call: Call) -> Reply:
             node.log.notice(f"MASTER MODE enabled (user request from '{call.session.address}')")
             node.replication.promote()
         return OK
-    number = parse_integer(port)
+    number = parse_integer(port, _INVALID_PORT)
     if not 0 <= number <= 65535:
-        raise Error(b"ERR Invalid master port")
+        raise Error(_INVALID_PORT)
     target = (host.decode("utf-8", "replace"), number)
     if node.replication.upstream.master == target:
         return Simple(b"OK Already connected to specified master")
@@ -100,14 +102,24 @@ def role(call: Call) -> Reply:
 )
 def psync(call: Call) -> Reply:
     argv = call.argv
-    if len(argv) > 3:
-        if len(argv) == 4 and argv[3].lower() == b"failover":
-            raise Error(b"ERR PSYNC FAILOVER can't be sent to a master.")
-        raise Error(SYNTAX)
-    if not _may_attach(call):
+    if call.session.replica is not None:
         return NO_REPLY
+    if len(argv) > 3 and argv[3].lower() == b"failover":
+        _take_over(call, argv[1])
+    _check_may_attach(call)
     call.node.replication.replicas.psync(call.session, argv[1], parse_integer(argv[2]))
     return NO_REPLY
+
+
+def _take_over(call: Call, replid: bytes) -> None:
+    """Our master asks us to be the master from here on (its operator ran FAILOVER)."""
+    replication = call.node.replication
+    if not replication.is_replica:
+        raise Error(b"ERR PSYNC FAILOVER can't be sent to a master.")
+    if replid.lower() != replication.history.replid:
+        raise Error(b"ERR PSYNC FAILOVER replid must match my replid.")
+    call.node.log.warning(f"Failover request received for replid {replid.decode('ascii', 'replace')}.")
+    replication.promote()
 
 
 @command(
@@ -120,22 +132,23 @@ def psync(call: Call) -> Reply:
     summary="Internal command used for replication",
 )
 def sync(call: Call) -> Reply:
-    if _may_attach(call):
+    if call.session.replica is None:
+        _check_may_attach(call)
         call.node.replication.replicas.sync(call.session)
     return NO_REPLY
 
 
-def _may_attach(call: Call) -> bool:
-    """Whether the client can become a replica now: False if it is one already. Raises Error."""
-    if call.session.replica is not None:
-        return False
+def _check_may_attach(call: Call) -> None:
+    """Raises Error when the client cannot become a replica now."""
     replication = call.node.replication
     if replication.is_replica and not replication.link_up:
         raise Error(b"NOMASTERLINK Can't SYNC while not connected with my master")
     if call.session.out:
         # The reply that waits would land in the middle of the stream.
         raise Error(b"ERR SYNC and PSYNC are invalid with pending output")
-    return True
+    peer = replication.replicas.introduced(call.session)
+    if peer.without_data and not peer.eof:
+        raise Error(b"ERR Filtered replica requires EOF capability")
 
 
 @command(
@@ -182,7 +195,18 @@ def _describe(peer: ReplicaPeer, option: bytes, value: bytes, shown: bytes) -> N
         elif value.lower() == b"psync2":
             peer.psync2 = True
     elif option == b"rdb-only":
-        peer.rdb_only = parse_integer(value) == 1
+        chosen = parse_integer(value)
+        if chosen not in (0, 1):
+            raise Error(b"ERR value is out of range, value must between 0 and 1")
+        peer.rdb_only = chosen == 1
+    elif option == b"rdb-filter-only":
+        words = split_quoted(value)
+        if words is None:
+            raise Error(b"ERR Missing rdb-filter-only values")
+        for word in words:
+            if word.lower() != b"functions":
+                raise Error(b"ERR Unsupported rdb-filter-only option: %b" % word)
+        peer.without_data = True
     else:
         raise Error(b"ERR Unrecognized REPLCONF option: %b" % shown)
 

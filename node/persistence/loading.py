@@ -132,32 +132,46 @@ class Loader:
 
         Raises RdbError; part of the data is in the keyspace then. `after_slice` is called every few milliseconds.
         """
-        keyspace = self._keyspace
         now_ms = self._runtime.clock.wall_ms()
-        target = KeyspaceTarget(keyspace, now_ms if drop_expired else None)
+        target = KeyspaceTarget(self._keyspace, now_ms if drop_expired else None)
         self.active = True
         self.started_at_s = now_ms // 1000
         self.total_bytes = len(data)
         self.loaded_bytes = 0
         self._conditions.set(LOADING, True)
-        keyspace.expiry = SEE_EXPIRED
         try:
             reader = RdbReader(data, target)
+            # While loading nothing has expired, whatever the clock says.
+            self._keyspace.expiry = SEE_EXPIRED
             while not reader.read_some(_SLICE):
                 self.loaded_bytes = reader.position
                 after_slice()
                 await asyncio.sleep(0)
-                keyspace.expiry = SEE_EXPIRED
+                self._keyspace.expiry = SEE_EXPIRED
         finally:
             self.active = False
             self._conditions.set(LOADING, False)
             self._update_expiry_mode()
+        self._note(target)
+        return target
+
+    def reload(self, data: bytes) -> None:
+        """DEBUG RELOAD: what the snapshot `data` says takes the place of all keys, at once; raises RdbError."""
+        self._keyspace.clear()
+        target = KeyspaceTarget(self._keyspace, None)
+        self._keyspace.expiry = SEE_EXPIRED
+        try:
+            RdbReader(data, target).read_all()
+        finally:
+            self._update_expiry_mode()
+        self._note(target)
+
+    def _note(self, target: KeyspaceTarget) -> None:
         self.keys_loaded = target.keys_loaded
         self.keys_expired = target.keys_expired
         self._runtime.log.notice(
             f"Done loading RDB, keys loaded: {target.keys_loaded}, keys expired: {target.keys_expired}."
         )
-        return target
 
 
 def _integer(text: bytes | None) -> int | None:

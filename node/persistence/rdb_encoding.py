@@ -38,8 +38,9 @@ _U64_BIG = Struct(">Q")
 _INTEGERS = {_INT8: Struct("<b"), _INT16: Struct("<h"), _INT32: Struct("<i")}
 I64 = Struct("<q")
 
-# A shorter string cannot be made smaller by LZF (the same limit as redis-server's).
-_COMPRESS_ABOVE = 20
+# redis-server tries LZF from 21 bytes on. Below this the few bytes that it may save are not worth the time that it
+# takes in Python; a reader takes a string in any form.
+_COMPRESS_ABOVE = 64
 # The longest decimal text of a 32-bit integer: "-2147483648".
 _INTEGER_TEXT_MAX = 11
 

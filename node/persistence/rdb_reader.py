@@ -7,6 +7,7 @@ that loads gigabytes still answers -LOADING and its cluster's heartbeats.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from struct import Struct
 from typing import Protocol
 
@@ -34,6 +35,8 @@ VERSION_MAX = 11
 _HEADER_SIZE = 9
 # Versions before this one have no checksum.
 _CHECKSUM_SINCE = 5
+# About 5 ms of checksum.
+_SLICE = 2 * 1024 * 1024
 _U64 = Struct("<Q")
 _I32 = Struct("<i")
 
@@ -61,7 +64,7 @@ class RdbTarget(Protocol):
 class RdbReader:
     """One pass over one file."""
 
-    __slots__ = ("_cursor", "_target", "_version")
+    __slots__ = ("_crc", "_cursor", "_summed", "_target", "_version")
 
     def __init__(self, data: bytes, target: RdbTarget) -> None:
         """Checks the header; raises RdbError."""
@@ -69,6 +72,9 @@ class RdbReader:
         self._target = target
         # The file's version, which says whether a checksum ends it.
         self._version = _header_version(data)
+        # The checksum of the first so many bytes: it keeps step with the reading, so that none of it takes long.
+        self._crc = 0
+        self._summed = 0
 
     @property
     def position(self) -> int:
@@ -112,6 +118,7 @@ class RdbReader:
                 return True
             else:
                 self._read_other(kind)
+        self._sum()
         return False
 
     def _read_other(self, kind: int) -> None:
@@ -138,30 +145,38 @@ class RdbReader:
     def _check_end(self) -> None:
         if self._version < _CHECKSUM_SINCE:
             return
+        self._sum()
+        covered = self._cursor.position
+        _compare(self._crc, self._cursor.integer(_U64), covered)
+
+    def _sum(self) -> None:
+        """Let the checksum catch up with the reading."""
         cursor = self._cursor
-        covered = cursor.position
-        stored = cursor.integer(_U64)
-        _check(cursor.data, covered, stored)
+        self._crc = crc64(memoryview(cursor.data)[self._summed : cursor.position], self._crc)
+        self._summed = cursor.position
 
 
-def check_whole(data: bytes) -> None:
-    """Check header and checksum of an RDB that takes up all of `data`; raises RdbError.
+def checking(data: bytes) -> Iterator[None]:
+    """Check header and checksum of an RDB that takes up all of `data`, a slice a step; raises RdbError.
 
-    A replica asks this before it throws its old data away.
+    A replica does this before it throws its old data away.
     """
     if _header_version(data) < _CHECKSUM_SINCE:
         return
     covered = len(data) - _U64.size
     if covered <= _HEADER_SIZE:
         raise RdbTruncatedError(len(data))
-    _check(data, covered, _U64.unpack_from(data, covered)[0])
+    view = memoryview(data)
+    crc = 0
+    for start in range(0, covered, _SLICE):
+        crc = crc64(view[start : min(start + _SLICE, covered)], crc)
+        yield
+    _compare(crc, _U64.unpack_from(data, covered)[0], covered)
 
 
-def _check(data: bytes, covered: int, stored: int) -> None:
-    if stored == 0:
-        return  # written with `rdbchecksum no`
-    computed = crc64(memoryview(data)[:covered])
-    if computed != stored:
+def _compare(computed: int, stored: int, covered: int) -> None:
+    """A stored 0 says "not computed" (`rdbchecksum no`)."""
+    if stored not in (0, computed):
         raise RdbChecksumError(computed, stored, covered)
 
 

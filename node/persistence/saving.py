@@ -11,7 +11,7 @@ from node.gates import DISK_ERROR, Conditions
 from node.keyspace import Keyspace
 from node.persistence.child import Child, ChildKind, Ended
 from node.persistence.settings import SnapshotSettings
-from node.persistence.snapshot import FileForm, Remarks, ReplicationMark, temporary_name, write_snapshot_file
+from node.persistence.snapshot import FileForm, Remarks, ReplicationMark, write_snapshot_file
 from runtime import Disk, Runtime
 from runtime.background import BackgroundError
 from wire.errors import Error
@@ -27,6 +27,10 @@ _OTHER_CHILD = (
     b"ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to "
     b"schedule a BGSAVE whenever possible."
 )
+# What stands before a snapshot's name while it is written. The child's is another: killed at SHUTDOWN, it may still be
+# at work while the last snapshot is being written.
+_TEMPORARY = "temp-"
+_TEMPORARY_OF_CHILD = "temp-background-"
 # After a failure a save point waits this long before it tries again.
 _RETRY_AFTER_S = 5
 
@@ -99,7 +103,7 @@ class Saver:
         if self._child.kind is ChildKind.SNAPSHOT:
             raise Error(_IN_PROGRESS)
         try:
-            self._write(self.disk())
+            self._write(self.disk(), _TEMPORARY)
         except OSError as error:
             self._runtime.log.warning(f"Error saving DB on disk: {error.strerror}")
             raise Error(b"ERR") from None
@@ -153,11 +157,12 @@ class Saver:
             save = bool(self._settings.save)
         if self._child.busy:
             self._child.kill()
+            self._remove_temporary()
         if not save:
             return
         self._runtime.log.notice("Saving the final RDB snapshot before exiting.")
         try:
-            self._write(self.disk())
+            self._write(self.disk(), _TEMPORARY)
         except OSError as error:
             self._runtime.log.warning(f"Error saving DB on disk: {error.strerror}")
             raise Error(b"ERR Errors trying to SHUTDOWN. Check logs.") from None
@@ -170,16 +175,17 @@ class Saver:
             self._conditions.disk_error = _MISCONF
         self._conditions.set(DISK_ERROR, refuse)
 
-    def _write(self, disk: Disk) -> None:
+    def _write(self, disk: Disk, temporary: str) -> None:
         settings = self._settings
         form = FileForm(settings.rdbcompression, settings.rdbchecksum)
-        write_snapshot_file(disk, settings.dbfilename, self._keyspace, self.remarks(), form)
+        name = settings.dbfilename
+        write_snapshot_file(disk, name, temporary + name, self._keyspace, self.remarks(), form)
         self._runtime.log.notice("DB saved on disk")
 
     def _write_in_child(self, disk: Disk) -> None:
         self._runtime.log.role = "C"
         try:
-            self._write(disk)
+            self._write(disk, _TEMPORARY_OF_CHILD)
         except OSError as error:
             self._runtime.log.warning(f"Write error saving DB on disk: {error.strerror}")
             raise BackgroundError from None
@@ -213,7 +219,7 @@ class Saver:
 
     def _remove_temporary(self) -> None:
         try:
-            self.disk().unlink(temporary_name(self._settings.dbfilename))
+            self.disk().unlink(_TEMPORARY_OF_CHILD + self._settings.dbfilename)
         except OSError:
             return  # it was never made, or the folder is gone
 

@@ -33,8 +33,8 @@ class Remarks:
     mark: ReplicationMark | None
 
 
-def write_snapshot(writer: RdbWriter, keyspace: Keyspace, remarks: Remarks) -> None:
-    """Write everything, from the header to the checksum."""
+def write_snapshot(writer: RdbWriter, keyspace: Keyspace, remarks: Remarks, *, keys: bool = True) -> None:
+    """Write everything, from the header to the checksum; without `keys` all but the data itself."""
     writer.aux(b"redis-ver", REDIS_VERSION.encode())
     writer.aux(b"redis-bits", 64)
     writer.aux(b"ctime", remarks.created_at_s)
@@ -44,6 +44,12 @@ def write_snapshot(writer: RdbWriter, keyspace: Keyspace, remarks: Remarks) -> N
         writer.aux(b"repl-id", remarks.mark.replid)
         writer.aux(b"repl-offset", remarks.mark.offset)
     writer.aux(b"aof-base", 0)
+    if keys:
+        _write_keys(writer, keyspace)
+    writer.end()
+
+
+def _write_keys(writer: RdbWriter, keyspace: Keyspace) -> None:
     for database in keyspace.databases():
         if not database.size:
             continue
@@ -57,7 +63,6 @@ def write_snapshot(writer: RdbWriter, keyspace: Keyspace, remarks: Remarks) -> N
             else:
                 for key, value in shard.items():
                     writer.entry(key, value, expires.get(key))
-    writer.end()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +73,13 @@ class FileForm:
     checksum: bool
 
 
-def write_snapshot_file(disk: Disk, name: str, keyspace: Keyspace, remarks: Remarks, form: FileForm) -> None:
-    """Put a snapshot under `name`, whole and durable, or raise OSError and leave the old file as it was."""
-    temporary = temporary_name(name)
+def write_snapshot_file(
+    disk: Disk, name: str, temporary: str, keyspace: Keyspace, remarks: Remarks, form: FileForm
+) -> None:
+    """Put a snapshot under `name`, whole and durable, or raise OSError and leave the old file as it was.
+
+    It is called `temporary` while it is written; two writers must not share that name.
+    """
     file = disk.create(temporary)
     try:
         write_snapshot(RdbWriter(file.write, compress=form.compress, checksum=form.checksum), keyspace, remarks)
@@ -79,8 +88,3 @@ def write_snapshot_file(disk: Disk, name: str, keyspace: Keyspace, remarks: Rema
         file.close()
     disk.rename(temporary, name)
     disk.sync_dir_now()
-
-
-def temporary_name(name: str) -> str:
-    """What the file is called while it is being written; there is one writer at a time."""
-    return f"temp-{name}"

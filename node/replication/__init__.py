@@ -21,6 +21,6 @@ Towards operators and the cluster's driver
 
 Reading order: ``history`` and ``backlog`` (what is shared), ``psync`` (who may continue);
 ``feed``, ``peer``, ``copies`` and ``master`` (the master's side); ``handshake``, ``transfer`` and ``stream`` (what a
-replica reads; pure), ``link`` and ``upstream`` (the replica's side); ``replication`` (both, and the change between
-them).
+replica reads; pure), ``applier``, ``link`` and ``upstream`` (the replica's side); ``replication`` (both, and the change
+between them).
 """

@@ -108,7 +108,8 @@ class Copies:
             self._timer.cancel()
 
     def _streams_to(self, peer: ReplicaPeer) -> bool:
-        return self._settings.repl_diskless_sync and peer.eof
+        # What is not a whole snapshot has no place on disk.
+        return peer.eof and (self._settings.repl_diskless_sync or peer.without_data)
 
     def _due_at(self, peer: ReplicaPeer) -> float:
         """When the copy for `peer` may begin: a streamed one waits for others who could share it."""
@@ -133,14 +134,18 @@ class Copies:
             self._timer = loop.call_at(due_at, self._begin_if_due)
             return
         streamed = self._streams_to(first)
-        chosen = [peer for peer in self._waiting if self._streams_to(peer) is streamed]
+        chosen = [
+            peer
+            for peer in self._waiting
+            if self._streams_to(peer) is streamed and peer.without_data is first.without_data
+        ]
         for peer in chosen:
             del self._waiting[peer]
             self.under_way[peer] = None
         self._announce(chosen)
         target = "replicas sockets" if streamed else "disk"
         self._runtime.log.notice(f"Starting BGSAVE for SYNC with target: {target}")
-        if not (self._begin_streamed() if streamed else self._saver.start(self._saved)):
+        if not (self._begin_streamed(keys=not first.without_data) if streamed else self._saver.start(self._saved)):
             self._runtime.log.warning("BGSAVE for replication failed")
             self._give_up()
 
@@ -156,14 +161,15 @@ class Copies:
 
     # Streamed
 
-    def _begin_streamed(self) -> bool:
+    def _begin_streamed(self, *, keys: bool) -> bool:
         settings = self._settings
         remarks = self._saver.remarks()
         mark = self._runtime.random.hex_id("copy-mark").encode()
 
         def work(write: Callable[[bytes], None]) -> None:
             # Not compressed: LZF in Python costs more than any loopback or network saves.
-            write_snapshot(RdbWriter(write, compress=False, checksum=settings.rdbchecksum), self._keyspace, remarks)
+            writer = RdbWriter(write, compress=False, checksum=settings.rdbchecksum)
+            write_snapshot(writer, self._keyspace, remarks, keys=keys)
 
         try:
             self._job = self._child.start_streaming(

@@ -40,6 +40,7 @@ class Master:
         "_is_replica",
         "_listening",
         "_no_peers_since",
+        "_offset_frozen",
         "_over_limit",
         "_propagation",
         "_runtime",
@@ -66,6 +67,7 @@ class Master:
         saver: Saver,
         child: Child,
         over_limit: Callable[[NodeSession, int], bool],
+        offset_frozen: Callable[[], bool],
         is_replica: Callable[[], bool],
     ) -> None:
         self._settings = settings
@@ -77,6 +79,8 @@ class Master:
         self._listening = False
         # Whether a client may have so many bytes unsent (`client-output-buffer-limit`).
         self._over_limit = over_limit
+        # Whether a planned failover waits for replicas to reach our offset: it must not move on its own then.
+        self._offset_frozen = offset_frozen
         # Whether this node has a master itself.
         self._is_replica = is_replica
         self.feed = Feed(history, self._send, turn.request)
@@ -213,7 +217,7 @@ class Master:
 
     def end_turn(self) -> None:
         """A step of the turn: what was fed goes out."""
-        if self._getack_wanted:
+        if self._getack_wanted and not self._offset_frozen():
             self._getack_wanted = False
             if self.peers and not self._is_replica():
                 self.feed.append(GETACK)
@@ -293,7 +297,7 @@ class Master:
                 peer.drop()
         if self._is_replica():
             return
-        if self.peers and self._cron_runs % settings.repl_ping_replica_period == 0:
+        if self.peers and self._cron_runs % settings.repl_ping_replica_period == 0 and not self._offset_frozen():
             self.feed.append(PING)
         if settings.min_replicas_to_write:
             self.update_good_replicas()

@@ -34,6 +34,7 @@ class ReplicaPeer:
         "session",
         "state",
         "waiting_since",
+        "without_data",
     )
 
     def __init__(self, session: NodeSession) -> None:
@@ -46,6 +47,8 @@ class ReplicaPeer:
         self.psync2 = False
         # It wants a copy and no stream (redis-cli --rdb).
         self.rdb_only = False
+        # It wants no keys in its copy: only functions, or nothing at all (redis-cli --replica).
+        self.without_data = False
         # It came with SYNC: it will not acknowledge, and it cannot be told which history it gets.
         self.old = False
         self.state = PeerState.WAITING

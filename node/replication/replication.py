@@ -19,6 +19,7 @@ from node.persistence.rdb_errors import RdbError
 from node.persistence.saving import Saver
 from node.persistence.snapshot import ReplicationMark
 from node.propagation import Propagation
+from node.replication.applier import Applier
 from node.replication.history import History
 from node.replication.master import Master
 from node.replication.settings import ReplicationSettings
@@ -32,6 +33,7 @@ class Replication:
     """Both sides of one node."""
 
     __slots__ = (
+        "_applier",
         "_conditions",
         "_keyspace",
         "_loader",
@@ -62,13 +64,15 @@ class Replication:
         tasks: Tasks,
         *,
         over_limit: Callable[[NodeSession, int], bool],
+        offset_frozen: Callable[[], bool],
         update_expiry_mode: Callable[[], None],
         on_role: Callable[[], None],
     ) -> None:
         """`session` is the client as which the master's stream runs; it belongs to nobody else.
 
-        `over_limit(session, unsent)` says whether a replica has too much unsent; `on_role` is called when this node
-        has become a master or a replica, after everything here is in place.
+        `over_limit(session, unsent)` says whether a replica has too much unsent; `offset_frozen()` whether a planned
+        failover waits for replicas to catch up; `on_role` is called when this node has become a master or a replica,
+        after everything here is in place.
         """
         self._settings = settings
         self._runtime = runtime
@@ -93,19 +97,19 @@ class Replication:
             saver,
             child,
             over_limit,
+            offset_frozen,
             lambda: self.is_replica,
         )
+        self._applier = Applier(runtime, keyspace, executor, self.replicas.feed, session, update_expiry_mode)
         # The master of this node.
         self.upstream = Upstream(
             settings,
             runtime,
             keyspace,
-            executor,
             loader,
             self.replicas,
-            session,
+            self._applier,
             tasks,
-            update_expiry_mode,
             self.update_conditions,
         )
         propagation.stream_offset = lambda: self.history.offset
@@ -161,7 +165,12 @@ class Replication:
         self.upstream.down_since = None
         replicas = self.replicas
         replicas.end_turn()
-        self.history.branch(self._new_replid())
+        if self.upstream.unsure:
+            # Promoted with half a copy thrown away: nobody has had what this node has now.
+            self.upstream.unsure = False
+            self.history.restart(self._new_replid())
+        else:
+            self.history.branch(self._new_replid())
         self._runtime.log.notice(
             f"Setting secondary replication ID to {self.history.replid2.decode()}, valid up to offset: "
             f"{self.history.second_offset}. New replication ID is {self.history.replid.decode()}"
@@ -217,7 +226,7 @@ class Replication:
     def _go_on_from(self, mark: ReplicationMark, expired: list[tuple[int, bytes]], *, as_replica: bool) -> None:
         if as_replica:
             self.history.adopt(mark.replid, mark.offset)
-            self.upstream.start_in(mark.database)
+            self._applier.begin(mark.database)
             return
         self.history.grow_out_of(mark.replid, mark.offset)
         self.replicas.open_backlog()
@@ -242,12 +251,10 @@ class Replication:
         """What a snapshot made now says of our place in a history; nothing if nobody could continue from it."""
         feed = self.replicas.feed
         feed.flush()
-        if self.is_replica:
-            database = self.upstream.database
-            return ReplicationMark(self.history.replid, self.history.offset, database) if feed.backlog else None
         if feed.backlog is None:
             return None
-        return ReplicationMark(self.history.replid, self.history.offset, feed.database)
+        database = self._applier.database if self.is_replica else feed.database
+        return ReplicationMark(self.history.replid, self.history.offset, database)
 
     def _new_replid(self) -> bytes:
         return self._runtime.random.hex_id("replid").encode()

@@ -1,8 +1,7 @@
 """The replica's side: which master this node follows, and how the data gets here.
 
-Connects, and connects again when the link breaks; takes a full copy where the master cannot go on from where
-we are; applies the stream through the executor and relays its bytes to replicas of our own. What the bytes on
-the link mean is `link`'s and its parts' business.
+Connects, and connects again when the link breaks; takes a full copy where the master cannot go on from where we
+are; has the stream applied. What the bytes on the link mean is `link`'s business, what the stream does `applier`'s.
 """
 
 from __future__ import annotations
@@ -11,20 +10,18 @@ import asyncio
 from collections.abc import Callable
 from enum import Enum
 
-from node.execute import Executor
-from node.keyspace import SEE_EXPIRED, Keyspace
+from node.keyspace import Keyspace
 from node.persistence.loading import Loader
 from node.persistence.rdb_errors import RdbError
-from node.persistence.rdb_reader import check_whole
+from node.persistence.rdb_reader import checking
+from node.replication.applier import Applier
 from node.replication.handshake import Introduction
 from node.replication.link import LinkPhase, MasterLink
 from node.replication.master import Master
 from node.replication.settings import ReplicationSettings
-from node.replication.stream import Portion, StreamError, StreamReader
-from node.session import NodeSession
+from node.replication.stream import StreamError
 from runtime import Runtime, Tasks
 from wire.encoder import encode_command
-from wire.errors import Error
 
 _RETRY_AFTER_S = 1.0
 # A sign of life while a copy is loaded, so that the master does not take us for dead.
@@ -45,27 +42,24 @@ class Upstream:
     """The bond of a replica with its master; idle while this node is a master itself."""
 
     __slots__ = (
+        "_applier",
         "_connecting",
         "_copy_offset",
         "_copy_replid",
-        "_executor",
         "_keyspace",
+        "_loader",
         "_loading",
         "_master_side",
         "_on_state",
-        "_reader",
         "_retry",
         "_runtime",
-        "_session",
         "_settings",
         "_tasks",
-        "_unsure",
-        "_update_expiry_mode",
         "down_since",
         "link",
-        "loader",
         "master",
         "state",
+        "unsure",
     )
 
     def __init__(
@@ -73,26 +67,19 @@ class Upstream:
         settings: ReplicationSettings,
         runtime: Runtime,
         keyspace: Keyspace,
-        executor: Executor,
         loader: Loader,
         master_side: Master,
-        session: NodeSession,
+        applier: Applier,
         tasks: Tasks,
-        update_expiry_mode: Callable[[], None],
         on_state: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._runtime = runtime
         self._keyspace = keyspace
-        self._executor = executor
-        self.loader = loader
+        self._loader = loader
         # Our own replicas, who get what we get.
         self._master_side = master_side
-        # The client that the stream's commands run as. It keeps its database from one link to the next, because a
-        # resumed stream does not say again which one it is in.
-        self._session = session
-        # Says again how expired keys are treated, after commands of the stream saw them as existing.
-        self._update_expiry_mode = update_expiry_mode
+        self._applier = applier
         # Called after `state` or `master` changed.
         self._on_state = on_state
         self._tasks = tasks
@@ -107,9 +94,8 @@ class Upstream:
         # Where the copy under way stands.
         self._copy_replid = b""
         self._copy_offset = -1
-        self._reader = StreamReader()
-        # The data is in no known state (a copy was loaded in part): only a full copy will do.
-        self._unsure = False
+        # The old data was thrown away for a copy that did not get here whole: only a full copy will do.
+        self.unsure = False
         # Loop time since which the link is down; None if it has never been up since this node became a replica.
         self.down_since: float | None = None
 
@@ -144,16 +130,7 @@ class Upstream:
     @property
     def read_offset(self) -> int:
         """The offset with what has been read but cannot be applied yet."""
-        return self._master_side.feed.history.offset + self._reader.unapplied
-
-    @property
-    def database(self) -> int:
-        """The database that the stream is in."""
-        return self._session.call.db.index
-
-    def start_in(self, database: int) -> None:
-        """The data was loaded from a file: the stream's next command applies to `database`."""
-        self._session.call.db = self._keyspace.database(database)
+        return self._master_side.feed.history.offset + self._applier.unapplied
 
     def acknowledge(self, offset: int | None = None) -> None:
         """Tell the master how far we are."""
@@ -197,8 +174,8 @@ class Upstream:
             auth=auth,
             port=settings.replica_announce_port or settings.port,
             ip=settings.replica_announce_ip.encode(),
-            replid=b"?" if self._unsure else history.replid,
-            offset=-1 if self._unsure else history.offset + 1,
+            replid=b"?" if self.unsure else history.replid,
+            offset=-1 if self.unsure else history.offset + 1,
         )
         self.link = MasterLink(introduction, self, settings.tcp_keepalive)
         self._become(LinkState.CONNECTING)
@@ -239,11 +216,10 @@ class Upstream:
             self.link.close()
             self.link = None
         if self._loading is not None:
-            # Half a copy is no data: ask for a whole one, and show nothing meanwhile.
             self._loading.cancel()
             self._loading = None
             self._discard_half_a_copy()
-        self._reader = StreamReader()
+        self._applier.begin()
 
     def _become(self, state: LinkState) -> None:
         if self.state is LinkState.CONNECTED and state is not LinkState.CONNECTED:
@@ -307,16 +283,16 @@ class Upstream:
 
     def streamed(self, link: MasterLink, data: bytes) -> None:
         try:
-            portion = self._reader.receive(data)
+            asked_for = self._applier.receive(data)
         except StreamError as error:
             self._runtime.log.warning(f"Master stream corruption: {error}")
             link.close()
             self._again(_RETRY_AFTER_S)
             return
-        if portion is not None:
-            self._apply(portion)
+        if asked_for is not None:
+            self.acknowledge(asked_for)
 
-    # Loading and applying
+    # Loading
 
     async def _load(self, link: MasterLink, copy: bytes, acknowledge: bool) -> None:
         """Put the copy in the place of our data."""
@@ -332,32 +308,32 @@ class Upstream:
 
         side = self._master_side
         try:
-            check_whole(copy)
+            for _ in checking(copy):
+                await asyncio.sleep(0)
             log.notice("MASTER <-> REPLICA sync: Flushing old data")
             # From here on what we have is neither the old history nor yet the new one.
-            self._unsure = True
+            self.unsure = True
             side.drop_all()
             side.close_backlog()
             if not self._keyspace.is_empty():
                 self._keyspace.clear()
             log.notice("MASTER <-> REPLICA sync: Loading DB in memory")
-            target = await self.loader.load(copy, drop_expired=False, after_slice=sign_of_life)
+            target = await self._loader.load(copy, drop_expired=False, after_slice=sign_of_life)
         except RdbError as error:
             for line in error.lines:
                 log.warning(line)
             log.warning("Failed trying to load the MASTER synchronization DB from socket")
             self._loading = None
-            if self._unsure:
-                self._discard_half_a_copy()
+            self._discard_half_a_copy()
             self._again(_RETRY_AFTER_S)
             return
         self._loading = None
-        self._unsure = False
+        self.unsure = False
         # After SYNC nobody told us the history's name: a name of our own keeps others from asking us for it.
         replid = self._copy_replid or self._runtime.random.hex_id("replid").encode()
         side.feed.history.adopt(replid, max(self._copy_offset, 0))
         side.open_backlog()
-        self.start_in(target.mark.database if target.mark is not None else 0)
+        self._applier.begin(target.mark.database if target.mark is not None else 0)
         self._become(LinkState.CONNECTED)
         log.notice("MASTER <-> REPLICA sync: Finished with success")
         if link.phase is LinkPhase.CLOSED:
@@ -368,36 +344,6 @@ class Upstream:
         link.begin_stream()
 
     def _discard_half_a_copy(self) -> None:
-        self._unsure = True
-        self._keyspace.clear()
-
-    def _apply(self, portion: Portion) -> None:
-        """Run whole commands of the stream, relay their bytes, and acknowledge if asked to."""
-        keyspace = self._keyspace
-        keyspace.now_ms = self._runtime.clock.wall_ms()
-        # The master decides what has expired; until it says so, its commands find the key (expiry fact sheet, 1.1).
-        keyspace.expiry = SEE_EXPIRED
-        session = self._session
-        apply = self._executor.apply
-        for argv in portion.commands:
-            try:
-                reply = apply(session, argv)
-            except Error as error:
-                reply = error
-            if isinstance(reply, Error):
-                self._log_refusal(reply, argv)
-        session.out.clear()
-        self._update_expiry_mode()
-        before = self._master_side.feed.history.offset
-        self._master_side.feed.append(portion.data)
-        if portion.getack_at is not None:
-            self.acknowledge(before + portion.getack_at)
-
-    def _log_refusal(self, error: Error, argv: list[bytes]) -> None:
-        """Redis' word: master and replica may no longer have the same data."""
-        text = error.text.decode("utf-8", "replace")
-        name = argv[0].decode("utf-8", "replace").lower()
-        self._runtime.log.warning(
-            f"== CRITICAL == This replica is sending an error to its master: '{text}' after processing the command "
-            f"'{name}'"
-        )
+        """Loading was broken off: if the old data is gone already, show none rather than some of the new."""
+        if self.unsure:
+            self._keyspace.clear()

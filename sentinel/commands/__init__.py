@@ -5,5 +5,6 @@ from __future__ import annotations
 from types import ModuleType
 
 from sentinel.commands import observe, operate, options, server, shared
+from wire.commands import client, command
 
-MODULES: tuple[ModuleType, ...] = (observe, operate, options, server, shared)
+MODULES: tuple[ModuleType, ...] = (observe, operate, options, server, shared, client, command)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from runtime.settings import to_bytes
-from sentinel.call import Call, number
+from sentinel.call import Call
 from sentinel.commands.describe import master_fields, peer_fields, replica_fields
 from sentinel.events import Asked
 from sentinel.hello import current_address
 from sentinel.knowledge import data_instances
+from wire.arguments import parse_integer
 from wire.command import ADMIN, command, container
 from wire.commands.help import help_lines
-from wire.errors import NOT_AN_INTEGER, Error
+from wire.errors import Error
 from wire.reply import NIL_ARRAY, Reply, Simple
-
-_INT64 = (1 << 63) - 1
 
 SENTINEL = container(
     "SENTINEL",
@@ -215,9 +214,7 @@ def ckquorum(call: Call) -> Reply:
 )
 def is_master_down_by_addr(call: Call) -> Reply:
     """The one question that sentinels ask each other; with an id in the last place it asks for a vote as well."""
-    port, epoch = number(call.argv[3], -_INT64, _INT64), number(call.argv[4], -_INT64, _INT64)
-    if port is None or epoch is None:
-        raise Error(NOT_AN_INTEGER)
+    port, epoch = parse_integer(call.argv[3]), parse_integer(call.argv[4])
     answer = call.order(Asked(call.text(2), port, epoch, call.text(5)))
     assert answer.value is not None
     down, leader, leader_epoch = answer.value

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from sentinel.address import is_ip
-from sentinel.call import Call, number
+from sentinel.call import Call, at_least
 from sentinel.driver import look_up
 from sentinel.events import Flush, ForceFailover, Monitor, Remove, Reset, SimulateFailure
 from sentinel.periods import DEBUG_NAMES
+from wire.arguments import parse_integer
 from wire.command import ADMIN, command
 from wire.errors import Error
 from wire.glob import matches
 from wire.reply import OK, Reply
-
-_INT64 = (1 << 63) - 1
 
 
 @command(
@@ -41,11 +40,8 @@ def failover(call: Call) -> Reply:
     syntax="name ip port quorum",
 )
 def monitor(call: Call) -> Reply:
-    quorum, port = number(call.argv[5], -_INT64, _INT64), number(call.argv[4], -_INT64, _INT64)
-    if quorum is None:
-        raise Error(b"ERR Invalid quorum")
-    if port is None:
-        raise Error(b"ERR Invalid port")
+    quorum = parse_integer(call.argv[5], b"ERR Invalid quorum")
+    port = parse_integer(call.argv[4], b"ERR Invalid port")
     if quorum <= 0:
         raise Error(b"ERR Quorum must be 1 or greater.")
     name, host = call.text(2), call.text(3)
@@ -171,8 +167,6 @@ def debug(call: Call) -> Reply:
         field = DEBUG_NAMES.get(call.text(at).upper())
         if field is None or at + 1 == len(call.argv):
             raise Error(b"ERR Unknown option or number of arguments for SENTINEL DEBUG '%b'" % option)
-        value = number(call.argv[at + 1], 1, _INT64)
-        if value is None:
-            raise Error(b"ERR Invalid argument '%b' for SENTINEL DEBUG '%b'" % (call.argv[at + 1], option))
-        setattr(periods, field, value)
+        refusal = b"ERR Invalid argument '%b' for SENTINEL DEBUG '%b'" % (call.argv[at + 1], option)
+        setattr(periods, field, at_least(call.argv[at + 1], 1, refusal))
     return OK

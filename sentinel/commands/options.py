@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from runtime.settings import to_bytes
-from sentinel.call import Call, number
+from sentinel.call import Call, at_least
 from sentinel.events import Reconfigure, ReconfigureSelf
 from sentinel.settings import MasterOptions, Memory
 from wire.command import ADMIN, command
@@ -13,7 +13,6 @@ from wire.errors import Error
 from wire.glob import matches
 from wire.reply import OK, Reply
 
-_INT64 = (1 << 63) - 1
 _SCRIPTS_DENIED = (
     b"ERR Reconfiguration of scripts path is denied for security reasons. Check the deny-scripts-reconfig"
     b" configuration directive in your Sentinel configuration"
@@ -22,7 +21,7 @@ _SCRIPTS_DENIED = (
 _NUMBERS = {
     "down-after-milliseconds": ("down_after_ms", 1),
     "failover-timeout": ("failover_timeout_ms", 1),
-    "parallel-syncs": ("parallel_syncs", 0),
+    "parallel-syncs": ("parallel_syncs", 1),
     "quorum": ("quorum", 1),
     "master-reboot-down-after-period": ("reboot_down_after_ms", 0),
 }
@@ -73,9 +72,8 @@ def _with(call: Call, options: MasterOptions, at: int) -> tuple[MasterOptions, l
     value: object
     if name in _NUMBERS:
         field, least = _NUMBERS[name]
-        value = number(call.argv[at + 1], least, _INT64)
-        if value is None:
-            raise Error(b"ERR Invalid argument '%b' for SENTINEL SET '%b'" % (call.argv[at + 1], call.argv[at]))
+        refusal = b"ERR Invalid argument '%b' for SENTINEL SET '%b'" % (call.argv[at + 1], call.argv[at])
+        value = at_least(call.argv[at + 1], least, refusal)
     elif name in _SCRIPTS:
         if call.knowledge.memory.deny_scripts_reconfig:
             raise Error(_SCRIPTS_DENIED)
@@ -103,12 +101,16 @@ def _shown(value: _Value) -> bytes:
     return to_bytes("" if value is None else str(value))
 
 
+def _port(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 6 and int(text) < 65536 else None
+
+
 # Options of SENTINEL CONFIG: the field of `Memory`, and what reads a value (None: refused).
 _OWN: dict[str, tuple[str, Callable[[str], _Value]]] = {
     "resolve-hostnames": ("resolve_hostnames", _yes_no),
     "announce-hostnames": ("announce_hostnames", _yes_no),
     "announce-ip": ("announce_ip", str),
-    "announce-port": ("announce_port", lambda text: number(to_bytes(text), 0, 65535)),
+    "announce-port": ("announce_port", _port),
     "sentinel-user": ("sentinel_user", str),
     "sentinel-pass": ("sentinel_pass", str),
 }

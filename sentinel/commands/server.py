@@ -77,7 +77,8 @@ def info(call: Call) -> Reply:
     asked = [to_text(word).lower() for word in call.argv[1:]] or ["default"]
     everything = any(word in ("default", "all", "everything") for word in asked)
     shown = [
-        f"# {name.capitalize()}\r\n" + "".join(f"{field}:{value}\r\n" for field, value in lines(call).items())
+        f"# {_TITLES.get(name, name.capitalize())}\r\n"
+        + "".join(f"{field}:{value}\r\n" for field, value in lines(call).items())
         for name, lines in _SECTIONS.items()
         if everything or name in asked
     ]
@@ -109,6 +110,16 @@ def _server(call: Call) -> _Lines:
 def _clients(call: Call) -> _Lines:
     clients = call.front.clients
     return {"connected_clients": len(clients), "maxclients": clients.max, "blocked_clients": 0}
+
+
+def _cpu(call: Call) -> _Lines:
+    usage = call.sentinel.process.usage()
+    return {
+        "used_cpu_sys": f"{usage.system_s:.6f}",
+        "used_cpu_user": f"{usage.user_s:.6f}",
+        "used_cpu_sys_children": f"{usage.children_system_s:.6f}",
+        "used_cpu_user_children": f"{usage.children_user_s:.6f}",
+    }
 
 
 def _stats(call: Call) -> _Lines:
@@ -148,4 +159,5 @@ def _status(master: Master) -> str:
     return "sdown" if master.sdown else "ok"
 
 
-_SECTIONS = {"server": _server, "clients": _clients, "stats": _stats, "sentinel": _sentinel}
+_SECTIONS = {"server": _server, "clients": _clients, "cpu": _cpu, "stats": _stats, "sentinel": _sentinel}
+_TITLES = {"cpu": "CPU"}

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from cluster.bus import BusPortError
 from cluster.codec import HEADER_BYTES
-from cluster.events import AddSlots, Failover, FailoverMode, Meet, Refused, Replicate
+from cluster.events import AddSlots, Failover, FailoverMode, Meet, Refused, Replicate, SetConfigEpoch
 from cluster.messages import MessageType
 from cluster.nodes_conf import NodesConfFile, parse
 from tests.cluster.bus_node import NODE_TIMEOUT_MS, BusNode, running, until
-from wire.listener import BindError
 
 PORT = 24010
 
@@ -35,6 +35,8 @@ def three(tmp_path: Path, *, datagrams: tuple[bool, bool, bool] = (True, True, T
 def share_slots(*nodes: BusNode) -> None:
     step = 16384 // len(nodes)
     for at, node in enumerate(nodes):
+        # As redis-cli does it: masters that begin with one epoch only sort themselves out later.
+        node.order(SetConfigEpoch(at + 1))
         last = 16384 if at == len(nodes) - 1 else (at + 1) * step
         node.order(AddSlots(tuple(range(at * step, last))))
 
@@ -163,6 +165,28 @@ async def test_a_flood_of_datagrams_leaves_time_for_everything_else(tmp_path: Pa
         assert not any(node.pfail or node.fail for node in b.machine.state.others())
 
 
+async def test_a_peer_that_does_not_read_costs_no_more_than_the_limit(tmp_path: Path) -> None:
+    a, b = nodes = three(tmp_path)[:2]
+    async with running(*nodes):
+        await join(*nodes)
+        for link in b.bus._links.values():
+            assert link._transport is not None
+            link._transport.pause_reading()
+        # More than the kernel takes: what is left waits here.
+        for _ in range(32):
+            a.bus.publish(b"news", b"x" * (1 << 20), sharded=False)
+        [to_b] = [link for link in a.bus.links() if not link.inbound]
+        assert to_b.unsent_bytes > 1 << 20
+        # Heartbeats do not pass there: the full link is no sign of death.
+        assert not b.machine.state.nodes[a.id].pfail
+
+        a.bus.sendbuf_limit = 1 << 20
+        a.bus.publish(b"news", b"x", sharded=False)
+        assert a.bus.limit_exceeded == 1
+        # It is dialled again.
+        await until(lambda: a.knows(b) and not a.bus.links()[0].unsent_bytes)
+
+
 async def test_a_vote_that_cannot_be_saved_is_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     a, _ = nodes = three(tmp_path)[:2]
     async with running(*nodes):
@@ -181,6 +205,7 @@ async def test_a_vote_that_cannot_be_saved_is_not_sent(tmp_path: Path, monkeypat
 async def test_a_taken_port_is_named(tmp_path: Path) -> None:
     one, two = BusNode(tmp_path / "0", PORT), BusNode(tmp_path / "1", PORT)
     async with running(one):
-        with pytest.raises(BindError, match=rf"Failed listening on port {PORT + 10000} \(cluster\), aborting\."):
+        with pytest.raises(BusPortError, match=rf"Failed listening on port {PORT + 10000} \(cluster\), aborting\."):
             await two.start()
         await two.stop()
+        assert f"127.0.0.1:{PORT + 10000}: bind: Address already in use" in "".join(two.log_lines)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cluster.events import Broadcast, Send, SendDatagram
+from cluster.events import Broadcast, Send, SendDatagram, Tick
 from cluster.messages import Fail, MessageType
 from tests.cluster.mesh import TIMEOUT_MS, Mesh, Peer
 
@@ -145,6 +145,18 @@ def test_lost_datagrams_make_nobody_suspect() -> None:
     )
 
 
+def test_a_node_that_never_answered_is_suspected() -> None:
+    """A node starts on the wrong side of a cut: even its attempts to connect get no answer."""
+    mesh, peers = formed(replica_no_failover=True)
+    m0 = peers["m0"]
+    mesh.kill(m0)
+    mesh.cut([m0], [peer for peer in peers.values() if peer is not m0])
+    m0.start()
+    # It reckons from its start: half a timeout until the first ping, a whole one until it gives up.
+    mesh.run(TIMEOUT_MS * 1.5 + 300)
+    assert all(node.pfail for node in m0.machine.state.others())
+
+
 def test_a_node_whose_links_are_stuck_but_answers_datagrams_is_alive() -> None:
     mesh, peers = formed()
     m0 = peers["m0"]
@@ -160,5 +172,22 @@ def test_nobody_is_suspected_when_nobody_is_dead() -> None:
     mesh = Mesh(seed=7)
     mesh.form(masters=5, replicas=1, node_timeout_ms=1000)
     mesh.datagram_loss = 0.05
-    mesh.run(60_000)
+    mesh.run(20_000)
     assert not any(peer.logged("possibly failing") for peer in mesh.peers.values())
+
+
+def test_a_node_that_was_stopped_accuses_nobody() -> None:
+    mesh, peers = formed(replica_no_failover=True)
+    m0 = peers["m0"]
+    for node in m0.machine.state.others():
+        # It has just asked everybody.
+        node.ping_sent_at = mesh.now
+    mesh.pause(m0)
+    mesh.run(10_000)
+    m0.log.clear()
+    # Its timers are late, and its mail is still unread.
+    m0.paused = False
+    m0.take(Tick())
+    mesh.resume(m0)
+    mesh.run(5000)
+    assert not m0.logged("possibly failing")

@@ -1,6 +1,6 @@
 """cluster_state: when a node stops serving, and when it may begin again."""
 
-from cluster.events import AddSlots, DelSlots, Reconfigured
+from cluster.events import AddSlots, DelSlots, Failover, FailoverMode, Reconfigured, Tick
 from cluster.settings import ClusterSettings
 from cluster.slots import SLOTS
 from tests.cluster.mesh import TIMEOUT_MS, Mesh
@@ -83,3 +83,44 @@ def test_a_failed_master_stops_all_with_full_coverage() -> None:
     # A node that comes back while others know it as FAIL.
     mesh.restart(m4)
     mesh.until(mesh.settled)
+
+
+def test_a_master_that_was_stopped_reads_its_mail_before_it_serves() -> None:
+    mesh = Mesh()
+    mesh.form(replica_no_failover=True)
+    m0, r0 = mesh.peers["m0"], mesh.peers["r0"]
+    assert m0.machine.view.trusted_until_ms > mesh.now
+    mesh.pause(m0)
+    mesh.run(700)
+    r0.order(Failover(FailoverMode.TAKEOVER))
+    mesh.run(300)
+    # It wakes, and whoever executes commands has the machine look at the clock before anything else.
+    assert m0.machine.view.trusted_until_ms < mesh.now
+    m0.paused = False
+    m0.take(Tick())
+    assert not m0.ok
+    assert not any(m0.machine.view.owned)
+    mesh.resume(m0)
+    mesh.until(lambda: m0.me.is_replica, limit_ms=50)
+    mesh.until(mesh.settled)
+
+
+def test_a_master_that_was_stopped_and_not_replaced_serves_soon() -> None:
+    mesh = Mesh()
+    mesh.form(replica_no_failover=True)
+    m0 = mesh.peers["m0"]
+    mesh.pause(m0)
+    mesh.run(1000)
+    mesh.resume(m0)
+    assert m0.logged("This process was stopped for")
+    assert 200 <= mesh.until(lambda: m0.ok) <= 400
+
+
+def test_where_replicas_elect_each_other_a_short_stop_means_nothing() -> None:
+    mesh = Mesh()
+    mesh.form()
+    m0 = mesh.peers["m0"]
+    mesh.pause(m0)
+    mesh.run(1000)
+    mesh.resume(m0)
+    assert m0.ok

@@ -182,6 +182,21 @@ def test_a_datagram_that_was_overtaken_is_old_news() -> None:
     assert m1.ok
 
 
+def test_an_answer_that_was_overtaken_is_old_news_but_an_answer() -> None:
+    mesh, peers = formed()
+    m1, r0 = peers["m1"], peers["r0"]
+    late = Message(header(r0.machine._ctx), Heartbeat(MessageType.PONG))
+    r0.order(Failover(FailoverMode.TAKEOVER))
+    mesh.until(lambda: m1.owner_of(0) is r0)
+    link = m1.entry(r0).link
+    assert link is not None
+    m1.entry(r0).ping_sent_at = mesh.now
+    m1.take(Received(link, late, r0.ip, m1.ip))
+    assert m1.entry(r0).ping_sent_at is None
+    assert m1.owner_of(0) is r0
+    assert m1.ok
+
+
 def test_strangers_get_a_pong_and_nothing_else() -> None:
     """A PING from a node we do not know is answered on its link, but does not take it in (MEET would)."""
     mesh, peers = formed()

@@ -8,6 +8,7 @@ from cluster.events import (
     Failover,
     FailoverMode,
     Meet,
+    Received,
     Send,
     SetConfigEpoch,
     SetSlotImporting,
@@ -15,8 +16,9 @@ from cluster.events import (
     SetSlotNode,
     StateChanged,
 )
-from cluster.messages import Update
-from cluster.slots import SLOTS
+from cluster.messages import Message, Update
+from cluster.outgoing import header
+from cluster.slots import SLOTS, to_bitmap
 from tests.cluster.mesh import Mesh, Peer
 
 
@@ -187,3 +189,16 @@ def test_a_replica_of_a_replica_moves_up() -> None:
         assert replica.me.master is not None
         assert replica.me.master.id == r0.node_id
     mesh.check()
+
+
+def test_nobody_is_told_about_itself() -> None:
+    """A header that shows an epoch for us that we do not know of changes nothing here."""
+    mesh = Mesh()
+    mesh.form()
+    m0, m1, r0 = mesh.peers["m0"], mesh.peers["m1"], mesh.peers["r0"]
+    slots = r0.me.slots
+    update = Message(header(m1.machine._ctx), Update(r0.node_id, 99, to_bitmap(1)))
+    r0.take(Received(-4711, update, m1.ip, r0.ip))
+    assert r0.me.is_replica
+    assert r0.me.slots == slots == 0
+    assert r0.owner_of(0) is m0

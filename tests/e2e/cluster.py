@@ -14,6 +14,7 @@ from redis.retry import Retry
 
 from lab.drivers.process import Life
 from lab.observe import NodeView, observe
+from lab.readiness import missing
 from lab.topology import Role, Topology
 from tests.lab.running import Shardlab
 from tests.waiting import wait_for
@@ -52,9 +53,16 @@ class Cluster(Shardlab):
         return wait_for(serving, what=f"a master for slot {slot}")[-1]
 
     def wait_ready(self, timeout: float = 20.0) -> None:
-        wait_for(
-            lambda: self.ok("status").endswith("\nready\n"), timeout=timeout, what=f"a whole lab\n{self.ok('status')}"
-        )
+        faults = ["never looked"]
+
+        def whole() -> bool:
+            faults[:] = missing(asyncio.run(observe(self.lab, timeout=1.0)))
+            return not faults
+
+        try:
+            wait_for(whole, timeout=timeout)
+        except AssertionError:
+            raise AssertionError(f"not ready after {timeout:g} s: {'; '.join(faults)}") from None
 
     def port_of(self, name: str) -> int:
         return self.lab.find(name).port

@@ -11,10 +11,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import hiredis
 import pytest
 import redis.asyncio
 
 from tests.conftest import IN_CI
+from tests.node.raw_client import RawClient
 from tests.waiting import wait_until
 
 needs_redis = pytest.mark.skipif(
@@ -40,6 +42,7 @@ class RealNode:
         self._program = program
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
+        self._raw: RawClient | None = None
         self.client = redis.asyncio.Redis(port=port, decode_responses=True, protocol=2)
         # Replies as they come: INFO and CLUSTER NODES are compared as text.
         self.client.response_callbacks.clear()
@@ -64,6 +67,8 @@ class RealNode:
         self._process.send_signal(signal.SIGCONT)
 
     async def stop(self) -> None:
+        if self._raw is not None:
+            self._raw.close()
         await self.client.aclose()
         self.kill()
 
@@ -74,6 +79,14 @@ class RealNode:
             return False
 
         await wait_until(answers)
+
+    def ask(self, *words: str) -> Any:
+        """The reply to one command, on a connection kept for such questions; error replies with their code."""
+        if self._raw is None:
+            self._raw = RawClient(self.port)
+        decoder = hiredis.Reader(encoding="utf-8")
+        decoder.feed(self._raw.ask(*words))
+        return decoder.gets()
 
     async def cluster(self, *words: str | int) -> Any:
         """The reply to a CLUSTER command."""

@@ -16,8 +16,7 @@ from tests.ports import free_base
 from tests.waiting import wait_for
 
 ROOT = Path(__file__).parent.parent.parent
-# Expiry by a timer would delete keys at other moments on either side.
-_OPTIONS = ("--bind", "127.0.0.1", "--save", "", "--enable-debug-command", "yes")
+_OPTIONS = ("--bind", "127.0.0.1", "--save", "", "--enable-debug-command", "yes", "--repl-timeout", "600")
 
 
 class Pair:
@@ -58,6 +57,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
             wait_for(lambda port=base + number: _answers(port), what=f"the server on port {base + number}")
         pair = Pair(base, base + 1)
         for client in pair.connect():
+            # Expiry by a timer would delete keys at other moments on either side.
             client.ask("DEBUG", "SET-ACTIVE-EXPIRE", "0")
         pair.disconnect()
         yield pair

@@ -31,7 +31,7 @@ class RawClient:
 
     def read_reply(self) -> bytes:
         """The next reply or push, nested ones included."""
-        line = self._line()
+        line = self._until(b"\r\n")
         kind, count = line[:1], line[1:-2]
         if kind in b"$=":
             return line + self._exactly(int(count) + 2) if int(count) >= 0 else line
@@ -44,12 +44,12 @@ class RawClient:
     def close(self) -> None:
         self._socket.close()
 
-    def _line(self) -> bytes:
-        while b"\r\n" not in self._unread:
+    def _until(self, mark: bytes) -> bytes:
+        while mark not in self._unread:
             self._receive()
-        end = self._unread.index(b"\r\n") + 2
-        line, self._unread = self._unread[:end], self._unread[end:]
-        return line
+        end = self._unread.index(mark) + len(mark)
+        data, self._unread = self._unread[:end], self._unread[end:]
+        return data
 
     def _exactly(self, length: int) -> bytes:
         while len(self._unread) < length:

@@ -76,6 +76,13 @@ async def test_each_client_is_told_its_own_addresses(tmp_path: Path) -> None:
         addresses = sorted(line.split()[1] for line in (await ask(NEIGHBOUR, b, "CLUSTER NODES")).splitlines())
         assert addresses == [f"127.0.0.1:{node.port}@{node.port + 10000},node-{at}" for at, node in enumerate((a, b))]
 
+        # The rule goes, for everybody; and comes back.
+        await a.client.execute_command("CONFIG", "SET", "cluster-announce-client-network", "")
+        await wait_until(lambda: told(GATEWAY, b, [("node-0", a.port), ("localhost", 7001)]))
+        rule = f"{GATEWAY}/32 localhost 7000"
+        await a.client.execute_command("CONFIG", "SET", "cluster-announce-client-network", rule)
+        await wait_until(lambda: tells_host_about_everybody(b))
+
         # A node that starts alone still knows what the others want to be called.
         b.kill()
         a.kill()
@@ -87,7 +94,11 @@ async def test_each_client_is_told_its_own_addresses(tmp_path: Path) -> None:
 
 
 async def tells_host_about_everybody(node: RealNode) -> bool:
-    return await endpoints(GATEWAY, node) == [("localhost", 7000), ("localhost", 7001)]
+    return await told(GATEWAY, node, [("localhost", 7000), ("localhost", 7001)])
+
+
+async def told(source: str, node: RealNode, expected: list[tuple[str, int]]) -> bool:
+    return await endpoints(source, node) == expected
 
 
 async def endpoints(source: str, node: RealNode) -> list[tuple[str, int]]:

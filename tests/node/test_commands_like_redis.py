@@ -1,17 +1,19 @@
 """Random sequences of commands, valid and not, by two clients: our node and a real redis-server must agree.
 
 Replies are compared to the byte, except times left (the servers' clocks are read at slightly different moments) and
-the order of KEYS. At the end the two databases and the keyspace events that were sent must agree, too.
+the order of KEYS. At the end the keyspace events, what the replicas were told, and the data must agree, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.node.conftest import Pair
+from tests.node.fake_replica import FakeReplica
 from tests.node.raw_client import RawClient, Words, as_integer, bulk_strings
 
 _CLOCK_TOLERANCE_MS = 3000
@@ -20,7 +22,21 @@ _TIMES_S = ("TTL", "EXPIRETIME")
 
 KEY = st.sampled_from(["a", "b", "{a}c", "d"])
 VALUE = st.sampled_from(
-    ["", "1", "-7", "abc", "9223372036854775807", "-9223372036854775808", "1.5", " 1", "01", "+1", "-0", "x" * 45, "1e2"]
+    [
+        "",
+        "1",
+        "-7",
+        "abc",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "1.5",
+        " 1",
+        "01",
+        "+1",
+        "-0",
+        "x" * 45,
+        "1e2",
+    ]
 )
 INTEGER = st.sampled_from(
     ["0", "1", "-1", "5", "-3", "9223372036854775807", "-9223372036854775808", "9223372036854775808", "x", "", "1.0"]
@@ -118,19 +134,32 @@ def _flat(parts: tuple[object, ...]) -> Words:
 COMMAND = st.one_of(*map(_command, _TEMPLATES))
 
 
-@given(steps=st.lists(st.tuples(st.integers(0, 1), COMMAND), min_size=1, max_size=40), proto=st.sampled_from(["2", "3"]))
+@pytest.fixture(scope="module")
+def replicas(servers: Pair) -> Iterator[tuple[FakeReplica, FakeReplica]]:
+    """A replica of ours and one of theirs."""
+    both = FakeReplica(servers.ours), FakeReplica(servers.theirs)
+    yield both
+    for replica in both:
+        replica.close()
+
+
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 1), COMMAND), min_size=1, max_size=40), proto=st.sampled_from(["2", "3"])
+)
 @settings(
-    max_examples=150,
+    max_examples=120,
     deadline=None,
     derandomize=True,
+    database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-def test_same_replies_data_and_events(pair: Pair, steps: list[tuple[int, Words]], proto: str) -> None:
+def test_same_replies_data_events_and_stream(
+    pair: Pair, replicas: tuple[FakeReplica, FakeReplica], steps: list[tuple[int, Words]], proto: str
+) -> None:
     try:
         clients = [pair.connect(), pair.connect()]
-        for ours, theirs in clients:
-            for client in (ours, theirs):
-                client.ask("HELLO", proto)
+        for client in (client for both in clients for client in both):
+            client.ask("HELLO", proto)
         watchers = pair.connect()
         for watcher in watchers:
             watcher.ask("FLUSHALL")
@@ -139,11 +168,12 @@ def test_same_replies_data_and_events(pair: Pair, steps: list[tuple[int, Words]]
         for number, words in steps:
             ours, theirs = clients[number]
             _assert_same(words, ours.ask(*words), theirs.ask(*words))
-        for ours, theirs in clients:
-            if b"EXEC" in ours.ask("DISCARD"):
-                theirs.ask("DISCARD")
-            theirs.ask("DISCARD")
-        assert _events(watchers[0], clients[0][0]) == _events(watchers[1], clients[0][1])
+        for client in (client for both in clients for client in both):
+            client.ask("DISCARD")
+        for client in clients[0]:
+            client.ask("PUBLISH", "the end", "the end")
+        assert _events(watchers[0]) == _events(watchers[1])
+        _assert_same_streams(*(replica.read_until(b"the end") for replica in replicas))
         for database in ("0", "1"):
             ours, theirs = clients[0]
             assert ours.ask("SELECT", database) == theirs.ask("SELECT", database)
@@ -179,9 +209,24 @@ def _assert_same_data(ours: RawClient, theirs: RawClient) -> None:
             _assert_same(words, mine, other)
 
 
-def _events(watcher: RawClient, publisher: RawClient) -> list[bytes]:
-    publisher.ask("PUBLISH", "the end", "")
+def _events(watcher: RawClient) -> list[bytes]:
     events: list[bytes] = []
     while not events or b"the end" not in events[-1]:
         events.append(watcher.read_reply())
     return events
+
+
+def _assert_same_streams(ours: list[list[bytes]], theirs: list[list[bytes]]) -> None:
+    """Times may differ a little: the two servers heard a command at different moments."""
+    assert len(ours) == len(theirs), (ours, theirs)
+    for mine, other in zip(ours, theirs, strict=True):
+        my_time, other_time = _take_time(mine), _take_time(other)
+        assert mine == other
+        assert abs(my_time - other_time) <= _CLOCK_TOLERANCE_MS, (mine, my_time, other_time)
+
+
+def _take_time(words: list[bytes]) -> int:
+    """Take the absolute time out of a command, if it has one."""
+    if words[0].upper() == b"PEXPIREAT":
+        return int(words.pop(2))
+    return int(words.pop()) if words[-2:-1] == [b"PXAT"] else 0

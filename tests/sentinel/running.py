@@ -19,11 +19,11 @@ REAL = ("redis-sentinel",)
 class Process:
     """One process with a folder, and a client to talk to it."""
 
-    def __init__(self, port: int, folder: Path, command: list[str]) -> None:
+    def __init__(self, port: int, folder: Path, command: list[str], password: str | None = None) -> None:
         self.port = port
         self.folder = folder
         self.command = command
-        self.client = redis.Redis(port=port, decode_responses=True, socket_timeout=5, protocol=2)
+        self.client = redis.Redis(port=port, decode_responses=True, socket_timeout=5, protocol=2, password=password)
         self.start()
 
     def start(self) -> None:
@@ -70,12 +70,12 @@ class Deployment:
         self.redises: list[Process] = []
         self.sentinels: list[Process] = []
 
-    def redis(self, *options: str) -> Process:
+    def redis(self, *options: str, password: str | None = None) -> Process:
         port = self._base + len(self.redises)
         home = self._folder / f"redis-{port}"
         home.mkdir()
         command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", *options]
-        self.redises.append(Process(port, home, [*command, "--repl-diskless-sync-delay", "0"]))
+        self.redises.append(Process(port, home, [*command, "--repl-diskless-sync-delay", "0"], password))
         wait_for(self.redises[-1].answers, what="redis-server's PONG")
         return self.redises[-1]
 
@@ -100,7 +100,9 @@ class Deployment:
             wait_for(lambda e=each: cluster_ok(e), what="cluster_state:ok")
         wait_for(lambda: master.client.info("replication")["connected_slaves"] == replicas, what="replicas in sync")
 
-    def sentinel(self, program: tuple[str, ...] = OURS, *, quorum: int = 2, more: str = "") -> Process:
+    def sentinel(
+        self, program: tuple[str, ...] = OURS, *, quorum: int = 2, more: str = "", password: str | None = None
+    ) -> Process:
         port = self._base + 100 + len(self.sentinels)
         home = self._folder / f"sentinel-{port}"
         home.mkdir()
@@ -109,7 +111,7 @@ class Deployment:
             f"sentinel monitor {NAME} 127.0.0.1 {self.redises[0].port} {quorum}\n"
             f"sentinel down-after-milliseconds {NAME} 500\nsentinel failover-timeout {NAME} 5000\n{more}"
         )
-        self.sentinels.append(Process(port, home, [*program, "sentinel.conf"]))
+        self.sentinels.append(Process(port, home, [*program, "sentinel.conf"], password))
         return self.sentinels[-1]
 
     def wait_acquainted(self, replicas: int) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from sentinel.instances import Master
 from sentinel.requests import KillScript, Ping, Request
-from tests.sentinel.world import NAME, Redis, Sentinel, World
+from tests.sentinel.world import NAME, Redis, Sentinel, World, memory
 
 
 def master_of(sentinel: Sentinel) -> Master:
@@ -144,3 +144,42 @@ def test_a_busy_script_is_killed_once() -> None:
     world.run(3_000)
     # Once by each sentinel.
     assert busy.orders == [KillScript()] * 3
+
+
+def test_who_is_not_up_yet_is_not_dead() -> None:
+    """Everything starts together, and the master last: for five seconds nobody who was never heard is called down."""
+    world = World()
+    world.redis(1).alive = False
+    world.redis(2, 1)
+    sentinels = [world.sentinel(port, memory(port)) for port in (91, 92, 93)]
+    world.run(4_900)
+    assert world.heard("+sdown") == []
+    world.restart(world.redises[1])
+    world.run(10_000)
+    assert world.heard("+sdown") == []
+    assert {world.master_port(s) for s in sentinels} == {1}
+
+
+def test_who_never_comes_up_is_dead() -> None:
+    """The sentinels are restarted while the master is dead."""
+    world = World()
+    sentinels = world.shard()
+    for sentinel in sentinels:
+        world.kill(sentinel)
+    world.kill(world.redises[1])
+    again = [world.sentinel(s.port, s.saved[-1]) for s in sentinels]
+    took = world.run_until(lambda: {world.master_port(s) for s in again} == {2})
+    assert 5_000 <= took < 7_000
+
+
+def test_a_verdict_on_a_master_that_is_well_again_ages_too() -> None:
+    """The other sentinels' "down" would else be shown for ever, and count at the next suspicion."""
+    world = World()
+    sentinels = world.shard(replicas=0)
+    world.redises[1].frozen = True
+    world.run_until(lambda: all(master_of(s).odown for s in sentinels))
+    world.redises[1].frozen = False
+    world.run(6_000)
+    for sentinel in sentinels:
+        assert not master_of(sentinel).sdown
+        assert [peer.says_down for peer in master_of(sentinel).peers.values()] == [False, False]

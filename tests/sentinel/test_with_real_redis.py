@@ -10,7 +10,7 @@ import pytest
 import redis
 from redis.sentinel import Sentinel as SentinelClient
 
-from tests.sentinel.running import NAME, REAL, Deployment, Process, master_port, rows
+from tests.sentinel.running import NAME, OURS, REAL, Deployment, Process, rows
 from tests.waiting import wait_for
 
 
@@ -124,18 +124,24 @@ def test_the_old_master_comes_back(deployment: Deployment) -> None:
     first.kill()
     assert deployment.wait_switched(first) == second.port
     for sentinel in deployment.sentinels:
-        # Two seconds instead of eight, and INFO each second: this waits for real time.
-        sentinel.client.execute_command("SENTINEL DEBUG", "publish-period", "500", "info-period", "1000")
+        # Four hello periods of 2 s and an INFO every 10 s would be a long wait in real time.
+        sentinel.client.execute_command("SENTINEL DEBUG", "publish-period", "200", "info-period", "300")
     first.start()
     wait_for(first.answers)
     wait_for(lambda: first.client.info("replication")["role"] == "slave", timeout=15, what="a replica again")
     wait_for(lambda: first.client.info("replication")["master_link_status"] == "up", what="in sync again")
 
 
-def test_a_forced_failover(deployment: Deployment) -> None:
-    deployment.shard(replicas=1)
-    sentinel = deployment.sentinel(quorum=1)
+def test_a_forced_failover_behind_passwords(deployment: Deployment) -> None:
+    """Passwords on redis and on the sentinels, and a command that is called something else."""
+    secured = ("--requirepass", "a", "--masterauth", "a", "--rename-command", "CONFIG", "guessit")
+    first = deployment.redis(*secured, password="a")
+    second = deployment.redis(*secured, "--replicaof", "127.0.0.1", str(first.port), password="a")
+    more = f"sentinel auth-pass {NAME} a\nsentinel rename-command {NAME} CONFIG guessit\nrequirepass b\n"
+    for program in (OURS, OURS, REAL):
+        deployment.sentinel(program, more=more, password="b")
     deployment.wait_acquainted(replicas=1)
+    sentinel = deployment.sentinels[0]
     assert sentinel.client.execute_command("SENTINEL FAILOVER", NAME)
-    assert deployment.wait_switched(deployment.redises[0]) == deployment.redises[1].port
-    assert master_port(sentinel) == deployment.redises[1].port
+    assert deployment.wait_switched(first) == second.port
+    assert second.client.info("replication")["role"] == "master"

@@ -251,7 +251,7 @@ class World:
             self.sentinel(port, memory(port, quorum=quorum, down_after_ms=down_after_ms))
             for port in range(91, 91 + sentinels)
         ]
-        self.run(5_000)
+        self.run(1_000)
         return made
 
     # Time.

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from node.persistence.crc64 import crc64
 from node.persistence.rdb_errors import RdbError
-from node.persistence.rdb_reader import RdbReader, check_whole
+from node.persistence.rdb_reader import RdbReader, checking
 from node.persistence.rdb_types import Value
 from node.persistence.rdb_writer import RdbWriter
 
@@ -43,6 +43,11 @@ def read(data: bytes) -> Told:
     told = Told()
     RdbReader(data, told).read_all()
     return told
+
+
+def check_whole(data: bytes) -> None:
+    for _ in checking(data):
+        pass
 
 
 def file(records: str, version: bytes = b"0010", checksum: int | None = None) -> bytes:

@@ -98,7 +98,7 @@ async def test_a_save_point_that_is_reached_saves(nodes: Nodes, tmp_path: Path) 
 async def test_writes_are_refused_while_snapshots_fail(nodes: Nodes, tmp_path: Path) -> None:
     node = await nodes.start("node", save=[(3600, 1)])
     # In the place of the file that is written first: the write fails, whoever runs this test.
-    in_the_way = tmp_path / "node" / "temp-dump.rdb"
+    in_the_way = tmp_path / "node" / "temp-background-dump.rdb"
     in_the_way.mkdir()
     await node.client("BGSAVE")
     await idle(node)
@@ -123,12 +123,36 @@ async def test_a_save_that_fails_leaves_the_old_file(nodes: Nodes, tmp_path: Pat
     assert len(saved(tmp_path).entries) == 1
 
 
+async def test_debug_reload_changes_nothing(nodes: Nodes) -> None:
+    node = await nodes.start("node", enable_debug_command="yes")
+    await node.client("SET", "a", "1", "EX", 1000)
+    await node.client("APPEND", "b", "2")
+    before = await node.client("PEXPIRETIME", "a")
+    assert await node.client("DEBUG", "RELOAD") == b"OK"
+    assert [await node.client("GET", key) for key in "ab"] == [b"1", b"2"]
+    assert await node.client("PEXPIRETIME", "a") == before
+    assert node.node.loader.keys_loaded == 2
+
+
+async def test_the_last_snapshot_is_written_though_a_child_is_at_one(nodes: Nodes, tmp_path: Path) -> None:
+    node = await nodes.start("node")
+    for index in range(50_000):
+        node.node.keyspace.database(0).put(b"key:%d" % index, b"x")
+    await node.client("BGSAVE")
+    await node.client("SET", "last", "1")
+    node.node.saver.before_shutdown(save=True)
+    assert len(saved(tmp_path).entries) == 50_001
+    await idle(node)
+    assert len(saved(tmp_path).entries) == 50_001
+    assert files(tmp_path) == ["dump.rdb"]
+
+
 async def test_a_killed_child_leaves_nothing_behind(nodes: Nodes, tmp_path: Path) -> None:
     node = await nodes.start("node")
     for index in range(100_000):
         node.node.keyspace.database(0).put(b"key:%d" % index, b"value %d of some length" % index)
     await node.client("BGSAVE")
-    await until(lambda: (tmp_path / "node" / "temp-dump.rdb").exists() or not node.node.child.busy)
+    await until(lambda: (tmp_path / "node" / "temp-background-dump.rdb").exists() or not node.node.child.busy)
     node.node.child.kill()
     await idle(node)
     assert not node.node.saver.succeeded

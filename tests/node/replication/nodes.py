@@ -102,6 +102,15 @@ async def until(condition: Callable[[], bool], *, what: str = "") -> None:
     await wait_until(seen, what=what)
 
 
+async def every_turn_until(condition: Callable[[], bool]) -> None:
+    """Wait for something that may last no longer than a few turns of the loop."""
+    for _ in range(1_000_000):
+        if condition():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("the condition did not come true")
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -8,9 +8,13 @@ import hiredis
 import pytest
 
 from node.keyspace import slot_of
+from node.output_limits import OutputLimit
+from node.persistence.rdb_reader import RdbReader
 from node.replication.peer import PeerState
+from tests.node.persistence.test_rdb_files import Told
 from tests.node.replication.nodes import Client, Nodes, Running, until
 from tests.waiting import wait_until
+from wire.encoder import encode_command
 
 
 async def pair(nodes: Nodes, **settings: object) -> tuple[Running, Running]:
@@ -286,3 +290,80 @@ async def test_the_delay_lets_replicas_share_a_copy(nodes: Nodes) -> None:
     await first.in_sync()
     await second.in_sync()
     assert sum("Starting BGSAVE for SYNC" in line for line in master.lines) == 1
+
+
+async def test_a_replica_that_does_not_read_is_cut_off(nodes: Nodes) -> None:
+    limits = {"normal": OutputLimit(0, 0, 0), "replica": OutputLimit(1 << 20, 0, 0), "pubsub": OutputLimit(0, 0, 0)}
+    master = await nodes.start("master", client_output_buffer_limit=limits)
+    slow = await Client.connect(master.port)
+    slow.send("PSYNC", "?", -1)
+    peers = master.node.replication.replicas.peers
+    await until(lambda: any(peer.state is PeerState.ONLINE for peer in peers.values()))
+    while peers:
+        await master.client("SET", "big", b"x" * 1_000_000)
+    assert await master.client("GET", "big") == b"x" * 1_000_000
+    await slow.close()
+
+
+async def test_what_waits_for_a_copy_to_be_loaded_counts_too(nodes: Nodes) -> None:
+    """The stream is kept for a replica that has not said that it is ready."""
+    limits = {"normal": OutputLimit(0, 0, 0), "replica": OutputLimit(1 << 20, 0, 0), "pubsub": OutputLimit(0, 0, 0)}
+    master = await nodes.start("master", client_output_buffer_limit=limits)
+    slow = await Client.connect(master.port)
+    assert await slow("REPLCONF", "capa", "eof", "capa", "psync2") == b"OK"
+    slow.send("PSYNC", "?", -1)
+    peers = master.node.replication.replicas.peers
+    await until(lambda: any(peer.state is PeerState.ONLINE for peer in peers.values()))
+    for _ in range(3):
+        await master.client("SET", "big", b"x" * 500_000)
+    await until(lambda: not peers)
+    assert "overcoming of output buffer limits" in master.log
+    await slow.close()
+
+
+async def test_a_replica_that_only_wants_a_copy_is_hung_up_on(nodes: Nodes) -> None:
+    master = await nodes.start("master")
+    await master.client("SET", "a", "1")
+    client = await Client.connect(master.port)
+    assert await client("REPLCONF", "rdb-only", 1) == b"OK"
+    client.send("SYNC")
+    header = await client.raw_line()
+    copy = await client.raw_exactly(int(header[1:]))
+    told = Told()
+    RdbReader(copy, told).read_all()
+    assert [entry[1:3] for entry in told.entries] == [(b"a", b"1")]
+    assert await client.raw() == b""
+    await client.close()
+
+
+async def test_the_stream_after_sync_is_not_acknowledged(nodes: Nodes) -> None:
+    """SYNC is how replicas of before PSYNC ask: no announcement, a copy with its length, the stream."""
+    master = await nodes.start("master")
+    client = await Client.connect(master.port)
+    client.send("SYNC")
+    header = await client.raw_line()
+    while not header.startswith(b"$"):
+        header = await client.raw_line()
+    await client.raw_exactly(int(header[1:]))
+    await master.client("SET", "a", "1")
+    stream = encode_command([b"SELECT", b"0"]) + encode_command([b"SET", b"a", b"1"])
+    assert await client.raw_exactly(len(stream)) == stream
+    await client.close()
+
+
+async def test_a_failover_that_the_master_asks_for(nodes: Nodes) -> None:
+    """PSYNC … FAILOVER, as a real master's FAILOVER sends it to the replica it has chosen."""
+    master, replica = await pair(nodes)
+    history = replica.node.replication.history
+    await master.client("SET", "a", "2")
+    await replica.caught_up_with(master)
+    replid, offset = history.replid, history.offset
+    wrong = await replica.client("PSYNC", b"f" * 40, offset + 1, "FAILOVER")
+    assert str(wrong) == "ERR PSYNC FAILOVER replid must match my replid."
+    client = await Client.connect(replica.port)
+    assert await client("REPLCONF", "capa", "psync2") == b"OK"
+    client.send("PSYNC", replid, offset + 1, "FAILOVER")
+    assert await client.raw_line() == b"+CONTINUE " + history.replid
+    assert not replica.node.replication.is_replica
+    assert history.replid2 == replid
+    await client.close()

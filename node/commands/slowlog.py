@@ -1,0 +1,212 @@
+"""SLOWLOG and LATENCY: what took long. Latency events are not sampled, so LATENCY has nothing to tell, and says so."""
+
+from __future__ import annotations
+
+from node.call import Call
+from wire.arguments import parse_integer
+from wire.command import ADMIN, LOADING, NOSCRIPT, STALE, command, container
+from wire.commands.help import help_lines
+from wire.errors import Error
+from wire.reply import OK, Reply, Verbatim
+
+_DEFAULT_COUNT = 10
+_POLICY = ("nondeterministic_output", "request_policy:all_nodes", "response_policy:special")
+_LATENCY = ADMIN | NOSCRIPT | LOADING | STALE
+
+slowlog = container(
+    "SLOWLOG",
+    group="server",
+    since="2.2.12",
+    summary="A container for slow log commands.",
+    help=(
+        "GET [<count>]",
+        "    Return top <count> entries from the slowlog (default: 10, -1 mean all).",
+        "    Entries are made of:",
+        "    id, timestamp, time in microseconds, arguments array, client IP and port,",
+        "    client name",
+        "LEN",
+        "    Return the length of the slowlog.",
+        "RESET",
+        "    Reset the slowlog.",
+    ),
+)
+
+
+@command(
+    "SLOWLOG|HELP",
+    arity=2,
+    flags=LOADING | STALE,
+    group="server",
+    since="6.2.0",
+    complexity="O(1)",
+    summary="Show helpful text about the different subcommands",
+)
+def slowlog_help(call: Call) -> Reply:  # noqa: ARG001 - the same for everybody
+    return help_lines(slowlog)
+
+
+@command(
+    "SLOWLOG|GET",
+    arity=-2,
+    flags=ADMIN | LOADING | STALE,
+    group="server",
+    since="2.2.12",
+    complexity="O(N) where N is the number of entries returned",
+    summary="Returns the slow log's entries.",
+    syntax="[count]",
+    tips=("request_policy:all_nodes", "nondeterministic_output"),
+    history=(("4.0.0", "Added client IP address, port and name to the reply."),),
+)
+def slowlog_get(call: Call) -> Reply:
+    argv, entries = call.argv, call.node.slow_log.entries
+    if len(argv) > 3:
+        raise Error(b"ERR unknown subcommand or wrong number of arguments for '%b'. Try SLOWLOG HELP." % argv[1])
+    count = _DEFAULT_COUNT
+    if len(argv) == 3:
+        refusal = b"ERR count should be greater than or equal to -1"
+        count = parse_integer(argv[2], refusal)
+        if count < -1:
+            raise Error(refusal)
+    chosen = list(entries) if count < 0 else list(entries)[:count]
+    return [
+        [entry.id, entry.at_s, entry.duration_us, list(entry.argv), entry.address.encode(), entry.name]
+        for entry in chosen
+    ]
+
+
+@command(
+    "SLOWLOG|LEN",
+    arity=2,
+    flags=ADMIN | LOADING | STALE,
+    group="server",
+    since="2.2.12",
+    complexity="O(1)",
+    summary="Returns the number of entries in the slow log.",
+    tips=("request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output"),
+)
+def slowlog_len(call: Call) -> Reply:
+    return len(call.node.slow_log.entries)
+
+
+@command(
+    "SLOWLOG|RESET",
+    arity=2,
+    flags=ADMIN | LOADING | STALE,
+    group="server",
+    since="2.2.12",
+    complexity="O(N) where N is the number of entries in the slowlog",
+    summary="Clears all entries from the slow log.",
+    tips=("request_policy:all_nodes", "response_policy:all_succeeded"),
+)
+def slowlog_reset(call: Call) -> Reply:
+    call.node.slow_log.entries.clear()
+    return OK
+
+
+latency = container(
+    "LATENCY",
+    group="server",
+    since="2.8.13",
+    summary="A container for latency diagnostics commands.",
+    help=(
+        "DOCTOR",
+        "    Return a human readable latency analysis report.",
+        "HISTORY <event>",
+        "    Return time-latency samples for the <event> class.",
+        "LATEST",
+        "    Return the latest latency samples for all events.",
+        "RESET [<event> ...]",
+        "    Reset latency data of one or more <event> classes.",
+        "    (default: reset all data for all event classes)",
+        "HISTOGRAM [COMMAND ...]",
+        "    Return a cumulative distribution of latencies in the format of a histogram for the specified command "
+        "names.",
+        "    If no commands are specified then all histograms are replied.",
+    ),
+)
+
+
+@command(
+    "LATENCY|HELP",
+    arity=2,
+    flags=LOADING | STALE,
+    group="server",
+    since="2.8.13",
+    complexity="O(1)",
+    summary="Returns helpful text about the different subcommands.",
+)
+def latency_help(call: Call) -> Reply:  # noqa: ARG001 - the same for everybody
+    return help_lines(latency)
+
+
+@command(
+    "LATENCY|LATEST",
+    arity=2,
+    flags=_LATENCY,
+    group="server",
+    since="2.8.13",
+    complexity="O(1)",
+    summary="Returns the latest latency samples for all events.",
+    tips=_POLICY,
+)
+def latency_latest(call: Call) -> Reply:  # noqa: ARG001 - there are no samples
+    return []
+
+
+@command(
+    "LATENCY|HISTORY",
+    arity=3,
+    flags=_LATENCY,
+    group="server",
+    since="2.8.13",
+    complexity="O(1)",
+    summary="Returns timestamp-latency samples for an event.",
+    syntax="event",
+    tips=_POLICY,
+)
+def latency_history(call: Call) -> Reply:  # noqa: ARG001 - there are no samples
+    return []
+
+
+@command(
+    "LATENCY|RESET",
+    arity=-2,
+    flags=_LATENCY,
+    group="server",
+    since="2.8.13",
+    complexity="O(1)",
+    summary="Resets the latency data for one or more events.",
+    syntax="[event [event ...]]",
+    tips=("request_policy:all_nodes", "response_policy:all_succeeded"),
+)
+def latency_reset(call: Call) -> Reply:  # noqa: ARG001 - there are no samples
+    return 0
+
+
+@command(
+    "LATENCY|HISTOGRAM",
+    arity=-2,
+    flags=_LATENCY,
+    group="server",
+    since="7.0.0",
+    complexity="O(N) where N is the number of commands with latency information being retrieved.",
+    summary="Returns the cumulative distribution of latencies of a subset or all commands.",
+    syntax="[command [command ...]]",
+    tips=_POLICY,
+)
+def latency_histogram(call: Call) -> Reply:  # noqa: ARG001 - durations are added up, not kept as distributions
+    return {}
+
+
+@command(
+    "LATENCY|DOCTOR",
+    arity=2,
+    flags=_LATENCY,
+    group="server",
+    since="2.8.13",
+    complexity="O(1)",
+    summary="Returns a human-readable latency analysis report.",
+    tips=_POLICY,
+)
+def latency_doctor(call: Call) -> Reply:  # noqa: ARG001 - there are no samples
+    return Verbatim(b"Latency events are not sampled here. See SLOWLOG, and INFO commandstats.\n")

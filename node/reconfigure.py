@@ -1,0 +1,207 @@
+"""CONFIG SET: several directives at once, all or none, in force at once.
+
+Most code reads `NodeSettings` when it needs it, so a new value needs no more than being there. Whoever keeps a copy,
+or must act when a directive changes, has a line here: the directive and a function that brings that part of the node
+up to date with the settings. Such a function may refuse (ValueError, Redis' words); then everything is as before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from node.settings import NodeSettings
+from runtime import Level
+from runtime.directives import Kind, Words
+from runtime.process import RESERVED_FILES
+from runtime.settings import to_bytes
+from wire.errors import Error
+
+if TYPE_CHECKING:
+    from node.node import Node
+    from wire.session import Session
+
+_Applier = Callable[["Node"], None]
+
+
+def set_directives(node: Node, session: Session, pairs: list[tuple[str, str]]) -> None:
+    """Give directives new values; raises Error, and then nothing has changed."""
+    settings = node.settings
+    changes = [(name, _field(name), text) for name, text in pairs]
+    for at, (name, field, _) in enumerate(changes):
+        kind = settings.kind(field)
+        if any(name.lower() == other.lower() for other, _, _ in changes[:at]):
+            raise _failed(name, "duplicate parameter")
+        if kind.fixed:
+            raise _failed(name, "can't set immutable config")
+        if kind.protected and not _may_set_protected(settings, session):
+            raise _failed(name, "can't set protected config")
+    before = {field: getattr(settings, field) for _, field, _ in changes}
+    try:
+        for name, field, text in changes:
+            _take(settings, name, field, text)
+        appliers: dict[_Applier, str] = {}
+        for name, field, _ in changes:
+            applier = _applier(field)
+            if applier is not None:
+                appliers.setdefault(applier, name)
+        for applier, name in appliers.items():
+            try:
+                applier(node)
+            except ValueError as error:
+                raise _failed(name, str(error)) from None
+    except Error:
+        for field, value in before.items():
+            setattr(settings, field, value)
+        for applier in {applier: None for field in before if (applier := _applier(field)) is not None}:
+            applier(node)
+        raise
+
+
+def _field(name: str) -> str:
+    field = NodeSettings.field(name.lower())
+    if field is None or (NodeSettings.kind(field).hidden and NodeSettings.kind(field).fixed):
+        raise Error(b"ERR Unknown option or number of arguments for CONFIG SET - '%b'" % to_bytes(name))
+    return field
+
+
+def _take(settings: NodeSettings, name: str, field: str, text: str) -> None:
+    kind: Kind = settings.kind(field)
+    words = Words(text.split(" ") if text else ()) if kind.many else Words((text,))
+    try:
+        # By way of the model, like every other assignment.
+        setattr(settings, field, kind.merge(getattr(settings, field), kind.parse(words), first=True))
+    except ValidationError as error:
+        raise _failed(name, error.errors()[0]["msg"]) from None
+    except ValueError as error:
+        raise _failed(name, str(error)) from None
+
+
+def _failed(name: str, reason: str) -> Error:
+    return Error(b"ERR CONFIG SET failed (possibly related to argument '%b') - %b" % (to_bytes(name), to_bytes(reason)))
+
+
+def _may_set_protected(settings: NodeSettings, session: Session) -> bool:
+    match settings.enable_protected_configs:
+        case "yes":
+            return True
+        case "local":
+            return session.is_local
+    return False
+
+
+def _max_clients(node: Node) -> None:
+    wanted = node.settings.maxclients
+    allowed = node.runtime.process.allow_files(wanted + RESERVED_FILES)
+    if allowed < wanted + RESERVED_FILES:
+        raise ValueError(
+            f"The operating system is not able to handle the specified number of clients, try with "
+            f"{allowed - RESERVED_FILES}"
+        )
+    node.clients.max = wanted
+
+
+def _password(node: Node) -> None:
+    node.front.credentials.password = to_bytes(node.settings.requirepass)
+
+
+def _events(node: Node) -> None:
+    node.notifier.choose(node.settings.notify_keyspace_events)
+
+
+def _limits(node: Node) -> None:
+    settings, service = node.settings, node.service
+    service.output_limits.by_class = dict(settings.client_output_buffer_limit)
+    service.bulk_max = settings.proto_max_bulk_len
+    service.query_buffer_max = settings.client_query_buffer_limit
+
+
+def _log_level(node: Node) -> None:
+    node.log.level = Level[node.settings.loglevel.upper()]
+
+
+def _keepalive(node: Node) -> None:
+    node.listener.keepalive_s = node.settings.tcp_keepalive
+
+
+def _expiry(node: Node) -> None:
+    node.expiry.effort = node.settings.active_expire_effort
+
+
+def _slow_log(node: Node) -> None:
+    node.slow_log.configure(node.settings.slowlog_log_slower_than, node.settings.slowlog_max_len)
+
+
+def _folder(node: Node) -> None:
+    try:
+        node.settings.dir = node.runtime.files.folder(node.settings.dir).path
+    except OSError as error:
+        raise ValueError(error.strerror) from None
+
+
+def _snapshots(node: Node) -> None:
+    node.saver.update_condition()
+
+
+def _replication(node: Node) -> None:
+    node.replication.update_conditions()
+
+
+def _backlog(node: Node) -> None:
+    node.replication.replicas.resize_backlog()
+
+
+def _cluster(node: Node) -> None:
+    if node.cluster is not None:
+        node.cluster.configured()
+
+
+def _append_only(node: Node) -> None:
+    if node.settings.appendonly:
+        # A log that is promised and not written would be noticed when it is needed.
+        raise ValueError("Unable to turn on AOF. Check server logs.")
+
+
+_APPLIERS: dict[str, _Applier] = {
+    "maxclients": _max_clients,
+    "requirepass": _password,
+    "notify_keyspace_events": _events,
+    "client_output_buffer_limit": _limits,
+    "proto_max_bulk_len": _limits,
+    "client_query_buffer_limit": _limits,
+    "loglevel": _log_level,
+    "tcp_keepalive": _keepalive,
+    "active_expire_effort": _expiry,
+    "slowlog_log_slower_than": _slow_log,
+    "slowlog_max_len": _slow_log,
+    "dir": _folder,
+    "save": _snapshots,
+    "stop_writes_on_bgsave_error": _snapshots,
+    "replica_read_only": _replication,
+    "replica_serve_stale_data": _replication,
+    "min_replicas_to_write": _replication,
+    "min_replicas_max_lag": _replication,
+    "repl_backlog_size": _backlog,
+    "repl_ping_replica_period": _cluster,
+    "appendonly": _append_only,
+}
+
+
+def _applier(field: str) -> _Applier | None:
+    return _cluster if field.startswith("cluster_") else _APPLIERS.get(field)
+
+
+def apply_at_start(node: Node) -> None:
+    """Bring the parts that keep copies up to date with the settings a node starts with."""
+    for applier in (_password, _events, _limits, _keepalive, _expiry, _slow_log):
+        applier(node)
+
+
+def shown(node: Node, field: str) -> str:
+    """The value of a directive as CONFIG GET shows it: what is in force, where that is not the setting."""
+    value: Any = getattr(node.settings, field)
+    if field == "replicaof":
+        value = node.replication.upstream.master
+    return node.settings.kind(field).show(value)

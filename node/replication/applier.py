@@ -1,0 +1,98 @@
+"""Runs our master's stream: a client that is never refused, never answered, and sees what has expired.
+
+The stream's bytes go on to our own replicas in the units in which they were applied, so that the offset always
+says what has been applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from node.execute import Executor
+from node.keyspace import SEE_EXPIRED, Keyspace
+from node.replication.feed import Feed
+from node.replication.stream import Portion, StreamReader
+from node.session import NodeSession
+from runtime import Runtime
+from wire.errors import Error
+
+
+class Applier:
+    """The end of the stream: from bytes to changed data."""
+
+    __slots__ = ("_executor", "_feed", "_keyspace", "_reader", "_runtime", "_session", "_update_expiry_mode")
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        keyspace: Keyspace,
+        executor: Executor,
+        feed: Feed,
+        session: NodeSession,
+        update_expiry_mode: Callable[[], None],
+    ) -> None:
+        self._runtime = runtime
+        self._keyspace = keyspace
+        self._executor = executor
+        # Where the bytes go on to our own replicas.
+        self._feed = feed
+        # The client that the commands run as. It keeps its database from one link to the next, because a resumed
+        # stream does not say again which one it is in.
+        self._session = session
+        # Says again how expired keys are treated, after commands of the stream saw them as existing.
+        self._update_expiry_mode = update_expiry_mode
+        self._reader = StreamReader()
+
+    @property
+    def database(self) -> int:
+        """The database that the stream is in."""
+        return self._session.call.db.index
+
+    @property
+    def unapplied(self) -> int:
+        """Bytes received that cannot be applied yet."""
+        return self._reader.unapplied
+
+    def begin(self, database: int | None = None) -> None:
+        """Another link: what the last one left unfinished will come again. `database` says where the data that was
+        just loaded goes on; without it the stream is where it was."""
+        self._reader = StreamReader()
+        if database is not None:
+            self._session.call.db = self._keyspace.database(database)
+
+    def receive(self, data: bytes) -> int | None:
+        """The next bytes of the stream. Returns the offset to acknowledge if the master asked for one; raises
+        StreamError."""
+        portion = self._reader.receive(data)
+        if portion is None:
+            return None
+        self._apply(portion)
+        before = self._feed.history.offset
+        self._feed.append(portion.data)
+        return None if portion.getack_at is None else before + portion.getack_at
+
+    def _apply(self, portion: Portion) -> None:
+        keyspace = self._keyspace
+        keyspace.now_ms = self._runtime.clock.wall_ms()
+        # The master decides what has expired; until it says so, its commands find the key (expiry fact sheet, 1.1).
+        keyspace.expiry = SEE_EXPIRED
+        session = self._session
+        apply = self._executor.apply
+        for argv in portion.commands:
+            try:
+                reply = apply(session, argv)
+            except Error as error:
+                reply = error
+            if isinstance(reply, Error):
+                self._log_refusal(reply, argv)
+        session.out.clear()
+        self._update_expiry_mode()
+
+    def _log_refusal(self, error: Error, argv: list[bytes]) -> None:
+        """Redis' words: master and replica may no longer have the same data."""
+        text = error.text.decode("utf-8", "replace")
+        name = argv[0].decode("utf-8", "replace").lower()
+        self._runtime.log.warning(
+            f"== CRITICAL == This replica is sending an error to its master: '{text}' after processing the command "
+            f"'{name}'"
+        )

@@ -1,0 +1,63 @@
+"""What ``shardlab proxy`` runs: arguments, log, signals, exit status."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from functools import partial
+
+from proxy.proxy import Proxy
+from proxy.settings import ProxySettings, UsageError, parse_arguments
+from runtime import Level, Runtime, process
+from runtime.log import file_writer
+from runtime.runtime import system_runtime
+from wire.listener import BindError
+
+# Beside clients: links, the log, epoll.
+_FILES_BESIDE_CLIENTS = 256
+
+
+def main(argv: list[str]) -> int:
+    """Run a proxy until it is told to stop; returns the exit status."""
+    try:
+        settings = parse_arguments(argv)
+        runtime = system_runtime()
+        if settings.logfile:
+            runtime.log.redirect(file_writer(settings.logfile))
+    except UsageError as error:
+        sys.stderr.write(f"shardlab proxy: {error}\n")
+        return 2
+    except OSError as error:
+        sys.stderr.write(f"shardlab proxy: --logfile {settings.logfile!r}: {error.strerror}\n")
+        return 2
+    log = runtime.log
+    log.role = "P"
+    log.level = Level[settings.loglevel.upper()]
+    process.ignore_hangups()
+    runtime.process.allow_files(settings.maxclients + _FILES_BESIDE_CLIENTS)
+    try:
+        with asyncio.Runner(loop_factory=process.make_loop) as runner:
+            runner.run(_serve(settings, runtime))
+    except BindError as error:
+        log.warning(f"Warning: {error}")
+        return 1
+    log.warning("Proxy is now ready to exit, bye bye...")
+    return 0
+
+
+async def _serve(settings: ProxySettings, runtime: Runtime) -> None:
+    """Start, serve until a signal, stop; raises BindError."""
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+
+    def signalled(name: str) -> None:
+        runtime.log.warning(f"Received {name} scheduling shutdown...")
+        stopping.set()
+
+    process.on_signals(loop, {name: partial(signalled, name) for name in ("SIGTERM", "SIGINT")})
+    proxy = Proxy(settings, runtime)
+    nodes = ", ".join(map(str, settings.nodes))
+    runtime.log.notice(f"Proxy for the cluster of {nodes}, port={settings.port}, pid={runtime.pid}")
+    await proxy.start()
+    await stopping.wait()
+    await proxy.stop()

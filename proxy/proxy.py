@@ -1,0 +1,182 @@
+"""The proxy: a client that knows nothing of clusters uses the cluster as one Redis.
+
+Puts the parts together from settings and runtime, starts them and stops them; the parts do the work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from types import ModuleType
+
+import proxy.commands
+from proxy.errands import Errands
+from proxy.forwarding import Forwarder
+from proxy.handlers import Handlers
+from proxy.info import Info
+from proxy.lanes import Lanes
+from proxy.local import Local
+from proxy.login import Login
+from proxy.private import Blocking
+from proxy.routing import RouteTable, declared_specs, specs_from_command_reply, specs_of
+from proxy.scanning import Scanning
+from proxy.service import ProxyService
+from proxy.session import ProxySession
+from proxy.settings import ProxySettings
+from proxy.subscriptions import Subscriptions
+from proxy.topology import Topology
+from proxy.transactions import Transactions
+from proxy.upstream import LinkLimits, LinkWorld
+from proxy.waiting import Waiting
+from runtime import Runtime, Tasks
+from wire.clients import Clients
+from wire.command import CommandSpec
+from wire.commands import client, connection, pubsub
+from wire.errors import Error
+from wire.front import Credentials, Front
+from wire.listener import Listener
+from wire.outward import Greeting, OutwardError, connect
+from wire.pubsub import Broker
+from wire.table import CommandTable
+from wire.turn import Turn
+
+# Answered by the proxy itself.
+_OWN: tuple[ModuleType, ...] = (connection, client, proxy.commands)
+# How often silent nodes are looked for, and how long to wait before asking again which commands there are.
+_LOOK_S = 0.1
+_LEARN_AGAIN_S = 1.0
+
+
+class Identity:
+    """What HELLO says of the proxy: one ordinary Redis."""
+
+    mode = "standalone"
+
+    def role(self) -> str:
+        return "master"
+
+
+class Proxy:
+    """One proxy process."""
+
+    __slots__ = (
+        "_blocking",
+        "_clients",
+        "_greeting",
+        "_handlers",
+        "_info",
+        "_lanes",
+        "_listener",
+        "_routes",
+        "_runtime",
+        "_service",
+        "_settings",
+        "_tasks",
+        "_topology",
+    )
+
+    def __init__(self, settings: ProxySettings, runtime: Runtime) -> None:
+        self._settings = settings
+        self._runtime = runtime
+        self._tasks = Tasks(self._task_died)
+        self._greeting = Greeting(user=settings.user.encode(), password=settings.password.encode())
+        turn = Turn(asyncio.get_running_loop())
+        self._topology = Topology(settings.nodes, self._greeting, runtime)
+        limits = LinkLimits(silence_timeout_ms=settings.node_timeout_ms)
+        world = LinkWorld(turn, self._tasks, self._topology, runtime.log, runtime.random, limits)
+        self._lanes = Lanes(self._greeting, world, settings.connections)
+        errands = Errands(self._topology, runtime.random, settings.hold_timeout_ms)
+        self._clients: Clients[ProxySession] = Clients(settings.maxclients)
+        table = CommandTable(_OWN, lambda _: 0)
+        credentials = Credentials(settings.requirepass.encode())
+        front = Front(runtime.clock, self._clients, Broker(), table, credentials, Identity())
+        transactions = Transactions()
+        subscriptions = Subscriptions(self._topology, settings.hold_timeout_ms)
+        self._blocking = Blocking(self._topology)
+        local = Local(table, self._lanes)
+        self._handlers = Handlers(
+            local,
+            self._topology,
+            transactions,
+            subscriptions,
+            self._blocking,
+            Waiting(self._topology, self._blocking),
+            Scanning(self._topology),
+            Login(credentials, local, self._topology, self._tasks),
+            runtime.random.stream("proxy randomkey"),
+        )
+        self._routes = RouteTable([])
+        self._learn(specs_of((*_OWN, pubsub)) + declared_specs())
+        self._info = Info(
+            runtime, settings.port, runtime.clock.wall_ms(), self._clients, self._topology, errands, self._lanes
+        )
+
+        def reset(session: ProxySession) -> None:
+            transactions.reset(session)
+            subscriptions.reset(session)
+
+        self._service = ProxyService(
+            turn,
+            front,
+            self._clients,
+            self._routes,
+            self._lanes,
+            Forwarder(self._routes),
+            errands,
+            transactions,
+            self._blocking,
+            self._describe,
+            reset,
+        )
+        self._listener = Listener(self._service, settings.tcp_keepalive)
+
+    async def start(self) -> None:
+        """Take clients; raises BindError. The cluster need not be there yet: requests wait for it."""
+        await self._listener.open(self._settings.bind, self._settings.port)
+        self._topology.start(self._tasks)
+        self._tasks.start("look for silent nodes", self._look_for_silence())
+        self._tasks.start("learn commands", self._learn_commands())
+        self._runtime.log.notice("Ready to accept connections")
+
+    async def stop(self) -> None:
+        """Let go of clients and nodes."""
+        await self._listener.close()
+        for session in self._clients:
+            session.drop()
+        await self._tasks.cancel_all()
+        self._lanes.close()
+        self._topology.close()
+
+    def _describe(self, wanted: list[bytes]) -> bytes:
+        self._info.processed = self._service.processed
+        return self._info.text(wanted)
+
+    def _learn(self, specs: list[CommandSpec]) -> None:
+        self._handlers.assign(self._routes.add(specs))
+
+    async def _learn_commands(self) -> None:
+        """Ask a node which commands it has: it may be newer than this proxy, or have modules."""
+        await self._topology.read_again()
+        while True:
+            for address in self._topology.slot_map.masters():
+                try:
+                    outward = await connect(address.host, address.port, self._greeting)
+                    try:
+                        reply = await outward.call(b"COMMAND", timeout_ms=2000)
+                    finally:
+                        outward.close()
+                except (OutwardError, Error):
+                    continue
+                self._learn(specs_from_command_reply(reply))
+                return
+            await asyncio.sleep(_LEARN_AGAIN_S)
+
+    async def _look_for_silence(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            now = loop.time()
+            self._lanes.check_silence(now)
+            self._blocking.check_owners(now)
+
+    def _task_died(self, name: str, failure: BaseException) -> None:
+        self._runtime.log.warning(f"Task '{name}' died: {failure!r}")

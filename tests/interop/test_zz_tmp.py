@@ -1,0 +1,64 @@
+"""Unmodified redis-cli as the judge: it makes a cluster of our nodes, finds it healthy, and changes it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+import sys
+OURS = (sys.executable, "/tmp/bus/launch.py")
+from tests.interop.real_nodes import RealNode, needs_redis, running
+from tests.waiting import wait_until
+
+PORT = 24060
+OPTIONS = ("--cluster-node-timeout", "1500", "--repl-diskless-sync-delay", "0")
+
+
+async def cli(*words: str) -> str:
+    """What ``redis-cli --cluster`` prints, colours removed; it must succeed."""
+    process = await asyncio.create_subprocess_exec(
+        "redis-cli", "--cluster", *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    output, _ = await process.communicate()
+    text = re.sub(r"\x1b\[[0-9;]*m", "", output.decode())
+    assert process.returncode == 0, text
+    return text
+
+
+def is_healthy(report: str) -> bool:
+    return "[OK] All nodes agree about slots configuration." in report and "[OK] All 16384 slots covered." in report
+
+
+@needs_redis
+async def test_create_check_info_reshard_add_and_delete(tmp_path: Path) -> None:
+    nodes = [RealNode(tmp_path, PORT + at, *OPTIONS, program=OURS) for at in range(6)]
+    guest = RealNode(tmp_path, PORT + 6, *OPTIONS)
+    addresses = [f"127.0.0.1:{node.port}" for node in nodes]
+    async with running(*nodes, guest):
+        report = await cli("create", *addresses, "--cluster-replicas", "1", "--cluster-yes")
+        assert is_healthy(report)
+        assert report.count("1 additional replica(s)") == 3
+        assert (await cli("info", addresses[3])).count("| 1 slaves.") == 3
+
+        source, target = [await node.cluster("MYID") for node in nodes[:2]]
+        await cli(
+            *("reshard", addresses[0], "--cluster-from", source, "--cluster-to", target),
+            *("--cluster-slots", "3", "--cluster-yes"),
+        )
+
+        # A real node becomes a replica of ours, and leaves again.
+        await cli("add-node", f"127.0.0.1:{guest.port}", addresses[0], "--cluster-slave", "--cluster-master-id", target)
+
+        async def in_sync() -> bool:
+            return (await guest.replication()).get("master_link_status") == "up"
+
+        await wait_until(in_sync)
+
+        async def healthy() -> bool:
+            return is_healthy(await cli("check", addresses[4]))
+
+        await wait_until(healthy)
+        await cli("del-node", addresses[0], await guest.cluster("MYID"))
+        await wait_until(healthy)
+        assert "cluster_known_nodes:6" in await nodes[5].cluster("INFO")

@@ -1,0 +1,29 @@
+"""A replica that keeps nothing: it asks for a copy, throws it away, and reads the stream of commands behind it."""
+
+from __future__ import annotations
+
+from tests.node.raw_client import RawClient, bulk_strings
+
+
+class FakeReplica(RawClient):
+    """Connected to a master, past the copy."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        # Without the capability "eof" the copy has a length in front, whatever `repl-diskless-sync` says.
+        assert self.ask("REPLCONF", "capa", "psync2") == b"+OK\r\n"
+        assert self.ask("PSYNC", "?", "-1").startswith(b"+FULLRESYNC ")
+        header = b"\n"
+        while header == b"\n":
+            header = self._until(b"\n")
+        assert header.startswith(b"$"), header
+        self._exactly(int(header[1:]))
+
+    def read_until(self, last_word: bytes) -> list[list[bytes]]:
+        """The commands of the stream up to the one that ends with `last_word`, signs of life left out."""
+        commands: list[list[bytes]] = []
+        while not commands or commands[-1][-1] != last_word:
+            words = bulk_strings(self.read_reply())
+            if words[0].upper() not in (b"PING", b"REPLCONF"):
+                commands.append(words)
+        return commands
