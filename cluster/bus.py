@@ -14,7 +14,7 @@ import errno
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from cluster.codec import encode
 from cluster.datagrams import Datagrams
@@ -52,6 +52,7 @@ from cluster.events import (
     UnpauseWrites,
 )
 from cluster.machine import ClusterMachine
+from cluster.member import Member
 from cluster.messages import Message, MessageType
 from cluster.nodes_conf import NodesConfFile, render
 from cluster.settings import ClusterSettings
@@ -67,48 +68,6 @@ _NO_SUCH_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPO
 
 class BusPortError(Exception):
     """The bus cannot listen; the text is the last that Redis logs before it exits with status 1."""
-
-
-class Member(Protocol):
-    """The node that takes part in the cluster: what the rules can ask of it."""
-
-    def follow(self, ip: str, port: int) -> None:
-        """Be a replica of the node at that address; asking for the same again changes nothing."""
-        ...
-
-    def promote(self) -> None:
-        """Be a master, with the data at hand."""
-        ...
-
-    def empty(self) -> None:
-        """Delete all keys."""
-        ...
-
-    def drop_slots(self, slots: tuple[int, ...]) -> None:
-        """Delete the keys of these slots."""
-        ...
-
-    def topology_changed(self) -> None:
-        """Slots have other owners, or nodes other roles or addresses."""
-        ...
-
-    def state_changed(self, ok: bool) -> None:
-        """The cluster works again, or no more."""
-        ...
-
-    def pause_writes(self, until_ms: float) -> None:
-        """Hold back what clients write, until that time of the loop or `unpause_writes`."""
-        ...
-
-    def unpause_writes(self) -> None: ...
-
-    def deliver(self, channel: bytes, payload: bytes, sharded: bool) -> None:
-        """Pass a message published at another node to this node's subscribers."""
-        ...
-
-    def cannot_save(self, error: OSError) -> None:
-        """nodes.conf could not be written: a node that forgets its votes must not go on. Ends the process."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

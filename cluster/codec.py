@@ -1,26 +1,24 @@
 """Bus messages as bytes: Redis' binary format, big-endian, without padding.
 
-Owns the layout and every check that can be made on one message alone: lengths, counts, and that
-text is harmless. It holds no state. There are two ways for a peer to be wrong, as in Redis: a
-`BrokenFrameError` (no signature, absurd length) leaves no way to find the next message, so the link is
-closed; a `MalformedMessageError` can be skipped, and the link stays.
+Owns the layout, and every check that can be made on one message alone. There are two ways for a peer to be wrong, as in
+Redis: a `BrokenFrameError` (no signature, absurd length) leaves no way to find the next message, so the link is closed;
+a `MalformedMessageError` can be skipped, and the link stays.
 
-A stream is cut into messages by `FrameReader`; a datagram holds exactly one message.
+A stream is cut into messages by `FrameReader`; a datagram holds exactly one message. Extensions of heartbeats are in
+`extensions`.
 """
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Callable
-from typing import Any
 
-from cluster.endpoints import CLIENT_NETWORKS_MAX, HOST_LENGTH_MAX, ClientNetwork, EndpointError, is_host
+from cluster.extensions import decode_extensions, encode_extensions
+from cluster.fields import BrokenFrameError, MalformedMessageError, exactly, host, node_id
 from cluster.messages import (
     BITMAP_BYTES,
     ID_LENGTH,
     Body,
-    Extensions,
     Fail,
     FailoverAuthAck,
     FailoverAuthRequest,
@@ -54,40 +52,15 @@ _GOSSIP = struct.Struct(">40sII46sHHHH2x")
 _UPDATE = struct.Struct(f">Q40s{BITMAP_BYTES}s")
 _LENGTHS = struct.Struct(">II")
 _MODULE = struct.Struct(">8sIB")
-_EXTENSION = struct.Struct(">IH2x")
-_FORGOTTEN = struct.Struct(">40sQ")
 
-_COUNT_MAX = 0xFFFF
-# A cluster has at most 1,000 nodes (cluster specification, "Main properties"); each may have expired 16
-# forgotten ones since. Everything but PUBLISH and MODULE fits in this with much to spare.
+# Gossip about all the 1,000 nodes that a cluster may have (cluster specification, "Main properties and rationales of the
+# design") takes a hundredth of this; only what clients or modules say can be longer.
 _PLAIN_BYTES_MAX = 8 * 1024 * 1024
 # A channel and a payload of `proto-max-bulk-len` (512 MB) each is the most a client can publish.
 _PUBLISH_BYTES_MAX = HEADER_BYTES + _LENGTHS.size + 2 * 512 * 1024 * 1024
 _CARRIES_PAYLOAD = frozenset({MessageType.PUBLISH, MessageType.PUBLISHSHARD, MessageType.MODULE})
 
-_ID = re.compile(rb"[0-9a-f]{40}\Z")
 _NO_MASTER = bytes(ID_LENGTH)
-
-# Ping extension types. Redis numbers its own from 0; ours is far away and skipped by every Redis.
-_EXT_HOSTNAME = 0
-_EXT_NODENAME = 1
-_EXT_FORGOTTEN = 2
-_EXT_SHARD_ID = 3
-_EXT_CLIENT_IPV4 = 4
-_EXT_CLIENT_IPV6 = 5
-_EXT_CLIENT_NETWORK = 0x534C
-
-
-class BusProtocolError(ValueError):
-    """A peer sent something that is not a bus message."""
-
-
-class BrokenFrameError(BusProtocolError):
-    """The stream cannot be read any further: close the link."""
-
-
-class MalformedMessageError(BusProtocolError):
-    """This message is to be ignored; the stream goes on behind it."""
 
 
 class FrameReader:
@@ -145,7 +118,7 @@ def encode(message: Message) -> bytes:
         case Heartbeat():
             number = int(body.kind)
             count = len(body.gossip)
-            extension_list = _encode_extensions(body.extensions)
+            extension_list = encode_extensions(body.extensions)
             extensions = len(extension_list)
             if extensions:
                 mflags |= MessageFlag.EXT_DATA
@@ -207,38 +180,6 @@ def _encode_gossip(entry: GossipEntry) -> bytes:
     )
 
 
-def _encode_extensions(extensions: Extensions) -> list[bytes]:
-    """In the order in which Redis and Valkey write them, ours last."""
-    encoded = [
-        _extension(number, _padded(text))
-        for number, text in (
-            (_EXT_HOSTNAME, extensions.hostname),
-            (_EXT_NODENAME, extensions.nodename),
-            (_EXT_CLIENT_IPV4, extensions.client_ipv4),
-            (_EXT_CLIENT_IPV6, extensions.client_ipv6),
-        )
-        if text
-    ]
-    encoded.extend(
-        _extension(_EXT_FORGOTTEN, _FORGOTTEN.pack(node.encode("ascii"), seconds))
-        for node, seconds in extensions.forgotten
-    )
-    if extensions.shard_id is not None:
-        encoded.append(_extension(_EXT_SHARD_ID, extensions.shard_id.encode("ascii")))
-    encoded.extend(_extension(_EXT_CLIENT_NETWORK, _padded(str(rule))) for rule in extensions.client_networks)
-    return encoded
-
-
-def _extension(number: int, data: bytes) -> bytes:
-    return _EXTENSION.pack(_EXTENSION.size + len(data), number) + data
-
-
-def _padded(text: str) -> bytes:
-    """NUL-terminated, and filled with NULs to a multiple of 8."""
-    data = text.encode("ascii")
-    return data + bytes(8 - len(data) % 8)
-
-
 # ---- decoding
 
 
@@ -272,15 +213,15 @@ def decode(frame: bytes) -> Message:
     if version != _VERSION:
         raise MalformedMessageError(f"protocol version {version}")
     header = Header(
-        sender=_node_id(sender),
+        sender=node_id(sender),
         flags=NodeFlag(flags),
-        ip=_host(ip),
+        ip=host(ip),
         port=port,
         cport=cport,
         current_epoch=current_epoch,
         config_epoch=config_epoch,
         slots=slots,
-        master=None if master == _NO_MASTER else _node_id(master),
+        master=None if master == _NO_MASTER else node_id(master),
         offset=offset,
         cluster_ok=state == 0,
         mflags=MessageFlag(mflags),
@@ -298,54 +239,16 @@ def _decode_heartbeat(kind: MessageType, frame: bytes, count: int, extensions: i
     if gossip_end > len(frame):
         raise MalformedMessageError(f"{count} gossip entries in {len(frame)} bytes")
     gossip = tuple(_decode_gossip(frame, at) for at in range(HEADER_BYTES, gossip_end, _GOSSIP.size))
-    return Heartbeat(kind, gossip, _decode_extensions(frame, gossip_end, extensions))
+    return Heartbeat(kind, gossip, decode_extensions(frame, gossip_end, extensions))
 
 
 def _decode_gossip(frame: bytes, at: int) -> GossipEntry:
     node, ping_sent, pong_received, ip, port, cport, flags, pport = _GOSSIP.unpack_from(frame, at)
-    return GossipEntry(_node_id(node), _host(ip), port, cport, NodeFlag(flags), ping_sent, pong_received, pport=pport)
-
-
-def _decode_extensions(frame: bytes, at: int, count: int) -> Extensions:
-    """The extensions that fill `frame` from `at` to its end; those of unknown type are skipped."""
-    texts = {_EXT_HOSTNAME: "", _EXT_NODENAME: "", _EXT_CLIENT_IPV4: "", _EXT_CLIENT_IPV6: ""}
-    forgotten: list[tuple[str, int]] = []
-    shard_id: str | None = None
-    networks: list[ClientNetwork] = []
-    for _ in range(count):
-        if at + _EXTENSION.size > len(frame):
-            raise MalformedMessageError("a ping extension runs past the message")
-        length, number = _EXTENSION.unpack_from(frame, at)
-        if length < _EXTENSION.size or length % 8 or at + length > len(frame):
-            raise MalformedMessageError(f"a ping extension of {length} bytes")
-        data = frame[at + _EXTENSION.size : at + length]
-        if number in texts:
-            texts[number] = _host(data)
-        elif number == _EXT_FORGOTTEN:
-            node, seconds = _exactly(_FORGOTTEN, data)
-            forgotten.append((_node_id(node), seconds))
-        elif number == _EXT_SHARD_ID:
-            shard_id = _node_id(data)
-        elif number == _EXT_CLIENT_NETWORK:
-            networks.append(_client_network(data))
-        at += length
-    if at != len(frame):
-        raise MalformedMessageError(f"{len(frame) - at} bytes too many")
-    if len(networks) > CLIENT_NETWORKS_MAX:
-        raise MalformedMessageError(f"{len(networks)} client networks")
-    return Extensions(
-        hostname=texts[_EXT_HOSTNAME],
-        nodename=texts[_EXT_NODENAME],
-        client_ipv4=texts[_EXT_CLIENT_IPV4],
-        client_ipv6=texts[_EXT_CLIENT_IPV6],
-        forgotten=tuple(forgotten),
-        shard_id=shard_id,
-        client_networks=tuple(networks),
-    )
+    return GossipEntry(node_id(node), host(ip), port, cport, NodeFlag(flags), ping_sent, pong_received, pport=pport)
 
 
 def _decode_fail(frame: bytes) -> Fail:
-    return Fail(_node_id(frame[HEADER_BYTES:]))
+    return Fail(node_id(frame[HEADER_BYTES:]))
 
 
 def _decode_publish(frame: bytes, *, sharded: bool) -> Publish:
@@ -360,8 +263,8 @@ def _decode_publish(frame: bytes, *, sharded: bool) -> Publish:
 
 
 def _decode_update(frame: bytes) -> Update:
-    config_epoch, node, slots = _exactly(_UPDATE, frame[HEADER_BYTES:])
-    return Update(_node_id(node), config_epoch, slots)
+    config_epoch, node, slots = exactly(_UPDATE, frame[HEADER_BYTES:])
+    return Update(node_id(node), config_epoch, slots)
 
 
 def _decode_module(frame: bytes) -> Module:
@@ -395,44 +298,3 @@ _BODIES: dict[int, Callable[[bytes], Body]] = {
     MessageType.MODULE: _decode_module,
     MessageType.PUBLISHSHARD: lambda frame: _decode_publish(frame, sharded=True),
 }
-
-
-# ---- fields
-
-
-def _node_id(raw: bytes) -> str:
-    if _ID.match(raw) is None:
-        raise MalformedMessageError(f"not a node id: {raw[:ID_LENGTH]!r}")
-    return raw.decode("ascii")
-
-
-def _text(raw: bytes) -> str:
-    """Up to the first NUL; a field without one is full to the brim, which Redis never makes it."""
-    data, _, _ = raw.partition(b"\0")
-    if len(data) > HOST_LENGTH_MAX:
-        raise MalformedMessageError(f"a text of {len(data)} bytes")
-    try:
-        return data.decode("ascii")
-    except UnicodeDecodeError:
-        raise MalformedMessageError(f"not text: {data!r}") from None
-
-
-def _host(raw: bytes) -> str:
-    """A host name or address, or ""; anything else would end up as a line of nodes.conf that cannot be read back."""
-    text = _text(raw)
-    if text and not is_host(text):
-        raise MalformedMessageError(f"not a host: {text!r}")
-    return text
-
-
-def _client_network(raw: bytes) -> ClientNetwork:
-    try:
-        return ClientNetwork.parse(_text(raw))
-    except EndpointError as error:
-        raise MalformedMessageError(str(error)) from None
-
-
-def _exactly(layout: struct.Struct, data: bytes) -> tuple[Any, ...]:
-    if len(data) != layout.size:
-        raise MalformedMessageError(f"{len(data)} bytes where {layout.size} belong")
-    return layout.unpack(data)

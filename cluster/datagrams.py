@@ -18,7 +18,8 @@ from typing import cast
 
 import asyncio_dgram
 
-from cluster.codec import BusProtocolError, decode
+from cluster.codec import decode
+from cluster.fields import BusProtocolError
 from cluster.messages import Message
 from runtime import Tasks
 

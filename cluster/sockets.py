@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol, cast
 
-from cluster.codec import BrokenFrameError, FrameReader, MalformedMessageError, decode
+from cluster.codec import FrameReader, decode
 from cluster.events import LinkId
+from cluster.fields import BrokenFrameError, MalformedMessageError
 from cluster.messages import Message
 from runtime.sockets import tune_stream
 

@@ -165,7 +165,7 @@ class Clustering:
     def dataset_empty(self) -> bool:
         return self._keyspace.is_empty()
 
-    # ---- `cluster.bus.Member`
+    # ---- `cluster.member.Member`
 
     def follow(self, ip: str, port: int) -> None:
         self._replication.follow(ip, port)

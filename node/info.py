@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 from node.expiry import ActiveExpiry
 from node.keyspace import Keyspace
-from node.persistence.loading import Loader
-from node.persistence.saving import Saver
+from node.persistence.info import info as persistence_section
 from node.replication.info import info as replication_section
 from node.session import NodeSession
 from node.settings import NodeSettings
@@ -158,50 +157,6 @@ def _memory(runtime: Runtime, settings: NodeSettings, backlog_bytes: int) -> Fie
     ]
 
 
-def _persistence(saver: Saver, loader: Loader) -> Fields:
-    fields: Fields = [
-        ("loading", int(loader.active)),
-        ("async_loading", 0),
-        *((name, 0) for name in ("current_cow_peak", "current_cow_size", "current_cow_size_age")),
-        ("current_fork_perc", "0.00"),
-        ("current_save_keys_processed", 0),
-        ("current_save_keys_total", 0),
-        ("rdb_changes_since_last_save", saver.changes),
-        ("rdb_bgsave_in_progress", int(saver.under_way_s >= 0)),
-        ("rdb_last_save_time", saver.last_save_at_s),
-        ("rdb_last_bgsave_status", "ok" if saver.succeeded else "err"),
-        ("rdb_last_bgsave_time_sec", saver.last_duration_s),
-        ("rdb_current_bgsave_time_sec", saver.under_way_s),
-        ("rdb_saves", saver.saves),
-        ("rdb_last_cow_size", 0),
-        ("rdb_last_load_keys_expired", loader.keys_expired),
-        ("rdb_last_load_keys_loaded", loader.keys_loaded),
-        ("aof_enabled", 0),
-        ("aof_rewrite_in_progress", 0),
-        ("aof_rewrite_scheduled", 0),
-        ("aof_last_rewrite_time_sec", -1),
-        ("aof_current_rewrite_time_sec", -1),
-        ("aof_last_bgrewrite_status", "ok"),
-        ("aof_rewrites", 0),
-        ("aof_rewrites_consecutive_failures", 0),
-        ("aof_last_write_status", "ok"),
-        ("aof_last_cow_size", 0),
-        ("module_fork_in_progress", 0),
-        ("module_fork_last_cow_size", 0),
-    ]
-    if loader.active:
-        share = 100 * loader.loaded_bytes / max(loader.total_bytes, 1)
-        fields += [
-            ("loading_start_time", loader.started_at_s),
-            ("loading_total_bytes", loader.total_bytes),
-            ("loading_rdb_used_mem", 0),
-            ("loading_loaded_bytes", loader.loaded_bytes),
-            ("loading_loaded_perc", f"{share:.2f}"),
-            ("loading_eta_seconds", 1),
-        ]
-    return fields
-
-
 def _stats(node: Node, traffic: Traffic, keyspace: Keyspace, expiry: ActiveExpiry, broker: Broker) -> Fields:
     replicas, errors = node.replication.replicas, node.executor.errors
     return [
@@ -317,7 +272,7 @@ def _sections() -> dict[str, Section]:
             lambda node: _clients(node.clients, _cluster_connections(node)),
         ),
         "memory": Section("Memory", lambda node: _memory(node.runtime, node.settings, _backlog_bytes(node))),
-        "persistence": Section("Persistence", lambda node: _persistence(node.saver, node.loader)),
+        "persistence": Section("Persistence", lambda node: persistence_section(node.saver, node.loader, node.child)),
         "stats": Section("Stats", lambda node: _stats(node, node.traffic, node.keyspace, node.expiry, node.broker)),
         "replication": Section("Replication", lambda node: replication_section(node.replication, node.settings)),
         "cpu": Section("CPU", lambda node: _cpu(node.runtime)),

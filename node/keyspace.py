@@ -3,7 +3,7 @@
 A key lives in the dict of its hash slot, in cluster mode and outside it. No dict grows so large that
 enlarging it stalls the server, and counting, listing, sampling, flushing or moving one slot touches only that
 slot. Strings are `bytes` (stored whole) or `bytearray` (changed in place since: Redis' ``raw`` encoding); the
-other types are objects of `node.structures` with a `kind`.
+other types are objects of `node.structures` with a `kind` (TYPE), an `encoding` (OBJECT) and a `copy()` (COPY).
 
 Times to live are kept apart, as absolute Unix milliseconds. A key whose time has passed is *logically*
 expired: a master deletes it when it is met and tells its replicas; a replica only hides it and waits for its

@@ -219,7 +219,6 @@ async def _serve(settings: NodeSettings, runtime: Runtime, config_file: str) -> 
         return 1
     log.notice("Ready to accept connections")
     # What lives now lives until the end: no collection needs to look at it again.
-    gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
     status = await node.ending

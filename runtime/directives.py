@@ -126,7 +126,7 @@ class Integer(Kind):
         if not isinstance(value, int) or isinstance(value, bool):
             raise ValueError("argument couldn't be parsed into an integer")
         if not self.low <= value <= self.high:
-            raise ValueError(f"argument must be between {self.low} and {self.high} inclusive")
+            raise ValueError(f"argument must be between {self.show(self.low)} and {self.show(self.high)} inclusive")
         return value
 
 

@@ -15,8 +15,6 @@ from sentinel.step import Step
 VERDICT_PERIODS = 5
 # How many INFO periods a master may call itself a replica before it counts as down.
 WRONG_ROLE_PERIODS = 2
-# How long after our own start an instance that has never answered is waited for.
-START_GRACE_MS = 5_000
 
 
 def check_sdown(step: Step, master: Master, instance: Instance) -> None:
@@ -95,7 +93,7 @@ def _is_silent(step: Step, master: Master, instance: Instance) -> bool:
         return False
     # All processes of a host, or of a lab, start together. Who has not been up yet is not dead, and calling it so would
     # move a master to the replica that happened to start faster.
-    return link.answered or step.due(step.knowledge.started_at + START_GRACE_MS)
+    return step.due(link.judged_from)
 
 
 def _is_no_master(step: Step, master: Master) -> bool:

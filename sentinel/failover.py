@@ -14,6 +14,9 @@ REPLICAOF. And a cluster can move a master without us (CLUSTER FAILOVER, or an e
   hello of a sentinel-led failover would have arrived first: then this sentinel stands for election with R as heir;
 - or the master is ODOWN and the elected leader finds a replica R that already acts as master: R is the heir.
 
+Real sentinels may share the watch over plain masters; over a cluster's shards they must not, because the REPLICAOF by
+which they promote is refused there.
+
 An heir is not sent anything. The attempt goes through the same states, finds R promoted, and gives the address a
 config epoch that all sentinels, real ones too, accept.
 """

@@ -14,11 +14,15 @@ from sentinel.instances import DataInstance, Instance, Master, Peer, Replica
 from sentinel.link import Link
 from sentinel.settings import MasterMemory, Memory
 
+# How long after our own start an instance that has not answered yet is waited for.
+START_GRACE_MS = 5_000
+
 
 class Knowledge:
     """The state of the machine, to be read by rules and commands alike."""
 
     __slots__ = (
+        "_grace",
         "_last_link",
         "_peer_links",
         "crash_after_election",
@@ -29,7 +33,6 @@ class Knowledge:
         "memory",
         "port",
         "requirepass",
-        "started_at",
         "users",
     )
 
@@ -38,8 +41,6 @@ class Knowledge:
         self.memory = memory
         # The port we listen on, unless `announce-port` says otherwise to others.
         self.port = port
-        # When this process began to watch.
-        self.started_at = now
         # Our own password, which other sentinels are expected to have as well unless `sentinel-pass` is set.
         self.requirepass = requirepass
         # Whether what we last decided is on disk. While it is not, we neither vote nor stand for election.
@@ -56,8 +57,11 @@ class Knowledge:
         # Links to other sentinels, by id and place: they are shared.
         self._peer_links: dict[tuple[str, tuple[str, int]], Link] = {}
         self._last_link = 0
+        # How long instances made from now on may take to answer for the first time.
+        self._grace = START_GRACE_MS
         for record in memory.masters:
             self._recall(record, now)
+        self._grace = 0
 
     @property
     def my_id(self) -> str:
@@ -138,7 +142,7 @@ class Knowledge:
 
     def _new_link(self, now: int, *, listens: bool) -> Link:
         self._last_link += 1
-        link = self.links[self._last_link] = Link(self._last_link, now, listens)
+        link = self.links[self._last_link] = Link(self._last_link, now, listens, judged_from=now + self._grace)
         return link
 
     def _recall(self, record: MasterMemory, now: int) -> None:

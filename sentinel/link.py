@@ -38,6 +38,8 @@ class Link:
     created_at: int
     # Whether there is a hello channel to listen to at the other end.
     listens: bool
+    # Until when silence is no reason to call the instance down; its first reply, to whatever, ends that.
+    judged_from: int
     # How many masters share it.
     references: int = 1
     # Requests sent and not answered.
@@ -49,8 +51,6 @@ class Link:
     ponged_at: int = field(init=False)
     # When the last reply came that means "alive".
     alive_at: int = field(init=False)
-    # Whether one ever came.
-    answered: bool = False
     # Since when we wait for such a reply: the oldest PING without one, and, from the loss of the connection, the last
     # sign of life. It survives a reconnection, so an instance that accepts connections and says nothing stays silent.
     silent_since: int | None = field(init=False)
@@ -87,6 +87,17 @@ class Link:
             if self.silent_since is None:
                 self.silent_since = self.alive_at
 
+    def answered(self, now: int) -> None:
+        """A request was answered."""
+        self.pending = max(0, self.pending - 1)
+        self.judged_from = min(self.judged_from, now)
+
+    @property
+    def greeted(self) -> bool:
+        """Whether a PING was sent on the connection that is up now."""
+        connected_at = self.command.connected_at
+        return connected_at is not None and self.pinged_at is not None and self.pinged_at >= connected_at
+
     def pinged(self, now: int) -> None:
         self.pinged_at = now
         if self.silent_since is None:
@@ -96,5 +107,4 @@ class Link:
         self.ponged_at = now
         if alive:
             self.alive_at = now
-            self.answered = True
             self.silent_since = None

@@ -166,7 +166,7 @@ class SentinelMachine:
         if link is None or owner is None:
             return []
         master, instance = owner
-        link.pending = max(0, link.pending - 1)
+        link.answered(step.now)
         request, reply = event.request, event.reply
         if isinstance(request, Ping):
             take_pong(step, master, instance, reply)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from sentinel.events import Close, Half, Open, Resolve
 from sentinel.failover import awaits_promotion, unsettled
 from sentinel.hello import compose
-from sentinel.instances import DataInstance, Instance, Master, Peer, Replica
+from sentinel.instances import DataInstance, Instance, Master, Peer, Replica, Role
 from sentinel.knowledge import all_instances
 from sentinel.requests import Info, KillScript, Ping, Publish
 from sentinel.step import Step
@@ -140,7 +140,7 @@ def _ask_info(step: Step, master: Master, instance: DataInstance) -> None:
 
 def _info_period(step: Step, master: Master, instance: DataInstance) -> int:
     """How old an INFO may get. It is fresh where a decision is about to rest on it."""
-    urgent = min(URGENT_INFO_MS, step.periods.info, max(PROMOTION_POLL_MS, master.options.down_after_ms))
+    urgent = min(URGENT_INFO_MS, step.periods.info, max(PROMOTION_POLL_MS, master.options.down_after_ms // 2))
     if not isinstance(instance, Replica):
         return urgent if unsettled(master) else step.periods.info
     if awaits_promotion(master, instance):
@@ -149,15 +149,19 @@ def _info_period(step: Step, master: Master, instance: DataInstance) -> int:
         # The offsets at the moment of death decide which replica is best. Redis waits for ODOWN with this and may
         # choose by offsets of seconds ago.
         return 0
-    if master.sdown or master.failover is not None or instance.link_down_ms != 0 or unsettled(master):
+    cut_off = instance.role is Role.SLAVE and not instance.link_up
+    if master.sdown or master.failover is not None or cut_off or unsettled(master):
         return urgent
     return step.periods.info
 
 
 def _ping(step: Step, master: Master, instance: Instance) -> None:
     link = instance.link
+    if not link.accepts_periodic:
+        return
     period = ping_period(step, master)
-    if link.accepts_periodic and step.elapsed(link.ponged_at, period) and step.elapsed(link.pinged_at, period // 2):
+    due = step.elapsed(link.ponged_at, period) and step.elapsed(link.pinged_at, period // 2)
+    if due or not link.greeted:
         link.pinged(step.now)
         step.send(link, Ping())
 

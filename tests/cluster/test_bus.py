@@ -16,8 +16,7 @@ from cluster.events import AddSlots, Failover, FailoverMode, Meet, Refused, Repl
 from cluster.messages import MessageType
 from cluster.nodes_conf import NodesConfFile, parse
 from tests.cluster.bus_node import NODE_TIMEOUT_MS, BusNode, running, until
-
-PORT = 24010
+from tests.ports import free_base
 
 
 async def join(*nodes: BusNode) -> None:
@@ -29,7 +28,8 @@ async def join(*nodes: BusNode) -> None:
 
 
 def three(tmp_path: Path, *, datagrams: tuple[bool, bool, bool] = (True, True, True)) -> list[BusNode]:
-    return [BusNode(tmp_path / str(at), PORT + at, datagrams=by_udp) for at, by_udp in enumerate(datagrams)]
+    base = free_base()
+    return [BusNode(tmp_path / str(at), base + at, datagrams=by_udp) for at, by_udp in enumerate(datagrams)]
 
 
 def share_slots(*nodes: BusNode) -> None:
@@ -112,7 +112,7 @@ async def test_what_one_node_publishes_is_delivered_by_the_others(tmp_path: Path
 
 
 async def test_a_refused_order_says_why_and_changes_nothing(tmp_path: Path) -> None:
-    [node] = [BusNode(tmp_path / "0", PORT)]
+    node = BusNode(tmp_path / "0", free_base())
     async with running(node):
         node.order(AddSlots((1,)))
         before = (tmp_path / "0" / "nodes.conf").read_bytes()
@@ -203,9 +203,10 @@ async def test_a_vote_that_cannot_be_saved_is_not_sent(tmp_path: Path, monkeypat
 
 
 async def test_a_taken_port_is_named(tmp_path: Path) -> None:
-    one, two = BusNode(tmp_path / "0", PORT), BusNode(tmp_path / "1", PORT)
+    port = free_base()
+    one, two = BusNode(tmp_path / "0", port), BusNode(tmp_path / "1", port)
     async with running(one):
-        with pytest.raises(BusPortError, match=rf"Failed listening on port {PORT + 10000} \(cluster\), aborting\."):
+        with pytest.raises(BusPortError, match=rf"Failed listening on port {port + 10000} \(cluster\), aborting\."):
             await two.start()
         await two.stop()
-        assert f"127.0.0.1:{PORT + 10000}: bind: Address already in use" in "".join(two.log_lines)
+        assert f"127.0.0.1:{port + 10000}: bind: Address already in use" in "".join(two.log_lines)

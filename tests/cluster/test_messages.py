@@ -9,16 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cluster.codec import (
-    HEADER_BYTES,
-    BrokenFrameError,
-    BusProtocolError,
-    FrameReader,
-    MalformedMessageError,
-    decode,
-    encode,
-)
+from cluster.codec import HEADER_BYTES, FrameReader, decode, encode
 from cluster.endpoints import ClientNetwork
+from cluster.fields import BrokenFrameError, BusProtocolError, MalformedMessageError
 from cluster.messages import (
     BITMAP_BYTES,
     FLAG_NAMES,

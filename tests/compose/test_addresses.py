@@ -10,6 +10,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from tests.compose.conftest import FIRST_PORT, NODES, PROXY_PORT, ContainerLab
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
@@ -51,8 +52,13 @@ def told_inside(lab: ContainerLab) -> dict[str, set[tuple[str, int]]]:
 
 def test_a_client_on_the_host_is_told_published_ports(whole: ContainerLab) -> None:
     node = whole.node("node-0")
-    slots = {(host, port) for entry in node.execute_command("CLUSTER SLOTS") for host, port, *_ in _nodes_of(entry)}
-    assert slots == PUBLISHED
+
+    def told() -> set[tuple[object, object]]:
+        return {(host, port) for entry in node.execute_command("CLUSTER SLOTS") for host, port, *_ in _nodes_of(entry)}
+
+    # As in Redis, a replica is listed once it has something of its master's stream.
+    wait_for(lambda: len(told()) == 6, timeout=20, what="replicas in CLUSTER SLOTS")
+    assert told() == PUBLISHED
     lines = node.execute_command("CLUSTER NODES")
     names = lines if isinstance(lines, dict) else {line.split()[1]: None for line in str(lines).splitlines()}
     assert {_split(name.partition("@")[0]) for name in names} == PUBLISHED
@@ -67,6 +73,7 @@ def test_a_client_on_the_host_is_told_published_ports(whole: ContainerLab) -> No
 
 
 def test_a_client_inside_is_told_names(whole: ContainerLab) -> None:
+    wait_for(lambda: len(told_inside(whole)["slots"]) == 6, timeout=20, what="replicas in CLUSTER SLOTS")
     told = told_inside(whole)
     assert told["slots"] == INSIDE
     assert told["shards"] == INSIDE

@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 from tests.interop.real_nodes import OURS, RealNode, needs_redis, running
+from tests.ports import free_base
 from tests.waiting import wait_until
 
-PORT = 24060
 OPTIONS = ("--cluster-node-timeout", "1500", "--repl-diskless-sync-delay", "0")
 
 
@@ -30,8 +30,9 @@ def is_healthy(report: str) -> bool:
 
 @needs_redis
 async def test_create_check_info_reshard_add_and_delete(tmp_path: Path) -> None:
-    nodes = [RealNode(tmp_path, PORT + at, *OPTIONS, program=OURS) for at in range(6)]
-    guest = RealNode(tmp_path, PORT + 6, *OPTIONS)
+    port = free_base()
+    nodes = [RealNode(tmp_path, port + at, *OPTIONS, program=OURS) for at in range(6)]
+    guest = RealNode(tmp_path, port + 6, *OPTIONS)
     addresses = [f"127.0.0.1:{node.port}" for node in nodes]
     async with running(*nodes, guest):
         report = await cli("create", *addresses, "--cluster-replicas", "1", "--cluster-yes")

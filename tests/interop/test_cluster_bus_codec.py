@@ -8,17 +8,19 @@ from cluster.codec import decode, encode
 from cluster.messages import Heartbeat, MessageType, NodeFlag, Update
 from tests.interop.bus_relay import BusRelay
 from tests.interop.real_nodes import RealNode, needs_redis, running
+from tests.ports import free_base
 from tests.waiting import wait_until
 
-PORTS = range(24001, 24005)
 # What stands between a client port and its relay, and the relay and the real bus port.
-RELAY_OFFSET = 10050
+RELAY_OFFSET = 10100
 TIMEOUT_MS = 800
 
 
 @needs_redis
 async def test_real_traffic_survives_decoding_and_encoding(tmp_path: Path) -> None:
-    relays = {port: BusRelay(port + RELAY_OFFSET, port + 10000) for port in PORTS}
+    base = free_base()
+    ports = range(base, base + 4)
+    relays = {port: BusRelay(port + RELAY_OFFSET, port + 10000) for port in ports}
     nodes = {
         port: RealNode(
             tmp_path,
@@ -26,10 +28,10 @@ async def test_real_traffic_survives_decoding_and_encoding(tmp_path: Path) -> No
             *("--cluster-node-timeout", str(TIMEOUT_MS), "--cluster-announce-bus-port", str(port + RELAY_OFFSET)),
             *("--cluster-announce-hostname", f"node-{port}", "--repl-diskless-sync-delay", "0"),
         )
-        for port in PORTS
+        for port in ports
     }
     seen: list[bytes] = []
-    a, b, c, replica = (nodes[port] for port in PORTS)
+    a, b, c, replica = (nodes[port] for port in ports)
     try:
         for relay in relays.values():
             await relay.start()

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.interop.real_nodes import OURS, RealNode, needs_redis, running
+from tests.ports import free_base
 from tests.waiting import wait_until
 
-# Told apart by their last digit alone, so that answers can be compared without it.
-REAL_PORT, OUR_PORT = 24050, 24055
 NOBODY = "f" * 40
 
 # One conversation, in order: later answers rest on earlier ones. ME and NOBODY stand for node ids.
@@ -176,8 +175,9 @@ CLUSTER NODES
 )
 async def test_the_same_answers(tmp_path: Path, conversation: str, settings: tuple[str, ...]) -> None:
     announced = ("--cluster-announce-ip", "127.0.0.1", *settings)
-    real = RealNode(tmp_path, REAL_PORT, *announced)
-    ours = RealNode(tmp_path, OUR_PORT, *announced, program=OURS)
+    base = free_base()
+    real = RealNode(tmp_path, base, *announced)
+    ours = RealNode(tmp_path, base + 1, *announced, program=OURS)
     async with running(real, ours):
         for line in conversation.splitlines():
             if line == "UNTIL OK":
@@ -231,8 +231,9 @@ R CLUSTER MEET 127.0.0.1 0
 @needs_redis
 async def test_the_same_answers_of_a_master_and_its_replica(tmp_path: Path) -> None:
     options = ("--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0")
-    real = {name: RealNode(tmp_path, REAL_PORT + at, *options) for at, name in enumerate("MR")}
-    ours = {name: RealNode(tmp_path, OUR_PORT + at, *options, program=OURS) for at, name in enumerate("MR")}
+    base = free_base()
+    real = {name: RealNode(tmp_path, base + at, *options) for at, name in enumerate("MR")}
+    ours = {name: RealNode(tmp_path, base + 2 + at, *options, program=OURS) for at, name in enumerate("MR")}
     async with running(*real.values(), *ours.values()):
         names = [await pair_up(nodes) for nodes in (ours, real)]
         for line in MASTER_AND_REPLICA.splitlines():
@@ -285,8 +286,8 @@ async def answer(node: RealNode, line: str, names: dict[str, str] | None = None)
     text = repr(reply)
     for name, node_id in names.items():
         text = text.replace(node_id, f"<{name}>")
-    base = node.port - node.port % 10
-    text = re.sub(rf"\b[{base // 10000 + 1}{base // 10000}]{base % 10000 // 10}\d\b", "<port>", text)
+    # A test's nodes, and their buses, are told apart by the last digit alone.
+    text = re.sub(rf"\b({node.port // 10}|{node.port // 10 + 1000})\d\b", "<port>", text)
     # What the size is before the first judgement of the state differs, and means nothing.
     return re.sub(r"cluster_size:\d+", "cluster_size", re.sub(r"\b\d{13}\b", "<ms>", text))
 
@@ -294,7 +295,8 @@ async def answer(node: RealNode, line: str, names: dict[str, str] | None = None)
 @needs_redis
 async def test_outside_a_cluster(tmp_path: Path) -> None:
     alone = ("--cluster-enabled", "no")
-    real, ours = RealNode(tmp_path, REAL_PORT, *alone), RealNode(tmp_path, OUR_PORT, *alone, program=OURS)
+    base = free_base()
+    real, ours = RealNode(tmp_path, base, *alone), RealNode(tmp_path, base + 1, *alone, program=OURS)
     async with running(real, ours):
         for line in ("CLUSTER", "CLUSTER HELP", "CLUSTER INFO", "CLUSTER NOPE", "CLUSTER ADDSLOTS", "READONLY"):
             assert repr(ours.ask(*line.split())) == repr(real.ask(*line.split()))

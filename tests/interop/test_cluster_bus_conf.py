@@ -11,8 +11,10 @@ from cluster.endpoints import ClientNetwork
 from cluster.nodes_conf import CORRUPT, NodesConfError, parse, render
 from cluster.slots import ranges
 from tests.interop.real_nodes import RealNode, needs_redis, running
+from tests.ports import free_base
 
-PORT = 24040
+# What the files say; nobody listens there but the one node that is started, at its own port.
+PORT = 7000
 A, B = "a" * 40, "b" * 40
 ME = f"{A} 127.0.0.1:{PORT}@{PORT + 10000} myself,master - 0 0 1 connected"
 OTHER = f"{B} 127.0.0.1:{PORT + 1}@{PORT + 10001} master - 0 0 2 connected 200"
@@ -24,7 +26,7 @@ async def test_a_real_node_starts_with_our_file_and_we_with_its(tmp_path: Path) 
     state = parse(f"{ME} 0-99 300 [5->-{B}] [200-<-{B}]\n{OTHER}\n{VARS}\n".encode(), 0)
     state.nodes[B].hostname = "node-2"
     state.nodes[B].client_networks = (ClientNetwork.of("0.0.0.0/0", "localhost", "7001"),)
-    real = RealNode(tmp_path, PORT, conf=render(state).decode())
+    real = RealNode(tmp_path, free_base(), conf=render(state).decode())
     async with running(real):
         assert await real.cluster("MYID") == A
         lines = {line.split()[0]: line.split() for line in (await real.cluster("NODES")).splitlines()}
@@ -56,7 +58,7 @@ async def test_a_real_node_starts_with_our_file_and_we_with_its(tmp_path: Path) 
 )
 def test_what_a_real_node_refuses_we_refuse(tmp_path: Path, text: str) -> None:
     (tmp_path / "nodes.conf").write_text(text)
-    command = ["redis-server", "--port", str(PORT), "--cluster-enabled", "yes", "--dir", str(tmp_path)]
+    command = ["redis-server", "--port", str(free_base()), "--cluster-enabled", "yes", "--dir", str(tmp_path)]
     real = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     assert real.returncode == 1
     with pytest.raises(NodesConfError) as refusal:

@@ -9,23 +9,23 @@ from cluster.messages import MessageType
 from tests.cluster.bus_node import NODE_TIMEOUT_MS, BusNode, until
 from tests.cluster.bus_node import running as running_ours
 from tests.interop.real_nodes import RealNode, needs_redis, running
+from tests.ports import free_base
 from tests.waiting import wait_until
 
-OURS, REAL = 24030, 24034
 THIRDS = ((0, 5000), (5001, 10000), (10001, 16383))
 
 
-def real_node(folder: Path, at: int) -> RealNode:
+def real_node(folder: Path, base: int, at: int) -> RealNode:
     return RealNode(
         folder,
-        REAL + at,
+        base + at,
         *("--cluster-node-timeout", str(NODE_TIMEOUT_MS), "--repl-diskless-sync-delay", "0"),
         *("--cluster-announce-hostname", f"real-{at}"),
     )
 
 
-def our_node(folder: Path, at: int) -> BusNode:
-    return BusNode(folder / f"ours-{at}", OURS + at)
+def our_node(folder: Path, base: int, at: int) -> BusNode:
+    return BusNode(folder / f"ours-{at}", base + 2 + at)
 
 
 async def real_ok(*nodes: RealNode) -> None:
@@ -41,7 +41,8 @@ def take(node: BusNode, slots: tuple[int, int]) -> None:
 
 @needs_redis
 async def test_they_take_each_other_in(tmp_path: Path) -> None:
-    ours, theirs, invited = our_node(tmp_path, 0), real_node(tmp_path, 0), real_node(tmp_path, 1)
+    base = free_base()
+    ours, theirs, invited = our_node(tmp_path, base, 0), real_node(tmp_path, base, 0), real_node(tmp_path, base, 1)
     async with running(theirs, invited), running_ours(ours):
         take(ours, THIRDS[0])
         await theirs.cluster("ADDSLOTSRANGE", *THIRDS[1])
@@ -71,8 +72,9 @@ async def test_they_take_each_other_in(tmp_path: Path) -> None:
 
 @needs_redis
 async def test_our_masters_elect_a_real_replica(tmp_path: Path) -> None:
-    master, replica = real_node(tmp_path, 0), real_node(tmp_path, 1)
-    voters = [our_node(tmp_path, 0), our_node(tmp_path, 1)]
+    base = free_base()
+    master, replica = real_node(tmp_path, base, 0), real_node(tmp_path, base, 1)
+    voters = [our_node(tmp_path, base, 0), our_node(tmp_path, base, 1)]
     async with running(master, replica), running_ours(*voters):
         for voter, slots in zip(voters, THIRDS, strict=False):
             take(voter, slots)
@@ -96,8 +98,9 @@ async def test_our_masters_elect_a_real_replica(tmp_path: Path) -> None:
 
 @needs_redis
 async def test_real_masters_elect_our_replica(tmp_path: Path) -> None:
-    ours = [our_node(tmp_path, 0), our_node(tmp_path, 1)]
-    voters = [real_node(tmp_path, 0), real_node(tmp_path, 1)]
+    base = free_base()
+    ours = [our_node(tmp_path, base, 0), our_node(tmp_path, base, 1)]
+    voters = [real_node(tmp_path, base, 0), real_node(tmp_path, base, 1)]
     master, replica = ours
     async with running(*voters), running_ours(*ours):
         take(master, THIRDS[0])

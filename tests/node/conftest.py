@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import IN_CI
+from tests.node.own_server import OwnServer
 from tests.node.raw_client import RawClient
 from tests.ports import free_base
 from tests.waiting import wait_for
@@ -58,7 +59,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         pair = Pair(base, base + 1)
         for client in pair.connect():
             # Expiry by a timer would delete keys at other moments on either side.
-            client.ask("DEBUG", "SET-ACTIVE-EXPIRE", "0")
+            assert client.ask("DEBUG", "SET-ACTIVE-EXPIRE", "0") == b"+OK\r\n"
         pair.disconnect()
         yield pair
     finally:
@@ -74,6 +75,24 @@ def pair(servers: Pair) -> Iterator[Pair]:
         client.ask("FLUSHALL")
     yield servers
     servers.disconnect()
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[Callable[..., OwnServer]]:
+    """Start one of our servers with these options, as a process; it ends with the test."""
+    started: list[OwnServer] = []
+
+    def start(*options: str, file: str = "", port: int = 0, stdin: bytes = b"") -> OwnServer:
+        port = port or free_base()
+        words = [file] if file else []
+        words += ["--port", str(port), "--bind", "127.0.0.1", *options]
+        server = OwnServer(port, tmp_path / "own", *words, stdin=stdin)
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        server.kill()
 
 
 def _answers(port: int) -> bool:

@@ -14,17 +14,17 @@ import hiredis
 
 from cluster.nodes_conf import parse
 from tests.interop.real_nodes import OURS, RealNode, running
+from tests.ports import free_base
 from tests.waiting import wait_until
 
-PORT = 24070
 GATEWAY, NEIGHBOUR = "127.0.0.2", "127.0.0.3"
 
 
-def container(folder: Path, at: int) -> RealNode:
+def container(folder: Path, base: int, at: int) -> RealNode:
     """A node as in compose: with a published port of its own, and a name in the network."""
     return RealNode(
         folder,
-        PORT + at,
+        base + at,
         *("--cluster-announce-hostname", f"node-{at}", "--cluster-preferred-endpoint-type", "hostname"),
         *("--cluster-announce-client-network", f"{GATEWAY}/32", "localhost", f"{7000 + at}"),
         *("--cluster-node-timeout", "1000"),
@@ -47,7 +47,8 @@ async def ask(source: str, node: RealNode, line: str) -> Any:
 
 
 async def test_each_client_is_told_its_own_addresses(tmp_path: Path) -> None:
-    a, b = container(tmp_path, 0), container(tmp_path, 1)
+    base = free_base()
+    a, b = container(tmp_path, base, 0), container(tmp_path, base, 1)
     async with running(a, b):
         await a.cluster("ADDSLOTSRANGE", 0, 8000)
         await b.cluster("ADDSLOTSRANGE", 8001, 16383)

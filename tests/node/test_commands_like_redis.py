@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from node.commands.dump import serialized
 from tests.node.conftest import Pair
 from tests.node.fake_replica import FakeReplica
 from tests.node.raw_client import RawClient, Words, as_integer, bulk_strings
@@ -45,6 +46,7 @@ RELATIVE = st.sampled_from(["100", "5000000", "0", "-1", "9223372036854775807", 
 # Seconds and milliseconds: long past, far in the future, beyond the range.
 MOMENT = st.sampled_from(["1", "99999999999", "9999999999999", "0", "-5", "9223372036854775807", "bar"])
 COUNTER = st.sampled_from(["0", "1.5", "-3.0e3", "0.1", "1e400", "inf", "nan", "0x10", "abc", " 1", "1e-20", "-0"])
+PAYLOAD = st.sampled_from([serialized(b"17", compress=False), serialized(b"abc", compress=False), b"damaged"])
 
 
 def _options(*choices: Sequence[str | st.SearchStrategy[str]]) -> st.SearchStrategy[list[str]]:
@@ -57,6 +59,7 @@ _EXPIRES = (["EX", RELATIVE], ["px", RELATIVE], ["EXAT", MOMENT], ["PXAT", MOMEN
 _SET = _options(["NX"], ["xx"], ["GET"], ["KEEPTTL"], ["EX"], ["PERSIST"], *_EXPIRES)
 _GETEX = _options(["PERSIST"], ["KEEPTTL"], *_EXPIRES)
 _CONDITIONS = _options(["NX"], ["XX"], ["gt"], ["LT"], ["FOO"])
+_RESTORE = _options(["REPLACE"], ["absttl"], ["FREQ", "5"], ["IDLETIME", "5"])
 _COPY = _options(["REPLACE"], ["DB", st.sampled_from(["0", "1", "99", "x"])])
 
 _TEMPLATES: tuple[tuple[str | st.SearchStrategy[object], ...], ...] = (
@@ -101,6 +104,8 @@ _TEMPLATES: tuple[tuple[str | st.SearchStrategy[object], ...], ...] = (
     ("PEXPIRE", KEY, RELATIVE, _CONDITIONS),
     ("EXPIREAT", KEY, MOMENT, _CONDITIONS),
     ("PEXPIREAT", KEY, MOMENT, _CONDITIONS),
+    ("DUMP", KEY),
+    ("RESTORE", KEY, RELATIVE, PAYLOAD, _RESTORE),
     ("TTL", KEY),
     ("PTTL", KEY),
     ("EXPIRETIME", KEY),
@@ -122,12 +127,13 @@ def _command(template: tuple[str | st.SearchStrategy[object], ...]) -> st.Search
 
 
 def _flat(parts: tuple[object, ...]) -> Words:
-    words: list[str] = []
+    words: list[str | bytes] = []
     for part in parts:
         if isinstance(part, list):
             words += part
         else:
-            words.append(str(part))
+            assert isinstance(part, str | bytes)
+            words.append(part)
     return tuple(words)
 
 
@@ -227,6 +233,6 @@ def _assert_same_streams(ours: list[list[bytes]], theirs: list[list[bytes]]) -> 
 
 def _take_time(words: list[bytes]) -> int:
     """Take the absolute time out of a command, if it has one."""
-    if words[0].upper() == b"PEXPIREAT":
+    if words[0].upper() in (b"PEXPIREAT", b"RESTORE"):
         return int(words.pop(2))
     return int(words.pop()) if words[-2:-1] == [b"PXAT"] else 0

@@ -298,7 +298,13 @@ async def test_a_master_by_name(ours: Sentinel, client: Client) -> None:
 
 async def test_the_file_cannot_be_saved(ours: Sentinel, client: Client, tmp_path: Path) -> None:
     """A vote that is not on disk is not given, and the sentinel says why it abstains."""
-    port = ours.machine.knowledge.masters[NAME].address.port
+    known = ours.machine.knowledge.masters[NAME]
+
+    async def settled() -> bool:
+        return len(known.replicas) == 1
+
+    await wait_until(settled)
+    port = known.address.port
     (tmp_path / "ours.conf").unlink()
     (tmp_path / "ours.conf").mkdir()
     question = f"SENTINEL IS-MASTER-DOWN-BY-ADDR 127.0.0.1 {port} 5 {'a' * 40}"

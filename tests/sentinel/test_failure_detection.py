@@ -160,6 +160,18 @@ def test_who_is_not_up_yet_is_not_dead() -> None:
     assert {world.master_port(s) for s in sentinels} == {1}
 
 
+def test_who_was_seen_once_is_judged() -> None:
+    """Killed right after the sentinels met it: it has been up, so it is dead in the usual time."""
+    world = World()
+    world.redis(1)
+    world.redis(2, 1)
+    sentinels = [world.sentinel(port, memory(port)) for port in (91, 92, 93)]
+    world.run_until(lambda: all(master_of(s).info_at is not None and master_of(s).peers for s in sentinels), 1_000)
+    world.kill(world.redises[1])
+    took = world.run_until(lambda: {world.master_port(s) for s in sentinels} == {2})
+    assert took < 1_500
+
+
 def test_who_never_comes_up_is_dead() -> None:
     """The sentinels are restarted while the master is dead."""
     world = World()

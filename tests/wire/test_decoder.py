@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire.decoder import Batch, Decoder, split_quoted
+from runtime.quoting import split_quoted
+from wire.decoder import Batch, Decoder
 from wire.encoder import encode_command
 
 SET = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n"
