@@ -198,6 +198,10 @@ class Bus:
         """Settings changed at run time."""
         self._step(Reconfigured(settings))
 
+    def catch_up(self) -> None:
+        """Let the rules see how late it is: the process was stopped, and its next timer comes after its clients."""
+        self._tick()
+
     def links(self) -> list[LinkInfo]:
         """All links whose other end is known, by node."""
         infos = []

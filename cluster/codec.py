@@ -53,8 +53,8 @@ _UPDATE = struct.Struct(f">Q40s{BITMAP_BYTES}s")
 _LENGTHS = struct.Struct(">II")
 _MODULE = struct.Struct(">8sIB")
 
-# Gossip about all the 1,000 nodes that a cluster may have (cluster specification, "Main properties and rationales of the
-# design") takes a hundredth of this; only what clients or modules say can be longer.
+# Gossip about all the 1,000 nodes that a cluster may have (cluster specification, "Main properties") takes a small
+# part of this; only what clients or modules say can be longer.
 _PLAIN_BYTES_MAX = 8 * 1024 * 1024
 # A channel and a payload of `proto-max-bulk-len` (512 MB) each is the most a client can publish.
 _PUBLISH_BYTES_MAX = HEADER_BYTES + _LENGTHS.size + 2 * 512 * 1024 * 1024

@@ -53,6 +53,24 @@ def watch(ctx: Context, node: NodeEntry) -> None:
     elif node.datagram_unanswered and pending_ms > timeout_ms * _DATAGRAM_PATIENCE:
         outgoing.ping_on_link(ctx, node)
     failure.suspect_silent(ctx, node)
+    if ctx.settings.datagram_heartbeats and node.datagrams:
+        _prove_link(ctx, node)
+
+
+def _prove_link(ctx: Context, node: NodeEntry) -> None:
+    """Try the TCP link that heartbeats leave idle, once a node timeout.
+
+    A peer whose machine lost power and came back says nothing about its old connections. Without a try we would
+    notice only when we send FAIL or ask for votes on the dead one, and that message would be lost.
+    """
+    timeout_ms = ctx.settings.node_timeout_ms
+    if not node.link_ready:
+        return
+    if node.link_asked_at is None:
+        if ctx.since(node.link_proved_at) > timeout_ms:
+            outgoing.ask_link(ctx, node)
+    elif ctx.since(node.link_asked_at) > timeout_ms:
+        links.drop(ctx, node)
 
 
 def excuse(ctx: Context, stopped_ms: float) -> None:
@@ -60,6 +78,8 @@ def excuse(ctx: Context, stopped_ms: float) -> None:
     for node in ctx.state.others():
         if node.ping_sent_at is not None:
             node.ping_sent_at = min(node.ping_sent_at + stopped_ms, ctx.now_ms)
+        if node.link_asked_at is not None:
+            node.link_asked_at = min(node.link_asked_at + stopped_ms, ctx.now_ms)
 
 
 def answered(ctx: Context, node: NodeEntry) -> None:

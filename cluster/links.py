@@ -19,6 +19,7 @@ def dial_missing(ctx: Context) -> None:
         if node.link is None and not node.noaddr and node.ip and node.cport:
             ctx.link_number += 1
             node.link, node.link_at, node.link_ready = ctx.link_number, ctx.now_ms, False
+            node.link_asked_at = None
             ctx.link_nodes[ctx.link_number] = node
             ctx.emit(Dial(ctx.link_number, node.ip, node.cport))
 

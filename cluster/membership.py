@@ -41,7 +41,9 @@ class NodeEntry:
         "is_master",
         "is_replica",
         "link",
+        "link_asked_at",
         "link_at",
+        "link_proved_at",
         "link_ready",
         "master",
         "meet",
@@ -126,6 +128,9 @@ class NodeEntry:
         self.link: int | None = None
         self.link_at = 0.0
         self.link_ready = False
+        # When our link was last known to carry bytes both ways, and the question on it that has no answer yet.
+        self.link_proved_at = 0.0
+        self.link_asked_at: float | None = None
         self.inbound_link: int | None = None
         # It takes and gives heartbeats as datagrams.
         self.datagrams = False

@@ -100,9 +100,16 @@ def ping(ctx: Context, node: NodeEntry) -> None:
 def ping_on_link(ctx: Context, node: NodeEntry, kind: MessageType = MessageType.PING) -> None:
     """PING, or MEET, on TCP whatever the node can do. A ping already pending keeps its time."""
     send(ctx, node, heartbeat(ctx, kind, node))
+    node.link_asked_at = ctx.now_ms
     node.datagram_unanswered = False
     if node.ping_sent_at is None:
         node.ping_sent_at = ctx.now_ms
+
+
+def ask_link(ctx: Context, node: NodeEntry) -> None:
+    """PING on TCP that asks after the link alone: whether the node lives is what datagrams find out."""
+    send(ctx, node, heartbeat(ctx, MessageType.PING, node))
+    node.link_asked_at = ctx.now_ms
 
 
 def answer_on_link(ctx: Context, link: int, asker: NodeEntry | None, kind: MessageType = MessageType.PONG) -> None:

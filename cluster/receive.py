@@ -68,6 +68,7 @@ def on_link(ctx: Context, event: Received) -> None:
         elif node.id != header.sender:
             handshake.impostor(ctx, node)
             return
+        node.link_proved_at, node.link_asked_at = ctx.now_ms, None
         if body.kind is MessageType.PONG:
             heartbeat.answered(ctx, node)
     elif sender is not None and body.kind is MessageType.PING:

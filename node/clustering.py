@@ -75,6 +75,7 @@ class Clustering:
         self._log = runtime.log
         # Ends the process at once, with status 1.
         self._fatal = fatal
+        self._loop = asyncio.get_running_loop()
         self._conf = NodesConfFile(disk, settings.cluster_config_file)
         # The rules; their tables are what CLUSTER's reports show.
         self.machine = self._load(runtime)
@@ -90,7 +91,7 @@ class Clustering:
         """The rules, in the state that nodes.conf remembers or a new node's."""
         stored = self._conf.open()
         if stored:
-            state = parse(stored, asyncio.get_running_loop().time() * 1000)
+            state = parse(stored, self._loop.time() * 1000)
             self._log.notice(f"Node configuration loaded, I'm {state.myself.id}")
         else:
             state = new_state(runtime.random.hex_id("node-id"))
@@ -133,6 +134,11 @@ class Clustering:
             self.bus.reconfigure(settings)
         self.bus.sendbuf_limit = self._settings.cluster_link_sendbuf_limit
 
+    def before_batch(self) -> None:
+        """Clients' commands are about to run: not on tables that went stale while the process was stopped."""
+        if self._loop.time() * 1000 > self.machine.view.trusted_until_ms:
+            self.bus.catch_up()
+
     # ---- for commands
 
     def told(self, node: NodeEntry, session: Session) -> Endpoint:
@@ -152,9 +158,6 @@ class Clustering:
 
     def replication_offset(self) -> int:
         return self._replication.offset
-
-    def master_link_up(self) -> bool:
-        return self._replication.link_up
 
     def master_silence_ms(self) -> float | None:
         return self._replication.data_age_ms()

@@ -266,10 +266,11 @@ class Executor:
             command.check_arity(len(argv))
             refusal = self._gatekeeper.refuse(session, command, argv)
             if refusal is not None:
-                command.rejected_calls += 1
                 raise refusal
         except Error as error:
             reply = error
+            if command is not None:
+                command.rejected_calls += 1
             self._count(error)
             if session.transaction is not None:
                 session.transaction.aborted = True
@@ -288,7 +289,6 @@ class Executor:
                 call = session.call
                 call.argv = argv
                 call.command = command
-                command.calls += 1
                 session.last_command = command.name
                 started_ns = self._clock.perf_ns()
                 try:
@@ -298,6 +298,7 @@ class Executor:
                     command.failed_calls += 1
                     self._count(error)
                 took_ns = self._clock.perf_ns() - started_ns
+                command.calls += 1
                 command.nanoseconds += took_ns
                 if took_ns >= self._slow_log.threshold_ns:
                     self._slow_log.note(session, command, argv, took_ns)

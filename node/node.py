@@ -133,6 +133,7 @@ class Node:
                 lambda: self.end(1),
             )
             self.relay_message = self.cluster.relay
+            self.service.before_batch = self.cluster.before_batch
         self.listener = Listener(self.service, settings.tcp_keepalive)
         self.traffic = Traffic(self.clients, lambda: self.executor.processed)
         self.cron = self._make_cron()

@@ -31,6 +31,7 @@ class NodeService:
         "_make_call",
         "_monitor",
         "_on_closed",
+        "before_batch",
         "bulk_max",
         "denied",
         "output_limits",
@@ -57,6 +58,8 @@ class NodeService:
         self._monitor = monitor
         self._make_call = make_call
         self._on_closed = on_closed
+        # Cluster mode: sees to it that commands do not run on tables that went stale while the process was stopped.
+        self.before_batch: Callable[[], None] | None = None
         # `proto-max-bulk-len` and `client-query-buffer-limit`, for connections opened from now on.
         self.bulk_max = 512 * 1024 * 1024
         self.query_buffer_max = 1024 * 1024 * 1024
@@ -89,6 +92,8 @@ class NodeService:
 
     def execute(self, session: Session, batch: Batch, start: int) -> int:
         assert isinstance(session, NodeSession)
+        if self.before_batch is not None:
+            self.before_batch()
         return self._executor.execute(session, batch, start)
 
     def closed(self, session: Session) -> None:

@@ -133,6 +133,7 @@ class ProxyService:
         # The run that grows: where it begins, and its link (None: there is no run).
         first = index = start
         current: Link | None = None
+        route: Route | None = None
         while index < stop:
             argv = commands[index]
             route = lookup(argv[0])
@@ -161,6 +162,8 @@ class ProxyService:
             index += 1
         if current is not None:
             forward(session, current, batch, first, index)
+            if route is not None:
+                session.last_command = route.name
         self.processed += index - start
         return index
 

@@ -90,7 +90,10 @@ class Link:
     def answered(self, now: int) -> None:
         """A request was answered."""
         self.pending = max(0, self.pending - 1)
-        self.judged_from = min(self.judged_from, now)
+        if self.judged_from > now:
+            # It has come up: from here on it is measured like everybody.
+            self.judged_from = now
+            self.silent_since = now
 
     @property
     def greeted(self) -> bool:

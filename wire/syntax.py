@@ -104,7 +104,8 @@ def _add_optional(found: list[Argument], group: list[list[Argument]], *, repeate
         tokened = bool(items[0].token) and len(items) == 1
         found.append(replace(_as_one(group), multiple=True, multiple_token=tokened))
         return
-    found.append(replace(_as_one(group), optional=True, multiple=repeated))
+    one = _as_one(group)
+    found.append(replace(one, optional=True, multiple=repeated or one.multiple))
 
 
 def _as_one(group: list[list[Argument]]) -> Argument:

@@ -62,13 +62,14 @@ def config_help(call: Call) -> Reply:  # noqa: ARG001 - the same for everybody
     history=(("7.0.0", "Added the ability to pass multiple pattern parameters in one call"),),
 )
 def config_get(call: Call) -> Reply:
-    patterns = [pattern.lower() for pattern in call.argv[2:]]
-    exact = [to_text(pattern) for pattern in patterns if not any(sign in pattern for sign in b"*?[")]
-    globs = [pattern for pattern in patterns if any(sign in pattern for sign in b"*?[")]
-    # A directive that patterns do not show is found by its name.
-    names = [name for name in exact if _readable(name)]
-    names += [name for name in NodeSettings.directives() if any(matches(glob, to_bytes(name)) for glob in globs)]
-    return {to_bytes(name): to_bytes(_shown(call, name)) for name in dict.fromkeys(names)}
+    words = [to_text(word) for word in call.argv[2:]]
+    globs = [to_bytes(word.lower()) for word in words if any(sign in word for sign in "*?[")]
+    # What is no pattern is a name, answered in the spelling of the question; so are directives that patterns hide.
+    found = {word.lower(): word for word in words if _readable(word.lower())}
+    for name in NodeSettings.directives():
+        if any(matches(glob, to_bytes(name)) for glob in globs):
+            found.setdefault(name, name)
+    return {to_bytes(shown_as): to_bytes(_shown(call, name)) for name, shown_as in found.items()}
 
 
 def _readable(name: str) -> bool:

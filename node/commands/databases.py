@@ -42,7 +42,7 @@ def dbsize(call: Call) -> Reply:
     "database and the given pattern have limited length.",
     summary="Returns all key names that match a pattern.",
     syntax="pattern",
-    categories=("dangerous",),
+    categories=("keyspace", "dangerous"),
     tips=("request_policy:all_shards", "nondeterministic_output_order"),
 )
 def keys(call: Call) -> Reply:

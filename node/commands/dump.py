@@ -68,7 +68,7 @@ def serialized(value: Value, *, compress: bool) -> bytes:
     complexity=_COMPLEXITY,
     summary="Creates a key from the serialized representation of a value.",
     syntax=_SYNTAX,
-    categories=("dangerous",),
+    categories=("keyspace", "dangerous"),
     history=_HISTORY,
 )
 def restore(call: Call) -> Reply:

@@ -76,9 +76,6 @@ class BusNode:
     def replication_offset(self) -> int:
         return self.offset
 
-    def master_link_up(self) -> bool:
-        return True
-
     def master_silence_ms(self) -> float | None:
         return 0.0
 

@@ -120,8 +120,27 @@ def test_heartbeats_between_our_nodes_are_datagrams() -> None:
         peer.effects.clear()
     mesh.run(10_000)
     said = [effect for peer in peers.values() for _, effect in peer.effects]
-    assert sum(isinstance(effect, SendDatagram) for effect in said) > 100
-    assert not any(isinstance(effect, Send | Broadcast) for effect in said)
+    datagrams = sum(isinstance(effect, SendDatagram) for effect in said)
+    on_links = sum(isinstance(effect, Send) for effect in said)
+    assert datagrams > 100
+    assert not any(isinstance(effect, Broadcast) for effect in said)
+    # Each link is tried once a node timeout, and the try is answered: nothing else is said on it.
+    links, tries = 6 * 5, 10_000 // TIMEOUT_MS + 1
+    assert 0 < on_links <= 2 * links * tries
+
+
+def test_a_link_that_died_silently_is_found_and_made_again() -> None:
+    mesh, peers = formed()
+    mesh.run(500)
+    m0, m1 = peers["m0"], peers["m1"]
+    dead = m1.entry(m0).link
+    assert dead is not None
+    # m0's machine lost power and came back: it knows nothing of the connection, and datagrams go on.
+    _, far_end = m1.links[dead]
+    del m0.links[far_end]
+    mesh.until(lambda: m1.entry(m0).link != dead and m1.entry(m0).link_ready, limit_ms=4 * TIMEOUT_MS)
+    assert not m1.logged("FAIL")
+    mesh.check()
 
 
 def test_without_the_capability_heartbeats_go_by_tcp() -> None:

@@ -64,6 +64,22 @@ class Cluster(Shardlab):
         except AssertionError:
             raise AssertionError(f"not ready after {timeout:g} s: {'; '.join(faults)}") from None
 
+    def wait_write(self, client: redis.RedisCluster, key: str) -> None:
+        """Write a key, which is its own value, as soon as somebody takes it."""
+
+        def written() -> bool:
+            try:
+                return bool(client.set(key, key))
+            except redis.RedisError:
+                return False
+
+        wait_for(written, what=f"a master that takes {key}")
+
+    def wait_in_sync(self, master: str, replica_port: int) -> None:
+        """Return when the master counts the node at that port among its replicas."""
+        address = f"127.0.0.1:{replica_port}"
+        wait_for(lambda: address in self.views()[master].online_replicas, what=f"{address} as a replica of {master}")
+
     def port_of(self, name: str) -> int:
         return self.lab.find(name).port
 

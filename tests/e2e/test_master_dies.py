@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import time
 from collections.abc import Callable
 
@@ -14,10 +15,13 @@ from tests.e2e.cluster import Cluster, tags_in
 from tests.e2e.load import Writer, plain_writer, proxy_writer, streaming, waiting_writer
 from tests.waiting import wait_for
 
-# How long writes to the dead master's slots may fail with a down-after-milliseconds of 500.
-OUTAGE_MAX = 2.0
+# How long writes to the dead master's slots may fail with a down-after-milliseconds of 500. Replicas that ask for votes
+# first wait for 0.5 to 1 s, as the cluster specification has it.
+OUTAGE_MAX = {"sentinel": 2.0, "cluster": 3.0}
 # Acknowledged writes may be lost if the master died before it had sent them on: only these last moments' ones.
 REPLICATION_LAG_MAX = 0.25
+# Writes of each client, before and after the fault.
+_ENOUGH = 80
 
 
 class Writers:
@@ -43,11 +47,11 @@ class Writers:
 
     def wait_acknowledged(self) -> None:
         for writer in self.all:
-            writer.wait_acknowledged(100)
+            writer.wait_acknowledged(_ENOUGH)
 
     def wait_recovered(self) -> None:
         for writer in [*self.hit, self.spared]:
-            writer.wait_acknowledged(100)
+            writer.wait_acknowledged(_ENOUGH)
 
     def outages(self) -> dict[str, float]:
         return {writer.name: writer.outage() for writer in self.hit}
@@ -56,7 +60,7 @@ class Writers:
         """Hold what the clients saw against what is there now."""
         client = self._cluster.client(timeout=2.0)
         for writer in self.all:
-            assert len(writer.acknowledged) >= 100, f"{writer.name} wrote too little to judge"
+            assert len(writer.acknowledged) >= _ENOUGH, f"{writer.name} wrote too little to judge"
             lost = writer.lost(client.get)
             record(f"{writer.name}_outage_s", round(writer.outage(), 3))
             record(f"{writer.name}_errors", len(writer.errors))
@@ -70,6 +74,28 @@ class Writers:
         # The other shards took no notice.
         assert not self.spared.errors, self.spared.errors[:3]
         assert self.spared.outage() < 1.0
+
+
+class PatientClient:
+    """It writes to a master that is frozen, and waits for as long as it takes: its command is the first that the
+    master finds when it wakes and does not know yet that it has been replaced."""
+
+    def __init__(self, cluster: Cluster, master: str) -> None:
+        first, _ = cluster.views()[master].slots[0]
+        self._key = f"{next(tags_in(first, 16383))}:patient"
+        self._connection = socket.create_connection(cluster.lab.find(master).address, timeout=10)
+
+    def __enter__(self) -> PatientClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def begin_write(self) -> None:
+        self._connection.sendall(f"SET {self._key} late\r\n".encode())
+
+    def answer(self) -> str:
+        return self._connection.makefile().readline().rstrip()
 
 
 @pytest.fixture
@@ -98,7 +124,7 @@ def test_a_killed_master_is_replaced(cluster: Cluster, record: Callable[[str, ob
     # The fault was felt, or there was nothing to survive.
     assert writers.plain.errors
     writers.judge(struck_at, record)
-    assert max(writers.outages().values()) < OUTAGE_MAX, writers.outages()
+    assert max(writers.outages().values()) < OUTAGE_MAX[cluster.topology.failover], writers.outages()
 
     cluster.ok("restart", victim)
     cluster.wait_ready()
@@ -110,18 +136,23 @@ def test_a_frozen_master_is_replaced_and_steps_down_when_it_wakes(
 ) -> None:
     victim = cluster.master_of(16383)
     writers = Writers(cluster, victim)
-    with streaming(writers.all):
+    with streaming(writers.all), PatientClient(cluster, victim) as patient:
         writers.wait_acknowledged()
         struck_at = time.monotonic()
         cluster.ok("pause", victim)
+        patient.begin_write()
         writers.wait_recovered()
         heir = cluster.master_of(16383)
         assert heir != victim
         cluster.ok("resume", victim)
+        answer = patient.answer()
         wait_for(lambda: _follows(cluster, victim, heir), what=f"{victim} as a replica of {heir}")
         writers.wait_acknowledged()
     writers.judge(struck_at, record)
-    assert max(writers.outages().values()) < OUTAGE_MAX, writers.outages()
+    assert max(writers.outages().values()) < OUTAGE_MAX[cluster.topology.failover], writers.outages()
+    record("patient_client_was_told", answer)
+    # A real Redis says OK here, and the write is gone with the next sync. Ours must know better.
+    assert answer != "+OK" or cluster.topology.engine == "redis"
     cluster.wait_ready()
     assert cluster.master_of(16383) == heir
     cluster.check_coverage()

@@ -82,11 +82,11 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., OwnServer]]:
     """Start one of our servers with these options, as a process; it ends with the test."""
     started: list[OwnServer] = []
 
-    def start(*options: str, file: str = "", port: int = 0, stdin: bytes = b"") -> OwnServer:
+    def start(*options: str, file: str = "", folder: str = "own", port: int = 0, stdin: bytes = b"") -> OwnServer:
         port = port or free_base()
         words = [file] if file else []
         words += ["--port", str(port), "--bind", "127.0.0.1", *options]
-        server = OwnServer(port, tmp_path / "own", *words, stdin=stdin)
+        server = OwnServer(port, tmp_path / folder, *words, stdin=stdin)
         started.append(server)
         return server
 

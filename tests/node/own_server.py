@@ -31,6 +31,7 @@ class OwnServer:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
+        self._clients: list[RawClient] = []
         assert self.process.stdin is not None
         self.process.stdin.write(stdin)
         self.process.stdin.close()
@@ -50,13 +51,17 @@ class OwnServer:
         return self
 
     def client(self) -> RawClient:
-        return RawClient(self.port)
+        """A new one, closed with the server."""
+        self._clients.append(RawClient(self.port))
+        return self._clients[-1]
 
     def wait_end(self) -> int:
         """The exit status."""
         return self.process.wait(10)
 
     def kill(self) -> None:
+        for client in self._clients:
+            client.close()
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()

@@ -12,17 +12,18 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.ports import free_base
 from tests.proxy.proxy_process import ProxyProcess
 from tests.proxy.real_cluster import RealCluster, real_cluster
 
-CLUSTER_PORT = 26000
-PROXY_PORT = 26020
+# Beyond the six nodes of a port base, where a lab has its proxy.
+PROXY_OFFSET = 200
 
 
 @pytest.fixture(scope="session")
 def running_cluster() -> Iterator[RealCluster]:
     ours = os.environ.get("SHARDLAB_TEST_ENGINE") == "shardlab"
-    with real_cluster(CLUSTER_PORT, [sys.executable, "-m", "lab", "server"] if ours else ["redis-server"]) as cluster:
+    with real_cluster(free_base(), [sys.executable, "-m", "lab", "server"] if ours else ["redis-server"]) as cluster:
         yield cluster
 
 
@@ -35,7 +36,7 @@ def cluster(running_cluster: RealCluster) -> RealCluster:
 
 @pytest.fixture(scope="session")
 def proxy_process(running_cluster: RealCluster) -> Iterator[ProxyProcess]:
-    with ProxyProcess(PROXY_PORT, ["--nodes", running_cluster.seeds]) as proxy:
+    with ProxyProcess(running_cluster.port + PROXY_OFFSET, ["--nodes", running_cluster.seeds]) as proxy:
         yield proxy
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import redis
 
-from tests.proxy.real_cluster import wait_until
+from tests.waiting import wait_for
 
 _START = "import sys; from proxy.main import main; sys.exit(main(sys.argv[1:]))"
 
@@ -30,7 +30,7 @@ class ProxyProcess:
         self.process = subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
-        wait_until(lambda: any("Ready to accept connections" in line for line in self.log), "the proxy is ready")
+        wait_for(lambda: any("Ready to accept connections" in line for line in self.log), what="a ready proxy")
         return self
 
     def __exit__(

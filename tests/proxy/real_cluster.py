@@ -6,27 +6,19 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import redis
 
+from cluster.slots import key_slot
+from tests.waiting import wait_for
+
 MASTERS = 3
 REPLICAS = 3
-# The usual 10000 would lie among the ports that the system gives to outgoing connections.
-BUS_OFFSET = 50
 # Quick enough for tests, slow enough for a busy machine.
 NODE_TIMEOUT_MS = 1000
-
-
-def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 20.0) -> None:
-    """Return once `condition` holds; fails the test after `timeout_s`."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"timed out waiting until {what}"
-        time.sleep(0.02)
 
 
 class RealNode:
@@ -45,7 +37,6 @@ class RealNode:
             "dir": self.folder,
             "bind": "127.0.0.1",
             "cluster-enabled": "yes",
-            "cluster-port": self.port + BUS_OFFSET,
             "cluster-node-timeout": NODE_TIMEOUT_MS,
             "cluster-replica-validity-factor": 0,
             "save": "",
@@ -57,7 +48,7 @@ class RealNode:
         }
         words = [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
         process = self.process = subprocess.Popen([*self._engine, *words])
-        wait_until(lambda: self.answers() or process.poll() is not None, f"port {self.port} answers")
+        wait_for(lambda: self.answers() or process.poll() is not None, what=f"an answer on port {self.port}")
         assert process.poll() is None, (self.folder / "redis.log").read_text()
 
     def answers(self) -> bool:
@@ -96,6 +87,7 @@ class RealCluster:
     """Three masters, three replicas."""
 
     def __init__(self, port: int, folder: Path, engine: list[str]) -> None:
+        self.port = port
         self.nodes = [RealNode(port + i, folder / str(port + i), engine) for i in range(MASTERS + REPLICAS)]
 
     def start(self) -> None:
@@ -123,7 +115,7 @@ class RealCluster:
 
     def wait_healthy(self) -> None:
         """Until every node sees every slot served, and every replica is in sync."""
-        wait_until(self._healthy, "the cluster is healthy")
+        wait_for(self._healthy, timeout=20, what="a healthy cluster")
 
     def masters(self) -> list[RealNode]:
         return [node for node in self.nodes if node.process is not None and node.role() == "master"]
@@ -131,12 +123,10 @@ class RealCluster:
     def owner(self, key: str) -> RealNode:
         """The master of the key's slot."""
         with self.nodes_up()[0].client() as client:
-            slot = client.execute_command("CLUSTER KEYSLOT", key)
-            slots = client.execute_command("CLUSTER SLOTS")
-        for (first, last), nodes in slots.items():
-            if first <= slot <= last:
-                return next(node for node in self.nodes if node.port == nodes["primary"][1])
-        raise AssertionError(f"nobody serves slot {slot}")
+            for first, last, primary, *_ in client.cluster("SLOTS"):
+                if first <= key_slot(key.encode()) <= last:
+                    return next(node for node in self.nodes if node.port == primary[1])
+        raise AssertionError(f"nobody serves {key}")
 
     def nodes_up(self) -> list[RealNode]:
         return [node for node in self.nodes if node.process is not None]
@@ -155,10 +145,10 @@ class RealCluster:
         for node in self.nodes:
             try:
                 with node.client() as client:
-                    if b"cluster_state:ok" not in client.execute_command("CLUSTER INFO", NEVER_DECODE=True):
+                    if client.cluster("INFO")["cluster_state"] != "ok":
                         return False
-                    seen = client.execute_command("CLUSTER NODES", NEVER_DECODE=True).decode().splitlines()
-                    if len(seen) != len(self.nodes) or any("fail" in line or "handshake" in line for line in seen):
+                    seen = client.cluster("NODES").values()
+                    if len(seen) != len(self.nodes) or any("fail" in other["flags"] for other in seen):
                         return False
                     about = client.info("replication")
                     replicas += about["role"] == "slave" and about["master_link_status"] == "up"

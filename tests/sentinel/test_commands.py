@@ -251,11 +251,11 @@ async def test_resp3(client: Client) -> None:
 
 async def test_events_are_published(ours: Sentinel, client: Client) -> None:
     other = await Client(client.port).open()
-    await other.ask("PSUBSCRIBE *")
+    await other.ask("PSUBSCRIBE +se?")
     assert await client.ask(f"SENTINEL SET {NAME} auth-pass secret") == "OK"
     port = ours.machine.knowledge.masters[NAME].address.port
     message = await other.read()
-    assert message == ["pmessage", "*", "+set", f"master {NAME} 127.0.0.1 {port} auth-pass ******"]
+    assert message == ["pmessage", "+se?", "+set", f"master {NAME} 127.0.0.1 {port} auth-pass ******"]
     other.close()
 
 
