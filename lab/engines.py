@@ -16,21 +16,27 @@ from lab.topology import Role, Seat, Topology
 NODE_CONF = "redis.conf"
 SENTINEL_CONF = "sentinel.conf"
 
+# The interpreter that runs this command and not whatever `shardlab` the PATH has: they could differ.
+_OURS = [sys.executable, "-m", "lab"]
+
 
 def command(topology: Topology, seat: Seat, places: list[Seat]) -> list[str]:
     """What starts the process of `seat`, in its folder; raises LabError when the program is not installed."""
-    # The interpreter that runs this command and not whatever `shardlab` the PATH has: they could differ.
-    ours = [sys.executable, "-m", "lab"]
     match seat.role:
         case Role.NODE if topology.engine == "redis":
             return [_installed("redis-server"), NODE_CONF]
         case Role.NODE:
-            return [*ours, "server", NODE_CONF]
+            return [*_OURS, "server", NODE_CONF]
         case Role.SENTINEL:
-            return [*ours, "sentinel", SENTINEL_CONF]
+            return [*_OURS, "sentinel", SENTINEL_CONF]
         case Role.PROXY:
             nodes = ",".join(f"{place.host}:{place.port}" for place in places if place.role is Role.NODE)
-            return [*ours, "proxy", "--bind", seat.host, "--port", str(seat.port), "--nodes", nodes]
+            return [*_OURS, "proxy", "--bind", seat.host, "--port", str(seat.port), "--nodes", nodes]
+
+
+def shardlab_argv(command: list[str]) -> list[str] | None:
+    """What such a command gives the program `shardlab`; None when it starts another program."""
+    return command[len(_OURS) :] if command[: len(_OURS)] == _OURS else None
 
 
 def _installed(program: str) -> str:

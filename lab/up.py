@@ -16,6 +16,7 @@ from pathlib import Path
 
 from lab import configs, engines, ports
 from lab.drivers import process
+from lab.drivers.nursery import Nursery
 from lab.drivers.process import Life
 from lab.errors import LabError
 from lab.lab_file import FILE_NAME, Entry, Lab, changing, load, load_existing, make_folder
@@ -39,9 +40,9 @@ async def bring_up(topology: Topology, folder: Path, *, fresh: bool, timeout: fl
     with changing(folder):
         lab = _prepare(topology, folder, fresh=fresh)
         try:
-            # All at once: most of a start is loading the program, and the machine has more than one processor.
-            for entry in lab.processes:
-                launch(entry, lab, folder)
+            with Nursery() as nursery:
+                for entry in lab.processes:
+                    launch(entry, lab, folder, nursery)
             await wait_ready(lab, timeout=timeout)
         except BaseException:
             take_down(lab, folder)
@@ -87,10 +88,14 @@ def _prepare(topology: Topology, folder: Path, *, fresh: bool) -> Lab:
     return lab
 
 
-def launch(entry: Entry, lab: Lab, folder: Path) -> None:
-    """Start one process and note it in lab.json; raises LabError."""
+def launch(entry: Entry, lab: Lab, folder: Path, nursery: Nursery | None = None) -> None:
+    """Start one process, in a nursery if it can be done there, and note it in lab.json; raises LabError."""
+    argv = engines.shardlab_argv(entry.command)
     try:
-        entry.identity = process.start(entry.command, entry.folder, entry.log)
+        if nursery is None or argv is None:
+            entry.identity = process.start(entry.command, entry.folder, entry.log)
+        else:
+            entry.identity = process.identify(nursery.start(argv, entry.folder, entry.log))
     except OSError as error:
         raise LabError(f"cannot start {entry.name} ({entry.command[0]}): {error.strerror}") from None
     lab.save(folder)

@@ -137,7 +137,8 @@ def _greet(settings: NodeSettings, runtime: Runtime, config_file: str, given: li
             "shardlab server /path/to/redis.conf"
         )
     for name in given:
-        if name in INERT:
+        field = settings.field(name)
+        if name in INERT and field and getattr(settings, field) != NodeSettings.model_fields[field].default:
             log.warning(f"Warning: '{name}' is read and kept, but has no effect in Shardlab.")
     log.role = "M"
     log.notice(f"Running mode={'cluster' if settings.cluster_enabled else 'standalone'}, port={settings.port}.")

@@ -314,5 +314,15 @@ class NodeSettings(Settings):
     )
 
 
-# Directives whose feature is not here, or not ours to have (a thread, a cipher, a huge page).
-INERT = ("user", "syslog-enabled", "unixsocket")
+# Directives whose feature is not here: given another value than the default, they change nothing.
+INERT = (
+    "unixsocket",
+    "supervised",
+    "syslog-enabled",
+    "io-threads",
+    "user",
+    "appendonly",
+    "maxmemory",
+    "maxmemory-clients",
+    "activedefrag",
+)

@@ -14,10 +14,11 @@ from proxy.forwarding import Forwarder
 from proxy.handlers import Handlers
 from proxy.info import Info
 from proxy.lanes import Lanes
+from proxy.learning import learn_commands
 from proxy.local import Local
 from proxy.login import Login
 from proxy.private import Blocking
-from proxy.routing import RouteTable, declared_specs, specs_from_command_reply, specs_of
+from proxy.routing import RouteTable, declared_specs, specs_of
 from proxy.scanning import Scanning
 from proxy.service import ProxyService
 from proxy.session import ProxySession
@@ -31,19 +32,17 @@ from runtime import Runtime, Tasks
 from wire.clients import Clients
 from wire.command import CommandSpec
 from wire.commands import client, connection, pubsub
-from wire.errors import Error
 from wire.front import Credentials, Front
 from wire.listener import Listener
-from wire.outward import Greeting, OutwardError, connect
+from wire.outward import Greeting
 from wire.pubsub import Broker
 from wire.table import CommandTable
 from wire.turn import Turn
 
 # Answered by the proxy itself.
 _OWN: tuple[ModuleType, ...] = (connection, client, proxy.commands)
-# How often silent nodes are looked for, and how long to wait before asking again which commands there are.
+# How often silent nodes are looked for.
 _LOOK_S = 0.1
-_LEARN_AGAIN_S = 1.0
 
 
 class Identity:
@@ -134,7 +133,7 @@ class Proxy:
         await self._listener.open(self._settings.bind, self._settings.port)
         self._topology.start(self._tasks)
         self._tasks.start("look for silent nodes", self._look_for_silence())
-        self._tasks.start("learn commands", self._learn_commands())
+        self._tasks.start("learn commands", learn_commands(self._topology, self._greeting, self._learn))
         self._runtime.log.notice("Ready to accept connections")
 
     async def stop(self) -> None:
@@ -152,23 +151,6 @@ class Proxy:
 
     def _learn(self, specs: list[CommandSpec]) -> None:
         self._handlers.assign(self._routes.add(specs))
-
-    async def _learn_commands(self) -> None:
-        """Ask a node which commands it has: it may be newer than this proxy, or have modules."""
-        await self._topology.read_again()
-        while True:
-            for address in self._topology.slot_map.masters():
-                try:
-                    outward = await connect(address.host, address.port, self._greeting)
-                    try:
-                        reply = await outward.call(b"COMMAND", timeout_ms=2000)
-                    finally:
-                        outward.close()
-                except (OutwardError, Error):
-                    continue
-                self._learn(specs_from_command_reply(reply))
-                return
-            await asyncio.sleep(_LEARN_AGAIN_S)
 
     async def _look_for_silence(self) -> None:
         loop = asyncio.get_running_loop()

@@ -61,8 +61,8 @@ def _character_class(pattern: bytes, position: int) -> tuple[int, bytes]:
             position += 1
             members.append(pattern[position])
         elif pattern[position + 1 : position + 2] == b"-" and position + 2 < end:
-            low, high = sorted((pattern[position], pattern[position + 2]))
-            members.extend(range(low, high + 1))
+            low, high = sorted((_signed(pattern[position]), _signed(pattern[position + 2])))
+            members.extend(byte & 0xFF for byte in range(low, high + 1))
             position += 2
         else:
             members.append(pattern[position])
@@ -71,3 +71,8 @@ def _character_class(pattern: bytes, position: int) -> tuple[int, bytes]:
         return min(position, end - 1), b"." if negated else b"(?!)"
     listed = b"".join(re.escape(bytes((member,))) for member in sorted(members))
     return min(position, end - 1), b"[%b%b]" % (b"^" if negated else b"", listed)
+
+
+def _signed(byte: int) -> int:
+    """Redis compares the ends of a range as C's signed characters."""
+    return byte - 256 if byte > 127 else byte

@@ -53,10 +53,14 @@ def start(command: list[str], folder: Path, log: Path) -> Identity:
             start_new_session=True,
         )
     _children[child.pid] = child
-    # A child cannot vanish before it is reaped, so its stat is there even when it has already ended.
-    stat = _stat(child.pid)
+    return identify(child.pid)
+
+
+def identify(pid: int) -> Identity:
+    """The process that has this pid now. Its parent must not have reaped it yet: then it cannot have vanished."""
+    stat = _stat(pid)
     assert stat is not None
-    return Identity(child.pid, stat[1])
+    return Identity(pid, stat[1])
 
 
 def life(identity: Identity) -> Life:

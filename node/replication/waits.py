@@ -12,6 +12,7 @@ from node.session import NodeSession
 from wire.errors import Error
 
 _UNBLOCKED = b"UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
+_UNBLOCKED_BY_CLIENT = b"UNBLOCKED client unblocked via CLIENT UNBLOCK"
 
 
 class _Wait:
@@ -46,6 +47,7 @@ class Waits:
         if timeout_ms:
             loop = asyncio.get_running_loop()
             wait.timer = loop.call_later(timeout_ms / 1000, self._answer, session, wait)
+        session.unblock = lambda with_error: self._unblock(session, wait, with_error=with_error)
 
     def check(self) -> None:
         """A replica acknowledged something: whose wait is over?"""
@@ -69,3 +71,8 @@ class Waits:
     def _answer(self, session: NodeSession, wait: _Wait) -> None:
         self.forget(session)
         session.answer_later(self._acknowledged(wait.offset))
+
+    def _unblock(self, session: NodeSession, wait: _Wait, *, with_error: bool) -> None:
+        """CLIENT UNBLOCK."""
+        self.forget(session)
+        session.answer_later(Error(_UNBLOCKED_BY_CLIENT) if with_error else self._acknowledged(wait.offset))

@@ -19,6 +19,8 @@ def node() -> Seat:
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
     with socket.socket() as sock:
+        # As servers do it: an earlier test's connections on this port may be in TIME_WAIT.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         yield sock
 
 
@@ -35,7 +37,6 @@ def test_a_listener_on_the_port(node: Seat, listener: socket.socket) -> None:
 
 
 def test_a_listener_on_all_addresses(node: Seat, listener: socket.socket) -> None:
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("0.0.0.0", node.port))
     listener.listen()
     assert ports.taken([node]) == [f"port {node.port} of node-0 is already in use"]
@@ -45,6 +46,8 @@ def test_a_listener_on_all_addresses(node: Seat, listener: socket.socket) -> Non
 def test_the_bus_port_by_tcp_or_udp(node: Seat, kind: socket.SocketKind) -> None:
     assert node.bus_port is not None
     with socket.socket(socket.AF_INET, kind) as sock:
+        if kind is socket.SOCK_STREAM:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(("127.0.0.1", node.bus_port))
         if kind is socket.SOCK_STREAM:
             sock.listen()
@@ -52,7 +55,6 @@ def test_the_bus_port_by_tcp_or_udp(node: Seat, kind: socket.SocketKind) -> None
 
 
 def test_connections_in_time_wait_are_no_obstacle(node: Seat, listener: socket.socket) -> None:
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", node.port))
     listener.listen()
     with socket.create_connection(("127.0.0.1", node.port)):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 import pytest
 
 from runtime.quoting import split_quoted
 from tests.node.conftest import Pair
 from tests.node.raw_client import RawClient
+from tests.waiting import wait_for
 from wire.encoder import encode_command
 
 CONVERSATIONS = {
@@ -241,4 +243,19 @@ def test_a_paused_server_answers_when_the_pause_ends(pair: Pair) -> None:
         assert pauser.ask("CLIENT", "UNPAUSE") == b"+OK\r\n"
         assert [writer.read_reply(), writer.read_reply()] == [b"+OK\r\n", b"$1\r\n1\r\n"]
         for client in (pauser, writer, reader):
+            client.close()
+
+
+@pytest.mark.parametrize(("how", "answer"), [("TIMEOUT", b":0\r\n"), ("ERROR", b"-UNBLOCKED client unblocked")])
+def test_a_blocked_client_is_unblocked(how: str, answer: bytes, pair: Pair) -> None:
+    for port in (pair.ours, pair.theirs):
+        blocked, other = RawClient(port), RawClient(port)
+        number = blocked.ask("CLIENT", "ID")[1:-2]
+        blocked.send(encode_command([b"WAIT", b"1", b"0"]) + encode_command([b"ECHO", b"next"]))
+        unblocked = partial(other.ask, "CLIENT", "UNBLOCK", number, how)
+        wait_for(lambda ask=unblocked: ask() == b":1\r\n", what="the client's blocking")
+        assert blocked.read_reply().startswith(answer)
+        assert blocked.read_reply() == b"$4\r\nnext\r\n"
+        assert other.ask("CLIENT", "UNBLOCK", number, how) == b":0\r\n"
+        for client in (blocked, other):
             client.close()

@@ -1,0 +1,112 @@
+"""MEMORY: what a key costs, as far as Python tells. There is no allocator of our own to report on."""
+
+from __future__ import annotations
+
+import sys
+
+from node.call import Call
+from wire.arguments import INT64_MAX, parse_integer
+from wire.command import LOADING, READONLY, STALE, command, container, key
+from wire.commands.help import help_lines
+from wire.errors import SYNTAX, Error
+from wire.reply import OK, Reply, Verbatim
+
+# A place in the dict of a slot: hash, key and value, at the fullness dicts usually have.
+_PLACE_BYTES = 36
+_POLICY = ("nondeterministic_output", "request_policy:all_shards", "response_policy:special")
+
+memory = container(
+    "MEMORY",
+    group="server",
+    since="4.0.0",
+    summary="A container for memory diagnostics commands.",
+    help=(
+        "DOCTOR",
+        "    Return memory problems reports.",
+        "MALLOC-STATS",
+        "    Return internal statistics report from the memory allocator.",
+        "PURGE",
+        "    Attempt to purge dirty pages for reclamation by the allocator.",
+        "USAGE <key> [SAMPLES <count>]",
+        "    Return memory in bytes used by <key> and its value. Nested values are",
+        "    sampled up to <count> times (default: 5, 0 means sample all).",
+    ),
+)
+
+
+@command(
+    "MEMORY|HELP",
+    arity=2,
+    flags=LOADING | STALE,
+    group="server",
+    since="4.0.0",
+    complexity="O(1)",
+    summary="Returns helpful text about the different subcommands.",
+)
+def memory_help(call: Call) -> Reply:  # noqa: ARG001 - the same for everybody
+    return help_lines(memory)
+
+
+@command(
+    "MEMORY|USAGE",
+    arity=-3,
+    flags=READONLY,
+    keys=key(2, "RO"),
+    group="server",
+    since="4.0.0",
+    complexity="O(N) where N is the number of samples.",
+    summary="Estimates the memory usage of a key.",
+    syntax="key [SAMPLES count]",
+)
+def memory_usage(call: Call) -> Reply:
+    argv = call.argv
+    if len(argv) > 3:
+        if len(argv) != 5 or argv[3].upper() != b"SAMPLES":
+            raise Error(SYNTAX)
+        if not 0 <= parse_integer(argv[4]) <= INT64_MAX:
+            raise Error(SYNTAX)
+    name = argv[2]
+    value = call.db.get(name)
+    if value is None:
+        return None
+    places = 2 if call.db.expire_time(name) is not None else 1
+    return sys.getsizeof(value) + sys.getsizeof(name) + places * _PLACE_BYTES
+
+
+@command(
+    "MEMORY|DOCTOR",
+    arity=2,
+    group="server",
+    since="4.0.0",
+    complexity="O(1)",
+    summary="Outputs a memory problems report.",
+    tips=_POLICY,
+)
+def memory_doctor(call: Call) -> Reply:  # noqa: ARG001 - there is nothing to diagnose with
+    return Verbatim(b"Python's allocator does not report fragmentation: see INFO memory for what the system says.\n")
+
+
+@command(
+    "MEMORY|MALLOC-STATS",
+    arity=2,
+    group="server",
+    since="4.0.0",
+    complexity="Depends on how much memory is allocated, could be slow",
+    summary="Returns the allocator statistics.",
+    tips=_POLICY,
+)
+def memory_malloc_stats(call: Call) -> Reply:  # noqa: ARG001 - the same for everybody
+    return Verbatim(b"Stats not supported for the current allocator")
+
+
+@command(
+    "MEMORY|PURGE",
+    arity=2,
+    group="server",
+    since="4.0.0",
+    complexity="Depends on how much memory is allocated, could be slow",
+    summary="Asks the allocator to release memory.",
+    tips=("request_policy:all_shards", "response_policy:all_succeeded"),
+)
+def memory_purge(call: Call) -> Reply:  # noqa: ARG001 - memory is given back without being asked
+    return OK

@@ -1,0 +1,140 @@
+"""Messages for the smart client: one connection to any node, replaced when it breaks.
+
+Pub/sub promises nothing to who is not connected: what was published while the connection was being replaced is lost. The
+iterator says so with a `Gap`, and so it does when its reader is too slow and messages had to be dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from proxy.node_pool import NodePool
+from proxy.topology import Topology
+from runtime import Tasks
+from wire.outward import OutwardError
+
+# Messages kept for a reader that is slower than the publishers.
+_KEPT_MAX = 10_000
+_RETRY_S = 0.1
+# A connection that delivers nothing is asked whether it is still there.
+_PING_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One publication."""
+
+    channel: bytes
+    data: bytes
+    # The pattern that matched; None for a channel subscribed to by name.
+    pattern: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Messages may have been missed here."""
+
+
+class Messages:
+    """An asynchronous iterator over messages and gaps; made by `ClusterClient.subscribe`, used with ``async with``."""
+
+    __slots__ = (
+        "_arrived",
+        "_channels",
+        "_confirmed",
+        "_kept",
+        "_patterns",
+        "_pool",
+        "_ready",
+        "_task",
+        "_tasks",
+        "_topology",
+    )
+
+    def __init__(
+        self, topology: Topology, pool: NodePool, tasks: Tasks, channels: list[bytes], patterns: list[bytes]
+    ) -> None:
+        self._topology = topology
+        self._pool = pool
+        self._tasks = tasks
+        self._channels = channels
+        self._patterns = patterns
+        # What came and was not read yet.
+        self._kept: deque[Message | Gap] = deque()
+        self._arrived = asyncio.Event()
+        # Confirmations that are still to come on this connection, and whether all have come once.
+        self._confirmed = 0
+        self._ready = asyncio.Event()
+        self._task: asyncio.Task[Any] | None = None
+
+    async def __aenter__(self) -> Messages:
+        """Returns when the subscription holds: whatever is published from now on is delivered."""
+        self._task = self._tasks.start("subscription", self._run())
+        await self._ready.wait()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    def __aiter__(self) -> Messages:
+        return self
+
+    async def __anext__(self) -> Message | Gap:
+        while not self._kept:
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self._kept.popleft()
+
+    async def _run(self) -> None:
+        """Keep a subscribed connection."""
+        while True:
+            # The node of slot 0 first: proxies publish and subscribe there, too.
+            for address in self._topology.slot_map.masters():
+                try:
+                    async with self._pool.private(address) as connection:
+                        lost = asyncio.get_running_loop().create_future()
+                        connection.on_push = self._push
+                        connection.on_lost = lambda _, lost=lost: None if lost.done() else lost.set_result(None)
+                        self._confirmed = len(self._channels) + len(self._patterns)
+                        for word, names in ((b"SUBSCRIBE", self._channels), (b"PSUBSCRIBE", self._patterns)):
+                            if names:
+                                connection.post(word, *names)
+                        while not lost.done():
+                            await asyncio.wait([lost], timeout=_PING_S)
+                            if not lost.done():
+                                await connection.call(b"PING")
+                except OutwardError:
+                    self._topology.refresh(address)
+                if self._ready.is_set():
+                    self._keep(Gap())
+                break
+            await asyncio.sleep(_RETRY_S)
+
+    def _push(self, push: list[Any]) -> None:
+        match push:
+            case [b"message", channel, data]:
+                self._keep(Message(channel, data))
+            case [b"pmessage", pattern, channel, data]:
+                self._keep(Message(channel, data, pattern))
+            case [b"subscribe" | b"psubscribe", *_]:
+                self._confirmed -= 1
+                if not self._confirmed:
+                    self._ready.set()
+
+    def _keep(self, item: Message | Gap) -> None:
+        kept = self._kept
+        if isinstance(item, Gap) and kept and isinstance(kept[-1], Gap):
+            return
+        if len(kept) >= _KEPT_MAX:
+            kept.clear()
+            kept.append(Gap())
+        kept.append(item)
+        self._arrived.set()
