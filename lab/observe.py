@@ -66,7 +66,7 @@ class Observation:
     silence: str = ""
     node: NodeView | None = None
     watches: tuple[ShardWatch, ...] = field(default=())
-    # A proxy answers.
+    # A proxy reaches the nodes behind it.
     answers: bool = False
 
     @property
@@ -153,8 +153,14 @@ def _watch(shard: dict[str, str], replicas: list[dict[str, str]], sentinels: lis
 
 
 async def _look_at_proxy(entry: Entry, seen: Observation, timeout: float) -> Observation:
-    (reply,) = _no_errors(await ask(entry.address, "PING", timeout=timeout))
-    return Observation(seen.name, seen.role, seen.address, seen.life, answers=reply == "PONG")
+    _no_errors(await ask(entry.address, "PING", timeout=timeout))
+    try:
+        # A key of each shard of three: the proxy has found its way to all of them.
+        (reply,) = await ask(entry.address, "EXISTS b key:2 foo", timeout=timeout)
+    except NoAnswerError:
+        # While a master is missing the proxy holds what it cannot serve. That is no silence of its own.
+        reply = None
+    return Observation(seen.name, seen.role, seen.address, seen.life, answers=isinstance(reply, int))
 
 
 _LOOK = {Role.NODE: _look_at_node, Role.SENTINEL: _look_at_sentinel, Role.PROXY: _look_at_proxy}

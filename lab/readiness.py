@@ -2,7 +2,7 @@
 
 Ready means that it can lose a master now. All 16384 slots are served in the eyes of every node, every
 replica has its first copy and its master counts on it (a master that is killed before that has no
-heir), every sentinel reaches every other one and every replica, and the proxy answers.
+heir), every sentinel reaches every other one and every replica, and the proxy reaches every shard.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def missing(observations: list[Observation]) -> list[str]:
         elif seen.silence:
             faults.append(f"{seen.name} does not answer: {seen.silence}")
         elif seen.role is Role.PROXY and not seen.answers:
-            faults.append(f"{seen.name} does not answer PING with PONG")
+            faults.append(f"{seen.name} does not reach every shard")
     nodes = {seen.address: (seen.name, seen.node) for seen in observations if seen.node is not None}
     for name, node in nodes.values():
         faults += _node_faults(name, node, nodes)

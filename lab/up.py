@@ -11,7 +11,7 @@ import asyncio
 import shutil
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 from lab import configs, engines, ports
@@ -28,6 +28,8 @@ from lab.topology import Topology, seats
 STOP_TIMEOUT = 10.0
 # Between two looks at processes that are not ready yet.
 _POLL = 0.05
+# Where a lab is kept unless told otherwise.
+DEFAULT_FOLDER = Path(".shardlab")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -40,7 +42,8 @@ async def bring_up(topology: Topology, folder: Path, *, fresh: bool, timeout: fl
     with changing(folder):
         lab = _prepare(topology, folder, fresh=fresh)
         try:
-            with Nursery() as nursery:
+            ours = any(engines.shardlab_argv(entry.command) for entry in lab.processes)
+            with Nursery() if ours else nullcontext() as nursery:
                 for entry in lab.processes:
                     launch(entry, lab, folder, nursery)
             await wait_ready(lab, timeout=timeout)
@@ -195,14 +198,14 @@ async def _leave(folder: Path, say: Callable[[str], None]) -> None:
 
 
 def _greeting(lab: Lab, folder: Path, seconds: float) -> str:
-    host, base = lab.topology.host, lab.topology.port_base
-    lines = [
-        f"ready in {seconds:.2f} s: {len(lab.processes)} processes in {folder}",
-        f"  redis-cli -c -h {host} -p {base}          a client that follows the cluster's redirections",
+    host = lab.topology.host
+    hints = [
+        (f"redis-cli -c -h {host} -p {lab.topology.port_base}", "a client that follows the cluster's redirections")
     ]
     if lab.topology.proxy:
-        lines.append(
-            f"  redis-cli -h {host} -p {lab.find('proxy').port}             the proxy: the whole cluster as one Redis"
-        )
-    lines.append(f"  shardlab kill node-0 --dir {folder}      and see what happens")
-    return "\n".join(lines)
+        hints.append((f"redis-cli -h {host} -p {lab.find('proxy').port}", "the proxy: the whole cluster as one Redis"))
+    where = "" if folder == DEFAULT_FOLDER else f" --dir {folder}"
+    hints.append((f"shardlab kill node-0{where}", "and see what happens"))
+    width = max(len(command) for command, _ in hints)
+    lines = [f"  {command:{width}}   {meaning}" for command, meaning in hints]
+    return "\n".join([f"ready in {seconds:.2f} s: {len(lab.processes)} processes in {folder}", *lines])

@@ -18,6 +18,7 @@ _SAME_WHEN_REPEATED = frozenset(
 )
 # ... and the options that make a SET depend on what is there.
 _CONDITIONS = frozenset((b"NX", b"XX", b"GET"))
+_NOTHING_SAID = Greeting()
 
 
 class Repeat(IntEnum):
@@ -52,7 +53,7 @@ class Repeat(IntEnum):
 class ClientOptions:
     """Everything that can be chosen."""
 
-    greeting: Greeting = Greeting()
+    greeting: Greeting = _NOTHING_SAID
     # How long a command is tried while nobody can execute it: the length of a failover, and some more.
     deadline_ms: int = 10_000
     connect_timeout_ms: int = 1000

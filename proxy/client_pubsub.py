@@ -1,7 +1,7 @@
 """Messages for the smart client: one connection to any node, replaced when it breaks.
 
-Pub/sub promises nothing to who is not connected: what was published while the connection was being replaced is lost. The
-iterator says so with a `Gap`, and so it does when its reader is too slow and messages had to be dropped.
+Pub/sub promises nothing to who is not connected: what was published while the connection was being replaced is lost.
+The iterator says so with a `Gap`, and so it does when its reader is too slow and messages had to be dropped.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from proxy.node_pool import NodePool
-from proxy.topology import Topology
+from proxy.attempt import ClientWorld
+from proxy.client_options import NotExecutedError
 from runtime import Tasks
-from wire.outward import OutwardError
+from wire.errors import Error
+from wire.outward import ConnectError, Outward, OutwardError
 
 # Messages kept for a reader that is slower than the publishers.
 _KEPT_MAX = 10_000
@@ -48,18 +49,14 @@ class Messages:
         "_confirmed",
         "_kept",
         "_patterns",
-        "_pool",
         "_ready",
         "_task",
         "_tasks",
-        "_topology",
+        "_world",
     )
 
-    def __init__(
-        self, topology: Topology, pool: NodePool, tasks: Tasks, channels: list[bytes], patterns: list[bytes]
-    ) -> None:
-        self._topology = topology
-        self._pool = pool
+    def __init__(self, world: ClientWorld, tasks: Tasks, channels: list[bytes], patterns: list[bytes]) -> None:
+        self._world = world
         self._tasks = tasks
         self._channels = channels
         self._patterns = patterns
@@ -72,9 +69,16 @@ class Messages:
         self._task: asyncio.Task[Any] | None = None
 
     async def __aenter__(self) -> Messages:
-        """Returns when the subscription holds: whatever is published from now on is delivered."""
+        """Returns when the subscription holds: whatever is published from now on is delivered. Raises
+        NotExecutedError."""
         self._task = self._tasks.start("subscription", self._run())
-        await self._ready.wait()
+        deadline_ms = self._world.options.deadline_ms
+        try:
+            async with asyncio.timeout(deadline_ms / 1000):
+                await self._ready.wait()
+        except TimeoutError:
+            self._task.cancel()
+            raise NotExecutedError(f"not subscribed within {deadline_ms} ms") from None
         return self
 
     async def __aexit__(
@@ -95,28 +99,38 @@ class Messages:
 
     async def _run(self) -> None:
         """Keep a subscribed connection."""
+        topology = self._world.topology
         while True:
             # The node of slot 0 first: proxies publish and subscribe there, too.
-            for address in self._topology.slot_map.masters():
+            for address in list(topology.slot_map.masters()):
                 try:
-                    async with self._pool.private(address) as connection:
-                        lost = asyncio.get_running_loop().create_future()
-                        connection.on_push = self._push
-                        connection.on_lost = lambda _, lost=lost: None if lost.done() else lost.set_result(None)
-                        self._confirmed = len(self._channels) + len(self._patterns)
-                        for word, names in ((b"SUBSCRIBE", self._channels), (b"PSUBSCRIBE", self._patterns)):
-                            if names:
-                                connection.post(word, *names)
-                        while not lost.done():
-                            await asyncio.wait([lost], timeout=_PING_S)
-                            if not lost.done():
-                                await connection.call(b"PING")
-                except OutwardError:
-                    self._topology.refresh(address)
+                    async with self._world.pool.private(address) as connection:
+                        await self._listen(connection)
+                except ConnectError:
+                    topology.refresh(address)
+                    continue
+                except (OutwardError, Error):
+                    topology.refresh(address)
                 if self._ready.is_set():
                     self._keep(Gap())
                 break
             await asyncio.sleep(_RETRY_S)
+
+    async def _listen(self, connection: Outward) -> None:
+        """Subscribe, and stay until the connection is lost; raises OutwardError."""
+        lost = asyncio.Event()
+        connection.on_push = self._push
+        connection.on_lost = lambda _: lost.set()
+        self._confirmed = len(self._channels) + len(self._patterns)
+        for word, names in ((b"SUBSCRIBE", self._channels), (b"PSUBSCRIBE", self._patterns)):
+            if names:
+                connection.post(word, *names)
+        while not lost.is_set():
+            try:
+                async with asyncio.timeout(_PING_S):
+                    await lost.wait()
+            except TimeoutError:
+                await connection.call(b"PING")
 
     def _push(self, push: list[Any]) -> None:
         match push:

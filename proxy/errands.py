@@ -210,7 +210,9 @@ class Errands:
         errand.hops += 1
         if isinstance(redirection, Moved):
             self._topology.moved(redirection.slot, redirection.address)
-            if errand.slot is None or errand.hops > _HOPS_MAX:
+            # The only way to learn where a command belongs whose keys nobody has declared.
+            errand.slot = redirection.slot
+            if errand.hops > _HOPS_MAX:
                 self.hold(errand, b"MOVED again and again")
             else:
                 self.dispatch(errand)

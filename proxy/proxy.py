@@ -133,7 +133,9 @@ class Proxy:
         await self._listener.open(self._settings.bind, self._settings.port)
         self._topology.start(self._tasks)
         self._tasks.start("look for silent nodes", self._look_for_silence())
-        self._tasks.start("learn commands", learn_commands(self._topology, self._greeting, self._learn))
+        self._tasks.start("learn commands", self._learn_commands())
+        # Without an answer clients are not kept waiting for longer than for anything else.
+        asyncio.get_running_loop().call_later(self._settings.hold_timeout_ms / 1000, self._service.learned)
         self._runtime.log.notice("Ready to accept connections")
 
     async def stop(self) -> None:
@@ -151,6 +153,10 @@ class Proxy:
 
     def _learn(self, specs: list[CommandSpec]) -> None:
         self._handlers.assign(self._routes.add(specs))
+
+    async def _learn_commands(self) -> None:
+        await learn_commands(self._topology, self._greeting, self._learn)
+        self._service.learned()
 
     async def _look_for_silence(self) -> None:
         loop = asyncio.get_running_loop()

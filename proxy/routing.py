@@ -117,6 +117,10 @@ class RouteTable:
                 self.by_name[parent].subcommands[sub] = added[-1]
         return added
 
+    def knows(self, argv: Sequence[bytes]) -> bool:
+        """Whether anybody has declared the command."""
+        return argv[0].lower() in self.by_name
+
     def find(self, argv: Sequence[bytes]) -> Route | None:
         """The route of the command or subcommand that `argv` names; None for a command nobody told us of. Raises
         `Error` for a subcommand that its container does not have."""

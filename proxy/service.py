@@ -18,7 +18,7 @@ from proxy.forwarding import Forwarder
 from proxy.lanes import Lanes
 from proxy.private import Blocking
 from proxy.routing import Route, RouteTable
-from proxy.session import UNREAD, ProxySession
+from proxy.session import UNLEARNED, UNREAD, ProxySession
 from proxy.transactions import Transactions
 from proxy.upstream import Link
 from wire.clients import Clients
@@ -53,10 +53,12 @@ class ProxyService:
         "_front",
         "_info",
         "_lanes",
+        "_learned",
         "_loop",
         "_on_reset",
         "_routes",
         "_transactions",
+        "_unlearned",
         "processed",
         "turn",
     )
@@ -87,6 +89,10 @@ class ProxyService:
         self._blocking = blocking
         self._info = info
         self._on_reset = on_reset
+        # Until the cluster has said which commands it has, clients wait that sent one which nobody has declared: it
+        # might block, and stop everybody on a shared link.
+        self._learned = False
+        self._unlearned: dict[ProxySession, None] = {}
         # For INFO: commands taken since the start.
         self.processed = 0
 
@@ -109,6 +115,7 @@ class ProxyService:
         self._clients.remove(session)
         self._errands.forget(session)
         self._blocking.forget(session)
+        self._unlearned.pop(session, None)
         session.forget_everything()
         self._lanes.leave(session.lane)
 
@@ -154,6 +161,10 @@ class ProxyService:
                 current = None
                 break
             if link is None:
+                if route is None and not self._learned and not self._routes.knows(argv):
+                    session.pause(UNLEARNED)
+                    self._unlearned[session] = None
+                    break
                 self._run(session, batch, index)
                 by_slot = session.lane.by_slot
                 if session.parked or session.mask & CLOSING:
@@ -166,6 +177,13 @@ class ProxyService:
                 session.last_command = route.name
         self.processed += index - start
         return index
+
+    def learned(self) -> None:
+        """All is known of the cluster's commands that will be: whoever sent one that nobody has declared goes on."""
+        self._learned = True
+        unlearned, self._unlearned = self._unlearned, {}
+        for session in unlearned:
+            session.unpause(UNLEARNED)
 
     def _run(self, session: ProxySession, batch: Batch, index: int) -> None:
         """One command off the hot path."""

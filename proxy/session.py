@@ -34,6 +34,7 @@ DRAINING = 2  # a command waits until everything before it has been answered
 BLOCKED = 4  # a command that may take as long as it likes
 FULL = 8  # too much has been sent and not answered
 UNREAD = 16  # the client does not read its replies
+UNLEARNED = 32  # a command of which nobody has said yet how it is to be handled
 # Reasons for not even reading from the client. Not for blocked ones: their going away must be noticed.
 _UNHEARD = HELD | FULL | UNREAD
 

@@ -43,8 +43,6 @@ ALLOW_BUSY = 1 << 18
 UNQUEUED = 1 << 19
 # Not Redis': a subscribed RESP2 connection may still send it.
 IN_SUBSCRIPTION = 1 << 20
-# Not Redis': the handler propagates by itself (`call.propagate`), never the request as it came.
-DANGEROUS = 1 << 21
 
 FLAG_NAMES = {
     WRITE: "write",
@@ -157,6 +155,12 @@ class CommandSpec:
     history: tuple[tuple[str, str], ...] = ()
     deprecated: tuple[str, str] | None = None  # since which version, replaced by what
     help: tuple[str, ...] = field(default=())  # a container's lines for its HELP subcommand
+    # What a key specification flagged variable_flags means with these arguments.
+    key_flags: Callable[[Sequence[bytes]], tuple[str, ...]] | None = None
+
+    def flags_of(self, key: KeySpec, argv: Sequence[bytes]) -> tuple[str, ...]:
+        """How the keys of one specification are used with these arguments."""
+        return key.flags if self.key_flags is None else self.key_flags(argv)
 
     def keys_in(self, argv: Sequence[bytes]) -> list[int]:
         """The indexes of all keys in `argv`, in order of the specifications."""
@@ -178,6 +182,7 @@ def command(
     tips: tuple[str, ...] = (),
     history: tuple[tuple[str, str], ...] = (),
     deprecated: tuple[str, str] | None = None,
+    key_flags: Callable[[Sequence[bytes]], tuple[str, ...]] | None = None,
 ) -> Callable[[Handler], CommandSpec]:
     """Declare the function below as the command `name`."""
 
@@ -197,6 +202,7 @@ def command(
             tips=tips,
             history=history,
             deprecated=deprecated,
+            key_flags=key_flags,
         )
 
     return attach

@@ -97,8 +97,9 @@ def docs(command: Command) -> Reply:
         b"summary": spec.summary.encode(),
         b"since": spec.since.encode(),
         b"group": spec.group.encode(),
-        b"complexity": spec.complexity.encode(),
     }
+    if spec.complexity:
+        entry[b"complexity"] = spec.complexity.encode()
     if spec.deprecated is not None:
         since, replaced_by = spec.deprecated
         entry[b"doc_flags"] = ReplySet([Simple(b"deprecated")])

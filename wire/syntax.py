@@ -50,9 +50,13 @@ def parse_syntax(line: str) -> tuple[Argument, ...]:
     """The arguments that `line` describes; raises ValueError when brackets do not pair up."""
     words = _WORDS.findall(line)
     arguments, rest = _sequence(words)
+    alternatives = [arguments]
+    while rest and rest[0] == "|":
+        arguments, rest = _sequence(rest[1:])
+        alternatives.append(arguments)
     if rest:
         raise ValueError(f"'{rest[0]}' closes nothing in '{line}'")
-    return tuple(arguments)
+    return tuple(arguments) if len(alternatives) == 1 else (_as_one(alternatives),)
 
 
 def _sequence(words: list[str]) -> tuple[list[Argument], list[str]]:

@@ -9,6 +9,7 @@ Spoken over pipes: a line of JSON in (`argv`, `folder`, `log`), the child's pid 
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -57,7 +58,9 @@ class Nursery:
     ) -> None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.close()
+        # Whoever was killed cannot be told that it is over.
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.stdout.close()
         self._process.wait()
 

@@ -5,6 +5,8 @@ What works on a part of a string is in `node.commands.substrings`, what works on
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from node.arguments import expire_moment, expire_option, parse_options
 from node.call import Call
 from node.keyspace import DELETE_EXPIRED
@@ -26,6 +28,13 @@ _GETEX_OPTIONS: dict[bytes, tuple[bytes, ...]] = {
     b"PERSIST": _EXPIRES,
     **{name: (b"PERSIST", *(rival for rival in _EXPIRES if rival != name)) for name in _EXPIRES},
 }
+
+
+def _set_key_flags(argv: Sequence[bytes]) -> tuple[str, ...]:
+    """SET reads its key only with the option GET."""
+    if any(word.upper() == b"GET" for word in argv[3:]):
+        return ("RW", "access", "update")
+    return ("OW", "update")
 
 
 @command(
@@ -60,6 +69,7 @@ def get(call: Call) -> Reply:
         ("6.2.0", "Added the `GET`, `EXAT` and `PXAT` option."),
         ("7.0.0", "Allowed the `NX` and `GET` options to be used together."),
     ),
+    key_flags=_set_key_flags,
 )
 def set_(call: Call) -> Reply:
     argv = call.argv

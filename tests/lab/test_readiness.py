@@ -62,7 +62,7 @@ def test_ready() -> None:
         (lab(watch=replace(WATCH, troubles=("s_down",))), "sentinel-0 sees shard-0 as s_down"),
         (lab(watch=replace(WATCH, replicas=())), "sentinel-0 does not reach shard-0's replica h:2 yet"),
         (lab(watch=replace(WATCH, sentinels=())), "sentinel-0 reaches 0 of 1 other sentinels for shard-0"),
-        (lab(proxy=False), "proxy does not answer PING with PONG"),
+        (lab(proxy=False), "proxy does not reach every shard"),
     ],
 )
 def test_one_thing_is_missing(observations: list[Observation], fault: str) -> None:

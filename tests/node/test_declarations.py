@@ -10,13 +10,15 @@ from tests.node.conftest import Pair
 from wire.command import CommandSpec, KeySpec
 from wire.describe import categories, flag_names
 
-FAMILIES = ("string", "generic", "transactions", "pubsub")
-OF_OTHER_GROUPS = ("dbsize", "flushdb", "flushall", "swapdb", "restore-asking")
+COMPLETE = ("string", "generic", "transactions", "pubsub")
+FAMILIES = (*COMPLETE, "connection", "server")
+# Redis 7.0 does not know them yet.
+LATER = ("client|setinfo", "client|no-touch")
 SPECS = {
     spec.name: spec
     for module in commands.MODULES
     for spec in vars(module).values()
-    if isinstance(spec, CommandSpec) and (spec.group in FAMILIES or spec.name in OF_OTHER_GROUPS)
+    if isinstance(spec, CommandSpec) and spec.group in FAMILIES and spec.name not in LATER
 }
 
 
@@ -57,14 +59,15 @@ def test_docs(name: str, docs: dict[str, dict[str, object]]) -> None:
     assert (spec.group, spec.since) == (doc["group"], doc["since"])
     assert [list(entry) for entry in spec.history] == doc.get("history", [])
     assert spec.deprecated == ((doc["deprecated_since"], doc["replaced_by"]) if "deprecated_since" in doc else None)
-    assert bool(spec.syntax) == bool(doc.get("arguments"))
+    # Redis 7.0 does not document the arguments of these, later ones do.
+    assert bool(spec.syntax) == bool(doc.get("arguments")) or name in ("command|getkeys", "command|getkeysandflags")
     assert spec.summary
-    assert spec.complexity
+    assert bool(spec.complexity) == ("complexity" in doc)
 
 
 def test_no_command_of_these_families_is_missing(docs: dict[str, dict[str, object]]) -> None:
     """What is not there yet is named here."""
-    missing = {name for name, doc in docs.items() if doc["group"] in FAMILIES and name not in SPECS}
+    missing = {name for name, doc in docs.items() if doc["group"] in COMPLETE and name not in SPECS}
     assert missing == {"lcs", "migrate", "sort", "sort_ro", "object|idletime", "object|freq"}
 
 

@@ -172,7 +172,7 @@ def getkeysandflags(call: Call) -> Reply:
     spec, argv = _full_command(call)
     _key_places(spec, argv)
     return [
-        [argv[index], ReplySet(Simple(flag.encode()) for flag in key.flags)]
+        [argv[index], ReplySet(Simple(flag.encode()) for flag in spec.flags_of(key, argv))]
         for key in spec.keys
         for index in key.find(argv)
     ]

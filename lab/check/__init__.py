@@ -1,0 +1,1 @@
+"""Judges of a run's history. Standard library only: they lean on nothing of what they judge."""

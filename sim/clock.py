@@ -1,0 +1,43 @@
+"""A host's clocks, and how they go wrong.
+
+The monotonic clock steers timers; every host's began at some other moment, and a drifting one runs fast or slow. The
+wall clock is what leaves a host as absolute time; it may be wrong by any amount, and may jump.
+"""
+
+from __future__ import annotations
+
+# 2026-01-01 00:00:00 UTC: when every simulation begins.
+_EPOCH_US = 1_767_225_600_000_000
+
+
+class HostClock:
+    """The clocks of one host, as functions of the world's time."""
+
+    __slots__ = ("_base_s", "_rate", "_since_s", "wall_offset_us")
+
+    def __init__(self, uptime_s: float, wall_offset_us: int = 0) -> None:
+        # The monotonic clock showed `_base_s` at the world's time `_since_s`, and has run at `_rate` since then.
+        self._base_s = uptime_s
+        self._since_s = 0.0
+        self._rate = 1.0
+        # By how much the wall clock is wrong.
+        self.wall_offset_us = wall_offset_us
+
+    def monotonic_s(self, world_s: float) -> float:
+        """What the monotonic clock shows."""
+        return self._base_s + (world_s - self._since_s) * self._rate
+
+    def world_s(self, monotonic_s: float) -> float:
+        """When the monotonic clock will show that, if its rate does not change."""
+        return self._since_s + (monotonic_s - self._base_s) / self._rate
+
+    def wall_us(self, world_s: float) -> int:
+        """What the wall clock shows. It drifts as the monotonic one does."""
+        elapsed_s = self.monotonic_s(world_s) - self.monotonic_s(0.0) if self._rate == 1.0 else self._drifted_s(world_s)
+        return _EPOCH_US + round(elapsed_s * 1_000_000) + self.wall_offset_us
+
+    def drift(self, world_s: float, rate: float) -> None:
+        """Run at `rate` seconds a second from now on."""
+        self._base_s = self.monotonic_s(world_s)
+        self._since_s = world_s
+        self._rate = rate

@@ -1,0 +1,332 @@
+"""An asyncio event loop whose time is virtual: it jumps from one event to the next.
+
+Events are ordered by time, then by the order in which they were scheduled, and by nothing else. Events of the kernel
+and the network are plain function calls (`at`). Callbacks of asyncio go to the queue of the process they belong to
+(`sim.process`), or, without one, run at once: they belong to whoever runs the simulation.
+
+The loop has the parts of asyncio that need no operating system, and simulated ones of those that product code
+uses: servers, connections, datagram endpoints, names, executors. Everything else is refused by name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from asyncio.events import Handle, TimerHandle
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextvars import Context, copy_context
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from sim.errors import DeadlockError, EscapeError, LivelockError
+from sim.process import PROCESS, Process
+
+if TYPE_CHECKING:
+    from sim.network import Network
+
+_T = TypeVar("_T")
+# Events at one instant after which time is taken to stand still.
+_AT_ONE_INSTANT_MAX = 100_000
+# Events between two looks at whether the run is over.
+_SLICE = 200
+# Cancelled timers in the heap before they are swept out.
+_CANCELLED_MAX = 1_000
+
+Event = tuple[float, int, Callable[..., object], tuple[Any, ...]]
+
+
+class SimTask(asyncio.Task[Any]):
+    """A task with a number. Sets of tasks, of which asyncio has some, are then ordered alike in every run."""
+
+    def __init__(
+        self, coroutine: Coroutine[Any, Any, Any], number: int, owner: Process | None, **options: Any
+    ) -> None:
+        # First: asyncio puts the task into a set while it is being made.
+        self.number = number
+        # None: it belongs to whoever runs the simulation.
+        self.owner = owner
+        super().__init__(coroutine, **options)
+
+    def __hash__(self) -> int:
+        return self.number
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def forget(self) -> None:
+        """Its process is dead: that it never finished is no mistake."""
+        self._log_destroy_pending = False
+
+
+class SimLoop(asyncio.BaseEventLoop):
+    """The loop of one simulated world."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set_debug(False)
+        # Seconds since the beginning of the world.
+        self.now = 0.0
+        self._heap: list[Event] = []
+        self._sequence = 0
+        # Callbacks that belong to no process.
+        self._world_ready: deque[Handle] = deque()
+        # The process whose turn it is, for reports from where no context says it.
+        self.current: Process | None = None
+        self._task_number = 0
+        self._cancelled_timers = 0
+        # How often something happened without time moving on.
+        self._instant = 0.0
+        self._at_this_instant = 0
+        self.events = 0
+        # Dead processes whose tasks are still held.
+        self.dead: list[Process] = []
+        # The network that sockets stand on; the world puts it here.
+        self.network: Network
+        # Told of what no process handles: who, what, why.
+        self.on_failure: Callable[[Process | None, str, BaseException | None], None] = _raise_failure
+        # Called after every slice of events.
+        self.between_slices: Callable[[], None] = _nothing
+
+    # ---- time and events
+
+    def time(self) -> float:
+        """The world's time, or, for a process, what the monotonic clock of its host shows."""
+        process = PROCESS.get()
+        return self.now if process is None else process.host.clock.monotonic_s(self.now + process.lag_s)
+
+    def at(self, when: float, call: Callable[..., object], *arguments: Any) -> None:
+        """Call a function of the kernel or the network at a moment of the world's time, or now if that has passed."""
+        self._sequence += 1
+        heapq.heappush(self._heap, (max(when, self.now), self._sequence, call, arguments))
+
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Handle:  # type: ignore[override]
+        self._check_closed()  # type: ignore[attr-defined]
+        if context is None:
+            context = copy_context()
+        handle = Handle(callback, args, self, context)
+        process = context.get(PROCESS)
+        if process is None:
+            self._world_ready.append(handle)
+        else:
+            process.enqueue(handle)
+        return handle
+
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> TimerHandle:
+        self._check_closed()  # type: ignore[attr-defined]
+        if context is None:
+            context = copy_context()
+        handle = TimerHandle(when, callback, args, self, context)
+        handle._scheduled = True  # type: ignore[attr-defined]
+        process = context.get(PROCESS)
+        self.at(when if process is None else process.host.clock.world_s(when), self._due, handle, process)
+        return handle
+
+    def _due(self, handle: TimerHandle, process: Process | None) -> None:
+        if handle._cancelled:  # type: ignore[attr-defined]
+            self._cancelled_timers -= 1
+            return
+        if process is None:
+            self._world_ready.append(handle)
+        elif process.host.clock.monotonic_s(self.now) < handle.when() - 1e-9:
+            # The clock was slowed down since the timer was set.
+            self.at(process.host.clock.world_s(handle.when()), self._due, handle, process)
+            return
+        else:
+            process.enqueue(handle)
+        handle._scheduled = False  # type: ignore[attr-defined]
+
+    def _timer_handle_cancelled(self, handle: TimerHandle) -> None:
+        if handle._scheduled:  # type: ignore[attr-defined]
+            self._cancelled_timers += 1
+            if self._cancelled_timers > _CANCELLED_MAX and self._cancelled_timers * 2 > len(self._heap):
+                self._heap = [event for event in self._heap if not _is_cancelled_timer(event)]
+                heapq.heapify(self._heap)
+                self._cancelled_timers = 0
+
+    def _run_once(self) -> None:
+        """What `run_forever` repeats: a slice of events."""
+        ready = self._world_ready
+        for _ in range(_SLICE):
+            if ready:
+                handle = ready.popleft()
+                if not handle._cancelled:
+                    handle._run()
+            elif self._heap:
+                when, _, call, arguments = heapq.heappop(self._heap)
+                self.now = when
+                call(*arguments)
+            else:
+                raise DeadlockError(f"Nothing is left to happen at {self.now:.6f}.\n{self.waiting_tasks()}")
+            self.events += 1
+            if self.now > self._instant:
+                self._instant, self._at_this_instant = self.now, 0
+            else:
+                self._at_this_instant += 1
+                if self._at_this_instant > _AT_ONE_INSTANT_MAX:
+                    raise LivelockError(f"Time stands still at {self.now:.6f}.\n{self.waiting_tasks()}")
+            if self._stopping:  # type: ignore[has-type]
+                break
+        self.between_slices()
+
+    def waiting_tasks(self) -> str:
+        """The tasks that are not done, by process."""
+        tasks = sorted(
+            (task for task in asyncio.all_tasks(self) if isinstance(task, SimTask)), key=lambda task: task.number
+        )
+        lines = [
+            f"  {task.owner if task.owner is not None else 'the run'}: {task.get_name()} at {_place(task)}"
+            for task in tasks
+            if task.owner is None or task.owner.alive
+        ]
+        return "\n".join(["Tasks that wait:", *lines])
+
+    # ---- tasks
+
+    def create_task(  # type: ignore[override]
+        self, coro: Coroutine[Any, Any, _T], *, name: str | None = None, context: Context | None = None
+    ) -> asyncio.Task[_T]:
+        self._check_closed()  # type: ignore[attr-defined]
+        self._task_number += 1
+        number = self._task_number
+        process = PROCESS.get() if context is None else context.get(PROCESS)
+        task = SimTask(coro, number, process, loop=self, name=name or f"task-{number}", context=context)
+        if process is not None:
+            process.keep(task)
+        return task
+
+    def bury(self, process: Process) -> None:
+        """A process died: its tasks are held until `dissolve_dead`."""
+        self.dead.append(process)
+
+    def dissolve_dead(self) -> None:
+        dead, self.dead = self.dead, []
+        for process in dead:
+            process.dissolve()
+
+    def _asyncgen_finalizer_hook(self, agen: AsyncGenerator[Any, Any]) -> None:
+        """Asyncio starts a task that closes the generator; for a dead process that would be a new life."""
+        self._asyncgens.discard(agen)  # type: ignore[attr-defined]
+        process = PROCESS.get()
+        if process is None or process.alive:
+            self.create_task(agen.aclose())
+
+    # ---- what goes wrong
+
+    def set_exception_handler(
+        self, handler: Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object] | None
+    ) -> None:
+        process = PROCESS.get()
+        if process is not None:
+            process.exception_handler = handler
+        else:
+            super().set_exception_handler(handler)
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Have the process that it concerns deal with it, as its own loop would."""
+        process = _concerned(context) or PROCESS.get() or self.current
+        failure = context.get("exception")
+        if process is None or (process.alive and process.exception_handler is None):
+            self.report(process, str(context.get("message")), failure)
+        elif process.alive:
+            assert process.exception_handler is not None
+            process.context.copy().run(process.exception_handler, self, context)
+
+    def report(self, process: Process | None, what: str, failure: BaseException | None) -> None:
+        """Nobody in the simulation handles this: the run is not good."""
+        self.on_failure(process, what, failure)
+
+    # ---- signals
+
+    def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:  # type: ignore[override]
+        _running_process().signals[int(sig)] = (callback, args)
+
+    def remove_signal_handler(self, sig: int) -> bool:
+        return _running_process().signals.pop(int(sig), None) is not None
+
+    # ---- threads there are none of
+
+    async def _run_inline(self, function: Callable[..., _T], *args: Any) -> _T:
+        process = _running_process()
+        await asyncio.sleep(process.host.draw_job_s())
+        return function(*args)
+
+    def run_in_executor(self, executor: Any, func: Callable[..., _T], *args: Any) -> asyncio.Future[_T]:  # type: ignore[override]  # noqa: ARG002
+        """Run the job inline, a drawn while later."""
+        return self.create_task(self._run_inline(func, *args))
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """There is none."""
+
+    # ---- sockets
+
+    async def getaddrinfo(self, host: Any, port: Any, **_: Any) -> Any:  # type: ignore[override]
+        return await self.network.resolve(_running_process(), host, port)
+
+    async def create_server(self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any) -> Any:  # type: ignore[override]
+        return await self.network.listen(_running_process(), protocol_factory, host, port, **options)
+
+    async def create_connection(  # type: ignore[override]
+        self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any
+    ) -> Any:
+        return await self.network.connect(_running_process(), protocol_factory, host, port, **options)
+
+    async def create_datagram_endpoint(  # type: ignore[override]
+        self, protocol_factory: Any, local_addr: Any = None, remote_addr: Any = None, **options: Any
+    ) -> Any:
+        return await self.network.bind(_running_process(), protocol_factory, local_addr, remote_addr, **options)
+
+
+def _refused(name: str) -> Callable[..., NoReturn]:
+    def refuse(*_: Any, **__: Any) -> NoReturn:
+        raise EscapeError(f"{PROCESS.get() or 'the run'} wants {name} of the loop, which would leave the simulation")
+
+    return refuse
+
+
+for _name in (
+    *("add_reader", "remove_reader", "add_writer", "remove_writer", "sock_recv", "sock_recv_into", "sock_recvfrom"),
+    *("sock_recvfrom_into", "sock_sendall", "sock_sendto", "sock_connect", "sock_accept", "sock_sendfile", "sendfile"),
+    *("connect_accepted_socket", "start_tls", "subprocess_shell", "subprocess_exec", "connect_read_pipe"),
+    *("connect_write_pipe", "create_unix_server", "create_unix_connection", "getnameinfo"),
+):
+    setattr(SimLoop, _name, _refused(_name))
+
+
+def _running_process() -> Process:
+    process = PROCESS.get()
+    if process is None:
+        raise EscapeError("sockets, signals and threads belong to a process; start one with Host.start")
+    return process
+
+
+def _concerned(context: dict[str, Any]) -> Process | None:
+    """Whose trouble this is, as far as what asyncio says about it tells."""
+    task = context.get("task", context.get("future"))
+    if isinstance(task, SimTask):
+        return task.owner
+    handle = context.get("handle")
+    if isinstance(handle, Handle):
+        return handle._context.get(PROCESS)  # type: ignore[attr-defined, no-any-return]
+    return None
+
+
+def _is_cancelled_timer(event: Event) -> bool:
+    arguments = event[3]
+    return bool(arguments) and isinstance(arguments[0], TimerHandle) and arguments[0].cancelled()
+
+
+def _place(task: SimTask) -> str:
+    frames = task.get_stack(limit=1)
+    return f"{frames[0].f_code.co_filename}:{frames[0].f_lineno}" if frames else "its beginning"
+
+
+def _raise_failure(process: Process | None, what: str, failure: BaseException | None) -> None:
+    raise RuntimeError(f"{process or 'the run'}: {what}") from failure
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,296 @@
+"""One host: a cluster machine, the disk below it, and as much of the node around it as the rules can ask about.
+
+Performs effects in their order. A process can be killed between two of them; its disk is then what the effects
+before left there. Replication is a number that follows the master's: see `replication`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import TYPE_CHECKING, Any, Protocol
+
+from cluster import nodes_conf
+from cluster.events import (
+    Answer,
+    BecomeMaster,
+    Broadcast,
+    CloseLink,
+    Command,
+    Dial,
+    Effect,
+    Event,
+    FollowMaster,
+    LinkDown,
+    LinkUp,
+    LogLine,
+    Operator,
+    PauseWrites,
+    Received,
+    ReceivedDatagram,
+    Save,
+    Send,
+    SendDatagram,
+    Started,
+    Tick,
+    UnpauseWrites,
+)
+from cluster.machine import ClusterMachine
+from cluster.membership import ClusterState, NodeEntry
+from cluster.messages import Heartbeat, Message
+from cluster.safeguards import Safeguards
+from cluster.settings import ClusterSettings
+from runtime.log import Level
+from sim.rules.agenda import Agenda
+from sim.rules.network import End, Network
+from sim.rules.trace import Trace
+
+if TYPE_CHECKING:
+    from sim.rules.replication import Replication
+
+# Unix time when a simulation begins: any will do, but always the same.
+WALL_MS = 1_700_000_000_000.0
+
+
+class Watcher(Protocol):
+    """Who looks on: the invariants, or a benchmark. Looking must not change anything."""
+
+    def took(self, host: Host, event: Event) -> None:
+        """An event was taken, and all its effects performed (or, at a crash, some)."""
+        ...
+
+    def says(self, host: Host, message: Message, copies: int) -> None:
+        """A message leaves on so many links."""
+        ...
+
+    def does(self, host: Host, effect: Effect) -> None:
+        """Any other effect has just been performed."""
+        ...
+
+
+class ConfFile:
+    """nodes.conf: what a crash of the process leaves, and what a power cut leaves."""
+
+    __slots__ = ("cached", "durable")
+
+    def __init__(self, data: bytes) -> None:
+        self.cached = self.durable = data
+
+    def save(self, data: bytes, *, fsync: bool) -> None:
+        self.cached = data
+        if fsync:
+            self.durable = data
+
+    def lose_power(self) -> None:
+        self.cached = self.durable
+
+
+class Host:
+    """One node and its machine."""
+
+    def __init__(
+        self,
+        name: str,
+        index: int,
+        seed: int | str,
+        settings: ClusterSettings,
+        guards: Safeguards,
+        agenda: Agenda,
+        network: Network,
+        trace: Trace,
+    ) -> None:
+        self.name = name
+        self.index = index
+        self.ip = settings.announce_ip
+        self.settings = settings
+        self.guards = guards
+        self._agenda = agenda
+        self._network = network
+        self._trace = trace
+        self._rng = Random(f"{seed} {name} rules")
+        # What the network draws for what this host sends.
+        self.chance = Random(f"{seed} {name} network")
+        self.node_id = "".join(Random(f"{seed} {name} id").choices("0123456789abcdef", k=40))
+        # None where nobody restarts nodes, and nodes.conf would only take time.
+        self.conf: ConfFile | None = None
+        self.replication: Replication | None = None
+        # Whether the machine runs at all, whether the process does, and whether it is stopped (SIGSTOP).
+        self.powered = self.alive = self.paused = False
+        # What came while it was stopped.
+        self.waiting: list[Event] = []
+        # Its ends of links, by the machine's numbers.
+        self.ends: dict[int, End] = {}
+        self._inbound = 0
+        self._tick_at: float | None = None
+        # Asked after each effect: kills the process right there, or returns False.
+        self.dies_after: Callable[[Effect], bool] | None = None
+        self.watchers: list[Watcher] = []
+        # As the node around the machine has it: whom it replicates, and whether its clients may write.
+        self.following: str | None = None
+        self.offset = 0
+        self.heard_master_at = 0.0
+        self.writes_paused = False
+        self.machine: ClusterMachine
+        self._performers: dict[type, Callable[[Any], None]] = {
+            Send: self._send,
+            SendDatagram: self._send_datagram,
+            Broadcast: self._broadcast,
+            Dial: lambda effect: network.dial(self, effect.link, effect.ip),
+            CloseLink: lambda effect: network.close(self, effect.link),
+            Save: self._save,
+            LogLine: self._log,
+            FollowMaster: self._follow,
+            BecomeMaster: self._promote,
+            PauseWrites: self._pause_writes,
+            UnpauseWrites: self._unpause_writes,
+        }
+
+    # --- Facts
+
+    def replication_offset(self) -> int:
+        return self.offset
+
+    def master_silence_ms(self) -> float | None:
+        if self.replication is None or self.replication.connected(self):
+            return 0.0
+        return self._agenda.now - self.heard_master_at
+
+    def keys_in_slot(self, slot: int) -> int:  # noqa: ARG002 - there are no keys here
+        return 0
+
+    def dataset_empty(self) -> bool:
+        return True
+
+    # --- reading
+
+    @property
+    def running(self) -> bool:
+        return self.alive and not self.paused
+
+    @property
+    def me(self) -> NodeEntry:
+        return self.machine.state.myself
+
+    @property
+    def serving(self) -> int:
+        """The slots whose keys a client could write here now."""
+        state = self.machine.state
+        writable = self.running and state.ok and state.myself.is_master and not self.writes_paused
+        return state.myself.slots if writable else 0
+
+    def next_inbound(self) -> int:
+        """A number for a link somebody else dialled; never given twice."""
+        self._inbound -= 1
+        return self._inbound
+
+    # --- running
+
+    def start(self, state: ClusterState) -> None:
+        """Begin a life of the process, with these tables."""
+        self.machine = ClusterMachine(state, self.settings, self, self._rng, self.guards)
+        self.powered = self.alive = True
+        self.paused = False
+        self._tick_at = None
+        self.take(Started())
+
+    def take(self, event: Event) -> None:
+        """Something happens to the process, now or when it runs again."""
+        if self.paused:
+            self.waiting.append(event)
+        elif self.alive:
+            self._perform(event)
+
+    def order(self, command: Command) -> str:
+        """An operator's command; returns the answer, raises Refused."""
+        effects = self._perform(Operator(command))
+        return next((effect.text for effect in effects if isinstance(effect, Answer)), "")
+
+    def _perform(self, event: Event) -> list[Effect]:
+        now = self._agenda.now
+        self._trace.note(now, self.name, "<", _event(event))
+        effects = self.machine.step(now, now + WALL_MS, event)
+        performers = self._performers
+        for effect in effects:
+            performer = performers.get(type(effect))
+            if performer is not None:
+                performer(effect)
+            for watcher in self.watchers:
+                watcher.does(self, effect)
+            if self.dies_after is not None and self.dies_after(effect):
+                break
+        for watcher in self.watchers:
+            watcher.took(self, event)
+        if self.alive:
+            self._set_timer()
+        return effects
+
+    def _set_timer(self) -> None:
+        deadline = self.machine.deadline()
+        if deadline is not None and (self._tick_at is None or deadline < self._tick_at):
+            self._tick_at = deadline
+            self._agenda.at(deadline, self._tick, self.machine, deadline)
+
+    def _tick(self, machine: ClusterMachine, deadline: float) -> None:
+        # A timer of an earlier life, or one that a nearer deadline has replaced.
+        if machine is self.machine and self._tick_at == deadline:
+            self._tick_at = None
+            self.take(Tick())
+
+    # --- effects
+
+    def _send(self, effect: Send) -> None:
+        self._say(effect.message, 1)
+        self._network.send(self, effect.link, effect.message)
+
+    def _broadcast(self, effect: Broadcast) -> None:
+        self._say(effect.message, len(effect.links))
+        for link in effect.links:
+            self._network.send(self, link, effect.message)
+
+    def _send_datagram(self, effect: SendDatagram) -> None:
+        self._say(effect.message, 1)
+        self._network.datagram(self, effect.ip, effect.message)
+
+    def _say(self, message: Message, copies: int) -> None:
+        for watcher in self.watchers:
+            watcher.says(self, message, copies)
+
+    def _save(self, effect: Save) -> None:
+        if self.conf is not None:
+            self.conf.save(nodes_conf.render(self.machine.state), fsync=effect.fsync)
+
+    def _log(self, effect: LogLine) -> None:
+        self._trace.note(self._agenda.now, self.name, "|", effect.text, story=effect.level >= Level.NOTICE)
+
+    def _follow(self, effect: FollowMaster) -> None:
+        self.following = effect.node_id
+
+    def _promote(self, _effect: BecomeMaster) -> None:
+        self.following = None
+
+    def _pause_writes(self, _effect: PauseWrites) -> None:
+        self.writes_paused = True
+
+    def _unpause_writes(self, _effect: UnpauseWrites) -> None:
+        self.writes_paused = False
+
+
+def _event(event: Event) -> str:
+    """An event in a word or two, for the trace."""
+    match event:
+        case Received(message=message):
+            return f"{message.header.sender[:8]} {type(message.body).__name__} {_detail(message)}"
+        case ReceivedDatagram(message=message):
+            return f"{message.header.sender[:8]} datagram {_detail(message)}"
+        case LinkUp(link=link) | LinkDown(link=link):
+            return f"{type(event).__name__} {link}"
+        case Operator(command=command):
+            return repr(command)
+        case _:
+            return type(event).__name__
+
+
+def _detail(message: Message) -> str:
+    header, body = message.header, message.body
+    kind = body.kind.name if isinstance(body, Heartbeat) else ""
+    return f"{kind} {header.current_epoch}/{header.config_epoch} {header.offset}"
