@@ -67,8 +67,11 @@ class Context:
         self.announce = False
 
         # The number of the last outbound link, and the node at the other end of each link, either way.
-        self.link_number = 0
-        self.link_nodes: dict[int, NodeEntry] = {}
+        # A state may come with its links up: a simulation can start in the middle.
+        self.link_nodes: dict[int, NodeEntry] = {
+            link: node for node in state.nodes.values() for link in (node.link, node.inbound_link) if link is not None
+        }
+        self.link_number = max(self.link_nodes, default=0)
         # The master that replication was last told to follow: id, ip, port.
         self.followed: tuple[str, str, int] | None = None
         # When the machine started, and the nodes that have answered a ping since.

@@ -32,7 +32,7 @@ def suspect_silent(ctx: Context, node: NodeEntry) -> None:
 
 def report(ctx: Context, node: NodeEntry, reporter: NodeEntry) -> None:
     """A master says that a node is failing."""
-    if reporter.id not in node.fail_reports:
+    if node.fail_reports.pop(reporter.id, None) is None:
         ctx.verbose(f"Node {reporter.id} reported node {node.id} as not reachable.")
     node.fail_reports[reporter.id] = ctx.now_ms
     declare_if_agreed(ctx, node)
@@ -47,8 +47,11 @@ def withdraw(ctx: Context, node: NodeEntry, reporter: NodeEntry) -> None:
 def reports(ctx: Context, node: NodeEntry) -> int:
     """How many masters said lately that a node is failing."""
     limit_ms = ctx.settings.node_timeout_ms * _REPORT_TIMEOUTS
-    for reporter_id in [id_ for id_, at in node.fail_reports.items() if ctx.now_ms - at > limit_ms]:
-        del node.fail_reports[reporter_id]
+    while node.fail_reports:
+        oldest = next(iter(node.fail_reports))
+        if ctx.now_ms - node.fail_reports[oldest] <= limit_ms:
+            break
+        del node.fail_reports[oldest]
     return len(node.fail_reports)
 
 

@@ -86,11 +86,7 @@ def _covered(ctx: Context) -> bool:
     """Whether every slot has an owner that is not FAIL; suspicion alone takes nothing out of service."""
     if not ctx.settings.require_full_coverage:
         return True
-    served = 0
-    for node in ctx.state.nodes.values():
-        if not node.fail:
-            served |= node.slots
-    return served == ALL_SLOTS
+    return ctx.state.bound == ALL_SLOTS and not any(node.fail and node.slots for node in ctx.state.nodes.values())
 
 
 def _among_majority(ctx: Context) -> bool:

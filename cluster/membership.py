@@ -14,6 +14,9 @@ from cluster.endpoints import ClientNetwork
 from cluster.messages import NodeFlag
 from cluster.slots import SLOTS, ranges
 
+# Making a NodeFlag of a number takes a microsecond, looking it up a twentieth of one.
+_FLAGS = tuple(NodeFlag(bits) for bits in range(NodeFlag.NOFAILOVER.value << 1))
+
 # Redis' CLUSTER_BLACKLIST_TTL: long enough for an operator to send FORGET to every node.
 BLACKLIST_MS = 60_000
 
@@ -61,6 +64,7 @@ class NodeEntry:
         "replicas",
         "slots",
         "voted_at",
+        "watch_at",
     )
 
     def __init__(self, node_id: str, ip: str = "", port: int = 0, cport: int = 0) -> None:
@@ -121,7 +125,7 @@ class NodeEntry:
         self.orphaned_at: float | None = None
         # When we last voted for one of its replicas.
         self.voted_at: float | None = None
-        # Masters that say it is failing, by id, with the time of their last word.
+        # Masters that say it is failing, by id, with the time of their last word, the oldest first.
         self.fail_reports: dict[str, float] = {}
 
         # Our link to it (dialled or connected), when it was dialled, and whether it is connected; its link to us.
@@ -135,24 +139,29 @@ class NodeEntry:
         # It takes and gives heartbeats as datagrams.
         self.datagrams = False
 
+        # When the ticks have to look at it again (`heartbeat.watch`): of a thousand nodes, few need anything at a
+        # time. Whatever may bring something nearer sets it back to 0.
+        self.watch_at = 0.0
+
     def __repr__(self) -> str:
         return f"<{self.id[:8]} {self.ip}:{self.port} {self.flags!r}>"
 
     @property
     def flags(self) -> NodeFlag:
-        """Its flags in the form of the bus."""
-        return NodeFlag(
-            (NodeFlag.MASTER.value if self.is_master else 0)
-            | (NodeFlag.SLAVE.value if self.is_replica else 0)
-            | (NodeFlag.PFAIL.value if self.pfail else 0)
-            | (NodeFlag.FAIL.value if self.fail else 0)
-            | (NodeFlag.MYSELF.value if self.myself else 0)
-            | (NodeFlag.HANDSHAKE.value if self.handshake else 0)
-            | (NodeFlag.NOADDR.value if self.noaddr else 0)
-            | (NodeFlag.MEET.value if self.meet else 0)
-            | (NodeFlag.MIGRATE_TO.value if self.migrate_to else 0)
-            | (NodeFlag.NOFAILOVER.value if self.nofailover else 0)
+        """Its flags in the form of the bus. Asked for every gossip entry: the bits are those of `NodeFlag`."""
+        bits = (
+            self.is_master
+            | self.is_replica << 1
+            | self.pfail << 2
+            | self.fail << 3
+            | self.myself << 4
+            | self.handshake << 5
+            | self.noaddr << 6
+            | self.meet << 7
+            | self.migrate_to << 8
+            | self.nofailover << 9
         )
+        return _FLAGS[bits]
 
     @flags.setter
     def flags(self, flags: NodeFlag) -> None:
@@ -183,7 +192,9 @@ class ClusterState:
     """The tables. One per node; `myself` is always in `nodes`."""
 
     __slots__ = (
+        "_size",
         "blacklist",
+        "bound",
         "current_epoch",
         "importing",
         "last_vote_epoch",
@@ -207,6 +218,8 @@ class ClusterState:
         self.last_vote_epoch = 0
         # The node bound to each slot.
         self.owner: list[NodeEntry | None] = [None] * SLOTS
+        # All slots that have an owner.
+        self.bound = 0
         # Slots whose owner no longer claims them: still bound, but anybody's claim is as good.
         self.unclaimed = 0
         # Open slots: where each is going, where each comes from.
@@ -220,6 +233,8 @@ class ClusterState:
         self.topology_changed = True
         # Unix time minus the loop's, as of the last step: for times shown to others.
         self.wall_offset_ms = 0.0
+        # What `size` found last; None since roles or slots have changed.
+        self._size: int | None = None
 
     def wall_ms(self, moment: float | None) -> int:
         """A monotonic moment as Unix milliseconds; 0 for None, as Redis shows it."""
@@ -277,6 +292,7 @@ class ClusterState:
         # A promoted replica's shard had a replica, so it may be given one again.
         node.migrate_to = node.migrate_to or had_master or node.is_replica
         node.is_master, node.is_replica = True, False
+        self._size = None
         self.topology_changed = True
 
     def become_replica(self, node: NodeEntry, master: NodeEntry | None) -> None:
@@ -286,6 +302,7 @@ class ClusterState:
         self.unassign(node.slots)
         self.detach(node)
         node.is_master, node.is_replica = False, True
+        self._size = None
         node.migrate_to = False
         if master is not None:
             node.master = master
@@ -313,28 +330,33 @@ class ClusterState:
         # A master's first slots make it one of those that deserve a replica, where replicas are in use at all.
         if not node.slots and any(other.replicas for other in self.nodes.values()):
             node.migrate_to = True
-        for other in self.nodes.values():
-            if other.slots & slots:
-                other.slots &= ~slots
+        self._release(slots)
         node.slots |= slots
-        self.unclaimed &= ~slots
+        self.bound |= slots
         self._bind(slots, node)
-        self.topology_changed = True
 
     def unassign(self, slots: int) -> None:
         """Leave a set of slots without owner."""
         if not slots:
             return
-        for other in self.nodes.values():
-            if other.slots & slots:
-                other.slots &= ~slots
-        self.unclaimed &= ~slots
+        self._release(slots)
+        self.bound &= ~slots
         self._bind(slots, None)
-        self.topology_changed = True
+
+    def _release(self, slots: int) -> None:
+        """Take slots from whoever has them."""
+        taken = slots & self.bound
+        if taken:
+            for other in self.nodes.values():
+                if other.slots & taken:
+                    other.slots &= ~taken
+        self.unclaimed &= ~slots
 
     def _bind(self, slots: int, node: NodeEntry | None) -> None:
         for first, last in ranges(slots):
             self.owner[first : last + 1] = [node] * (last + 1 - first)
+        self._size = None
+        self.topology_changed = True
 
     def open_slot(self, table: dict[int, NodeEntry], slot: int, node: NodeEntry) -> None:
         """Mark a slot as going to, or coming from, a node; `table` is `migrating` or `importing`."""
@@ -352,8 +374,10 @@ class ClusterState:
         return [node for node in self.nodes.values() if not node.myself]
 
     def size(self) -> int:
-        """Redis' `cluster_size`: masters with at least one slot."""
-        return sum(node.is_master and node.slots != 0 for node in self.nodes.values())
+        """Redis' `cluster_size`: masters with at least one slot. Asked for every report of a failure."""
+        if self._size is None:
+            self._size = sum(node.is_master and node.slots != 0 for node in self.nodes.values())
+        return self._size
 
     def majority(self) -> int:
         """How many of those masters it takes to agree on something."""
@@ -365,6 +389,12 @@ class ClusterState:
 
     def _check(self) -> None:
         """Assert that the tables agree; dumps them when they do not."""
+        bound = 0
+        for node in self.nodes.values():
+            assert not bound & node.slots, (node, "has another one's slots")
+            bound |= node.slots
+        assert bound == self.bound
+        assert self.size() == sum(node.is_master and node.slots != 0 for node in self.nodes.values())
         for slot in range(SLOTS):
             owner = self.owner[slot]
             holders = [node for node in self.nodes.values() if node.slots >> slot & 1]

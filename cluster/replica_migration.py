@@ -16,6 +16,9 @@ def consider(ctx: Context) -> None:
     master = ctx.myself.master
     if not ctx.myself.is_replica or master is None or not ctx.settings.allow_replica_migration:
         return
+    # Before the whole table is looked at, ten times a second: a lone replica stays where it is.
+    if master.working_replicas < 2:
+        return
     working = {node.id: node.working_replicas for node in ctx.state.nodes.values() if node.is_master and not node.fail}
     largest = max(working.values(), default=0)
     if largest < 2 or working.get(master.id) != largest:

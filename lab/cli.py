@@ -9,34 +9,20 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from lab import programs
+
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
     from pathlib import Path
 
-_PROGRAMS = ("server", "sentinel", "proxy")
-
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit status: 0 done, 1 could not be done, 2 not understood."""
     words = sys.argv[1:] if argv is None else argv
-    if words and words[0] in _PROGRAMS:
-        return _program(words[0], words[1:])
+    if words and words[0] in programs.NAMES:
+        return programs.run(words)
     return _lab_command(words)
-
-
-def _program(name: str, words: list[str]) -> int:
-    if name == "proxy":
-        from proxy.main import main as run_proxy
-
-        return run_proxy(words)
-    if name == "sentinel" or "--sentinel" in words:
-        from sentinel.main import main as run_sentinel
-
-        return run_sentinel(words)
-    from node.main import main as run_node
-
-    return run_node(words)
 
 
 def _lab_command(words: list[str]) -> int:

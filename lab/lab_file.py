@@ -126,15 +126,18 @@ def make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def changing(folder: Path) -> Iterator[None]:
-    """Hold the folder against other commands that start or stop processes in it."""
+def changing(folder: Path, *, wait: bool = False) -> Iterator[None]:
+    """Hold the folder against other commands that start or stop processes in it; raises LabError.
+
+    While another one holds it, that is refused, or (`wait`) waited out: none takes longer than processes need to end.
+    """
     try:
         fd = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except (FileNotFoundError, NotADirectoryError):
         raise LabError(f"no lab in {folder}; start one with: shardlab up --dir {folder}") from None
     try:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise LabError(f"another shardlab command is starting or stopping processes in {folder}") from None
         yield

@@ -19,7 +19,7 @@ from lab.drivers import process
 from lab.drivers.nursery import Nursery
 from lab.drivers.process import Life
 from lab.errors import LabError
-from lab.lab_file import FILE_NAME, Entry, Lab, changing, load, load_existing, make_folder
+from lab.lab_file import FILE_NAME, Entry, Lab, changing, load, make_folder
 from lab.observe import observe
 from lab.readiness import missing
 from lab.topology import Topology, seats
@@ -184,17 +184,21 @@ async def up(
                 await watch(folder, interrupt, say)
         finally:
             if not detach:
-                await _leave(folder, say)
+                _leave(lab, folder, say)
     return 0
 
 
-async def _leave(folder: Path, say: Callable[[str], None]) -> None:
+def _leave(lab: Lab, folder: Path, say: Callable[[str], None]) -> None:
     """End the lab that was in the foreground, whatever other commands have done to it since."""
-    with changing(folder):
-        lab = load_existing(folder)
-        if lab.alive():
-            say("stopping ...")
-            take_down(lab, folder)
+    try:
+        with changing(folder, wait=True):
+            lab = load(folder) or lab
+            if lab.alive():
+                say("stopping ...")
+                take_down(lab, folder)
+    except LabError:
+        # The folder has been removed, or its file damaged, under us. What we started must not outlive us all the same.
+        process.stop([entry.identity for entry in lab.alive() if entry.identity], timeout=STOP_TIMEOUT)
 
 
 def _greeting(lab: Lab, folder: Path, seconds: float) -> str:

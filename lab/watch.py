@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from lab.errors import LabError
 from lab.lab_file import Lab, load
 from lab.observe import Observation, observe
 
@@ -51,8 +52,11 @@ def _condition(seen: Observation) -> str:
 
 
 def _running(folder: Path) -> Lab | None:
-    """The lab as its file has it now, or None when `down` has ended it; one whose processes have all died goes on."""
-    lab = load(folder)
+    """The lab as its file has it now; None when `down` has ended it or the file is gone. All dead is not ended."""
+    try:
+        lab = load(folder)
+    except LabError:
+        return None
     return lab if lab is not None and any(entry.pid for entry in lab.processes) else None
 
 

@@ -49,8 +49,8 @@ def read_redirection(text: bytes, asked: Address) -> Redirection | None:
         slot, _, endpoint = rest.partition(b" ")
         # An empty host means: the one that was asked (`cluster-preferred-endpoint-type unknown-endpoint`).
         where = endpoint.decode(errors="replace")
-        if where.startswith((":", "?:")):
-            where = asked.host + where[where.index(":") :]
+        if where.rpartition(":")[0] in ("", "?"):
+            where = asked.host + where.removeprefix("?")
         try:
             address = parse_address(where)
             number = int(slot)

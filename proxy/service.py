@@ -35,10 +35,12 @@ _LEFT_BRACE = 123
 # Inside MULTI these run at once.
 _UNQUEUED = frozenset(("exec", "discard", "multi", "watch", "quit", "reset"))
 
-# Unsent replies at which a client is no longer heard, at which it is again, and at which it is given up.
-_UNREAD_HIGH = 1024 * 1024
-_UNREAD_LOW = 64 * 1024
-_UNREAD_MAX = 256 * 1024 * 1024
+# Unsent replies at which a client is no longer heard, at which it is again, and at which it is given up. Not to hear it
+# is dangerous: many clients write a whole pipeline before they read anything, and would wait for us for ever, as we for
+# them. So the first limit is far above what such pipelines ask for.
+_UNREAD_HIGH = 64 * 1024 * 1024
+_UNREAD_LOW = 16 * 1024 * 1024
+_UNREAD_MAX = 512 * 1024 * 1024
 _UNREAD_LOOK_S = 0.05
 
 

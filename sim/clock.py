@@ -13,11 +13,11 @@ _EPOCH_US = 1_767_225_600_000_000
 class HostClock:
     """The clocks of one host, as functions of the world's time."""
 
-    __slots__ = ("_base_s", "_rate", "_since_s", "wall_offset_us")
+    __slots__ = ("_base_s", "_rate", "_since_s", "_started_s", "wall_offset_us")
 
     def __init__(self, uptime_s: float, wall_offset_us: int = 0) -> None:
         # The monotonic clock showed `_base_s` at the world's time `_since_s`, and has run at `_rate` since then.
-        self._base_s = uptime_s
+        self._started_s = self._base_s = uptime_s
         self._since_s = 0.0
         self._rate = 1.0
         # By how much the wall clock is wrong.
@@ -33,7 +33,7 @@ class HostClock:
 
     def wall_us(self, world_s: float) -> int:
         """What the wall clock shows. It drifts as the monotonic one does."""
-        elapsed_s = self.monotonic_s(world_s) - self.monotonic_s(0.0) if self._rate == 1.0 else self._drifted_s(world_s)
+        elapsed_s = self.monotonic_s(world_s) - self._started_s
         return _EPOCH_US + round(elapsed_s * 1_000_000) + self.wall_offset_us
 
     def drift(self, world_s: float, rate: float) -> None:

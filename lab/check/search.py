@@ -116,9 +116,13 @@ class Search:
             index = node >> 1
             candidate = self._candidates[index]
             if candidate.only_looks and candidate.step(state):
+                # On from the one before it: its own return, which is lifted too, may have been its neighbour.
+                before = self._previous[node]
                 self._lift(index)
                 looked.append(index)
-            node = self._next[node]
+                node = self._next[before]
+            else:
+                node = self._next[node]
         return looked
 
     def _moves(self, state: State) -> Iterator[tuple[int, State]]:

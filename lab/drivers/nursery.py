@@ -16,15 +16,13 @@ import os
 import subprocess
 import sys
 import traceback
-from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from setproctitle import setproctitle
 
-# Loaded before the forks.
-_PROGRAMS = ("node.main", "sentinel.main", "proxy.main")
+from lab import programs
 
 
 class Nursery:
@@ -67,8 +65,7 @@ class Nursery:
 
 def main() -> int:
     """Fork a child for each order on standard input, until it ends."""
-    for program in _PROGRAMS:
-        import_module(program)
+    programs.load_all()
     # What is loaded now is shared by all children for as long as none of them touches it.
     gc.collect()
     gc.freeze()
@@ -101,9 +98,7 @@ def _become(argv: list[str], folder: str, log: str) -> None:
         sys.argv = ["shardlab", *argv]
         # What ps shows, and what pkill finds, is what runs here and not the nursery.
         setproctitle(" ".join(sys.argv))
-        from lab.cli import main as program
-
-        status = program(argv)
+        status = programs.run(argv)
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1
     except BaseException:

@@ -55,7 +55,7 @@ def tables(shape: Shape, hosts: Sequence[Host], me: int, now_ms: float) -> Clust
             continue
         state.add(entry)
         entry.link, entry.link_ready = _outbound(me, index), True
-        entry.inbound_link = -_outbound(index, me)
+        entry.inbound_link = -_outbound(me, index)
         entry.datagrams = hosts[index].settings.datagram_heartbeats
         entry.pong_received_at = now_ms - rng.random() * hosts[me].settings.node_timeout_ms / 2
         entry.heard_at = entry.pong_received_at
@@ -74,10 +74,10 @@ def tables(shape: Shape, hosts: Sequence[Host], me: int, now_ms: float) -> Clust
 def connect(hosts: Sequence[Host], network: Network) -> None:
     """The links that `tables` speaks of."""
     for a in range(len(hosts)):
+        hosts[a].inbound = -len(hosts)
         for b in range(len(hosts)):
             if a != b:
-                number = _outbound(a, b)
-                network.join(End(hosts[a], number), End(hosts[b], -number))
+                network.join(End(hosts[a], _outbound(a, b)), End(hosts[b], -_outbound(b, a)))
 
 
 def _entry(host: Host, now_ms: float) -> NodeEntry:
@@ -87,5 +87,5 @@ def _entry(host: Host, now_ms: float) -> NodeEntry:
 
 
 def _outbound(dialler: int, other: int) -> int:
-    """What a node calls its link to another one: nodes dial in the order of their places."""
+    """What a node calls its link to another one, and, negated, that one's link to it."""
     return other + 1 if other < dialler else other

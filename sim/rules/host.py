@@ -120,7 +120,8 @@ class Host:
         self.waiting: list[Event] = []
         # Its ends of links, by the machine's numbers.
         self.ends: dict[int, End] = {}
-        self._inbound = 0
+        # The number of the last link somebody else dialled.
+        self.inbound = 0
         self._tick_at: float | None = None
         # Asked after each effect: kills the process right there, or returns False.
         self.dies_after: Callable[[Effect], bool] | None = None
@@ -174,14 +175,15 @@ class Host:
     @property
     def serving(self) -> int:
         """The slots whose keys a client could write here now."""
+        if not self.running:
+            return 0
         state = self.machine.state
-        writable = self.running and state.ok and state.myself.is_master and not self.writes_paused
-        return state.myself.slots if writable else 0
+        return state.myself.slots if state.ok and state.myself.is_master and not self.writes_paused else 0
 
     def next_inbound(self) -> int:
         """A number for a link somebody else dialled; never given twice."""
-        self._inbound -= 1
-        return self._inbound
+        self.inbound -= 1
+        return self.inbound
 
     # --- running
 
@@ -191,7 +193,9 @@ class Host:
         self.powered = self.alive = True
         self.paused = False
         self._tick_at = None
-        self.take(Started())
+        waiting, self.waiting = self.waiting, []
+        for event in (Started(), *waiting):
+            self.take(event)
 
     def take(self, event: Event) -> None:
         """Something happens to the process, now or when it runs again."""

@@ -137,6 +137,17 @@ def test_ctrl_c_stops_all_of_it(shardlab: Shardlab) -> None:
     assert shardlab.alive() == []
 
 
+def test_ctrl_c_stops_all_of_it_even_when_its_file_is_gone(shardlab: Shardlab) -> None:
+    with shardlab.up_foreground() as up:
+        assert up.stdout is not None
+        assert "ready in" in up.stdout.readline()
+        pids = processes_in(shardlab.folder)
+        (shardlab.folder / "lab.json").unlink()
+        assert up.wait(timeout=20) == 0
+    assert len(pids) == 6
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), what="the end of all processes")
+
+
 def test_the_data_outlives_down_until_it_is_thrown_away(shardlab: Shardlab) -> None:
     with shardlab.up_foreground() as up:
         assert up.stdout is not None

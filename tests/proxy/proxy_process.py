@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tests.waiting import wait_for
 
@@ -48,7 +50,8 @@ class ProxyProcess:
 
     def client(self, protocol: int = 2, **options: Any) -> redis.Redis:
         """A client that knows nothing of clusters."""
-        return redis.Redis(port=self.port, protocol=protocol, socket_timeout=10, **options)
+        # Without retries: a test wants to see what happens the first time.
+        return redis.Redis(port=self.port, protocol=protocol, socket_timeout=10, retry=Retry(NoBackoff(), 0), **options)
 
     def _read(self) -> None:
         assert self.process is not None

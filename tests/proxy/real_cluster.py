@@ -60,8 +60,8 @@ class RealNode:
         except redis.ConnectionError:
             return False
 
-    def client(self) -> redis.Redis:
-        return redis.Redis(port=self.port, socket_timeout=5)
+    def client(self, password: str | None = None) -> redis.Redis:
+        return redis.Redis(port=self.port, socket_timeout=5, password=password)
 
     def role(self) -> str:
         with self.client() as client:
