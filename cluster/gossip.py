@@ -18,28 +18,33 @@ _CLOCK_AHEAD_MS = 500
 def hear(ctx: Context, sender: NodeEntry | None, entries: tuple[GossipEntry, ...]) -> None:
     """Take in the gossip section of a heartbeat; `sender` is None for a stranger's MEET, whose word on failures and
     on new nodes does not count."""
+    nodes = ctx.state.nodes
+    # Only masters have a voice: a majority of masters decides.
+    voice = sender if sender is not None and sender.is_master else None
     for entry in entries:
-        node = ctx.state.nodes.get(entry.node)
+        node = nodes.get(entry.node)
         if node is None:
             if sender is not None:
                 _discover(ctx, entry)
         elif not node.myself:
-            _compare(ctx, sender, node, entry)
+            _compare(ctx, voice, node, entry)
 
 
-def _compare(ctx: Context, sender: NodeEntry | None, node: NodeEntry, entry: GossipEntry) -> None:
+def _compare(ctx: Context, voice: NodeEntry | None, node: NodeEntry, entry: GossipEntry) -> None:
     flags = entry.flags.value
-    failing = flags & _FAILING
-    # Only masters have a voice: a majority of masters decides.
-    if sender is not None and sender.is_master:
-        if failing:
-            failure.report(ctx, node, sender)
-        else:
-            failure.withdraw(ctx, node, sender)
-    if failing:
+    if flags & _FAILING:
+        if voice is not None:
+            failure.report(ctx, node, voice)
         return
+    # Hardly any node has failure reports: the way to one is short for the others.
+    if voice is not None and node.fail_reports:
+        failure.withdraw(ctx, node, voice)
     # A 0 means never, which is no time to take over.
-    if entry.pong_received and node.ping_sent_at is None and not failure.reports(ctx, node):
+    if (
+        entry.pong_received
+        and node.ping_sent_at is None
+        and not (node.fail_reports and failure.reports(ctx, node))
+    ):
         # Somebody else has heard from it: no need to ask again so soon. This is what keeps the number of pings low.
         pong_at = entry.pong_received * 1000 - ctx.state.wall_offset_ms
         if pong_at <= ctx.now_ms + _CLOCK_AHEAD_MS and (

@@ -31,10 +31,10 @@ def start(ctx: Context, ip: str, port: int, cport: int, *, meet: bool) -> bool:
     return True
 
 
-def expire(ctx: Context) -> None:
-    """Give up on those who have not answered."""
+def expire(ctx: Context, due: list[NodeEntry]) -> None:
+    """Give up on those who have not answered. A node being greeted is always among those that are `due`."""
     patience_ms = max(ctx.settings.node_timeout_ms, _HANDSHAKE_MS_MIN)
-    for node in ctx.state.others():
+    for node in due:
         if node.handshake and ctx.now_ms - node.created_at > patience_ms:
             forget(ctx, node)
 

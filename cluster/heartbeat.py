@@ -31,7 +31,9 @@ def ping_stalest(ctx: Context) -> None:
 
 
 def watch(ctx: Context, node: NodeEntry) -> None:
-    """At every tick, for one node: ping it when it is time, and suspect it when it leaves pings unanswered."""
+    """For one node: ping it when it is time, and suspect it when it leaves pings unanswered."""
+    # Before anything is done, because that may bring the next look nearer.
+    node.watch_at = _next_look(ctx, node)
     timeout_ms = ctx.settings.node_timeout_ms
     pending_ms = 0.0 if node.ping_sent_at is None else ctx.since(node.ping_sent_at)
     if (
@@ -55,6 +57,37 @@ def watch(ctx: Context, node: NodeEntry) -> None:
     failure.suspect_silent(ctx, node)
     if ctx.settings.datagram_heartbeats and node.datagrams:
         _prove_link(ctx, node)
+
+
+def _next_look(ctx: Context, node: NodeEntry) -> float:
+    """The first moment at which one of the waits that `watch` and `_prove_link` know can be over.
+
+    Each ends some time after a moment that can only move on. A wait that begins later sets `watch_at` to 0.
+    """
+    if node.link is None or ctx.manual.replica_id == node.id:
+        return 0.0
+    timeout_ms = ctx.settings.node_timeout_ms
+    if node.ping_sent_at is None:
+        if node.pong_received_at is None:
+            return 0.0
+        moment = node.pong_received_at + timeout_ms / 2
+    else:
+        heard_at = node.ping_sent_at if node.heard_at is None else max(node.ping_sent_at, node.heard_at)
+        moment = max(node.link_at + timeout_ms, heard_at + timeout_ms / 2)
+        if not node.pfail and not node.fail:
+            moment = min(moment, heard_at + timeout_ms)
+        if node.datagram_unanswered:
+            moment = min(moment, node.ping_sent_at + timeout_ms * _DATAGRAM_PATIENCE)
+    if node.link_ready and node.datagrams and ctx.settings.datagram_heartbeats:
+        proved_at = node.link_proved_at if node.link_asked_at is None else node.link_asked_at
+        moment = min(moment, proved_at + timeout_ms)
+    return moment
+
+
+def look_at_all(ctx: Context) -> None:
+    """Look at every node at the next tick: the waits are others now."""
+    for node in ctx.state.others():
+        node.watch_at = 0.0
 
 
 def _prove_link(ctx: Context, node: NodeEntry) -> None:
@@ -87,6 +120,7 @@ def answered(ctx: Context, node: NodeEntry) -> None:
     node.pong_received_at = ctx.now_ms
     node.ping_sent_at = None
     node.datagram_unanswered = False
+    node.watch_at = 0.0
     if node.id not in ctx.heard_directly:
         ctx.heard_directly[node.id] = None
         ctx.judge_state = True

@@ -13,10 +13,10 @@ from cluster.membership import NodeEntry
 from cluster.messages import Header, MessageType
 
 
-def dial_missing(ctx: Context) -> None:
-    """Dial every node that has an address and no link from us."""
-    for node in ctx.state.others():
-        if node.link is None and not node.noaddr and node.ip and node.cport:
+def dial_missing(ctx: Context, due: list[NodeEntry]) -> None:
+    """Dial every node that has an address and no link from us. One without link is always among those that are `due`."""
+    for node in due:
+        if node.link is None and ctx.state.nodes.get(node.id) is node and not node.noaddr and node.ip and node.cport:
             ctx.link_number += 1
             node.link, node.link_at, node.link_ready = ctx.link_number, ctx.now_ms, False
             node.link_asked_at = None
@@ -30,6 +30,7 @@ def connected(ctx: Context, link: int) -> None:
     if node is None:
         return
     node.link_ready = True
+    node.watch_at = 0.0
     outgoing.ping_on_link(ctx, node, MessageType.MEET if node.meet else MessageType.PING)
     node.meet = False
 
@@ -45,6 +46,7 @@ def ended(ctx: Context, link: int) -> None:
         return
     was_ready = node.link_ready
     node.link, node.link_ready = None, False
+    node.watch_at = 0.0
     # A node that cannot be reached cannot be asked, and would never be suspected: the wait for its answer starts with
     # the failure to reach it. (One that takes datagrams is asked that way.)
     if not was_ready and node.ping_sent_at is None and not node.handshake:
@@ -57,6 +59,7 @@ def drop(ctx: Context, node: NodeEntry) -> None:
         ctx.link_nodes.pop(node.link, None)
         ctx.emit(CloseLink(node.link))
         node.link, node.link_ready = None, False
+        node.watch_at = 0.0
 
 
 def drop_all(ctx: Context, node: NodeEntry) -> None:

@@ -19,6 +19,7 @@ from cluster import (
     health,
     heartbeat,
     links,
+    loaded_keys,
     manual_failover,
     operator,
     outgoing,
@@ -94,15 +95,15 @@ class ClusterMachine:
 
     def deadline(self) -> float | None:
         """When the machine wants a `Tick`; None before `Started`. May move with every step."""
-        if self._tick_at is None:
+        moment = self._tick_at
+        if moment is None:
             return None
-        moments = [self._tick_at]
         start_at = election.next_moment(self._ctx)
-        if start_at is not None and start_at > self._ctx.now_ms:
-            moments.append(start_at)
+        if start_at is not None and self._ctx.now_ms < start_at < moment:
+            moment = start_at
         if manual_failover.waiting(self._ctx):
-            moments.append(self._ctx.now_ms + manual_failover.POLL_MS)
-        return min(moments)
+            moment = min(moment, self._ctx.now_ms + manual_failover.POLL_MS)
+        return moment
 
     def failure_reports(self, node_id: str) -> int | None:
         """How many masters said lately that a node is failing; None for an unknown node."""
@@ -167,6 +168,7 @@ class ClusterMachine:
                 operator.order(ctx, command)
             case Reconfigured(settings=settings):
                 ctx.settings = settings
+                heartbeat.look_at_all(ctx)
                 self._introduce_myself()
                 ctx.changed()
             case Started():
@@ -179,6 +181,7 @@ class ClusterMachine:
         self._tick_at = ctx.now_ms
         self._ticked(ctx.now_ms)
         self._introduce_myself()
+        loaded_keys.settle(ctx)
         ctx.changed()
 
     def _introduce_myself(self) -> None:
@@ -207,12 +210,13 @@ class ClusterMachine:
         # Ticks missed while the process was stopped are not made up for.
         self._tick_at = max(self._tick_at + TICK_MS, ctx.now_ms)
         self._ticked(ctx.now_ms)
-        handshake.expire(ctx)
-        links.dial_missing(ctx)
+        due = [node for node in self.state.nodes.values() if node.watch_at <= ctx.now_ms and not node.myself]
+        handshake.expire(ctx, due)
+        links.dial_missing(ctx, due)
         self._ticks += 1
         if self._ticks % _TICKS_PER_RANDOM_PING == 0:
             heartbeat.ping_stalest(ctx)
-        for node in self.state.others():
+        for node in due:
             if not node.handshake and not node.noaddr:
                 heartbeat.watch(ctx, node)
         links.follow_address(ctx)

@@ -47,6 +47,8 @@ def pause_for(ctx: Context, replica: NodeEntry, link: int) -> None:
     reset(ctx)
     ctx.manual.end_at = ctx.now_ms + FAILOVER_MS
     ctx.manual.replica_id = replica.id
+    # `heartbeat.watch` sends it our offset at every tick now.
+    replica.watch_at = 0.0
     # The pause stands before the heartbeat with the offset: no write can come in between.
     ctx.emit(PauseWrites(ctx.now_ms + _PAUSE_MS))
     ctx.warning(f"Manual failover requested by replica {replica.id}.")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from typing import NamedTuple
 
 from cluster.endpoints import ClientNetwork
 
@@ -140,9 +141,11 @@ class Header:
     pport: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class GossipEntry:
-    """One node as the sender sees it. Times are unix seconds; `ping_sent` is 0 when none is pending."""
+class GossipEntry(NamedTuple):
+    """One node as the sender sees it. Times are unix seconds; `ping_sent` is 0 when none is pending.
+
+    A tuple, because a large cluster makes a hundred of them for each heartbeat.
+    """
 
     node: str
     ip: str

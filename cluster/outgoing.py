@@ -85,6 +85,7 @@ def broadcast_pong(ctx: Context, *, to: list[NodeEntry] | None = None, about: No
 
 def ping(ctx: Context, node: NodeEntry) -> None:
     """Ask a node whether it is there, and start waiting for the answer, even where the question cannot be sent."""
+    node.watch_at = 0.0
     by_datagram = ctx.settings.datagram_heartbeats and node.datagrams
     if by_datagram or node.link_ready:
         body = heartbeat(ctx, MessageType.PING, node)
@@ -100,6 +101,7 @@ def ping(ctx: Context, node: NodeEntry) -> None:
 def ping_on_link(ctx: Context, node: NodeEntry, kind: MessageType = MessageType.PING) -> None:
     """PING, or MEET, on TCP whatever the node can do. A ping already pending keeps its time."""
     send(ctx, node, heartbeat(ctx, kind, node))
+    node.watch_at = 0.0
     node.link_asked_at = ctx.now_ms
     node.datagram_unanswered = False
     if node.ping_sent_at is None:
@@ -155,8 +157,8 @@ def _gossip(ctx: Context, about: NodeEntry | None = None) -> tuple[GossipEntry, 
                 and node.id not in chosen
             ):
                 chosen[node.id] = node
-        for node in nodes:
-            if node.pfail and not node.handshake and not node.noaddr:
+        for node in [node for node in nodes if node.pfail]:
+            if not node.handshake and not node.noaddr:
                 chosen[node.id] = node
     return tuple(_gossip_entry(ctx, node) for node in chosen.values())
 
@@ -164,12 +166,12 @@ def _gossip(ctx: Context, about: NodeEntry | None = None) -> tuple[GossipEntry, 
 def _gossip_entry(ctx: Context, node: NodeEntry) -> GossipEntry:
     wall_ms = ctx.state.wall_ms
     return GossipEntry(
-        node=node.id,
-        ip=node.ip,
-        port=node.port,
-        cport=node.cport,
-        flags=node.flags,
-        ping_sent=wall_ms(node.ping_sent_at) // 1000,
-        pong_received=wall_ms(node.pong_received_at) // 1000,
-        pport=node.pport,
+        node.id,
+        node.ip,
+        node.port,
+        node.cport,
+        node.flags,
+        wall_ms(node.ping_sent_at) // 1000,
+        wall_ms(node.pong_received_at) // 1000,
+        node.pport,
     )

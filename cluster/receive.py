@@ -110,7 +110,10 @@ def _overtaken(sender: NodeEntry, header: Header) -> bool:
 def _hear(ctx: Context, sender: NodeEntry, header: Header) -> None:
     """What every header of a known node tells."""
     sender.heard_at = ctx.now_ms
-    sender.datagrams = bool(header.mflags & MessageFlag.DATAGRAMS)
+    datagrams = bool(header.mflags.value & MessageFlag.DATAGRAMS.value)
+    if datagrams != sender.datagrams:
+        sender.datagrams = datagrams
+        sender.watch_at = 0.0
     sender.epoch_announced = max(sender.epoch_announced, header.current_epoch)
     sender.offset = header.offset
     epochs.learn(ctx, sender, header)
@@ -135,7 +138,7 @@ def _asked(ctx: Context, event: Received, header: Header, body: Heartbeat, known
 def _portrait(ctx: Context, sender: NodeEntry, header: Header, body: Heartbeat, *, by_datagram: bool) -> None:
     """The state of the sender that every heartbeat carries: its role, its slots, and then its gossip."""
     state = ctx.state
-    sender.nofailover = bool(header.flags & NodeFlag.NOFAILOVER)
+    sender.nofailover = bool(header.flags.value & NodeFlag.NOFAILOVER.value)
     if header.master is None:
         if not sender.is_master:
             state.become_master(sender)

@@ -33,6 +33,10 @@ from wire.session import Session
 _PORT_MAX = 65535
 
 
+class KeysInOtherDatabasesError(Exception):
+    """The snapshot has keys in a database other than 0: a cluster knows no other."""
+
+
 class Replica(Protocol):
     """What is needed of replication (`node.replication`)."""
 
@@ -118,7 +122,11 @@ class Clustering:
         await self.bus.open(self._settings.bind, port)
 
     def start(self) -> None:
-        """Take part in the cluster. The data set is loaded by now."""
+        """Take part in the cluster. The data set is loaded by now; raises KeysInOtherDatabasesError."""
+        if self.state.myself.is_master and any(other.size for other in self._keyspace.databases() if other.index):
+            raise KeysInOtherDatabasesError(
+                "You can't have keys in a DB different than DB 0 when in Cluster mode. Exiting."
+            )
         self.bus.start()
         # Clients may have changed settings while the data set was loaded.
         self.configured()

@@ -16,6 +16,7 @@ from typing import Any
 
 from cluster.bus import BusPortError
 from cluster.nodes_conf import NodesConfError
+from node.clustering import KeysInOtherDatabasesError
 from node.crash import report_crash
 from node.node import Node
 from node.persistence.rdb_errors import RdbError
@@ -212,7 +213,7 @@ async def _serve(settings: NodeSettings, runtime: Runtime, config_file: str) -> 
         log.warning(f"Warning: {error}")
         log.warning(f"Failed listening on port {settings.port} (TCP), aborting.")
         return 1
-    except (NodesConfError, BusPortError) as error:
+    except (NodesConfError, BusPortError, KeysInOtherDatabasesError) as error:
         log.warning(str(error))
         return 1
     except (RdbError, OSError):

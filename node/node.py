@@ -153,7 +153,7 @@ class Node:
     async def start(self) -> None:
         """Open the ports and load the data; returns when clients can be served.
 
-        Raises BindError, and OSError or RdbError when the data cannot be loaded.
+        Raises BindError, and OSError, RdbError or KeysInOtherDatabasesError when the data cannot be loaded or kept.
         """
         settings = self.settings
         cluster = self.cluster

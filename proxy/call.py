@@ -29,5 +29,6 @@ class ProxyCall(Call):
         self._on_reset = on_reset
 
     def reset(self) -> None:
-        super().reset()
+        # First what the proxy keeps: its subscriptions are not in the broker's tables.
         self._on_reset(self.session)
+        super().reset()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from proxy.errands import Carried
 from proxy.redirections import read_redirection
 from proxy.routing import RouteTable
-from proxy.session import FULL, WEIGHT_MAX, Answer, ProxySession
+from proxy.session import COMMAND_WEIGHT, FULL, WEIGHT_MAX, Answer, ProxySession
 from proxy.upstream import Link
 from wire.decoder import Batch
 
@@ -122,7 +122,7 @@ class Forwarder:
     def forward(self, session: ProxySession, link: Link, batch: Batch, first: int, last: int) -> None:
         """Send commands `first` to `last` - 1 of `batch` on `link`."""
         data = batch.encoded(first, last)
-        size = len(data)
+        size = len(data) + (last - first) * COMMAND_WEIGHT
         session.weight += size
         run = Forwarded(session, link, batch, first, last, size, self._routes)
         session.waiting.append(run)

@@ -75,6 +75,7 @@ class Handlers:
             "scan": scanning.scan,
             "randomkey": self._random_key,
             "auth": login.auth,
+            "reset": lambda session, argv, _: session.when_idle(lambda: local.answer(session, argv)),
             "hello": login.hello,
             **dict.fromkeys(_SUBSCRIBING, subscriptions.change),
             **dict.fromkeys(_REFUSED, _refuse),

@@ -47,7 +47,8 @@ class Login:
         words = [word.upper() for word in argv]
         at = words.index(b"AUTH", 2) if b"AUTH" in words[2:] else 0
         if not at or at + 2 >= len(argv) or self._credentials.needed:
-            self._local.answer(session, argv)
+            # What is under way must be answered in the old protocol.
+            session.when_idle(lambda: self._local.answer(session, argv))
             return
         rest = argv[:at] + argv[at + 3 :]
         self._pass_on(session, argv[at + 1], argv[at + 2], lambda: self._local.answer(session, rest))

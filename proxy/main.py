@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
+import traceback
 from functools import partial
+from typing import Any
 
 from proxy.proxy import Proxy
 from proxy.settings import ProxySettings, UsageError, parse_arguments
@@ -54,10 +57,27 @@ async def _serve(settings: ProxySettings, runtime: Runtime) -> None:
         runtime.log.warning(f"Received {name} scheduling shutdown...")
         stopping.set()
 
+    loop.set_exception_handler(lambda _, context: _unexpected(runtime, context))
     process.on_signals(loop, {name: partial(signalled, name) for name in ("SIGTERM", "SIGINT")})
     proxy = Proxy(settings, runtime)
     nodes = ", ".join(map(str, settings.nodes))
     runtime.log.notice(f"Proxy for the cluster of {nodes}, port={settings.port}, pid={runtime.pid}")
     await proxy.start()
+    # What lives now lives until the end: no collection needs to look at it again.
+    gc.freeze()
     await stopping.wait()
     await proxy.stop()
+
+
+def _unexpected(runtime: Runtime, context: dict[str, Any]) -> None:
+    """The loop caught what nobody else did. The network's own troubles are noted; a mistake of ours is the end, because
+    a proxy that has lost count would give clients each other's replies."""
+    failure = context.get("exception")
+    message = context.get("message", "Event loop")
+    if failure is None or isinstance(failure, OSError):
+        runtime.log.warning(f"{message}: {failure}")
+        return
+    runtime.log.warning(f"{message}, stopping:")
+    for line in traceback.format_exception(failure):
+        runtime.log.warning(line.rstrip("\n"))
+    runtime.process.exit(1)

@@ -112,6 +112,8 @@ class Proxy:
         def reset(session: ProxySession) -> None:
             transactions.reset(session)
             subscriptions.reset(session)
+            session.proto = 2
+            local.change_lane(session, b"", b"")
 
         self._service = ProxyService(
             turn,
@@ -167,4 +169,6 @@ class Proxy:
             self._blocking.check_owners(now)
 
     def _task_died(self, name: str, failure: BaseException) -> None:
-        self._runtime.log.warning(f"Task '{name}' died: {failure!r}")
+        """As bad as any mistake of ours: the loop's own handler decides what becomes of the process."""
+        context = {"message": f"Task '{name}' died", "exception": failure}
+        asyncio.get_running_loop().call_exception_handler(context)

@@ -32,6 +32,8 @@ from wire.turn import Turn
 
 _MAX_CLIENTS = b"ERR max number of clients reached"
 _LEFT_BRACE = 123
+# Commands in one run; between two runs it is seen whether the client has too much under way.
+_RUN_MAX = 256
 # Inside MULTI these run at once.
 _UNQUEUED = frozenset(("exec", "discard", "multi", "watch", "quit", "reset"))
 
@@ -152,7 +154,7 @@ class ProxyService:
                 if at and at < len(argv):
                     key = argv[at]
                     link = by_slot[(crc_hqx(key, 0) & 0x3FFF) if _LEFT_BRACE not in key else key_slot(key)]
-                    if link is current and link is not None:
+                    if link is current and link is not None and index - first < _RUN_MAX:
                         index += 1
                         continue
             if current is not None:

@@ -38,8 +38,10 @@ UNLEARNED = 32  # a command of which nobody has said yet how it is to be handled
 # Reasons for not even reading from the client. Not for blocked ones: their going away must be noticed.
 _UNHEARD = HELD | FULL | UNREAD
 
-# Bytes of requests under way before a client has to wait, and at which it may go on.
+# Bytes of requests under way before a client has to wait, and at which it may go on. Each command weighs something by
+# itself, because its reply may be large however small it is; so a client has at most a thousand under way.
 WEIGHT_MAX = 4 * 1024 * 1024
+COMMAND_WEIGHT = 4096
 _WEIGHT_LOW = WEIGHT_MAX // 2
 
 
@@ -54,7 +56,7 @@ class Answer:
         self.ready: list[bytes] | None = None
         # All replies for this place have come.
         self.done = False
-        # Bytes of the requests behind it.
+        # What the requests behind it weigh.
         self.size = size
 
     @property
@@ -125,7 +127,7 @@ class ProxySession(Session):
         self.lane = lane
         # Requests not answered yet, in order.
         self.waiting: deque[Answer] = deque()
-        # Bytes of the requests in `waiting`.
+        # What the requests in `waiting` weigh.
         self.weight = 0
         # Requests to be tried again, in order, and how many that the proxy carries itself are under way.
         self.held: list[Errand] = []

@@ -95,6 +95,21 @@ class FileSystem(Protocol):
         ...
 
 
+def replace(disk: Disk, name: str, data: bytes, temporary: str) -> None:
+    """What every `Disk.replace` does; `temporary` is a name that nobody else uses."""
+    file = disk.create(temporary)
+    try:
+        file.write(data)
+        file.sync_now()
+    except OSError:
+        file.close()
+        disk.unlink(temporary)
+        raise
+    file.close()
+    disk.rename(temporary, name)
+    disk.sync_dir_now()
+
+
 class RealFile:
     """A file of the operating system's."""
 
@@ -185,18 +200,7 @@ class RealDisk:
             os.close(fd)
 
     def replace(self, name: str, data: bytes) -> None:
-        temporary = f"{name}.tmp-{os.getpid()}"
-        file = self.create(temporary)
-        try:
-            file.write(data)
-            file.sync_now()
-        except OSError:
-            file.close()
-            self.unlink(temporary)
-            raise
-        file.close()
-        self.rename(temporary, name)
-        self.sync_dir_now()
+        replace(self, name, data, f"{name}.tmp-{os.getpid()}")
 
     def folder(self, name: str) -> RealDisk:
         os.makedirs(self._at(name), exist_ok=True)

@@ -205,6 +205,7 @@ class End(Resource):
     __slots__ = (
         "_network",
         "accepting",
+        "connected",
         "ended",
         "error",
         "host",
@@ -238,7 +239,8 @@ class End(Resource):
         # The kernel still has it: false after a reset, a power cut, or once both sides are done.
         self.open = True
         host.ends[self] = None
-        # The other end and the way there; set by whoever connects the two.
+        # The other end and the way there, once the two are connected.
+        self.connected = False
         self.peer: End
         self.outbound: Direction
         # Arrived and not read.
@@ -305,7 +307,9 @@ class End(Resource):
         self.on_readable = self.on_writable = _nothing
         if not self.open:
             return
-        if self.unread_bytes:
+        if not self.connected:
+            self._forget()
+        elif self.unread_bytes:
             self.outbound.reset()
             self.vanish()
         else:
@@ -362,7 +366,8 @@ class End(Resource):
 
     def vanish(self) -> None:
         """The kernel knows nothing of it any more; nobody is told."""
-        self.outbound.stop()
+        if self.connected:
+            self.outbound.stop()
         self._forget()
 
     def _forget(self) -> None:
@@ -426,6 +431,7 @@ class Dialling:
         network, end = self._network, self._end
         other = End(network, receiver, end.remote, end.local, None)
         end.peer, other.peer = other, end
+        end.connected = other.connected = True
         end.outbound, other.outbound = Direction(network, end, other), Direction(network, other, end)
         other.accepting = lambda: _enter(receiver, other)
         end.outbound.send(b"")

@@ -137,41 +137,194 @@ class SimTransport(asyncio.Transport):
         if not data or self._lost or not self._process.alive:
             return
         if not self._buffer and not self._process.lag_s:
-            try:
-                taken = self._end.write(data)
-            except OSError as error:
-                self._fail(error)
-                return
+            taken = self._give(data)
             if taken == len(data):
                 return
             data = data[taken:]
         self._buffer.append(data)
         self._buffered_bytes += len(data)
-        if self._process.lag_s and not self._held:
-            self._held = True
-            self._loop.at(self._loop.now + self._process.lag_s, self._unheld)
-        self._pause_protocol()
+        if self._process.lag_s:
+            # The process' own time is ahead of the world's: its next turn begins when the world has caught up.
+            self._writable()
+        if self._buffered_bytes > self._high_water and not self._protocol_paused:
+            self._protocol_paused = True
+            self._protocol.pause_writing()  # type: ignore[attr-defined]
 
     def writelines(self, list_of_data: Any) -> None:
         self.write(b"".join(list_of_data))
 
-    def _unheld(self) -> None:
-        self._held = False
-        self._writable()
+    def _give(self, data: bytes) -> int:
+        """Hand bytes to the kernel; returns how many it took."""
+        try:
+            return self._end.write(data)
+        except OSError as error:
+            self._lose(error)
+            return len(data)
 
     def _writable(self) -> None:
-        if (self._buffer or self._eof_wanted or self._closing) and not (self._write_scheduled or self._held):
-            if self._process.paused or not self._process.alive:
-                # What a paused process had written before it was stopped is in the kernel's hands only if it was
-                # taken; the rest waits with it.
-                self._schedule_write()
-            else:
-                self._write_buffered()
+        if self._buffer and not self._write_scheduled:
+            self._write_scheduled = True
+            self._loop.call_soon(self._write_buffered, context=self._context)
 
-    def _schedule_write(self) -> None:
-        self._write_scheduled = True
-        self._loop.call_soon(self._write_later, context=self._context)
-
-    def _write_later(self) -> None:
+    def _write_buffered(self) -> None:
         self._write_scheduled = False
-        self._write_buffered()
+        while self._buffer and not self._lost:
+            data = self._buffer.popleft()
+            taken = self._give(data)
+            if self._lost:
+                return
+            self._buffered_bytes -= taken
+            if taken < len(data):
+                self._buffer.appendleft(data[taken:])
+                break
+        if self._lost:
+            return
+        if self._protocol_paused and self._buffered_bytes <= self._low_water:
+            self._protocol_paused = False
+            self._protocol.resume_writing()  # type: ignore[attr-defined]
+        if not self._buffer:
+            if self._closing:
+                self._lose(None)
+            elif self._eof_wanted:
+                self._end.finish()
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        if not self._eof_wanted and not self._closing and self._process.alive:
+            self._eof_wanted = True
+            if not self._buffer:
+                self._end.finish()
+
+    def get_write_buffer_size(self) -> int:
+        return self._buffered_bytes
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        return self._low_water, self._high_water
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        if high is None:
+            high = _HIGH_WATER if low is None else 4 * low
+        self._high_water = high
+        self._low_water = high // 4 if low is None else low
+
+    # ---- the end
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def close(self) -> None:
+        """Close once everything written is in the kernel's hands."""
+        if not self._closing and self._process.alive:
+            self._closing = True
+            if not self._buffer:
+                self._lose(None)
+
+    def abort(self) -> None:
+        """Close at once; what the kernel does not have yet is lost."""
+        if self._process.alive:
+            self._lose(None)
+
+    def _lose(self, why: OSError | None) -> None:
+        self._closing = True
+        if not self._lost:
+            self._lost = True
+            self._buffer.clear()
+            self._buffered_bytes = 0
+            self._loop.call_soon(self._connection_lost, why, context=self._context)
+
+    def _connection_lost(self, why: OSError | None) -> None:
+        """As in asyncio, the socket is closed after the protocol was told."""
+        try:
+            self._protocol.connection_lost(why)
+        finally:
+            self._end.close()
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol = protocol
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return self._protocol
+
+
+class Port(Resource):
+    """A listening port: connections that are complete wait in its queue until their process accepts them."""
+
+    __slots__ = ("_accept", "_backlog", "_context", "_loop", "_process", "_queue", "_scheduled", "address")
+
+    def __init__(
+        self, loop: SimLoop, process: Process, address: Address, backlog: int, accept: Callable[[End], None]
+    ) -> None:
+        self._loop = loop
+        self._process = process
+        self._context = copy_context()
+        # The address it is bound to; 0.0.0.0 is all of the host's.
+        self.address = address
+        self._backlog = backlog
+        self._accept = accept
+        self._queue: deque[End] = deque()
+        self._scheduled = False
+        process.resources[self] = None
+
+    @property
+    def full(self) -> bool:
+        return len(self._queue) > self._backlog
+
+    def enter(self, end: End) -> None:
+        """A handshake is complete."""
+        self._queue.append(end)
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._accept_all, context=self._context)
+
+    def _accept_all(self) -> None:
+        self._scheduled = False
+        while self._queue:
+            end = self._queue.popleft()
+            if end.open:
+                end.take(self._process)
+                self._accept(end)
+
+    def reclaim(self) -> None:
+        """Nobody listens any more; who waits is turned away."""
+        self._process.host.ports.pop(self.address, None)
+        self._process.resources.pop(self, None)
+        while self._queue:
+            end = self._queue.popleft()
+            end.outbound.reset()
+            end.vanish()
+
+
+class SimServer(asyncio.AbstractServer):
+    """What `create_server` returns."""
+
+    def __init__(self, loop: SimLoop, process: Process, ports: list[Port]) -> None:
+        self._loop = loop
+        self._process = process
+        self._ports = ports
+
+    @property
+    def sockets(self) -> tuple[NoSocket, ...]:
+        return tuple(NoSocket(socket.SOCK_STREAM, port.address, None) for port in self._ports)
+
+    def get_loop(self) -> SimLoop:
+        return self._loop
+
+    def is_serving(self) -> bool:
+        return bool(self._ports)
+
+    async def start_serving(self) -> None:
+        """It does from the start."""
+
+    async def serve_forever(self) -> None:
+        await self._loop.create_future()
+
+    def close(self) -> None:
+        if self._process.alive:
+            ports, self._ports = self._ports, []
+            for port in ports:
+                port.reclaim()
+
+    async def wait_closed(self) -> None:
+        """Closing takes no time."""

@@ -120,10 +120,10 @@ async def connect(host: str, port: int, greeting: Greeting = _PLAIN, limits: Lim
                 answer = await reply
                 if isinstance(answer, Error):
                     raise ConnectError(f"{where}: {answer.text.decode(errors='replace')}", answer.text)
-    except OSError as error:
-        # TimeoutError is an OSError too, without words of its own.
+    except (OSError, UnicodeError) as error:
+        # TimeoutError is an OSError too, without words of its own; UnicodeError is said of an impossible host name.
         outward.close()
-        reason = "timed out" if isinstance(error, TimeoutError) else error.strerror or str(error)
+        reason = "timed out" if isinstance(error, TimeoutError) else getattr(error, "strerror", None) or str(error)
         raise ConnectError(f"{where}: {reason}") from error
     except OutwardError as error:
         outward.close()

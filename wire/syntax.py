@@ -69,7 +69,7 @@ def _sequence(words: list[str]) -> tuple[list[Argument], list[str]]:
             if word == "[":
                 _add_optional(found, group, repeated=repeated)
             else:
-                found.append(_as_one(group))
+                found.append(replace(_as_one(group), multiple=repeated))
         elif _is_token(word) and words and _is_name(words[0]):
             found.append(replace(_named(words[0]), token=word))
             words = words[1:]
@@ -89,6 +89,8 @@ def _group(words: list[str]) -> tuple[bool, list[list[Argument]], list[str]]:
     repeated = False
     while True:
         sequence, words = _sequence(words)
+        if not sequence:
+            raise ValueError("there is nothing between the brackets")
         alternatives.append(sequence)
         if words and words[0] == "...":
             repeated = True

@@ -41,6 +41,8 @@ class ContainerLab:
             "COMPOSE_PROJECT_NAME": PROJECT,
             "SHARDLAB_NETWORK": NETWORK,
             "SHARDLAB_PORT_PREFIX": PREFIX,
+            # The steps of a build reach the package index the way this machine does.
+            "SHARDLAB_BUILD_NETWORK": os.environ.get("SHARDLAB_BUILD_NETWORK", "host"),
         }
         done = subprocess.run(
             [*self._compose, *words],
@@ -64,11 +66,19 @@ class ContainerLab:
             return str(container.status)
         return str(container.attrs["State"].get("Health", {}).get("Status", "no health check"))
 
-    def wait_healthy(self, *seats: str, timeout: float = 60.0) -> None:
-        def unhealthy() -> dict[str, str]:
-            return {seat: state for seat in seats if (state := self.health(seat)) != "healthy"}
+    def wait_healthy(self, *seats: str, timeout: float = 120.0) -> None:
+        def all_healthy() -> bool:
+            return all(self.health(seat) == "healthy" for seat in seats)
 
-        wait_for(lambda: not unhealthy(), timeout=timeout, what=f"health of {', '.join(seats)}")
+        try:
+            wait_for(all_healthy, timeout=timeout, what=f"health of {', '.join(seats)}")
+        except AssertionError as error:
+            raise AssertionError("\n".join([str(error), *map(self._complaint, seats)])) from None
+
+    def _complaint(self, seat: str) -> str:
+        """What the last health check of `seat` said."""
+        checks = self.container(seat).attrs["State"].get("Health", {}).get("Log") or [{}]
+        return f"{seat}: {self.health(seat)} {checks[-1].get('Output', '').strip()}"
 
     @property
     def network(self) -> Network:

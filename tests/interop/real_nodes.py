@@ -58,6 +58,11 @@ class RealNode:
             self._process.wait()
             self._process = None
 
+    def wait_end(self) -> int:
+        """The exit status of a process that is to end by itself."""
+        assert self._process is not None
+        return self._process.wait(10)
+
     def pause(self) -> None:
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)

@@ -9,6 +9,7 @@ from node import commands
 from tests.node.conftest import Pair
 from wire.command import CommandSpec, KeySpec
 from wire.describe import categories, flag_names
+from wire.syntax import parse_syntax
 
 COMPLETE = ("string", "generic", "transactions", "pubsub")
 FAMILIES = (*COMPLETE, "connection", "server")
@@ -63,6 +64,16 @@ def test_docs(name: str, docs: dict[str, dict[str, object]]) -> None:
     assert bool(spec.syntax) == bool(doc.get("arguments")) or name in ("command|getkeys", "command|getkeysandflags")
     assert spec.summary
     assert bool(spec.complexity) == ("complexity" in doc)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_arguments_are_whole(name: str) -> None:
+    """redis-cli dies of a choice without alternatives."""
+    waiting = list(parse_syntax(SPECS[name].syntax))
+    for argument in waiting:
+        waiting.extend(argument.arguments)
+        assert argument.name
+        assert bool(argument.arguments) == (argument.type in ("oneof", "block"))
 
 
 def test_no_command_of_these_families_is_missing(docs: dict[str, dict[str, object]]) -> None:

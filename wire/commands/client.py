@@ -211,8 +211,8 @@ def client_list(call: Call) -> Reply:
     since="2.4.0",
     complexity="O(N) where N is the number of client connections",
     summary="Terminates open connections.",
-    syntax="<ip:port | <[ID client-id] | [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] | [USER username] | "
-    "[ADDR ip:port] | [LADDR ip:port] | [SKIPME yes/no]> [...]>",
+    syntax="<ip:port | <ID client-id | TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB> | USER username | "
+    "ADDR ip:port | LADDR ip:port | SKIPME yes/no ...>>",
     history=(
         ("2.8.12", "Added new filter format."),
         ("2.8.12", "`ID` option."),

@@ -1,0 +1,155 @@
+"""Datagrams: each arrives whole, or not, or twice, in any order, and nobody is told.
+
+A socket's receive buffer is as small as Linux'; what comes while it is full is lost, as it is for a process that is
+paused. As in Linux, only a connected socket hears that nobody listens at the other end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from collections import deque
+from contextvars import copy_context
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+from sim.process import Process, Resource
+from sim.tcp import Address
+from sim.transport import NoSocket
+
+if TYPE_CHECKING:
+    from sim.network import Network
+
+# net.core.rmem_default, and what the kernel's own bookkeeping takes of it for each datagram.
+_RECEIVE_BUFFER = 212_992
+_OVERHEAD = 512
+_SIZE_MAX = 65_507
+
+
+class SimDatagrams(asyncio.DatagramTransport, Resource):
+    """One datagram socket."""
+
+    def __init__(
+        self,
+        network: Network,
+        process: Process,
+        local: Address,
+        remote: Address | None,
+        protocol: asyncio.DatagramProtocol,
+    ) -> None:
+        super().__init__(
+            {"sockname": local, "peername": remote, "socket": NoSocket(socket.SOCK_DGRAM, local, remote)}
+        )
+        self._network = network
+        self._loop = network.loop
+        self._process = process
+        self._context = copy_context()
+        self.address = local
+        # None: it sends to, and hears from, anybody.
+        self._remote = remote
+        self._protocol = protocol
+        # Arrived and not taken, with the sender's address.
+        self._input: deque[tuple[bytes, Address]] = deque()
+        self._input_bytes = 0
+        self._read_scheduled = False
+        self._closing = False
+        process.resources[self] = None
+
+    def begin(self) -> None:
+        self._protocol.connection_made(self)
+
+    # ---- sending
+
+    def sendto(self, data: bytes, addr: Address | None = None) -> None:  # type: ignore[override]
+        if self._closing or not self._process.alive:
+            return
+        data = bytes(data)
+        if len(data) > _SIZE_MAX:
+            self._protocol.error_received(OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE)))
+            return
+        to = self._remote or addr
+        assert to is not None, "a datagram for nobody"
+        if self._process.lag_s:
+            # The process' own time is ahead of the world's: its next turn begins when the world has caught up.
+            self._loop.call_soon(self._send, data, to, context=self._context)
+        else:
+            self._send(data, to)
+
+    def _send(self, data: bytes, to: Address) -> None:
+        network, host = self._network, self._process.host
+        receiver = network.host_at(to[0], host)
+        what = f"{host.name}:{self.address[1]} ~ {to[0]}:{to[1]} {len(data)} bytes {crc32(data):08x}"
+        if receiver is None:
+            network.trace.event(what, "to nowhere")
+            return
+        link = network.fabric.link(host.name, receiver.name)
+        if link.cuts or link.loses():
+            network.trace.event(what, "lost")
+            return
+        sender = (host.ip if self.address[0] == "0.0.0.0" and receiver is not host else self.address[0], self.address[1])
+        arrival = link.arrival(self._loop.now, len(data))
+        network.trace.event(what, f"arrives {arrival:.9f}")
+        self._loop.at(arrival, self._arrive, data, sender, to)
+        if link.duplicates():
+            self._loop.at(link.arrival(self._loop.now, len(data)), self._arrive, data, sender, to)
+
+    def _arrive(self, data: bytes, sender: Address, to: Address) -> None:
+        network, own_host = self._network, self._process.host
+        receiver = network.host_at(to[0], own_host)
+        if receiver is None or not receiver.up:
+            return
+        found = receiver.datagram_socket(to)
+        if found is not None:
+            found.received(data, sender)
+        elif self._remote is not None and own_host.up and not self._closing:
+            link = network.fabric.link(receiver.name, own_host.name)
+            if not link.cuts:
+                self._loop.at(link.arrival(self._loop.now, 0), self._refused)
+
+    def _refused(self) -> None:
+        if not self._closing:
+            error = ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+            self._loop.call_soon(self._protocol.error_received, error, context=self._context)
+
+    # ---- receiving
+
+    def received(self, data: bytes, sender: Address) -> None:
+        """A datagram has arrived at the host."""
+        size = len(data) + _OVERHEAD
+        if self._input_bytes + size > _RECEIVE_BUFFER or (self._remote is not None and sender != self._remote):
+            return
+        self._input.append((data, sender))
+        self._input_bytes += size
+        if not self._read_scheduled:
+            self._read_scheduled = True
+            self._loop.call_soon(self._read, context=self._context)
+
+    def _read(self) -> None:
+        self._read_scheduled = False
+        while self._input and not self._closing:
+            data, sender = self._input.popleft()
+            self._input_bytes -= len(data) + _OVERHEAD
+            self._protocol.datagram_received(data, sender)
+
+    # ---- the end
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        if not self._closing and self._process.alive:
+            self.reclaim()
+            self._loop.call_soon(self._protocol.connection_lost, None, context=self._context)
+
+    def abort(self) -> None:
+        self.close()
+
+    def reclaim(self) -> None:
+        self._closing = True
+        self._process.host.datagram_sockets.pop(self.address, None)
+        self._process.resources.pop(self, None)
