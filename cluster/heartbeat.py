@@ -47,6 +47,7 @@ def watch(ctx: Context, node: NodeEntry) -> None:
     elif node.link is not None and node.ping_sent_at is None and ctx.since(node.pong_received_at) > timeout_ms / 2:
         # Also while the link is still being dialled: one that hangs must not keep the clock from running.
         outgoing.ping(ctx, node)
+        _prove_link(ctx, node)
         return
     elif ctx.manual.replica_id == node.id and node.link_ready:
         # It waits for our final offset: the first heartbeat that says so may get lost.
@@ -55,12 +56,12 @@ def watch(ctx: Context, node: NodeEntry) -> None:
     elif node.datagram_unanswered and pending_ms > timeout_ms * _DATAGRAM_PATIENCE:
         outgoing.ping_on_link(ctx, node)
     failure.suspect_silent(ctx, node)
-    if ctx.settings.datagram_heartbeats and node.datagrams:
-        _prove_link(ctx, node)
+    if node.datagrams and node.link_asked_at is not None and ctx.since(node.link_asked_at) > timeout_ms:
+        links.drop(ctx, node)
 
 
 def _next_look(ctx: Context, node: NodeEntry) -> float:
-    """The first moment at which one of the waits that `watch` and `_prove_link` know can be over.
+    """The first moment at which one of the waits that `watch` knows can be over.
 
     Each ends some time after a moment that can only move on. A wait that begins later sets `watch_at` to 0.
     """
@@ -78,9 +79,8 @@ def _next_look(ctx: Context, node: NodeEntry) -> float:
             moment = min(moment, heard_at + timeout_ms)
         if node.datagram_unanswered:
             moment = min(moment, node.ping_sent_at + timeout_ms * _DATAGRAM_PATIENCE)
-    if node.link_ready and node.datagrams and ctx.settings.datagram_heartbeats:
-        proved_at = node.link_proved_at if node.link_asked_at is None else node.link_asked_at
-        moment = min(moment, proved_at + timeout_ms)
+    if node.link_asked_at is not None:
+        moment = min(moment, node.link_asked_at + timeout_ms)
     return moment
 
 
@@ -91,19 +91,14 @@ def look_at_all(ctx: Context) -> None:
 
 
 def _prove_link(ctx: Context, node: NodeEntry) -> None:
-    """Try the TCP link that heartbeats leave idle, once a node timeout.
+    """Beside a ping by datagram, try the TCP link to the same node, if that was idle for a node timeout.
 
     A peer whose machine lost power and came back says nothing about its old connections. Without a try we would
-    notice only when we send FAIL or ask for votes on the dead one, and that message would be lost.
+    notice only when we send FAIL or ask for votes on the dead one, and that message would be lost. (When it dials
+    us anew, we need not wait for our next ping: see `links.bind_inbound`.)
     """
-    timeout_ms = ctx.settings.node_timeout_ms
-    if not node.link_ready:
-        return
-    if node.link_asked_at is None:
-        if ctx.since(node.link_proved_at) > timeout_ms:
-            outgoing.ask_link(ctx, node)
-    elif ctx.since(node.link_asked_at) > timeout_ms:
-        links.drop(ctx, node)
+    if node.datagram_unanswered and ctx.since(node.link_proved_at) > ctx.settings.node_timeout_ms:
+        outgoing.ask_link(ctx, node)
 
 
 def excuse(ctx: Context, stopped_ms: float) -> None:

@@ -78,6 +78,9 @@ def bind_inbound(ctx: Context, link: int, node: NodeEntry) -> None:
     if node.inbound_link is not None:
         ctx.link_nodes.pop(node.inbound_link, None)
         ctx.emit(CloseLink(node.inbound_link))
+        if node.datagrams:
+            # It dials anew. Perhaps its machine lost power, and our own link leads to its former life.
+            outgoing.ask_link(ctx, node)
     node.inbound_link = link
     ctx.link_nodes[link] = node
 

@@ -138,6 +138,7 @@ class ClusterMachine:
         heartbeat.excuse(ctx, stopped_ms)
         if ctx.now_ms > self.view.trusted_until_ms:
             health.woke(ctx, stopped_ms)
+            self.view.listening_until_ms = ctx.serve_from or 0.0
         self._ticked(ctx.now_ms)
 
     def _ticked(self, now_ms: float) -> None:

@@ -110,8 +110,10 @@ def ping_on_link(ctx: Context, node: NodeEntry, kind: MessageType = MessageType.
 
 def ask_link(ctx: Context, node: NodeEntry) -> None:
     """PING on TCP that asks after the link alone: whether the node lives is what datagrams find out."""
-    send(ctx, node, heartbeat(ctx, MessageType.PING, node))
-    node.link_asked_at = ctx.now_ms
+    if node.link_ready and node.link_asked_at is None:
+        send(ctx, node, heartbeat(ctx, MessageType.PING, node))
+        node.link_asked_at = ctx.now_ms
+        node.watch_at = 0.0
 
 
 def answer_on_link(ctx: Context, link: int, asker: NodeEntry | None, kind: MessageType = MessageType.PONG) -> None:

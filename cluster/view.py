@@ -17,7 +17,7 @@ _NOTHING = bytes(SLOTS)
 class View:
     """What the hot path reads. Look things up again in every batch: `owned` is replaced, not changed."""
 
-    __slots__ = ("_state", "my_master", "owned", "state_ok", "trusted_until_ms", "version")
+    __slots__ = ("_state", "listening_until_ms", "my_master", "owned", "state_ok", "trusted_until_ms", "version")
 
     def __init__(self, state: ClusterState) -> None:
         self._state = state
@@ -29,6 +29,8 @@ class View:
         # The loop's time after which all this may be out of date, because the process was stopped and the machine had
         # no tick: whoever executes commands then first has it take one.
         self.trusted_until_ms = math.inf
+        # The loop's time until which a master that was stopped listens whether it has been replaced.
+        self.listening_until_ms = 0.0
         # The node we replicate; None on a master, and while a replica does not know its master.
         self.my_master: NodeEntry | None = None
         # Grows with every change of slots, open slots, roles, addresses, members or state.

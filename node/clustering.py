@@ -147,6 +147,15 @@ class Clustering:
         if self._loop.time() * 1000 > self.machine.view.trusted_until_ms:
             self.bus.catch_up()
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether this process was stopped and does not know yet if it has been replaced meanwhile.
+
+        What it now adds to its stream by itself (PING, expired keys) would keep it from continuing its successor's.
+        """
+        view, now_ms = self.machine.view, self._loop.time() * 1000
+        return now_ms > view.trusted_until_ms or now_ms < view.listening_until_ms
+
     # ---- for commands
 
     def told(self, node: NodeEntry, session: Session) -> Endpoint:

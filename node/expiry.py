@@ -29,6 +29,7 @@ class ActiveExpiry:
     __slots__ = (
         "_clock",
         "_cursors",
+        "_frozen",
         "_keyspace",
         "_pass_on",
         "effort",
@@ -37,11 +38,15 @@ class ActiveExpiry:
         "time_cap_reached",
     )
 
-    def __init__(self, keyspace: Keyspace, clock: Clock, pass_on: Callable[[], None]) -> None:
+    def __init__(
+        self, keyspace: Keyspace, clock: Clock, pass_on: Callable[[], None], frozen: Callable[[], bool]
+    ) -> None:
         self._keyspace = keyspace
         self._clock = clock
         # Passes the deletions on to replicas and the log.
         self._pass_on = pass_on
+        # Whether the replication stream must not grow now.
+        self._frozen = frozen
         # The slot each database's next visit begins with.
         self._cursors: dict[int, int] = {}
         # `active-expire-effort`, 1 to 10.
@@ -55,7 +60,7 @@ class ActiveExpiry:
     def cycle(self) -> None:
         """One slow cycle; does nothing on a replica and while clients are paused."""
         keyspace = self._keyspace
-        if not self.enabled or keyspace.expiry != DELETE_EXPIRED:
+        if not self.enabled or keyspace.expiry != DELETE_EXPIRED or self._frozen():
             return
         started = self._clock.perf_ns()
         keyspace.now_ms = self._clock.wall_ms()

@@ -8,7 +8,6 @@ logged with its traceback and ends with status 1, too, because a node that canno
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -46,9 +45,6 @@ Examples:
 Sentinel mode:
        shardlab server /etc/sentinel.conf --sentinel
 """
-# Collections of young objects that the collector lets pass before it looks at older ones: a full collection stops
-# the server for as long as it takes to touch every object (performance fact sheet, "Pauses").
-_GC_THRESHOLDS = (50_000, 50, 1000)
 
 
 def main(argv: list[str]) -> int:
@@ -157,7 +153,7 @@ def _run(settings: NodeSettings, runtime: Runtime, config_file: str) -> int:
     except OSError as error:
         runtime.log.warning(f"Failed to write PID file: {error.strerror}")
     with asyncio.Runner(loop_factory=process.make_loop) as runner:
-        status = runner.run(_serve(settings, runtime, config_file))
+        status = runner.run(serve(settings, runtime, config_file, _keep_to_myself))
     if settings.pidfile or settings.daemonize:
         runtime.log.notice("Removing the pid file.")
         process.remove_pid_file(settings.pidfile or "/var/run/redis.pid")
@@ -200,12 +196,14 @@ def _reserve_files(settings: NodeSettings, runtime: Runtime) -> None:
     )
 
 
-async def _serve(settings: NodeSettings, runtime: Runtime, config_file: str) -> int:
+async def serve(settings: NodeSettings, runtime: Runtime, config_file: str, made: Callable[[Node], None]) -> int:
+    """Run one node until it ends; returns its exit status. `made` is shown the node before it opens its ports."""
     loop = asyncio.get_running_loop()
     log = runtime.log
     loop.set_exception_handler(lambda _, context: _unexpected(runtime, context))
     try:
         node = Node(settings, runtime, config_file)
+        made(node)
         log.warning("Server initialized")
         process.on_signals(loop, {name: partial(node.shutdown.signalled, name) for name in ("SIGTERM", "SIGINT")})
         await node.start()
@@ -220,12 +218,14 @@ async def _serve(settings: NodeSettings, runtime: Runtime, config_file: str) -> 
         # Whoever loads the data has said what is wrong with it.
         return 1
     log.notice("Ready to accept connections")
-    # What lives now lives until the end: no collection needs to look at it again.
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS)
+    runtime.process.settle()
     status = await node.ending
     await node.stop()
     return status
+
+
+def _keep_to_myself(_: Node) -> None:
+    """In a process of its own a node is nobody else's business."""
 
 
 def _unexpected(runtime: Runtime, context: dict[str, Any]) -> None:

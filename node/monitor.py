@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from node.gates import MONITORED, Conditions
+from node.redaction import redacted
 from node.session import NodeSession
 from runtime.clock import Clock
 from runtime.quoting import quoted
@@ -16,8 +17,6 @@ from wire.command import ADMIN, SKIP_MONITOR
 from wire.encoder import encode
 from wire.reply import Simple
 from wire.table import Command
-
-_SECRET = b'"(redacted)"'
 
 
 class Monitor:
@@ -48,7 +47,7 @@ class Monitor:
         if command.flags & (ADMIN | SKIP_MONITOR):
             return
         now_us = self._clock.wall_us()
-        words = b" ".join(self._words(command, argv))
+        words = b" ".join(quoted(word) for word in redacted(command, argv))
         source = session.address.encode() or b"master"
         line = b"%d.%06d [%d %b] %b" % (now_us // 1_000_000, now_us % 1_000_000, session.call.db.index, source, words)
         encoded = encode(Simple(line), 2)
@@ -60,15 +59,3 @@ class Monitor:
     def _update(self) -> None:
         self.watched = bool(self._sessions)
         self._conditions.set(MONITORED, self.watched)
-
-    @staticmethod
-    def _words(command: Command, argv: Sequence[bytes]) -> list[bytes]:
-        if command.name == "auth":
-            return [quoted(argv[0])] + [_SECRET] * (len(argv) - 1)
-        words = [quoted(argument) for argument in argv]
-        if command.name == "hello":
-            upper = [argument.upper() for argument in argv]
-            if b"AUTH" in upper:
-                at = upper.index(b"AUTH")
-                words[at + 1 : at + 3] = [_SECRET] * len(words[at + 1 : at + 3])
-        return words

@@ -80,7 +80,7 @@ class Node:
         self.shutdown = Shutdown(
             settings, runtime.log, self.pauses, self._save_before_end, self._lagging_replicas, self.end
         )
-        self.expiry = ActiveExpiry(self.keyspace, runtime.clock, self.executor.pass_on_effects)
+        self.expiry = ActiveExpiry(self.keyspace, runtime.clock, self.executor.pass_on_effects, self._stream_is_frozen)
         self.service = NodeService(
             self.turn,
             self.front,
@@ -110,7 +110,7 @@ class Node:
             self._inner_session(),
             self.tasks,
             over_limit=self.service.output_limits.exceeded,
-            offset_frozen=lambda: self.pauses.holds(PausePurpose.FAILOVER),
+            offset_frozen=self._stream_is_frozen,
             update_expiry_mode=self._update_expiry_mode,
             on_role=self._update_expiry_mode,
         )
@@ -210,6 +210,10 @@ class Node:
         """Who may delete expired keys: a master whose clients are not paused."""
         is_master = not self.replication.is_replica
         self.keyspace.expiry = DELETE_EXPIRED if is_master and not self.pauses.active else HIDE_EXPIRED
+
+    def _stream_is_frozen(self) -> bool:
+        """Whether this node must add nothing to the replication stream: a replica is taking over, or may have."""
+        return self.pauses.holds(PausePurpose.FAILOVER) or (self.cluster is not None and self.cluster.in_doubt)
 
     def _save_before_end(self, save: bool | None) -> None:
         """The last snapshot; raises Error when it cannot be written."""

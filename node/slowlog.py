@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from node.redaction import redacted
 from node.session import NodeSession
 from runtime.clock import Clock
 from wire.command import SKIP_SLOWLOG
@@ -17,7 +18,6 @@ _ARGUMENTS_MAX = 32
 _ARGUMENT_BYTES_MAX = 128
 # A threshold that no command reaches.
 _NEVER = 1 << 62
-_SECRET = b"(redacted)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class SlowLog:
 
 
 def _abridged(command: Command, argv: list[bytes]) -> tuple[bytes, ...]:
-    words = [argv[0], *[_SECRET] * (len(argv) - 1)] if command.name == "auth" else argv
+    words = redacted(command, argv)
     shown = words if len(words) <= _ARGUMENTS_MAX else words[: _ARGUMENTS_MAX - 1]
     pieces = [
         word

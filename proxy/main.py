@@ -40,7 +40,7 @@ def main(argv: list[str]) -> int:
     runtime.process.allow_files(settings.maxclients + _FILES_BESIDE_CLIENTS)
     try:
         with asyncio.Runner(loop_factory=process.make_loop) as runner:
-            runner.run(_serve(settings, runtime))
+            runner.run(serve(settings, runtime))
     except BindError as error:
         log.warning(f"Warning: {error}")
         return 1
@@ -48,7 +48,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-async def _serve(settings: ProxySettings, runtime: Runtime) -> None:
+async def serve(settings: ProxySettings, runtime: Runtime) -> None:
     """Start, serve until a signal, stop; raises BindError."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()

@@ -38,7 +38,7 @@ class Words(tuple[str, ...]):
 
 class Kind:
     """The kind of a directive; `fixed` may be set at the start only, `protected` by CONFIG SET only if allowed,
-    `hidden` is not shown by patterns, `secret` is shown in no error or log."""
+    `hidden` is not shown by patterns, `secret` is shown by neither MONITOR nor the slow log."""
 
     # Takes any number of words; CONFIG SET brings them in one string.
     many = False

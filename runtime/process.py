@@ -7,6 +7,7 @@ Only a program's `main` reaches for these; what product code needs of them (`Pro
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import platform
 import resource
@@ -19,6 +20,9 @@ from typing import Protocol
 
 # What a server keeps open beside its clients: log, files, epoll, listening sockets (Redis' CONFIG_MIN_RESERVED_FDS).
 RESERVED_FILES = 32
+# Collections of young objects that the collector lets pass before it looks at older ones: a full collection stops
+# the server for as long as it takes to touch every object (performance fact sheet, "Pauses").
+_GC_THRESHOLDS = (50_000, 50, 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,10 @@ class Process(Protocol):
 
     def allow_files(self, wanted: int) -> int:
         """Raise the limit of open files to `wanted` if it is lower; returns the limit that holds."""
+        ...
+
+    def settle(self) -> None:
+        """The program is up: what lives now lives until the end, and no garbage collection needs to look at it."""
         ...
 
     def stall(self, seconds: float) -> None:
@@ -99,6 +107,10 @@ class SystemProcess:
                 continue
             return limit
         return soft
+
+    def settle(self) -> None:
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
 
     def stall(self, seconds: float) -> None:
         time.sleep(seconds)

@@ -9,6 +9,7 @@ import asyncio
 import posixpath
 import sys
 import traceback
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -42,7 +43,7 @@ def main(argv: list[str]) -> int:
         log.warning("Configuration loaded")
         process.ignore_hangups()
         with asyncio.Runner(loop_factory=process.make_loop) as runner:
-            runner.run(_serve(configuration, file, runtime))
+            runner.run(serve(configuration, file, runtime, _keep_to_myself))
     except SettingsError as error:
         sys.stderr.write(f"\n*** FATAL CONFIG FILE ERROR (Redis {REDIS_VERSION}) ***\n{error}\n")
         return 1
@@ -81,11 +82,14 @@ def _settle(options: ServerOptions, runtime: Runtime) -> None:
     runtime.log.level = Level[options.loglevel.upper()]
 
 
-async def _serve(configuration: Configuration, file: ConfigFile, runtime: Runtime) -> None:
-    """Start, serve until the end is asked for, stop; raises StartError."""
+async def serve(
+    configuration: Configuration, file: ConfigFile, runtime: Runtime, made: Callable[[Sentinel], None]
+) -> None:
+    """Start, serve until the end is asked for, stop; raises StartError. `made` is shown the sentinel first."""
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: _unexpected(runtime, context))
     sentinel = Sentinel(configuration, file, runtime)
+    made(sentinel)
 
     def signalled(name: str) -> None:
         runtime.log.warning(f"Received {name} scheduling shutdown...")
@@ -101,6 +105,10 @@ async def _serve(configuration: Configuration, file: ConfigFile, runtime: Runtim
         raise StartError(f"Sentinel config file {file.path} is not writable: {reason}. Exiting...") from None
     await sentinel.wait_stopped()
     await sentinel.stop()
+
+
+def _keep_to_myself(_: Sentinel) -> None:
+    """In a process of its own a sentinel is nobody else's business."""
 
 
 def _unexpected(runtime: Runtime, context: dict[str, Any]) -> None:

@@ -106,7 +106,7 @@ class SimTransport(asyncio.Transport):
             protocol.data_received(data)
             self._readable()
         elif end.error:
-            self._fail(end.failure())
+            self._lose(end.failure())
         elif end.ended:
             # Once: from here on nothing can be read.
             self._reading = False

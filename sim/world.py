@@ -146,6 +146,8 @@ class World:
         """Wait in virtual time; returns how long it took. Raises SimulationError when it takes too long."""
         began = self.loop.now
         while not condition():
+            if self.failures:
+                raise UnexpectedExitError("\n".join(self.failures))
             if self.loop.now - began > timeout_s:
                 raise SimulationError(f"{what}: not within {timeout_s:g} s")
             await asyncio.sleep(every_s)

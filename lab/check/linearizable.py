@@ -107,9 +107,9 @@ def check_key(
         return report
     rollbacks = []
     for struck_at, moment in failovers:
-        step = model.rollback(operations, struck_at - window_s)
-        if step is not None:
-            rollbacks.append((moment, Candidate(step, struck_at, float("inf"), False, moment)))
+        move = model.rollback(operations, struck_at - window_s)
+        if move is not None:
+            rollbacks.append((moment, Candidate(move, struck_at, float("inf"), moment)))
     if rollbacks:
         found = _search(model, operations, [candidate for _, candidate in rollbacks], steps_max)
         report = replace(report, steps=report.steps + found.steps)
@@ -127,41 +127,30 @@ _VERDICTS = {True: Verdict.LINEARIZABLE, False: Verdict.NOT_LINEARIZABLE, None: 
 
 
 def _search(model: Model, operations: Sequence[Operation], rollbacks: list[Candidate], steps_max: int) -> Found:
-    idle = {id(op) for op in model.idle(operations)}
-    # An idle one is given as what only looks, so that indices stay those of `operations`; it is never asked for.
     candidates = [
-        Candidate(
-            step=_nowhere if id(op) in idle else model.step(op),
-            invoked_at=op.invoked_at,
-            returned_at=op.latest,
-            only_looks=model.only_looks(op),
-            twin=(op.function, str(op.argument)),
-        )
-        for op in operations
+        Candidate(move, op.invoked_at, op.latest, twin=(op.function, str(op.argument)))
+        for op, move in zip(operations, model.moves(operations), strict=True)
     ]
     return Search(candidates + rollbacks).run(model.initial, steps_max)
-
-
-def _nowhere(_: State) -> tuple[State, ...]:
-    return ()
 
 
 def _undone(
     model: Model, operations: Sequence[Operation], failovers: Sequence[Moment], found: Found
 ) -> tuple[Rollback, ...]:
     """The rollbacks in the order that was found, with what was done since the state that they went back to."""
+    moves = model.moves(operations)
     rollbacks = []
     past: list[tuple[int, State]] = [(-1, model.initial)]
     for index, state in found.order:
         if index >= len(operations):
-            lost: list[Operation] = []
+            lost: list[int] = []
             for earlier, then in reversed(past):
                 if then == state:
                     break
-                if earlier in range(len(operations)) and operations[earlier].ok:
-                    lost.append(operations[earlier])
-            kept = [op for op in reversed(lost) if not model.only_looks(op)]
-            rollbacks.append(Rollback(failovers[index - len(operations)], past[-1][1], state, tuple(kept)))
+                if 0 <= earlier < len(operations) and operations[earlier].ok and not moves[earlier].looks:
+                    lost.append(earlier)
+            undone = tuple(operations[earlier] for earlier in reversed(lost))
+            rollbacks.append(Rollback(failovers[index - len(operations)], past[-1][1], state, undone))
         past.append((index, state))
     return tuple(rollbacks)
 

@@ -1,17 +1,19 @@
 """What an atomic register, counter and set would do: the yardstick of the linearizability checker.
 
-A model turns an operation into a step: a function from a state to the states that may follow it, none if the
-operation cannot have happened in that state with that result. States are hashable. An operation of unknown outcome
-gives the same steps without a result to compare with.
+A model turns operations on one object into moves. A move has a step, from a state to the states that may follow it
+(none if the operation cannot have had that result there), and what the search needs to know to leave hopeless ways
+early: which state the operation proves to have been, which ones it may lead to. States are hashable. An operation of
+unknown outcome has the same step without a result to compare with.
 
-A rollback is a step too. Redis replicates asynchronously: at a failover a key may go back to something that it was a
-short time before, and a checker that shall explain lost writes is given that step, once for each failover.
+A rollback is a move too. Redis replicates asynchronously: at a failover a key may go back to something that it was a
+short time before, and a checker that shall explain lost writes is given that move, once for each failover.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lab.history import Operation, Value
@@ -20,7 +22,7 @@ State = Hashable
 Step = Callable[[State], tuple[State, ...]]
 
 _NEVER: tuple[State, ...] = ()
-# Rollbacks are tried one by one: with more candidates than this a key is not explained.
+# A counter that may have lost more than this is not explained: the states to go back to are tried one by one.
 _ROLLBACKS_MAX = 100_000
 
 
@@ -28,32 +30,52 @@ class ModelError(Exception):
     """The operations on a key are of no known kind, or their values make no sense. The text names the key."""
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """An operation as a step."""
+
+    step: Step
+    # It never changes a state.
+    looks: bool = False
+    # The state that it leads to is seen by nobody: when it happens does not matter.
+    unseen: bool = False
+    # The one state in which it can have happened, where there is only one.
+    sees: tuple[State, ...] = ()
+    # The states that it may lead to from others. What leads nowhere back to a state that it has left need not be named.
+    makes: tuple[State, ...] = ()
+
+
 class Model(ABC):
     """One kind of object."""
 
     name: ClassVar[str]
     initial: ClassVar[State]
-    # Functions that change it; reads are not among them.
+    # Functions that change it.
     mutators: ClassVar[frozenset[str]]
+    # Other functions than read that do not.
+    looks: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
-    def step(self, operation: Operation) -> Step:
-        """What the operation does to a state."""
-
-    def only_looks(self, operation: Operation) -> bool:
-        """Whether it cannot have changed anything, given its result."""
-        if operation.function not in self.mutators:
-            return True
-        # A cas that failed; an addition of what was there, a removal of what was not. (`False == 0`, and None is not.)
-        return operation.ok and operation.function in ("cas", "add", "remove") and operation.result == 0
+    def moves(self, operations: Sequence[Operation]) -> list[Move]:
+        """The operations as moves, in the same order; raises ModelError."""
 
     @abstractmethod
-    def idle(self, operations: Sequence[Operation]) -> list[Operation]:
-        """Operations of unknown outcome that nothing else depends on: whether they happened cannot matter."""
+    def rollback(self, operations: Sequence[Operation], since: float) -> Move | None:
+        """Back to anything that the object may have been at `since` or later; None where that cannot be said."""
 
-    @abstractmethod
-    def rollback(self, operations: Sequence[Operation], since: float) -> Step | None:
-        """Back to anything that the key may have been at `since` or later; None where that cannot be said."""
+
+# Of unknown outcome, and nothing that was seen depends on it.
+_SKIP = Move(lambda _: _NEVER)
+
+
+class Unseen:
+    """The value of a register that nobody read: any of them, for it makes no difference."""
+
+    def __repr__(self) -> str:
+        return "a value that nobody read"
+
+
+UNSEEN = Unseen()
 
 
 class Register(Model):
@@ -63,51 +85,61 @@ class Register(Model):
     initial = None
     mutators = frozenset({"write", "cas"})
 
-    def step(self, operation: Operation) -> Step:
+    def moves(self, operations: Sequence[Operation]) -> list[Move]:
+        values = _SeenValues(operations)
+        return [self._move(op, values) for op in operations]
+
+    def _move(self, operation: Operation, values: _SeenValues) -> Move:
         match operation.function:
             case "write":
-                after = (_scalar(operation, operation.argument),)
-                return lambda _: after
-            case "read" if operation.ok:
-                seen = _scalar(operation, operation.result)
-                return lambda state: (state,) if state == seen else _NEVER
+                value = values.of(_scalar(operation, operation.argument))
+                after = (value,)
+                unseen = value is UNSEEN
+                return Move(lambda _: after, unseen=unseen, makes=after) if operation.ok or not unseen else _SKIP
             case "cas":
-                expected, new = _pair(operation)
-                if not operation.ok:
-                    return lambda state: (new,) if state == expected else (state,)
-                if operation.result:
-                    return lambda state: (new,) if state == expected else _NEVER
-                return lambda state: (state,) if state != expected else _NEVER
-        return _unchanged
+                return _cas(operation)
+            case _ if operation.ok:
+                seen = _scalar(operation, operation.result)
+                return Move(lambda state: (state,) if state == seen else _NEVER, looks=True, sees=(seen,))
+        return _SKIP
 
-    def idle(self, operations: Sequence[Operation]) -> list[Operation]:
-        # A write whose value nobody saw can be left out, unless a cas failed: that saw that the value was another.
-        conditional = any(op.function == "cas" for op in operations)
-        seen = {_scalar(op, op.result) for op in operations if op.function == "read" and op.ok}
-        return [
-            op
+    def rollback(self, operations: Sequence[Operation], since: float) -> Move | None:
+        values = _SeenValues(operations)
+        written = [
+            (op, values.of(_scalar(op, op.argument) if op.function == "write" else _pair(op)[1]))
             for op in operations
-            if not op.ok
-            and (op.function == "read" or (op.function == "write" and not conditional and op.argument not in seen))
+            if op.function == "write" or (op.function == "cas" and (not op.ok or op.result))
         ]
-
-    def rollback(self, operations: Sequence[Operation], since: float) -> Step | None:
-        written = [(op, value) for op in operations if (value := self._written(op)) is not _NOT]
         # Overwritten for certain before `since`: by an acknowledged write that began after it had ended.
         began = max((op.invoked_at for op, _ in written if op.latest < since), default=float("-inf"))
-        back = {value: None for op, value in written if op.latest >= began}
+        past = {value: None for op, value in written if op.latest >= began}
         if began == float("-inf"):
-            back[self.initial] = None
-        candidates = tuple(back)
-        return lambda _: candidates
+            past[self.initial] = None
+        candidates = tuple(past)
+        return Move(lambda _: candidates, makes=candidates)
 
-    @staticmethod
-    def _written(operation: Operation) -> State:
-        if operation.function == "write":
-            return _scalar(operation, operation.argument)
-        if operation.function == "cas" and (not operation.ok or operation.result):
-            return _pair(operation)[1]
-        return _NOT
+
+class _SeenValues:
+    """Which values of a register anybody saw. All others are one and the same, unless there is a cas: if it failed, it
+    saw what the value was not."""
+
+    __slots__ = ("_all", "_seen")
+
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        self._all = any(op.function == "cas" for op in operations)
+        self._seen = {_scalar(op, op.result) for op in operations if op.function == "read" and op.ok}
+
+    def of(self, value: State) -> State:
+        return value if self._all or value in self._seen else UNSEEN
+
+
+def _cas(operation: Operation) -> Move:
+    expected, new = _pair(operation)
+    if not operation.ok:
+        return Move(lambda state: (new,) if state == expected else (state,), makes=(new,))
+    if operation.result:
+        return Move(lambda state: (new,) if state == expected else _NEVER, sees=(expected,), makes=(new,))
+    return Move(lambda state: (state,) if state != expected else _NEVER, looks=True)
 
 
 class Counter(Model):
@@ -117,32 +149,45 @@ class Counter(Model):
     initial = 0
     mutators = frozenset({"incr"})
 
-    def step(self, operation: Operation) -> Step:
-        if operation.function == "incr":
-            by = amount(operation)
-            if not operation.ok:
-                return lambda state: (state + by,)  # type: ignore[operator]
-            new = number(operation, operation.result)
-            # A tuple made once: comparing is all that is left to do.
-            old, after = new - by, (new,)
-            return lambda state: after if state == old else _NEVER
-        if not operation.ok:
-            return _unchanged
-        seen = number(operation, operation.result)
-        return lambda state: (state,) if state == seen else _NEVER
+    def moves(self, operations: Sequence[Operation]) -> list[Move]:
+        # What begins after the last answer was seen by nobody.
+        last_answer_at = max((op.latest for op in operations if op.ok), default=float("-inf"))
+        # A counter that only grows never comes back to a value; one that may also shrink could.
+        grows = all(amount(op) > 0 for op in operations if op.function == "incr")
+        moves = []
+        for op in operations:
+            if op.function == "incr":
+                moves.append(_increment(op, grows) if op.ok or op.invoked_at <= last_answer_at else _SKIP)
+            elif op.ok:
+                moves.append(_count(number(op, op.result), grows))
+            else:
+                moves.append(_SKIP)
+        return moves
 
-    def idle(self, operations: Sequence[Operation]) -> list[Operation]:
-        last_seen_at = max((op.latest for op in operations if op.ok), default=float("-inf"))
-        return [op for op in operations if not op.ok and (op.function == "read" or op.invoked_at > last_seen_at)]
+    def rollback(self, operations: Sequence[Operation], since: float) -> Move | None:
+        increments = [(op, amount(op)) for op in operations if op.function == "incr"]
+        low = sum(by for op, by in increments if op.latest < since)
+        high = sum(by for _, by in increments)
+        if any(by < 0 for _, by in increments) or high - low > _ROLLBACKS_MAX:
+            return None
+        # The smallest loss first.
+        return Move(
+            lambda state: tuple(range(state - 1, low - 1, -1)),  # type: ignore[operator]
+            makes=tuple(range(low, high)),
+        )
 
-    def rollback(self, operations: Sequence[Operation], since: float) -> Step | None:
-        increments = [op for op in operations if op.function == "incr"]
-        if any(amount(op) < 0 for op in increments):
-            return None
-        low = sum(amount(op) for op in increments if op.latest < since)
-        if sum(amount(op) for op in increments) - low > _ROLLBACKS_MAX:
-            return None
-        return lambda state: tuple(range(state - 1, low - 1, -1))  # type: ignore[operator]
+
+def _increment(operation: Operation, grows: bool) -> Move:
+    by = amount(operation)
+    if not operation.ok:
+        return Move(lambda state: (state + by,))  # type: ignore[operator]
+    new = number(operation, operation.result)
+    old, after = new - by, (new,)
+    return Move(lambda state: after if state == old else _NEVER, sees=(old,) if grows else ())
+
+
+def _count(seen: int, grows: bool) -> Move:
+    return Move(lambda state: (state,) if state == seen else _NEVER, looks=True, sees=(seen,) if grows else ())
 
 
 class Set(Model):
@@ -151,48 +196,53 @@ class Set(Model):
     name = "set"
     initial: ClassVar[State] = frozenset()
     mutators = frozenset({"add", "remove"})
+    looks = frozenset({"contains"})
 
-    def step(self, operation: Operation) -> Step:
-        if operation.function == "read":
-            if not operation.ok:
-                return _unchanged
-            seen = members(operation)
-            return lambda state: (state,) if state == seen else _NEVER
-        one = frozenset({_scalar(operation, operation.argument)})
-        (element,) = one
-        result = operation.result if operation.ok else None
-        match operation.function:
-            case "add":
-                return _changing(lambda state: state | one, lambda state: element not in state, result)
-            case "remove":
-                return _changing(lambda state: state - one, lambda state: element in state, result)
-        if result is None:
-            return _unchanged
-        return lambda state: (state,) if (element in state) == bool(result) else _NEVER  # type: ignore[operator]
-
-    def idle(self, operations: Sequence[Operation]) -> list[Operation]:
-        # An addition that nobody saw can be left out.
+    def moves(self, operations: Sequence[Operation]) -> list[Move]:
         seen: set[State] = set()
         for op in operations:
             if op.ok and op.function == "read":
                 seen.update(members(op))
             elif op.ok and op.result is not None and bool(op.result) != (op.function == "add"):
                 seen.add(_scalar(op, op.argument))
-        return [
-            op
-            for op in operations
-            if not op.ok and (op.function in ("read", "contains") or (op.function == "add" and op.argument not in seen))
-        ]
+        return [self._move(op, seen) for op in operations]
 
-    def rollback(self, operations: Sequence[Operation], since: float) -> Step | None:
-        # A member for itself goes back to being in or not; sets with reads of all members have too many pasts.
+    def _move(self, operation: Operation, seen: set[State]) -> Move:
+        if operation.function == "read":
+            if not operation.ok:
+                return _SKIP
+            content = members(operation)
+            return Move(lambda state: (state,) if state == content else _NEVER, looks=True)
+        element = _scalar(operation, operation.argument)
+        one = frozenset({element})
+        told = bool(operation.result) if operation.ok and operation.result is not None else None
+        match operation.function:
+            case "add" if not operation.ok and element not in seen:
+                # An addition that nobody saw can be left out.
+                return _SKIP
+            case "add":
+                return _changing(lambda state: state | one, lambda state: element not in state, told)
+            case "remove":
+                return _changing(lambda state: state - one, lambda state: element in state, told)
+        if told is None:
+            return _SKIP if not operation.ok else Move(lambda state: (state,), looks=True)
+        return Move(lambda state: (state,) if (element in state) == told else _NEVER, looks=True)  # type: ignore[operator]
+
+    def rollback(self, operations: Sequence[Operation], since: float) -> Move | None:
+        # A member for itself goes back to being in or not; sets of which all members are read have too many pasts.
         if any(op.function == "read" for op in operations) or len({str(op.argument) for op in operations}) > 1:
             return None
-        element = frozenset({_scalar(operations[0], operations[0].argument)})
-        changed = [op for op in operations if op.function in self.mutators and op.latest >= since]
-        if not changed:
+        if not any(op.function in self.mutators and op.latest >= since for op in operations):
             return None
-        return lambda state: (state ^ element,)  # type: ignore[operator]
+        one = frozenset({_scalar(operations[0], operations[0].argument)})
+        return Move(lambda state: (state ^ one,))  # type: ignore[operator]
+
+
+def _changing(change: Callable[[Any], State], changes: Callable[[Any], bool], told: bool | None) -> Move:
+    """A move that says, in its result, whether it changed anything."""
+    if told is None:
+        return Move(lambda state: (change(state),))
+    return Move(lambda state: (change(state),) if changes(state) == told else _NEVER, looks=not told)
 
 
 REGISTER, COUNTER, SET = Register(), Counter(), Set()
@@ -202,14 +252,13 @@ def model_of(operations: Sequence[Operation]) -> Model:
     """The kind of object that these operations on one key are about; raises ModelError."""
     functions = {op.function for op in operations} - {"read"}
     for model in (COUNTER, SET, REGISTER):
-        extra = {"contains"} if model is SET else set()
-        if functions <= model.mutators | extra and (functions or model is REGISTER):
+        if functions <= model.mutators | model.looks and (functions or model is REGISTER):
             return model
     raise ModelError(f"{operations[0].key}: {', '.join(sorted(functions))} do not belong to one kind of object")
 
 
 def amount(operation: Operation) -> int:
-    """By how much a counter is incremented."""
+    """By how much a counter is incremented; raises ModelError."""
     return 1 if operation.argument is None else number(operation, operation.argument)
 
 
@@ -227,21 +276,6 @@ def members(operation: Operation) -> frozenset[State]:
     if not isinstance(operation.result, list):
         raise ModelError(f"{operation.key}: {operation.result!r} is not a set's members")
     return frozenset(operation.result)
-
-
-_NOT: State = object()
-
-
-def _unchanged(state: State) -> tuple[State, ...]:
-    return (state,)
-
-
-def _changing(change: Callable[[Any], State], changes: Callable[[Any], bool], told: Value) -> Step:
-    """A step that says, in its result, whether it changed anything."""
-    if told is None:
-        return lambda state: (change(state),)
-    wanted = bool(told)
-    return lambda state: (change(state),) if changes(state) == wanted else _NEVER
 
 
 def _scalar(operation: Operation, value: Value) -> State:

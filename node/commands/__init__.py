@@ -28,7 +28,7 @@ from node.commands import (
     substrings,
     transactions,
 )
-from wire.commands import client, command, pubsub
+from wire.commands import client, command, pubsub, tracking
 from wire.commands import connection as wire_connection
 
 MODULES: tuple[ModuleType, ...] = (
@@ -44,6 +44,7 @@ MODULES: tuple[ModuleType, ...] = (
     transactions,
     wire_connection,
     client,
+    tracking,
     connection,
     config,
     server,

@@ -70,9 +70,9 @@ class Replication:
     ) -> None:
         """`session` is the client as which the master's stream runs; it belongs to nobody else.
 
-        `over_limit(session, unsent)` says whether a replica has too much unsent; `offset_frozen()` whether a planned
-        failover waits for replicas to catch up; `on_role` is called when this node has become a master or a replica,
-        after everything here is in place.
+        `over_limit(session, unsent)` says whether a replica has too much unsent; `offset_frozen()` whether nothing
+        may be added to the stream, because of a failover; `on_role` is called when this node has become a master or a
+        replica, after everything here is in place.
         """
         self._settings = settings
         self._runtime = runtime

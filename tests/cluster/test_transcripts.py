@@ -25,7 +25,8 @@ from cluster.events import (
     SendDatagram,
     SlotsChanged,
 )
-from cluster.messages import Heartbeat, Message
+from cluster.messages import Heartbeat, Message, Update
+from cluster.slots import from_bitmap, ranges
 from runtime.log import Level
 from tests.cluster.mesh import Mesh
 
@@ -131,6 +132,8 @@ def _message(message: Message, where: str, heartbeats: bool) -> str:
         if not heartbeats:
             return ""
         body = f"{message.kind.name}" if message.kind is not None else ""
+    elif isinstance(message.body, Update):
+        body = f"UPDATE {message.body.node} epoch {message.body.config_epoch} {ranges(from_bitmap(message.body.slots))}"
     else:
         body = repr(message.body)
     shown = message.header

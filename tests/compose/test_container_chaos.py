@@ -125,7 +125,7 @@ def test_a_master_cut_off_from_the_network_is_replaced(whole: ContainerLab) -> N
         assert whole.is_master(replica)
     finally:
         network.connect(container, ipv4_address=whole.address(master), aliases=[master])
-    # Its own health check, which comes from inside, may never have failed: what counts is that it learns of its successor.
+    # Its own health check, which asks from inside, may never have failed: it has to learn of its successor.
     wait_for(lambda: is_replica(whole, master), timeout=FAILOVER_S, what="the old master's step back")
     whole.wait_healthy(*EVERYTHING)
 

@@ -15,8 +15,8 @@ from tests.interop.real_nodes import OURS, REDIS, RealNode, needs_redis, running
 from tests.node.raw_client import RawClient
 from tests.ports import free_base
 
-# In a minute's time: far enough not to expire while the test runs.
-LATER_MS = (int(time.time()) + 60) * 1000
+# Tomorrow: nothing expires while the tests run.
+LATER_MS = (int(time.time()) + 86400) * 1000
 BINARY = bytes(range(256))
 WRITES: list[tuple[bytes | str, ...]] = [
     ("SET", "plain", "value"),

@@ -157,3 +157,19 @@ def test_long_commands_in_the_slow_log(pair: Pair) -> None:
         logs.append([line for line in lines if line.startswith((b"key", b"... (", b"xxx", b"MSET", b"SET"))])
         client.ask("SLOWLOG", "RESET")
     assert logs[0] == logs[1]
+
+
+def test_no_password_is_in_the_slow_log(pair: Pair) -> None:
+    logs = []
+    for client in pair.connect():
+        client.ask("CONFIG", "SET", "slowlog-log-slower-than", "0")
+        client.ask("SLOWLOG", "RESET")
+        client.ask("AUTH", "secret")
+        client.ask("AUTH", "default", "secret")
+        client.ask("HELLO", "2", "AUTH", "default", "secret", "SETNAME", "me")
+        client.ask("CONFIG", "SET", "masterauth", "secret", "timeout", "0")
+        log = client.ask("SLOWLOG", "GET")
+        assert b"secret" not in log
+        logs.append(log.count(b"(redacted)"))
+        client.ask("CONFIG", "SET", "slowlog-log-slower-than", "10000", "masterauth", "")
+    assert logs[0] == logs[1] > 0

@@ -1,6 +1,6 @@
 """CLIENT: who is connected, what a connection is called, which replies it wants, and its end at another's hand.
 
-What only a node can do (PAUSE, UNPAUSE) is declared there. Client-side caching is not offered: TRACKING says so.
+What only a node can do (PAUSE, UNPAUSE) is declared there, client-side caching in `tracking`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from wire.command import ADMIN, LOADING, NOSCRIPT, STALE, command, container
 from wire.commands.connection import checked_name
 from wire.commands.help import help_lines
 from wire.errors import SYNTAX, Error
-from wire.reply import NO_REPLY, OK, Reply, ReplySet, Verbatim
+from wire.reply import NO_REPLY, OK, Reply, Verbatim
 from wire.session import MUTED, Session
 
 _OWN = NOSCRIPT | LOADING | STALE
@@ -352,7 +352,7 @@ def client_unblock(call: Call) -> Reply:
     syntax="<ON | OFF>",
 )
 def client_no_evict(call: Call) -> Reply:
-    call.session.no_evict = _switch(call.argv[2])
+    call.session.no_evict = switch(call.argv[2])
     return OK
 
 
@@ -367,70 +367,12 @@ def client_no_evict(call: Call) -> Reply:
     syntax="<ON | OFF>",
 )
 def client_no_touch(call: Call) -> Reply:
-    call.session.no_touch = _switch(call.argv[2])
+    call.session.no_touch = switch(call.argv[2])
     return OK
 
 
-@command(
-    "CLIENT|TRACKING",
-    arity=-3,
-    flags=_OWN,
-    group="connection",
-    since="6.0.0",
-    complexity="O(1). Some options may introduce additional complexity.",
-    summary="Controls server-assisted client-side caching for the connection.",
-    syntax="<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]",
-)
-def client_tracking(call: Call) -> Reply:
-    if _switch(call.argv[2]):
-        # Saying yes and sending no invalidation would let clients serve stale data from their caches for ever.
-        raise Error(b"ERR Shardlab does not offer client-side caching")
-    return OK
-
-
-@command(
-    "CLIENT|CACHING",
-    arity=3,
-    flags=_OWN,
-    group="connection",
-    since="6.0.0",
-    complexity="O(1)",
-    summary="Instructs the server whether to track the keys in the next request.",
-    syntax="<YES | NO>",
-)
-def client_caching(call: Call) -> Reply:  # noqa: ARG001 - nobody can be in tracking mode
-    raise Error(
-        b"ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled"
-    )
-
-
-@command(
-    "CLIENT|GETREDIR",
-    arity=2,
-    flags=_OWN,
-    group="connection",
-    since="6.0.0",
-    complexity="O(1)",
-    summary="Returns the client ID to which the connection's tracking notifications are redirected.",
-)
-def client_getredir(call: Call) -> Reply:  # noqa: ARG001 - nobody can be in tracking mode
-    return -1
-
-
-@command(
-    "CLIENT|TRACKINGINFO",
-    arity=2,
-    flags=_OWN,
-    group="connection",
-    since="6.2.0",
-    complexity="O(1)",
-    summary="Returns information about server-assisted client-side caching for the connection.",
-)
-def client_trackinginfo(call: Call) -> Reply:  # noqa: ARG001 - nobody can be in tracking mode
-    return {b"flags": ReplySet([b"off"]), b"redirect": -1, b"prefixes": []}
-
-
-def _switch(word: bytes) -> bool:
+def switch(word: bytes) -> bool:
+    """ON or OFF; raises Error."""
     if word.lower() not in (b"on", b"off"):
         raise Error(SYNTAX)
     return word.lower() == b"on"
