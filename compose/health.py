@@ -1,4 +1,4 @@
-"""A container's health check: ``python -m compose.health``, exit status 0 when the seat does its part.
+"""A container's health check: a program of its own, exit status 0 when the seat does its part.
 
 A node is healthy when its cluster is: ``cluster_state:ok``, every slot assigned, and, depending on its role, its
 link to its master up or every replica of its own in sync. A sentinel is healthy when it knows the other sentinels

@@ -251,10 +251,20 @@ REGISTER, COUNTER, SET = Register(), Counter(), Set()
 def model_of(operations: Sequence[Operation]) -> Model:
     """The kind of object that these operations on one key are about; raises ModelError."""
     functions = {op.function for op in operations} - {"read"}
-    for model in (COUNTER, SET, REGISTER):
-        if functions <= model.mutators | model.looks and (functions or model is REGISTER):
+    if not functions:
+        return _model_of_reads(operations)
+    for model in (REGISTER, COUNTER, SET):
+        if functions <= model.mutators | model.looks:
             return model
     raise ModelError(f"{operations[0].key}: {', '.join(sorted(functions))} do not belong to one kind of object")
+
+
+def _model_of_reads(operations: Sequence[Operation]) -> Model:
+    """What was read tells, where nobody has changed anything."""
+    results = [op.result for op in operations if op.ok]
+    if any(isinstance(result, list) for result in results):
+        return SET
+    return COUNTER if any(isinstance(result, int) for result in results) else REGISTER
 
 
 def amount(operation: Operation) -> int:

@@ -60,7 +60,7 @@ RIGHT = {
     "and one that did not": [incr(1, 0, 1), unknown(incr(None, 2, 3, process=1)), incr(2, 4, 5)],
     "a set": [op("add", "x", 0, 1, True), op("add", "x", 2, 3, False), read(["x"], 4, 5)],
     "a set that does not say what changed": [op("add", "x", 0, 1), op("remove", "y", 2, 3), read(["x"], 4, 5)],
-    "membership": [op("add", "x", 0, 1, True), op("contains", "x", 2, 3, True), op("contains", "y", 4, 5, False)],
+    "membership": [op("add", "x", 0, 1, True), op("contains", "x", 2, 3, True), read(["x"], 4, 5)],
 }
 
 WRONG = {
@@ -139,9 +139,9 @@ def test_the_culprit_is_the_first_answer_that_does_not_fit() -> None:
 
 
 def test_kinds_must_not_be_mixed() -> None:
-    with pytest.raises(ModelError, match="^k: "):
+    with pytest.raises(ModelError, match=r"^k: "):
         check(history(write("a", 0, 1), incr(1, 2, 3)))
-    with pytest.raises(ModelError, match="^k: 'x' is not a counter's value"):
+    with pytest.raises(ModelError, match=r"^k: 'x' is not a counter's value"):
         check(history(incr(1, 0, 1), read("x", 2, 3)))
 
 
