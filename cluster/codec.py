@@ -18,6 +18,7 @@ from cluster.fields import BrokenFrameError, MalformedMessageError, exactly, hos
 from cluster.messages import (
     BITMAP_BYTES,
     ID_LENGTH,
+    NO_EXTENSIONS,
     Body,
     Fail,
     FailoverAuthAck,
@@ -167,6 +168,24 @@ def encode(message: Message) -> bytes:
     )
 
 
+def encoded_length(message: Message) -> int:
+    """How many bytes `encode` would make of the message."""
+    match message.body:
+        case Heartbeat(gossip=gossip, extensions=extensions):
+            carried = 0 if extensions is NO_EXTENSIONS else sum(map(len, encode_extensions(extensions)))
+            return HEADER_BYTES + _GOSSIP.size * len(gossip) + carried
+        case Fail():
+            return HEADER_BYTES + ID_LENGTH
+        case Update():
+            return HEADER_BYTES + _UPDATE.size
+        case Publish(channel=channel, payload=payload):
+            return HEADER_BYTES + _LENGTHS.size + len(channel) + len(payload)
+        case Module(payload=payload):
+            return HEADER_BYTES + _MODULE.size + len(payload)
+        case _:
+            return HEADER_BYTES
+
+
 def _encode_gossip(entry: GossipEntry) -> bytes:
     return _GOSSIP.pack(
         entry.node.encode("ascii"),
@@ -244,7 +263,7 @@ def _decode_heartbeat(kind: MessageType, frame: bytes, count: int, extensions: i
 
 def _decode_gossip(frame: bytes, at: int) -> GossipEntry:
     node, ping_sent, pong_received, ip, port, cport, flags, pport = _GOSSIP.unpack_from(frame, at)
-    return GossipEntry(node_id(node), host(ip), port, cport, NodeFlag(flags), ping_sent, pong_received, pport=pport)
+    return GossipEntry(node_id(node), host(ip), port, cport, flags, ping_sent, pong_received, pport)
 
 
 def _decode_fail(frame: bytes) -> Fail:

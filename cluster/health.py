@@ -86,13 +86,12 @@ def _covered(ctx: Context) -> bool:
     """Whether every slot has an owner that is not FAIL; suspicion alone takes nothing out of service."""
     if not ctx.settings.require_full_coverage:
         return True
-    return ctx.state.bound == ALL_SLOTS and not any(node.fail and node.slots for node in ctx.state.nodes.values())
+    return ctx.state.bound == ALL_SLOTS and not any(node.slots for node in ctx.state.nodes.values() if node.fail)
 
 
 def _among_majority(ctx: Context) -> bool:
     if not ctx.guards.minority_stops_serving:
         return True
-    reachable = sum(
-        node.is_master and node.slots != 0 and not node.fail and not node.pfail for node in ctx.state.nodes.values()
-    )
-    return reachable >= ctx.state.majority()
+    state = ctx.state
+    failing = [node for node in state.nodes.values() if (node.fail or node.pfail) and node.is_master and node.slots]
+    return state.size() - len(failing) >= state.majority()

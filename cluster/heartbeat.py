@@ -40,9 +40,10 @@ def watch(ctx: Context, node: NodeEntry) -> None:
         node.link is not None
         and ctx.since(node.link_at) > timeout_ms
         and pending_ms > timeout_ms / 2
-        and ctx.since(node.heard_at) > timeout_ms / 2
+        and (not node.link_ready or ctx.since(node.heard_at) > timeout_ms / 2)
     ):
-        # Perhaps it is the link that is dead, and not the node: a new one is tried while there is still time.
+        # Perhaps it is the link that is dead, and not the node: a new one is tried while there is still time. One that
+        # is still being dialled is given up even when the node is heard of by other ways: we want its answer.
         links.drop(ctx, node)
     elif node.link is not None and node.ping_sent_at is None and ctx.since(node.pong_received_at) > timeout_ms / 2:
         # Also while the link is still being dialled: one that hangs must not keep the clock from running.
@@ -74,7 +75,8 @@ def _next_look(ctx: Context, node: NodeEntry) -> float:
         moment = node.pong_received_at + timeout_ms / 2
     else:
         heard_at = node.ping_sent_at if node.heard_at is None else max(node.ping_sent_at, node.heard_at)
-        moment = max(node.link_at + timeout_ms, heard_at + timeout_ms / 2)
+        doubtful_from = heard_at if node.link_ready else node.ping_sent_at
+        moment = max(node.link_at + timeout_ms, doubtful_from + timeout_ms / 2)
         if not node.pfail and not node.fail:
             moment = min(moment, heard_at + timeout_ms)
         if node.datagram_unanswered:
@@ -118,7 +120,8 @@ def answered(ctx: Context, node: NodeEntry) -> None:
     node.watch_at = 0.0
     if node.id not in ctx.heard_directly:
         ctx.heard_directly[node.id] = None
-        ctx.judge_state = True
+        # It may have been the last one to wait for.
+        ctx.judge_state = ctx.judge_state or not ctx.state.ok
     failure.answered(ctx, node)
 
 

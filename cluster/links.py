@@ -14,7 +14,7 @@ from cluster.messages import Header, MessageType
 
 
 def dial_missing(ctx: Context, due: list[NodeEntry]) -> None:
-    """Dial every node that has an address and no link from us. One without link is always among those that are `due`."""
+    """Dial every node that has an address and no link from us; one without link is always among the `due`."""
     for node in due:
         if node.link is None and ctx.state.nodes.get(node.id) is node and not node.noaddr and node.ip and node.cport:
             ctx.link_number += 1

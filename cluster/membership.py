@@ -25,6 +25,7 @@ class NodeEntry:
     """One node of the cluster as this node sees it. Created by `ClusterState.add`, or by a loader of nodes.conf."""
 
     __slots__ = (
+        "claimed_at",
         "client_networks",
         "config_epoch",
         "cport",
@@ -107,6 +108,8 @@ class NodeEntry:
         self.config_epoch = 0
         # The greatest current epoch it announced: anything with a lower one is an old message.
         self.epoch_announced = 0
+        # When it last showed itself as a master.
+        self.claimed_at: float | None = None
         # The replication offset it last announced.
         self.offset = 0
 
@@ -147,9 +150,9 @@ class NodeEntry:
         return f"<{self.id[:8]} {self.ip}:{self.port} {self.flags!r}>"
 
     @property
-    def flags(self) -> NodeFlag:
-        """Its flags in the form of the bus. Asked for every gossip entry: the bits are those of `NodeFlag`."""
-        bits = (
+    def flag_bits(self) -> int:
+        """Its flags in the form of the bus, as the plain number that gossip carries by the hundred."""
+        return (
             self.is_master
             | self.is_replica << 1
             | self.pfail << 2
@@ -161,7 +164,11 @@ class NodeEntry:
             | self.migrate_to << 8
             | self.nofailover << 9
         )
-        return _FLAGS[bits]
+
+    @property
+    def flags(self) -> NodeFlag:
+        """Its flags in the form of the bus."""
+        return _FLAGS[self.flag_bits]
 
     @flags.setter
     def flags(self, flags: NodeFlag) -> None:
@@ -395,10 +402,11 @@ class ClusterState:
             bound |= node.slots
         assert bound == self.bound
         assert self.size() == sum(node.is_master and node.slots != 0 for node in self.nodes.values())
-        for slot in range(SLOTS):
-            owner = self.owner[slot]
-            holders = [node for node in self.nodes.values() if node.slots >> slot & 1]
-            assert holders == ([] if owner is None else [owner]), (slot, owner, holders)
+        owners: list[NodeEntry | None] = [None] * SLOTS
+        for node in self.nodes.values():
+            for first, last in ranges(node.slots):
+                owners[first : last + 1] = [node] * (last + 1 - first)
+        assert owners == self.owner, [slot for slot in range(SLOTS) if owners[slot] is not self.owner[slot]]
         for node in self.nodes.values():
             assert not (node.is_master and node.is_replica), node
             assert not (node.pfail and node.fail), node

@@ -151,7 +151,8 @@ class GossipEntry(NamedTuple):
     ip: str
     port: int
     cport: int
-    flags: NodeFlag
+    # Bits of NodeFlag, and whatever later versions add.
+    flags: int
     ping_sent: int
     pong_received: int
     pport: int = 0

@@ -274,8 +274,11 @@ class NodesConfFile:
         self._file: DiskFile | None = None
 
     def open(self) -> bytes:
-        """Lock the file and return what is in it, b"" for a new node; raises NodesConfError when it is in use."""
-        file = self._disk.open_append(self._name)
+        """Lock the file and return what is in it, b"" for a new node; raises NodesConfError when that cannot be."""
+        try:
+            file = self._disk.open_append(self._name)
+        except OSError as error:
+            raise NodesConfError(f"Can't open {self._name} in order to acquire a lock: {error.strerror}") from error
         if not file.lock():
             file.close()
             raise NodesConfError(IN_USE.format(self._name))
@@ -283,7 +286,7 @@ class NodesConfFile:
         return self._disk.read(self._name)
 
     def save(self, data: bytes, *, fsync: bool) -> None:
-        """Replace the contents, whole or not at all; with `fsync`, in a way that survives a power cut.
+        """Replace the contents, whole or not at all; with `fsync`, they are the ones found after a power cut.
 
         Raises OSError; the old file then stays as it was.
         """
@@ -295,8 +298,9 @@ class NodesConfFile:
             locked = file.lock()
             assert locked, temporary
             file.write(data)
-            if fsync:
-                file.sync_now()
+            # In any case: were the name on the platter before the contents are, a power cut would leave a torn file, and
+            # a node that cannot start.
+            file.sync_now()
             self._disk.rename(temporary, self._name)
             if fsync:
                 self._disk.sync_dir_now()

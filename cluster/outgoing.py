@@ -162,18 +162,19 @@ def _gossip(ctx: Context, about: NodeEntry | None = None) -> tuple[GossipEntry, 
         for node in [node for node in nodes if node.pfail]:
             if not node.handshake and not node.noaddr:
                 chosen[node.id] = node
-    return tuple(_gossip_entry(ctx, node) for node in chosen.values())
+    offset_ms = ctx.state.wall_offset_ms
+    return tuple([_gossip_entry(node, offset_ms) for node in chosen.values()])
 
 
-def _gossip_entry(ctx: Context, node: NodeEntry) -> GossipEntry:
-    wall_ms = ctx.state.wall_ms
+def _gossip_entry(node: NodeEntry, wall_offset_ms: float) -> GossipEntry:
+    ping_at, pong_at = node.ping_sent_at, node.pong_received_at
     return GossipEntry(
         node.id,
         node.ip,
         node.port,
         node.cport,
-        node.flags,
-        wall_ms(node.ping_sent_at) // 1000,
-        wall_ms(node.pong_received_at) // 1000,
+        node.flag_bits,
+        0 if ping_at is None else int(ping_at + wall_offset_ms) // 1000,
+        0 if pong_at is None else int(pong_at + wall_offset_ms) // 1000,
         node.pport,
     )

@@ -45,7 +45,7 @@ def on_link(ctx: Context, event: Received) -> None:
     header, body = event.message.header, event.message.body
     known = ctx.state.nodes.get(header.sender)
     sender = None if known is None or known.myself else known
-    overtaken = sender is not None and _overtaken(sender, header)
+    overtaken = sender is not None and _overtaken(ctx, sender, header)
     if sender is not None:
         _hear(ctx, sender, header)
         if event.link < 0:
@@ -86,7 +86,7 @@ def by_datagram(ctx: Context, event: ReceivedDatagram) -> None:
     sender = ctx.state.nodes.get(header.sender)
     if sender is None or sender.myself or not isinstance(body, Heartbeat) or body.kind is MessageType.MEET:
         return
-    if _overtaken(sender, header):
+    if _overtaken(ctx, sender, header):
         return
     _hear(ctx, sender, header)
     if body.kind is MessageType.PING:
@@ -97,14 +97,27 @@ def by_datagram(ctx: Context, event: ReceivedDatagram) -> None:
     _portrait(ctx, sender, header, body, by_datagram=True)
 
 
-def _overtaken(sender: NodeEntry, header: Header) -> bool:
+def _overtaken(ctx: Context, sender: NodeEntry, header: Header) -> bool:
     """Whether this header is older than another one we have seen: its portrait of the sender counts no more.
 
     Datagrams overtake one another, and a node's two links each other. B, a replica, answers a ping; takes over; says
-    so on its own link; and we get the answer last. Believing it would take B's slots away until B's next heartbeat.
-    A node's current epoch never falls, and rises with every take-over.
+    so on its own link; and we get the answer last. Believing it would take B's slots away until B's next heartbeat,
+    and leave them to its old master, should that come back just now. A node's current epoch never falls, and rises
+    with every take-over.
+
+    It rises when B asks for votes, though, and not when B has them. So a master is not believed to be a replica again,
+    with an older claim in the same epoch, as long as its last claim is fresh. (An operator can make a master such a
+    replica; then it stays one, and is believed after a node timeout.)
     """
-    return header.current_epoch < sender.epoch_announced
+    if header.current_epoch != sender.epoch_announced:
+        return header.current_epoch < sender.epoch_announced
+    return (
+        header.master is not None
+        and sender.is_master
+        and header.config_epoch < sender.config_epoch
+        and sender.slots & ~ctx.state.unclaimed != 0
+        and ctx.since(sender.claimed_at) <= ctx.settings.node_timeout_ms
+    )
 
 
 def _hear(ctx: Context, sender: NodeEntry, header: Header) -> None:
@@ -140,6 +153,7 @@ def _portrait(ctx: Context, sender: NodeEntry, header: Header, body: Heartbeat, 
     state = ctx.state
     sender.nofailover = bool(header.flags.value & NodeFlag.NOFAILOVER.value)
     if header.master is None:
+        sender.claimed_at = ctx.now_ms
         if not sender.is_master:
             state.become_master(sender)
             ctx.changed()

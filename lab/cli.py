@@ -22,6 +22,10 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     if words and words[0] in programs.NAMES:
         return programs.run(words)
+    if words and words[0] == "check":
+        from lab.check.main import main as check
+
+        return check(words[1:])
     return _lab_command(words)
 
 
@@ -120,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         ("server", "a data node, with redis-server's command line: [FILE] [--directive value ...] [--sentinel]"),
         ("sentinel", "a sentinel: FILE [--directive value ...]"),
         ("proxy", "the whole cluster as one Redis: --nodes host:port,..."),
+        ("check", "judge a run by the history of its clients: FILE"),
     ):
         # Handled in `main`, before this parser is made; here so that --help lists them.
         commands.add_parser(name, help=help_text, add_help=False)

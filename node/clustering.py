@@ -17,7 +17,7 @@ from cluster.endpoints import Endpoint, PreferredEndpoint, endpoint
 from cluster.machine import ClusterMachine, new_state
 from cluster.membership import ClusterState, NodeEntry
 from cluster.messages import BUS_PORT_OFFSET
-from cluster.nodes_conf import NodesConfFile, parse, render
+from cluster.nodes_conf import NodesConfError, NodesConfFile, parse, render
 from cluster.settings import ClusterSettings
 from cluster.slots import SLOTS
 from node.execute import Executor
@@ -29,8 +29,10 @@ from node.settings import NodeSettings
 from runtime import Disk, Runtime, Tasks
 from wire.pubsub import Broker
 from wire.session import Session
+from wire.turn import Turn
 
 _PORT_MAX = 65535
+_CANNOT_SAVE = "Fatal: can't update cluster config file: "
 
 
 class KeysInOtherDatabasesError(Exception):
@@ -68,6 +70,7 @@ class Clustering:
         executor: Executor,
         gatekeeper: Gatekeeper,
         pauses: Pauses,
+        turn: Turn,
         fatal: Callable[[], None],
     ) -> None:
         self._settings = settings
@@ -76,6 +79,7 @@ class Clustering:
         self._broker = broker
         self._executor = executor
         self._pauses = pauses
+        self._turn = turn
         self._log = runtime.log
         # Ends the process at once, with status 1.
         self._fatal = fatal
@@ -90,6 +94,7 @@ class Clustering:
         self._owned = bytearray(SLOTS)
         executor.use_slots(self._owned)
         gatekeeper.redirect = self.redirection
+        turn.hold_s = self.hold_s
 
     def _load(self, runtime: Runtime) -> ClusterMachine:
         """The rules, in the state that nodes.conf remembers or a new node's."""
@@ -100,7 +105,10 @@ class Clustering:
         else:
             state = new_state(runtime.random.hex_id("node-id"))
             # A node that has told others its name must not wake up with another one.
-            self._conf.save(render(state), fsync=True)
+            try:
+                self._conf.save(render(state), fsync=True)
+            except OSError as error:
+                raise NodesConfError(f"{_CANNOT_SAVE}{error.strerror}") from error
             self._log.notice(f"No cluster configuration found, I'm {state.myself.id}")
         return ClusterMachine(state, cluster_settings(self._settings), self, runtime.random.stream("cluster"))
 
@@ -145,7 +153,16 @@ class Clustering:
     def before_batch(self) -> None:
         """Clients' commands are about to run: not on tables that went stale while the process was stopped."""
         if self._loop.time() * 1000 > self.machine.view.trusted_until_ms:
+            self._turn.doubt()
             self.bus.catch_up()
+
+    def hold_s(self) -> float:
+        """For how long replies must wait: what a stopped process had executed counts only if it was not replaced."""
+        self.before_batch()
+        view = self.machine.view
+        if not view.listening_until_ms or not self.state.myself.is_master:
+            return 0.0
+        return max(view.listening_until_ms / 1000 - self._loop.time(), 0.0)
 
     @property
     def in_doubt(self) -> bool:
@@ -188,6 +205,9 @@ class Clustering:
     # ---- `cluster.member.Member`
 
     def follow(self, ip: str, port: int) -> None:
+        if self.in_doubt:
+            # Replies that are still held back belong to writes that the new master does not know.
+            self._turn.discard()
         self._replication.follow(ip, port)
 
     def promote(self) -> None:
@@ -225,7 +245,7 @@ class Clustering:
             self._broker.publish(channel, payload)
 
     def cannot_save(self, error: OSError) -> None:
-        self._log.warning(f"Fatal: can't update cluster config file: {error.strerror}")
+        self._log.warning(f"{_CANNOT_SAVE}{error.strerror}")
         self._fatal()
 
 

@@ -130,6 +130,7 @@ class Node:
                 self.executor,
                 self.gatekeeper,
                 self.pauses,
+                self.turn,
                 lambda: self.end(1),
             )
             self.relay_message = self.cluster.relay

@@ -21,7 +21,8 @@ class NodePool:
         self._limits = Limits(
             connect_timeout_ms=options.connect_timeout_ms, silence_timeout_ms=options.silence_timeout_ms
         )
-        self._greetings = {False: options.greeting, True: replace(options.greeting, readonly=True)}
+        greeting = replace(options.greeting, ping=True)
+        self._greetings = {False: greeting, True: replace(greeting, readonly=True)}
         self._open: dict[tuple[Address, bool], Outward] = {}
         # Those who want the same connection while it is being opened wait for one another.
         self._connecting: dict[tuple[Address, bool], asyncio.Lock] = {}

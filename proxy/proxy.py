@@ -6,6 +6,7 @@ Puts the parts together from settings and runtime, starts them and stops them; t
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from types import ModuleType
 
 import proxy.commands
@@ -82,7 +83,7 @@ class Proxy:
         self._topology = Topology(settings.nodes, self._greeting, runtime)
         limits = LinkLimits(silence_timeout_ms=settings.node_timeout_ms)
         world = LinkWorld(turn, self._tasks, self._topology, runtime.log, runtime.random, limits)
-        self._lanes = Lanes(self._greeting, world, settings.connections)
+        self._lanes = Lanes(replace(self._greeting, ping=True), world, settings.connections)
         errands = Errands(self._topology, runtime.random, settings.hold_timeout_ms)
         self._clients: Clients[ProxySession] = Clients(settings.maxclients)
         table = CommandTable(_OWN, lambda _: 0)

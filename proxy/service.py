@@ -137,6 +137,8 @@ class ProxyService:
         assert isinstance(session, ProxySession)
         commands = batch.commands
         stop = len(commands)
+        if session.mask & CLOSING:
+            return stop
         session.last_seen_ms = self._front.clock.wall_ms()
         lookup = self._routes.by_name.get
         forward = self._forwarder.forward

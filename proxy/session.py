@@ -235,16 +235,25 @@ class ProxySession(Session):
             connection.resume()
 
     def close(self) -> None:
-        """Close the connection once everything asked so far has been answered."""
-        if not self.waiting:
+        """Close the connection once everything asked so far has been answered; a blocked command is not waited for,
+        because who has gone would otherwise be given an element of a list."""
+        if not self.waiting or self.pauses & BLOCKED:
             super().close()
             return
         connection = self.connection
-        if connection is not None and connection.decoder.error is not None and self.out:
+        broken = connection is not None and connection.decoder.error is not None
+        if broken and self.out and not self.mask & CLOSING:
             # The connection has just put the protocol error behind the replies that were there; more come before it.
             self.place().finish(self.out.pop())
         self.mask |= CLOSING
-        self._when_idle = super().close
+        before, last = self._when_idle, self.close
+
+        def finish() -> None:
+            if before is not None:
+                before()
+            last()
+
+        self._when_idle = finish
         self.pause(DRAINING)
 
     def forget_everything(self) -> None:

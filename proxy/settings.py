@@ -20,7 +20,7 @@ class ProxySettings(BaseModel):
 
     # Where the cluster is: any of its nodes.
     nodes: tuple[Address, ...]
-    port: int = Field(7200, ge=1, le=65535)
+    port: int = Field(default=7200, ge=1, le=65535)
     bind: tuple[str, ...] = ("127.0.0.1", "-::1")
     # What clients must AUTH with; without it their credentials are passed on to the nodes.
     requirepass: str = ""
@@ -28,14 +28,14 @@ class ProxySettings(BaseModel):
     user: str = ""
     password: str = ""
     # Connections to each node, shared by all clients of one protocol.
-    connections: int = Field(1, ge=1, le=64)
-    maxclients: int = Field(10000, ge=1)
+    connections: int = Field(default=1, ge=1, le=64)
+    maxclients: int = Field(default=10000, ge=1)
     # How long a request that nobody can serve is held, before its client gets an error.
-    hold_timeout_ms: int = Field(5000, ge=0)
+    hold_timeout_ms: int = Field(default=5000, ge=0)
     # How long a node may owe a reply before its connection is given up.
-    node_timeout_ms: int = Field(5000, ge=1)
-    tcp_keepalive: int = Field(300, ge=0)
-    loglevel: str = Field("notice", pattern="^(debug|verbose|notice|warning)$")
+    node_timeout_ms: int = Field(default=5000, ge=1)
+    tcp_keepalive: int = Field(default=300, ge=0)
+    loglevel: str = Field(default="notice", pattern="^(debug|verbose|notice|warning)$")
     logfile: str = ""
 
     @field_validator("nodes", mode="before")

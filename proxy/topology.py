@@ -24,7 +24,7 @@ class RefreshPolicy:
 
     # The least time between the starts of two readings, and the most after several that brought nothing new.
     pause_ms: int = 50
-    pause_max_ms: int = 400
+    pause_max_ms: int = 200
     # A reading without any cause, for replicas that came and masters that nobody asked about.
     idle_ms: int = 15_000
     # How long one node may take, connecting included. Short: there are others to ask.
@@ -116,9 +116,13 @@ class Topology:
                 pass
             self._wanted.clear()
             news = await self._read_map()
-            # Nothing new, and somebody still complains: the next reading is less likely to help, so wait longer.
-            grown = self._pause_ms if news else min(self._pause_ms * 2, self._policy.pause_max_ms)
-            self._pause_ms = grown if self._wanted.is_set() and not news else self._policy.pause_ms
+            if self._wanted.is_set() and not news:
+                # Nothing new, and somebody still complains. The node that was asked may be cut off from the others, so
+                # the next reading asks another one; and as it is less likely to help, it comes later.
+                self.close()
+                self._pause_ms = min(self._pause_ms * 2, self._policy.pause_max_ms)
+            else:
+                self._pause_ms = self._policy.pause_ms
             await asyncio.sleep(self._pause_ms * self._random.uniform(0.75, 1.25) / 1000)
 
     async def _read_map(self) -> bool:

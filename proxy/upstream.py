@@ -239,6 +239,11 @@ class Link(asyncio.Protocol):
             self._doubted = True
             self._world.topology.refresh(self.address)
 
+    def abort(self) -> None:
+        """Lose the connection at once."""
+        if self._transport is not None:
+            self._lose("aborted")
+
     def close(self) -> None:
         """Close for good."""
         self.closed = True

@@ -26,6 +26,8 @@ from sim.shape import (
 )
 from sim.world import World
 
+PROXY = "proxy"
+
 
 @dataclass(slots=True, eq=False)
 class Seat:
@@ -37,6 +39,11 @@ class Seat:
     # The last incarnation, and what it is inside (of a node or sentinel).
     process: Process | None = None
     inside: Node | Sentinel | None = None
+
+    @property
+    def ready(self) -> bool:
+        """It has got so far as to be seen from inside; of a proxy nothing is seen."""
+        return self.inside is not None or self.host.name == PROXY
 
     @property
     def alive(self) -> bool:
@@ -73,7 +80,7 @@ class SimCluster:
             seat = self._add(host)
             seat.program = sentinel_program(world, SENTINEL_CONF, seat.show)
         if shape.proxy:
-            seat = self._add(world.add_host("proxy"))
+            seat = self._add(world.add_host(PROXY))
             arguments = ["--bind", seat.host.ip, "--port", str(PROXY_PORT)]
             arguments += ["--nodes", ",".join(f"{ip}:{NODE_PORT}" for ip in ips)]
             seat.program = proxy_program(world, arguments)
@@ -110,6 +117,7 @@ class SimCluster:
         masters, all nodes agree on who that is, and every replica follows the right master and is in sync."""
         nodes = self.nodes()
         found = [f"{seat.name} does not run" for seat in self.seats.values() if not seat.alive]
+        found += [f"{seat.name} is starting" for seat in self.seats.values() if seat.alive and not seat.ready]
         views: dict[tuple[tuple[str, int], ...], list[str]] = {}
         for name, node in nodes.items():
             assert node.cluster is not None

@@ -133,6 +133,11 @@ class MachineDisk:
         self.slowness = 1.0
 
     @property
+    def in_trouble(self) -> bool:
+        """What is written to it may be refused."""
+        return self.failing or self.capacity is not None
+
+    @property
     def used(self) -> int:
         return sum(len(inode.data) for folder in self._folders.values() for inode in folder.names.values())
 

@@ -51,12 +51,22 @@ class Shape:
     def nodes(self) -> int:
         return self.masters * (1 + self.replicas)
 
+    @property
+    def logs(self) -> bool:
+        """Writes are in a log on disk before they are acknowledged, and not only in the snapshots."""
+        return "appendonly yes" in self.directives and "appendfsync always" in self.directives
+
     def node_names(self) -> list[str]:
         """Masters first, then the replicas in the order of their masters."""
         return [f"node-{number}" for number in range(self.nodes)]
 
     def sentinel_names(self) -> list[str]:
         return [f"sentinel-{number}" for number in range(self.sentinels)]
+
+    def shard_of(self, name: str) -> int | None:
+        """The number of the shard that a node belongs to; None for any other seat."""
+        kind, _, number = name.partition("-")
+        return (int(number) - self.masters) % self.masters if kind == "node" else None
 
     def master_of(self, number: int) -> int | None:
         """Which master node `number` begins as a replica of; None for a master."""

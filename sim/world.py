@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from runtime import Runtime
 from sim.clock import HostClock
 from sim.disk import MachineDisk
-from sim.errors import SimulationError, UnexpectedExitError
+from sim.errors import UnexpectedExitError
 from sim.fabric import Fabric
 from sim.host import Host
 from sim.loop import SimLoop
@@ -108,7 +108,7 @@ class World:
     # ---- running
 
     def run(self, main: Coroutine[Any, Any, _T]) -> _T:
-        """Run until `main`, which belongs to no process, is done; raises SimulationError when the run was not good."""
+        """Run until `main`, which belongs to no process, is done; raises UnexpectedExitError when something went wrong."""
         was_enabled = gc.isenabled()
         hook = sys.unraisablehook
         gc.collect()
@@ -143,13 +143,14 @@ class World:
         self.close()
 
     async def until(self, condition: Callable[[], bool], timeout_s: float, what: str, every_s: float = 0.05) -> float:
-        """Wait in virtual time; returns how long it took. Raises SimulationError when it takes too long."""
+        """Wait in virtual time; returns how long it took. Raises TimeoutError when it takes too long, and SimulationError
+        as soon as something went wrong."""
         began = self.loop.now
         while not condition():
             if self.failures:
                 raise UnexpectedExitError("\n".join(self.failures))
             if self.loop.now - began > timeout_s:
-                raise SimulationError(f"{what}: not within {timeout_s:g} s")
+                raise TimeoutError(f"{what}: not within {timeout_s:g} s")
             await asyncio.sleep(every_s)
         return self.loop.now - began
 

@@ -165,6 +165,13 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def eof_received(self) -> bool:
+        """The client says no more, and perhaps still listens (``printf ... | nc``): it gets what it asked for."""
+        if self.session is None or self._closing:
+            return False
+        self.session.close()
+        return True
+
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._closing = True
         session, self.session = self.session, None

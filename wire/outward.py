@@ -73,6 +73,9 @@ class Greeting:
     name: bytes = b""
     # READONLY: a replica of a cluster then serves reads.
     readonly: bool = False
+    # Wait for any answer to a PING: the kernel accepts connections for a process that is just dying or stopped, and
+    # what is sent on one of those has an unknown outcome.
+    ping: bool = False
 
     def commands(self) -> list[list[bytes]]:
         """The commands to send, in order; every one must be answered without an error."""
@@ -116,10 +119,13 @@ async def connect(host: str, port: int, greeting: Greeting = _PLAIN, limits: Lim
     try:
         async with asyncio.timeout(limits.connect_timeout_ms / 1000):
             await loop.create_connection(lambda: outward, host, port)
+            sign_of_life = [outward.request(b"PING")] if greeting.ping else []
             for reply in [outward.request(*command) for command in greeting.commands()]:
                 answer = await reply
                 if isinstance(answer, Error):
                     raise ConnectError(f"{where}: {answer.text.decode(errors='replace')}", answer.text)
+            for reply in sign_of_life:
+                await reply
     except (OSError, UnicodeError) as error:
         # TimeoutError is an OSError too, without words of its own; UnicodeError is said of an impossible host name.
         outward.close()

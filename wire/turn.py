@@ -3,6 +3,10 @@
 Everything that connections execute in one turn of the loop is answered at its end, after the steps
 registered here have run: the log's write, then the replication stream. So no reply leaves before the log,
 one system call serves a whole turn (group commit), and each connection is written to once.
+
+A turn can be held back (`hold_s`) while it is not known whether what was executed still counts: a node that was stopped
+in the middle of it may have been replaced. Then it goes out late, or is discarded, and its clients learn that
+they do not know.
 """
 
 from __future__ import annotations
@@ -15,11 +19,13 @@ from typing import Protocol
 class Flushable(Protocol):
     def flush(self) -> None: ...
 
+    def abort(self) -> None: ...
+
 
 class Turn:
     """Collects what must happen before the loop sleeps."""
 
-    __slots__ = ("_loop", "_scheduled", "_waiting", "steps")
+    __slots__ = ("_doubtful", "_loop", "_scheduled", "_timer", "_waiting", "hold_s", "steps")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -28,6 +34,12 @@ class Turn:
         self._waiting: dict[Flushable, None] = {}
         # What comes before replies, in this order.
         self.steps: list[Callable[[], None]] = []
+        # Asked at the end of each turn: for how many seconds nothing may leave.
+        self.hold_s: Callable[[], float] | None = None
+        # The connections whose commands ran before the doubt came up; None while there is none.
+        self._doubtful: list[Flushable] | None = None
+        # When a turn that is held back is tried again.
+        self._timer: asyncio.TimerHandle | None = None
 
     def reply(self, connection: Flushable) -> None:
         """Flush `connection` at the end of this turn."""
@@ -42,7 +54,32 @@ class Turn:
             self._scheduled = True
             self._loop.call_soon(self._end)
 
+    def doubt(self) -> None:
+        """It is not known whether what ran in this turn so far counts; what runs from now on knows of the doubt."""
+        if self._doubtful is None and self._waiting:
+            self._doubtful = list(self._waiting)
+
+    def discard(self) -> None:
+        """What ran in doubt does not count: hang up on those who wait for its replies."""
+        self.doubt()
+        for connection in self._doubtful or ():
+            self._waiting.pop(connection, None)
+            connection.abort()
+        self._doubtful = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._loop.call_soon(self._end)
+
     def _end(self) -> None:
+        if self.hold_s is not None:
+            wait_s = self.hold_s()
+            if wait_s > 0:
+                self.doubt()
+                self._timer = self._loop.call_later(wait_s, self._end)
+                return
+            self._timer = None
+            self._doubtful = None
         self._scheduled = False
         for step in self.steps:
             step()

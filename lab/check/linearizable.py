@@ -7,8 +7,9 @@ one that failed is left out, as are reads that a client sent to a replica, knowi
 (`lab.check.stale_reads` counts those).
 
 Redis replicates asynchronously, so a failover may take a key back to what it was a moment before. A key that is not
-linearizable is therefore judged once more with one rollback for each failover of its group, to a state that it may have
-had at most `window_s` before the fault. If that explains the history, the key is EXPLAINED, with what was rolled back.
+linearizable is therefore judged once more with one rollback for each failover of its group, at some instant between the
+fault and the moment when the failover was seen, to a state that the key may have had from `window_s` before the fault
+on. If that explains the history, the key is EXPLAINED, with what was rolled back.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from lab.check.models import SET, Model, State, model_of
+from lab.check.failovers import Failover, failovers
+from lab.check.models import SET, Model, Span, State, model_of
 from lab.check.search import Candidate, Found, Search
-from lab.history import History, Kind, Moment, Operation, Outcome
+from lab.history import History, Operation, Outcome
 
 STEPS_MAX = 300_000
 WINDOW_S = 0.25
@@ -38,7 +40,7 @@ class Verdict(StrEnum):
 class Rollback:
     """A failover that took a key back."""
 
-    failover: Moment
+    failover: Failover
     before: State
     after: State
     # Acknowledged operations that were undone, in one order that explains the history (there may be others).
@@ -64,7 +66,7 @@ class KeyReport:
 def check(history: History, *, window_s: float = WINDOW_S, steps_max: int = STEPS_MAX) -> list[KeyReport]:
     """A report for every key, in the order of their first operations; raises ModelError."""
     return [
-        check_key(name, model, operations, _failovers(history, operations[0].group), window_s, steps_max)
+        check_key(name, model, operations, failovers(history, operations[0].group), window_s, steps_max)
         for name, model, operations in parts(history)
     ]
 
@@ -89,11 +91,11 @@ def check_key(
     name: str,
     model: Model,
     operations: Sequence[Operation],
-    failovers: Sequence[tuple[float, Moment]] = (),
+    known_failovers: Sequence[Failover] = (),
     window_s: float = WINDOW_S,
     steps_max: int = STEPS_MAX,
 ) -> KeyReport:
-    """Judge operations on one object. `failovers` are pairs of the moment of the fault and the failover."""
+    """Judge operations on one object, whose group had these failovers."""
     plain = _search(model, operations, [], steps_max)
     report = KeyReport(
         key=name,
@@ -105,21 +107,22 @@ def check_key(
     )
     if plain.answer:
         return report
-    rollbacks = []
-    for struck_at, moment in failovers:
-        move = model.rollback(operations, struck_at - window_s)
-        if move is not None:
-            rollbacks.append((moment, Candidate(move, struck_at, float("inf"), moment)))
+    spans = [Span(failover.struck_at - window_s, failover.moment.at) for failover in known_failovers]
+    # A failover is sure to have happened between the fault and when it was seen; it may have lost nothing.
+    rollbacks = [
+        Candidate(move, span.since if failover.fault is None else failover.struck_at, span.until, twin=failover)
+        for move, span, failover in zip(model.rollbacks(operations, spans), spans, known_failovers, strict=False)
+    ]
     if rollbacks:
-        found = _search(model, operations, [candidate for _, candidate in rollbacks], steps_max)
+        found = _search(model, operations, rollbacks, steps_max)
         report = replace(report, steps=report.steps + found.steps)
         if found.answer:
-            undone = _undone(model, operations, [moment for moment, _ in rollbacks], found)
+            undone = _undone(model, operations, known_failovers, found)
             return replace(report, verdict=Verdict.EXPLAINED, rollbacks=undone)
         if found.answer is None:
             return replace(report, verdict=Verdict.UNDECIDED)
     if plain.answer is False:
-        return replace(report, culprit=_culprit(model, operations, [c for _, c in rollbacks], steps_max))
+        return replace(report, culprit=_culprit(model, operations, rollbacks, steps_max))
     return report
 
 
@@ -129,20 +132,20 @@ _VERDICTS = {True: Verdict.LINEARIZABLE, False: Verdict.NOT_LINEARIZABLE, None: 
 def _search(model: Model, operations: Sequence[Operation], rollbacks: list[Candidate], steps_max: int) -> Found:
     candidates = [
         Candidate(move, op.invoked_at, op.latest, twin=(op.function, str(op.argument)))
-        for op, move in zip(operations, model.moves(operations), strict=True)
+        for op, move in zip(operations, model.moves(operations, goes_back=bool(rollbacks)), strict=True)
     ]
     return Search(candidates + rollbacks).run(model.initial, steps_max)
 
 
 def _undone(
-    model: Model, operations: Sequence[Operation], failovers: Sequence[Moment], found: Found
+    model: Model, operations: Sequence[Operation], struck: Sequence[Failover], found: Found
 ) -> tuple[Rollback, ...]:
     """The rollbacks in the order that was found, with what was done since the state that they went back to."""
     moves = model.moves(operations)
     rollbacks = []
     past: list[tuple[int, State]] = [(-1, model.initial)]
     for index, state in found.order:
-        if index >= len(operations):
+        if index >= len(operations) and past[-1][1] != state:
             lost: list[int] = []
             for earlier, then in reversed(past):
                 if then == state:
@@ -150,7 +153,7 @@ def _undone(
                 if 0 <= earlier < len(operations) and operations[earlier].ok and not moves[earlier].looks:
                     lost.append(earlier)
             undone = tuple(operations[earlier] for earlier in reversed(lost))
-            rollbacks.append(Rollback(failovers[index - len(operations)], past[-1][1], state, undone))
+            rollbacks.append(Rollback(struck[index - len(operations)], past[-1][1], state, undone))
         past.append((index, state))
     return tuple(rollbacks)
 
@@ -178,13 +181,3 @@ def _until(operations: Sequence[Operation], at: float) -> list[Operation]:
         for op in operations
         if op.invoked_at <= at
     ]
-
-
-def _failovers(history: History, group: str) -> list[tuple[float, Moment]]:
-    """Each failover of the group with the moment of the fault that led to it, or its own if there was none."""
-    faults = history.of_kind(Kind.FAULT, group)
-    pairs = []
-    for failover in history.of_kind(Kind.FAILOVER, group):
-        struck_at = max((fault.at for fault in faults if fault.at <= failover.at), default=failover.at)
-        pairs.append((struck_at, failover))
-    return pairs

@@ -14,7 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from lab.history import Operation, Value
 
@@ -41,8 +41,16 @@ class Move:
     unseen: bool = False
     # The one state in which it can have happened, where there is only one.
     sees: tuple[State, ...] = ()
-    # The states that it may lead to from others. What leads nowhere back to a state that it has left need not be named.
+    # The states that it may lead to, as far as they could be states that have been left before.
     makes: tuple[State, ...] = ()
+
+
+class Span(NamedTuple):
+    """When a failover can have taken place: what was written in between may be lost."""
+
+    since: float
+    # It was seen by then.
+    until: float
 
 
 class Model(ABC):
@@ -56,12 +64,13 @@ class Model(ABC):
     looks: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
-    def moves(self, operations: Sequence[Operation]) -> list[Move]:
-        """The operations as moves, in the same order; raises ModelError."""
+    def moves(self, operations: Sequence[Operation], *, goes_back: bool = False) -> list[Move]:
+        """The operations as moves, in the same order; raises ModelError. `goes_back`: there are rollbacks, too."""
 
     @abstractmethod
-    def rollback(self, operations: Sequence[Operation], since: float) -> Move | None:
-        """Back to anything that the object may have been at `since` or later; None where that cannot be said."""
+    def rollbacks(self, operations: Sequence[Operation], spans: Sequence[Span]) -> list[Move]:
+        """A move for each failover, in order of time: the object stays what it is, or goes back to anything that it may
+        have been within the span, by an earlier failover even. None at all where that cannot be said."""
 
 
 # Of unknown outcome, and nothing that was seen depends on it.
@@ -85,38 +94,43 @@ class Register(Model):
     initial = None
     mutators = frozenset({"write", "cas"})
 
-    def moves(self, operations: Sequence[Operation]) -> list[Move]:
+    def moves(self, operations: Sequence[Operation], *, goes_back: bool = False) -> list[Move]:  # noqa: ARG002
         values = _SeenValues(operations)
         return [self._move(op, values) for op in operations]
 
     def _move(self, operation: Operation, values: _SeenValues) -> Move:
         match operation.function:
             case "write":
-                value = values.of(_scalar(operation, operation.argument))
+                value = values.of(single(operation, operation.argument))
                 after = (value,)
                 unseen = value is UNSEEN
                 return Move(lambda _: after, unseen=unseen, makes=after) if operation.ok or not unseen else _SKIP
             case "cas":
                 return _cas(operation)
             case _ if operation.ok:
-                seen = _scalar(operation, operation.result)
+                seen = single(operation, operation.result)
                 return Move(lambda state: (state,) if state == seen else _NEVER, looks=True, sees=(seen,))
         return _SKIP
 
-    def rollback(self, operations: Sequence[Operation], since: float) -> Move | None:
+    def rollbacks(self, operations: Sequence[Operation], spans: Sequence[Span]) -> list[Move]:
         values = _SeenValues(operations)
-        written = [
-            (op, values.of(_scalar(op, op.argument) if op.function == "write" else _pair(op)[1]))
-            for op in operations
-            if op.function == "write" or (op.function == "cas" and (not op.ok or op.result))
-        ]
-        # Overwritten for certain before `since`: by an acknowledged write that began after it had ended.
-        began = max((op.invoked_at for op, _ in written if op.latest < since), default=float("-inf"))
-        past = {value: None for op, value in written if op.latest >= began}
-        if began == float("-inf"):
-            past[self.initial] = None
-        candidates = tuple(past)
-        return Move(lambda _: candidates, makes=candidates)
+        writes = written(operations)
+        moves = []
+        # What was overwritten by an acknowledged write that began then is not to come back.
+        began = settled_at = float("-inf")
+        for since, until in spans:
+            lasting = (op.invoked_at for op, _ in writes if op.invoked_at > settled_at and op.latest < since)
+            began = max([began, *lasting])
+            past = {values.of(value): None for op, value in writes if op.latest >= began and op.invoked_at <= until}
+            if began == float("-inf"):
+                past[self.initial] = None
+            moves.append(_back_to(tuple(past)))
+            settled_at = until
+        return moves
+
+
+def _back_to(states: tuple[State, ...]) -> Move:
+    return Move(lambda state: (state, *(other for other in states if other != state)), makes=states)
 
 
 class _SeenValues:
@@ -127,14 +141,14 @@ class _SeenValues:
 
     def __init__(self, operations: Sequence[Operation]) -> None:
         self._all = any(op.function == "cas" for op in operations)
-        self._seen = {_scalar(op, op.result) for op in operations if op.function == "read" and op.ok}
+        self._seen = {single(op, op.result) for op in operations if op.function == "read" and op.ok}
 
     def of(self, value: State) -> State:
         return value if self._all or value in self._seen else UNSEEN
 
 
 def _cas(operation: Operation) -> Move:
-    expected, new = _pair(operation)
+    expected, new = _expected_and_new(operation)
     if not operation.ok:
         return Move(lambda state: (new,) if state == expected else (state,), makes=(new,))
     if operation.result:
@@ -149,11 +163,12 @@ class Counter(Model):
     initial = 0
     mutators = frozenset({"incr"})
 
-    def moves(self, operations: Sequence[Operation]) -> list[Move]:
+    def moves(self, operations: Sequence[Operation], *, goes_back: bool = False) -> list[Move]:
         # What begins after the last answer was seen by nobody.
         last_answer_at = max((op.latest for op in operations if op.ok), default=float("-inf"))
-        # A counter that only grows never comes back to a value; one that may also shrink could.
-        grows = all(amount(op) > 0 for op in operations if op.function == "incr")
+        # A counter that only grows does not come back to a value, unless it goes back and grows again: then it is not
+        # known which values those increments lead to whose answer nobody knows.
+        grows = all(amount(op) > 0 and (op.ok or not goes_back) for op in operations if op.function == "incr")
         moves = []
         for op in operations:
             if op.function == "incr":
@@ -164,17 +179,25 @@ class Counter(Model):
                 moves.append(_SKIP)
         return moves
 
-    def rollback(self, operations: Sequence[Operation], since: float) -> Move | None:
+    def rollbacks(self, operations: Sequence[Operation], spans: Sequence[Span]) -> list[Move]:
         increments = [(op, amount(op)) for op in operations if op.function == "incr"]
-        low = sum(by for op, by in increments if op.latest < since)
-        high = sum(by for _, by in increments)
-        if any(by < 0 for _, by in increments) or high - low > _ROLLBACKS_MAX:
-            return None
-        # The smallest loss first.
-        return Move(
-            lambda state: tuple(range(state - 1, low - 1, -1)),  # type: ignore[operator]
-            makes=tuple(range(low, high)),
-        )
+        if any(by < 0 for _, by in increments) or sum(by for _, by in increments) > _ROLLBACKS_MAX:
+            return []
+        moves = []
+        low, settled_at = 0, float("-inf")
+        for since, until in spans:
+            low += sum(by for op, by in increments if op.invoked_at > settled_at and op.latest < since)
+            moves.append(_down_to(low, sum(by for op, by in increments if op.invoked_at <= until)))
+            settled_at = until
+        return moves
+
+
+def _down_to(low: int, high: int) -> Move:
+    # The smallest loss first.
+    return Move(
+        lambda state: (state, *range(state - 1, low - 1, -1)),  # type: ignore[operator]
+        makes=tuple(range(low, high)),
+    )
 
 
 def _increment(operation: Operation, grows: bool) -> Move:
@@ -183,7 +206,7 @@ def _increment(operation: Operation, grows: bool) -> Move:
         return Move(lambda state: (state + by,))  # type: ignore[operator]
     new = number(operation, operation.result)
     old, after = new - by, (new,)
-    return Move(lambda state: after if state == old else _NEVER, sees=(old,) if grows else ())
+    return Move(lambda state: after if state == old else _NEVER, sees=(old,) if grows else (), makes=after)
 
 
 def _count(seen: int, grows: bool) -> Move:
@@ -198,13 +221,13 @@ class Set(Model):
     mutators = frozenset({"add", "remove"})
     looks = frozenset({"contains"})
 
-    def moves(self, operations: Sequence[Operation]) -> list[Move]:
+    def moves(self, operations: Sequence[Operation], *, goes_back: bool = False) -> list[Move]:  # noqa: ARG002
         seen: set[State] = set()
         for op in operations:
             if op.ok and op.function == "read":
                 seen.update(members(op))
             elif op.ok and op.result is not None and bool(op.result) != (op.function == "add"):
-                seen.add(_scalar(op, op.argument))
+                seen.add(single(op, op.argument))
         return [self._move(op, seen) for op in operations]
 
     def _move(self, operation: Operation, seen: set[State]) -> Move:
@@ -213,7 +236,7 @@ class Set(Model):
                 return _SKIP
             content = members(operation)
             return Move(lambda state: (state,) if state == content else _NEVER, looks=True)
-        element = _scalar(operation, operation.argument)
+        element = single(operation, operation.argument)
         one = frozenset({element})
         told = bool(operation.result) if operation.ok and operation.result is not None else None
         match operation.function:
@@ -228,14 +251,14 @@ class Set(Model):
             return _SKIP if not operation.ok else Move(lambda state: (state,), looks=True)
         return Move(lambda state: (state,) if (element in state) == told else _NEVER, looks=True)  # type: ignore[operator]
 
-    def rollback(self, operations: Sequence[Operation], since: float) -> Move | None:
+    def rollbacks(self, operations: Sequence[Operation], spans: Sequence[Span]) -> list[Move]:
         # A member for itself goes back to being in or not; sets of which all members are read have too many pasts.
         if any(op.function == "read" for op in operations) or len({str(op.argument) for op in operations}) > 1:
-            return None
-        if not any(op.function in self.mutators and op.latest >= since for op in operations):
-            return None
-        one = frozenset({_scalar(operations[0], operations[0].argument)})
-        return Move(lambda state: (state ^ one,))  # type: ignore[operator]
+            return []
+        if not spans or not any(op.function in self.mutators and op.latest >= spans[0].since for op in operations):
+            return []
+        one = frozenset({single(operations[0], operations[0].argument)})
+        return [Move(lambda state: (state, state ^ one)) for _ in spans]  # type: ignore[operator]
 
 
 def _changing(change: Callable[[Any], State], changes: Callable[[Any], bool], told: bool | None) -> Move:
@@ -288,13 +311,23 @@ def members(operation: Operation) -> frozenset[State]:
     return frozenset(operation.result)
 
 
-def _scalar(operation: Operation, value: Value) -> State:
+def written(operations: Sequence[Operation]) -> list[tuple[Operation, State]]:
+    """What was, or may have been, written to a register, by what; raises ModelError."""
+    return [
+        (op, single(op, op.argument) if op.function == "write" else _expected_and_new(op)[1])
+        for op in operations
+        if op.function == "write" or (op.function == "cas" and (not op.ok or op.result))
+    ]
+
+
+def single(operation: Operation, value: Value) -> State:
+    """A value that is not a list; raises ModelError."""
     if isinstance(value, list):
         raise ModelError(f"{operation.key}: {value!r} is not a single value")
     return value
 
 
-def _pair(operation: Operation) -> tuple[State, State]:
+def _expected_and_new(operation: Operation) -> tuple[State, State]:
     if not isinstance(operation.argument, list) or len(operation.argument) != 2:
         raise ModelError(f"{operation.key}: cas needs [expected, new], not {operation.argument!r}")
     return operation.argument[0], operation.argument[1]

@@ -12,7 +12,7 @@ from random import Random
 
 from cluster.membership import ClusterState, NodeEntry
 from cluster.slots import SLOTS, from_ranges
-from sim.rules.host import Host
+from sim.rules.host import WALL_MS, Host
 from sim.rules.network import End, Network
 
 
@@ -38,7 +38,11 @@ class Shape:
     def slots(self, index: int) -> int:
         if index >= self.masters:
             return 0
-        return from_ranges([(index * SLOTS // self.masters, (index + 1) * SLOTS // self.masters - 1)])
+        return from_ranges([(self.first_slot(index), self.first_slot(index + 1) - 1)])
+
+    def first_slot(self, index: int) -> int:
+        """Where a master's slots begin."""
+        return index * SLOTS // self.masters
 
 
 def tables(shape: Shape, hosts: Sequence[Host], me: int, now_ms: float) -> ClusterState:
@@ -68,6 +72,7 @@ def tables(shape: Shape, hosts: Sequence[Host], me: int, now_ms: float) -> Clust
         state.assign(shape.slots(index), entries[index])
     state.current_epoch = shape.masters
     state.ok = True
+    state.wall_offset_ms = WALL_MS
     return state
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from cluster import nodes_conf
 from cluster.events import (
@@ -22,6 +22,7 @@ from cluster.events import (
     Event,
     FollowMaster,
     LinkDown,
+    LinkId,
     LinkUp,
     LogLine,
     Operator,
@@ -43,7 +44,7 @@ from cluster.settings import ClusterSettings
 from runtime.log import Level
 from sim.rules.agenda import Agenda
 from sim.rules.network import End, Network
-from sim.rules.trace import Trace
+from sim.trace import Trace
 
 if TYPE_CHECKING:
     from sim.rules.replication import Replication
@@ -52,20 +53,20 @@ if TYPE_CHECKING:
 WALL_MS = 1_700_000_000_000.0
 
 
-class Watcher(Protocol):
+class Watcher:
     """Who looks on: the invariants, or a benchmark. Looking must not change anything."""
 
-    def took(self, host: Host, event: Event) -> None:
-        """An event was taken, and all its effects performed (or, at a crash, some)."""
-        ...
+    def takes(self, host: Host, event: Event) -> None:
+        """An event is about to be taken."""
 
-    def says(self, host: Host, message: Message, copies: int) -> None:
-        """A message leaves on so many links."""
-        ...
+    def says(self, host: Host, message: Message, links: tuple[LinkId, ...]) -> None:
+        """A message is about to leave on these links, or, with none, as a datagram."""
 
     def does(self, host: Host, effect: Effect) -> None:
-        """Any other effect has just been performed."""
-        ...
+        """An effect has just been performed."""
+
+    def took(self, host: Host, event: Event) -> None:
+        """The event was taken, and all its effects performed (or, at a crash, some)."""
 
 
 class ConfFile:
@@ -211,7 +212,9 @@ class Host:
 
     def _perform(self, event: Event) -> list[Effect]:
         now = self._agenda.now
-        self._trace.note(now, self.name, "<", _event(event))
+        self._trace.event(self.name, _event(event))
+        for watcher in self.watchers:
+            watcher.takes(self, event)
         effects = self.machine.step(now, now + WALL_MS, event)
         performers = self._performers
         for effect in effects:
@@ -243,28 +246,29 @@ class Host:
     # --- effects
 
     def _send(self, effect: Send) -> None:
-        self._say(effect.message, 1)
+        self._say(effect.message, (effect.link,))
         self._network.send(self, effect.link, effect.message)
 
     def _broadcast(self, effect: Broadcast) -> None:
-        self._say(effect.message, len(effect.links))
+        self._say(effect.message, effect.links)
         for link in effect.links:
             self._network.send(self, link, effect.message)
 
     def _send_datagram(self, effect: SendDatagram) -> None:
-        self._say(effect.message, 1)
+        self._say(effect.message, ())
         self._network.datagram(self, effect.ip, effect.message)
 
-    def _say(self, message: Message, copies: int) -> None:
+    def _say(self, message: Message, links: tuple[LinkId, ...]) -> None:
         for watcher in self.watchers:
-            watcher.says(self, message, copies)
+            watcher.says(self, message, links)
 
     def _save(self, effect: Save) -> None:
         if self.conf is not None:
             self.conf.save(nodes_conf.render(self.machine.state), fsync=effect.fsync)
 
     def _log(self, effect: LogLine) -> None:
-        self._trace.note(self._agenda.now, self.name, "|", effect.text, story=effect.level >= Level.NOTICE)
+        note = self._trace.tell if effect.level >= Level.NOTICE else self._trace.event
+        note(self.name, effect.text)
 
     def _follow(self, effect: FollowMaster) -> None:
         self.following = effect.node_id

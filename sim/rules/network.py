@@ -11,7 +11,7 @@ does leaves the chance of the others alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cluster.events import Event, LinkDown, LinkUp, Received, ReceivedDatagram
 from cluster.messages import Message
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 # A lost segment is sent again after Linux' smallest retransmission time.
 _RETRANSMIT_MS = 200.0
+# A SYN without answer is sent again after a second, then after twice as long each time (`tcp_syn_retries` is 6).
+_SYN_RETRY_MS = 1000.0
+_SYN_RETRY_MS_MAX = 64_000.0
 # After a cut has healed, the sender's next attempt is up to so far away.
 _BACKOFF_MS = 400.0
 # What the kernel keeps for a process that does not read.
@@ -94,14 +97,21 @@ class Network:
     # --- links
 
     def dial(self, dialler: Host, number: int, ip: str) -> None:
-        """Connect; `LinkUp` or `LinkDown` follows, or, where nobody answers the SYN, nothing."""
-        other = self._by_ip.get(ip)
+        """Connect; `LinkUp` or `LinkDown` follows, soon or after several SYNs."""
         end = dialler.ends[number] = End(dialler, number)
-        if other is None or not other.powered:
+        self._syn(end, self._by_ip[ip], _SYN_RETRY_MS)
+
+    def _syn(self, end: End, other: Host, retry_ms: float) -> None:
+        if not end.alive:
             return
-        if self.reaches(dialler, other) and self.reaches(other, dialler):
-            round_trip = self._latency(dialler, other) + self._latency(other, dialler)
-            self._agenda.at(self._agenda.now + round_trip, self._connect, end, other)
+        now = self._agenda.now
+        if other.powered and self.reaches(end.host, other) and self.reaches(other, end.host):
+            round_trip = self._latency(end.host, other) + self._latency(other, end.host)
+            self._agenda.at(now + round_trip, self._connect, end, other)
+        elif retry_ms <= _SYN_RETRY_MS_MAX:
+            self._agenda.at(now + retry_ms, self._syn, end, other, 2 * retry_ms)
+        else:
+            self._end(end)
 
     def _connect(self, end: End, other: Host) -> None:
         if not end.alive:

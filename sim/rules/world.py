@@ -23,7 +23,7 @@ from sim.rules.forming import Shape, connect, tables
 from sim.rules.host import ConfFile, Host, Watcher
 from sim.rules.network import Direction, Network, Weather
 from sim.rules.replication import Replication
-from sim.rules.trace import Trace
+from sim.trace import Trace
 
 # Redis' cron starts with the process; so the ticks of nodes are spread over its period.
 _SPREAD_MS = 100.0
@@ -40,7 +40,7 @@ class World:
         guards: Safeguards | None = None,
         weather: Weather | None = None,
         lasting: bool = True,
-        trace: Trace | None = None,
+        keep_trace: bool = False,
         **settings: Any,
     ) -> None:
         """`lasting`: nodes have disks, and masters data; without, nobody can be restarted, and all is faster.
@@ -48,8 +48,8 @@ class World:
         `settings` are those of ClusterSettings.
         """
         self.shape = shape
-        self.trace = trace or Trace()
         self.agenda = Agenda()
+        self.trace = Trace(lambda: self.agenda.now / 1000, keep=keep_trace)
         self.network = Network(self.agenda, weather or Weather())
         self.replication = Replication(self.agenda, self.network, seed) if lasting else None
         self._chance = Random(f"{seed} world")
@@ -176,30 +176,25 @@ class World:
             host.take(event)
 
     def cut(self, directions: list[Direction]) -> None:
-        self._note("network", "cut " + self._names(directions))
+        self.trace.tell("network", "cut " + self._names(directions))
         self.network.cut(directions)
 
     def heal(self, directions: list[Direction]) -> None:
-        self._note("network", "heal " + self._names(directions))
+        self.trace.tell("network", "heal " + self._names(directions))
         self.network.heal(directions)
 
     def slow(self, directions: list[Direction], latency_ms: float) -> None:
-        self._note("network", f"latency +{latency_ms:.0f} ms {self._names(directions)}")
+        self.trace.tell("network", f"latency +{latency_ms:.0f} ms {self._names(directions)}")
         self.network.slow(directions, latency_ms)
 
     def _names(self, directions: list[Direction]) -> str:
         return " ".join(f"{self.hosts[a].name}>{self.hosts[b].name}" for a, b in directions)
 
     def _fate(self, host: Host, what: str) -> None:
-        self._note(host.name, what)
-
-    def _note(self, who: str, what: str) -> None:
-        self.trace.note(self.now, who, "*", what, story=True)
+        self.trace.tell(host.name, f"* {what}")
 
 
 def between(side: list[Host], other_side: list[Host], *, one_way: bool = False) -> list[Direction]:
     """The directions from one side to the other, and back unless `one_way`."""
     there = [(a.index, b.index) for a in side for b in other_side]
     return there if one_way else there + [(b, a) for a, b in there]
-
-

@@ -182,6 +182,12 @@ class TestFile:
         assert second.open() == b"two\n"
         second.close()
 
+    def test_what_cannot_be_opened_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "nodes.conf").mkdir()
+        with pytest.raises(NodesConfError) as refusal:
+            NodesConfFile(RealDisk(str(tmp_path)), "nodes.conf").open()
+        assert str(refusal.value) == "Can't open nodes.conf in order to acquire a lock: Is a directory"
+
     def test_a_full_disk_leaves_the_old_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         file = NodesConfFile(RealDisk(str(tmp_path)), "nodes.conf")
         file.open()

@@ -57,6 +57,11 @@ class Shardlab:
     def lab(self) -> Lab:
         return load_existing(self.folder)
 
+    def run_check(self, file: Path, *words: str) -> subprocess.CompletedProcess[str]:
+        """The judgement of a history, by the command."""
+        argv = [sys.executable, "-m", "lab", "check", str(file), *words]
+        return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+
     def alive(self) -> list[str]:
         return [entry.name for entry in self.lab.alive()]
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import redis
 
 from cluster.slots import key_slot
@@ -130,6 +131,14 @@ class RealCluster:
 
     def nodes_up(self) -> list[RealNode]:
         return [node for node in self.nodes if node.process is not None]
+
+    def needs(self, *commands: str) -> None:
+        """Skip the test when the nodes do not have these commands (ours, not yet)."""
+        with self.nodes_up()[0].client() as client:
+            known = client.command()
+        missing = [name for name in commands if name.lower() not in known]
+        if missing:
+            pytest.skip(f"the nodes have no {', '.join(missing)}")
 
     def flush(self) -> None:
         for node in self.masters():

@@ -27,7 +27,8 @@ def client(proxy: ProxyProcess, request: pytest.FixtureRequest) -> Iterator[redi
         yield client
 
 
-def test_single_keys(client: redis.Redis) -> None:
+def test_single_keys(client: redis.Redis, cluster: RealCluster) -> None:
+    cluster.needs("HSET", "ZADD")
     for i in range(100):
         assert client.set(f"key:{i}", i)
     assert [client.get(f"key:{i}") for i in range(100)] == [b"%d" % i for i in range(100)]
@@ -40,7 +41,8 @@ def test_single_keys(client: redis.Redis) -> None:
         client.incr("h")
 
 
-def test_pipeline_across_nodes_keeps_its_order(client: redis.Redis) -> None:
+def test_pipeline_across_nodes_keeps_its_order(client: redis.Redis, cluster: RealCluster) -> None:
+    cluster.needs("LPUSH")
     pipe = client.pipeline(transaction=False)
     for i in range(500):
         pipe.set(f"p:{i}", i)
@@ -97,7 +99,8 @@ def test_commands_over_many_slots(client: redis.Redis) -> None:
     assert client.randomkey() is None
 
 
-def test_scan_sees_every_key_of_every_node(client: redis.Redis) -> None:
+def test_scan_sees_every_key_of_every_node(client: redis.Redis, cluster: RealCluster) -> None:
+    cluster.needs("LPUSH")
     keys = {f"scan:{i}".encode() for i in range(1000)}
     client.mset(dict.fromkeys(keys, b"x"))
     client.lpush("other", "x")
@@ -107,7 +110,8 @@ def test_scan_sees_every_key_of_every_node(client: redis.Redis) -> None:
         ask(client, "SCAN", "x")
 
 
-def test_scripts(client: redis.Redis) -> None:
+def test_scripts(client: redis.Redis, cluster: RealCluster) -> None:
+    cluster.needs("EVAL", "SCRIPT")
     assert client.eval("return redis.call('set', KEYS[1], ARGV[1])", 1, "s", "v") == b"OK"
     script = client.register_script("return redis.call('get', KEYS[1])")
     for i in range(20):
@@ -120,7 +124,8 @@ def test_scripts(client: redis.Redis) -> None:
     assert client.script_exists(sha) == [False]
 
 
-def test_lock(proxy: ProxyProcess, client: redis.Redis) -> None:
+def test_lock(proxy: ProxyProcess, client: redis.Redis, cluster: RealCluster) -> None:
+    cluster.needs("EVAL")
     with proxy.client() as other, client.lock("lock", timeout=10):
         assert not other.lock("lock", blocking=False).acquire()
     assert client.lock("lock", blocking=False).acquire()
@@ -151,7 +156,8 @@ def test_one_database_and_no_cluster(client: redis.Redis) -> None:
         ask(client, "CLIENT", "NOPE")
 
 
-def test_hello_changes_the_protocol_of_nodes_replies(proxy: ProxyProcess) -> None:
+def test_hello_changes_the_protocol_of_nodes_replies(proxy: ProxyProcess, cluster: RealCluster) -> None:
+    cluster.needs("HSET")
     with socket.create_connection(("127.0.0.1", proxy.port)) as raw:
         raw.settimeout(5)
         raw.sendall(
@@ -175,6 +181,17 @@ def test_protocol_error_comes_after_the_replies(proxy: ProxyProcess) -> None:
     assert received == b"+OK\r\n$1\r\n1\r\n-ERR Protocol error: expected '$', got 'x'\r\n"
 
 
+def test_client_that_stops_talking_still_hears_its_replies(proxy: ProxyProcess) -> None:
+    with socket.create_connection(("127.0.0.1", proxy.port)) as raw:
+        raw.settimeout(5)
+        raw.sendall(b"SET a 1\r\nMGET a b\r\nPING\r\n")
+        raw.shutdown(socket.SHUT_WR)
+        received = b""
+        while chunk := raw.recv(65536):
+            received += chunk
+    assert received == b"+OK\r\n*2\r\n$1\r\n1\r\n$-1\r\n+PONG\r\n"
+
+
 def test_client_reply_off_and_skip(proxy: ProxyProcess) -> None:
     with socket.create_connection(("127.0.0.1", proxy.port)) as raw:
         raw.settimeout(5)
@@ -188,7 +205,8 @@ def test_client_reply_off_and_skip(proxy: ProxyProcess) -> None:
     assert received == b"$1\r\n1\r\n+OK\r\n$1\r\n2\r\n+OK\r\n"
 
 
-def test_blocking_commands(proxy: ProxyProcess, client: redis.Redis) -> None:
+def test_blocking_commands(proxy: ProxyProcess, client: redis.Redis, cluster: RealCluster) -> None:
+    cluster.needs("BLPOP")
     assert client.blpop("empty", timeout=0.05) is None
     popped: list[object] = []
     thread = threading.Thread(target=lambda: popped.append(client.blpop("queue", timeout=10)))
@@ -209,6 +227,7 @@ def test_blocking_commands(proxy: ProxyProcess, client: redis.Redis) -> None:
 
 def test_a_client_that_leaves_takes_nothing_with_it(proxy: ProxyProcess, cluster: RealCluster) -> None:
     """Its blocked command must go with it, or the node would give it the next element."""
+    cluster.needs("BLPOP")
     with socket.create_connection(("127.0.0.1", proxy.port)) as raw, cluster.owner("left").client() as node:
         raw.sendall(b"BLPOP left 0\r\n")
         wait_for(lambda: node.info("clients")["blocked_clients"] == 1, what="the pop waits at the node")
@@ -226,7 +245,9 @@ def test_wait_counts_replicas(client: redis.Redis) -> None:
     assert client.wait(2, 50) == 1
 
 
-def test_redis_cli_and_redis_benchmark(proxy: ProxyProcess) -> None:
+def test_redis_cli_and_redis_benchmark(proxy: ProxyProcess, cluster: RealCluster) -> None:
+    cluster.needs("LPUSH", "HLEN")
+
     def run(*words: str) -> str:
         return subprocess.run([*words], capture_output=True, text=True, check=True, timeout=30).stdout
 

@@ -37,6 +37,7 @@ async def broken_later(cluster: RealCluster) -> AsyncIterator[RealCluster]:
 
 
 async def test_commands_find_their_nodes(client: ClusterClient, cluster: RealCluster) -> None:
+    cluster.needs("LPUSH")
     for i in range(50):
         await client.execute("SET", f"k{i}", i)
     assert [await client.execute("GET", f"k{i}") for i in range(50)] == [b"%d" % i for i in range(50)]
@@ -51,7 +52,8 @@ async def test_commands_find_their_nodes(client: ClusterClient, cluster: RealClu
     assert len(sizes) == len(cluster.masters())
 
 
-async def test_pipeline_across_nodes_keeps_its_order(client: ClusterClient) -> None:
+async def test_pipeline_across_nodes_keeps_its_order(client: ClusterClient, cluster: RealCluster) -> None:
+    cluster.needs("HGET")
     commands: list[tuple[str | int, ...]] = []
     for i in range(200):
         commands += [("SET", f"k{i}", i), ("APPEND", f"k{i}", "x"), ("GET", f"k{i}"), ("HGET", f"k{i}", "f")]
@@ -84,6 +86,7 @@ async def test_watch_on_a_connection_of_its_own(client: ClusterClient) -> None:
 
 
 async def test_scripts_reach_nodes_that_do_not_know_them(client: ClusterClient, cluster: RealCluster) -> None:
+    cluster.needs("EVAL")
     script = client.script("return redis.call('incrby', KEYS[1], ARGV[1])")
     for round_ in (1, 2):
         assert [await script.run([key], [5]) for key in "abc"] == [5 * round_] * 3
@@ -92,7 +95,8 @@ async def test_scripts_reach_nodes_that_do_not_know_them(client: ClusterClient, 
                 direct.script_flush()
 
 
-async def test_blocking_command_holds_nobody_up(client: ClusterClient) -> None:
+async def test_blocking_command_holds_nobody_up(client: ClusterClient, cluster: RealCluster) -> None:
+    cluster.needs("BLPOP")
     async with asyncio.TaskGroup() as tasks:
         popped = tasks.create_task(client.execute("BLPOP", "{b}queue", 10))
         assert await client.execute("SET", "{b}other", 1) in (b"OK", "OK")

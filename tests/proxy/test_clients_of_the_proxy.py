@@ -31,6 +31,7 @@ def test_password_of_the_proxy(cluster: RealCluster) -> None:
 @pytest.fixture
 def with_passwords(cluster: RealCluster) -> Iterator[RealCluster]:
     """Every node asks for a password, and knows a user who may only read."""
+    cluster.needs("ACL")
     for node in cluster.nodes:
         with node.client() as client:
             client.acl_setuser("reader", enabled=True, passwords=["+look"], keys="*", commands=["+@read", "+ping"])

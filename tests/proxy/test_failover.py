@@ -98,6 +98,7 @@ def test_frozen_master(proxy: ProxyProcess, broken_later: RealCluster) -> None:
 
 def test_reads_are_repeated_and_writes_are_not(proxy: ProxyProcess, broken_later: RealCluster) -> None:
     """Both were sent to a node that died before it answered."""
+    broken_later.needs("BLPOP")
     victim = broken_later.owner("b")
     with raw_client(proxy.port) as reader, raw_client(proxy.port) as writer, raw_client(proxy.port) as popper:
         reader.says("SET b 1", b"+OK\r\n")
@@ -138,6 +139,7 @@ def test_deadline_of_a_request_that_nobody_can_serve(cluster: RealCluster) -> No
 
 def test_slots_move_under_load(proxy: ProxyProcess, broken_later: RealCluster) -> None:
     """MOVED, ASK and TRYAGAIN stay between the proxy and the nodes."""
+    broken_later.needs("MIGRATE")
     source = broken_later.owner("b")
     target = next(node for node in broken_later.masters() if node is not source)
     ids = {}

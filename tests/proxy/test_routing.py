@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
 from typing import Any
 
 import hiredis
@@ -9,7 +11,8 @@ import pytest
 
 from cluster.slots import key_slot
 from proxy.routing import RouteTable, declared_specs, specs_from_command_reply
-from tests.proxy.real_cluster import RealCluster
+from tests.ports import free_base
+from tests.real_redis import RealRedis
 from wire.errors import Error
 
 # Command lines, with the keys in capitals.
@@ -55,12 +58,18 @@ def words(line: str) -> list[bytes]:
     return [word.encode() for word in line.split()]
 
 
-@pytest.fixture(scope="module", params=[2, 3], ids=["RESP2", "RESP3"])
-def command_reply(running_cluster: RealCluster, request: pytest.FixtureRequest) -> Any:
-    """A node's reply to COMMAND, as hiredis decodes it."""
-    import socket
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRedis]:
+    server = RealRedis(free_base(), tmp_path_factory.mktemp("redis") / "data", ())
+    server.wait_ready()
+    yield server
+    server.kill()
 
-    with socket.create_connection(("127.0.0.1", running_cluster.nodes[0].port)) as connection:
+
+@pytest.fixture(scope="module", params=[2, 3], ids=["RESP2", "RESP3"])
+def command_reply(server: RealRedis, request: pytest.FixtureRequest) -> Any:
+    """A real server's reply to COMMAND, as hiredis decodes it."""
+    with socket.create_connection(server.address) as connection:
         connection.sendall(b"HELLO %d\r\nCOMMAND\r\n" % request.param)
         reader = hiredis.Reader(notEnoughData=StopIteration)
         replies: list[Any] = []

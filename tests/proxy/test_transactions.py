@@ -19,7 +19,8 @@ def raw(proxy: ProxyProcess) -> Iterator[RawClient]:
 
 
 @pytest.mark.parametrize("protocol", [2, 3])
-def test_transaction_in_one_slot(proxy: ProxyProcess, protocol: int) -> None:
+def test_transaction_in_one_slot(proxy: ProxyProcess, protocol: int, cluster: RealCluster) -> None:
+    cluster.needs("HSET", "LPUSH")
     with proxy.client(protocol=protocol) as client:
         pipe = client.pipeline()
         pipe.set("{t}a", 1)
@@ -32,7 +33,8 @@ def test_transaction_in_one_slot(proxy: ProxyProcess, protocol: int) -> None:
         assert "WRONGTYPE" in str(failure)
 
 
-def test_words_of_a_transaction(raw: RawClient) -> None:
+def test_words_of_a_transaction(raw: RawClient, cluster: RealCluster) -> None:
+    cluster.needs("BLPOP")
     raw.says("EXEC", b"-ERR EXEC without MULTI\r\n")
     raw.says("DISCARD", b"-ERR DISCARD without MULTI\r\n")
     raw.says("MULTI", b"+OK\r\n")

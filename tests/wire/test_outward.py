@@ -118,6 +118,14 @@ async def test_connecting_has_a_limit() -> None:
             await connect("127.0.0.1", port, Greeting(proto=3), Limits(connect_timeout_ms=50))
 
 
+async def test_accepted_by_the_kernel_is_not_enough() -> None:
+    """A stopped process' connections are accepted for it; nothing should be sent there that cannot be taken back."""
+    async with peer(silent) as port:
+        with pytest.raises(ConnectError, match="timed out") as error:
+            await connect("127.0.0.1", port, Greeting(ping=True), Limits(connect_timeout_ms=50))
+        assert error.value.happened is False
+
+
 async def test_connection_that_breaks_leaves_unknown_outcomes(real_redis: RealRedis) -> None:
     connection = await connect(*real_redis.address)
     answered = connection.request(b"PING")

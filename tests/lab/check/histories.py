@@ -119,10 +119,18 @@ def _is_an_order(kind: str, order: Sequence[Operation]) -> bool:
 
 
 def recorded(
-    kind: str, rng: Random, length: int, clients: int, *, functions: Sequence[str], lost: float = 0.0
+    kind: str,
+    rng: Random,
+    length: int,
+    clients: int,
+    *,
+    functions: Sequence[str],
+    lost: float = 0.0,
+    back: Sequence[tuple[float, float]] = (),
 ) -> list[Operation]:
     """What clients of an atomic object recorded; each operation takes place at some instant between its ends. The
-    answers to a share of `lost` of the changes got lost, after or before they were done."""
+    answers to a share of `lost` of the changes got lost, after or before they were done. At each first time in `back`
+    the object goes back to what it was at the second."""
     free_at = [rng.random() for _ in range(clients)]
     begun = []
     for number in range(length):
@@ -132,8 +140,14 @@ def recorded(
         begun.append((rng.uniform(begin, end), process, begin, end, number))
         free_at[process] = end + rng.random() / 10
     thing = Atomic(kind)
+    past = [(float("-inf"), thing.value)]
+    rollbacks = sorted(back, reverse=True)
     operations = []
-    for _, process, begin, end, number in sorted(begun):
+    for now, process, begin, end, number in sorted(begun):
+        while rollbacks and rollbacks[-1][0] <= now:
+            at, to = rollbacks.pop()
+            thing.value = next(value for then, value in reversed(past) if then <= to)
+            past.append((at, thing.value))
         function = rng.choice(functions)
         argument: Value = {
             "read": None,
@@ -150,4 +164,5 @@ def recorded(
         else:
             result = thing.do(function, argument)
             operations.append(op(function, argument, begin, end, result, process=process))
+        past.append((now, thing.value))
     return operations

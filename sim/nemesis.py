@@ -1,0 +1,110 @@
+"""Draws the faults of a run from its seed: how many, of which kinds, when, how long, against whom.
+
+The whole schedule is drawn beforehand, so it can be shown, cut down strike by strike (`shrink`) and replayed, and what
+remains of it stays where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from random import Random
+
+from sim.faults import Faults, Kind, Strike
+from sim.loop import SimLoop
+
+# On average, one strike in so many seconds; and the least time that remains for one before the run ends.
+_EVERY_S = 5.0
+_LAST_BEFORE_END_S = 1.0
+# How long strikes last: within a heartbeat, about as long as it takes to be noticed, much longer.
+_LENGTHS_S = ((0.02, 0.3), (0.3, 2.0), (2.0, 12.0))
+# These strike a process or host with a name; the others strike links.
+_LINK_KINDS = (Kind.CUT, Kind.CUT_ONE_WAY, Kind.SLOW_LINK, Kind.LOSSY_LINK)
+
+
+def draw(
+    chance: Random,
+    kinds: Sequence[Kind],
+    duration_s: float,
+    nodes: Sequence[str],
+    sentinels: Sequence[str],
+    bystanders: Sequence[str],
+) -> list[Strike]:
+    """A schedule, in order of time. Bystanders (clients) are struck only by being on one side of a cut."""
+    if not kinds:
+        return []
+    count = max(1, round(duration_s / _EVERY_S * chance.uniform(0.4, 1.6)))
+    strikes: list[Strike] = []
+    for _ in range(count):
+        strike = _draw_one(chance, len(strikes), kinds, duration_s, nodes, sentinels, bystanders)
+        # One process has one disk and one clock: the same fault twice at a time would be mended by the first mending.
+        if not any(_clash(strike, other) for other in strikes):
+            strikes.append(strike)
+    return sorted(strikes, key=lambda strike: (strike.at_s, strike.number))
+
+
+def unleash(loop: SimLoop, faults: Faults, strikes: Sequence[Strike], only: Collection[int] | None = None) -> None:
+    """Have the strikes happen, counted from now; `only` those with these numbers, if given."""
+    for strike in strikes:
+        if only is None or strike.number in only:
+            loop.at(loop.now + strike.at_s, faults.strike, strike)
+            loop.at(loop.now + strike.at_s + strike.lasting_s, faults.mend, strike.number)
+
+
+def _draw_one(
+    chance: Random,
+    number: int,
+    kinds: Sequence[Kind],
+    duration_s: float,
+    nodes: Sequence[str],
+    sentinels: Sequence[str],
+    bystanders: Sequence[str],
+) -> Strike:
+    kind = kinds[chance.randrange(len(kinds))]
+    at_s = round(chance.uniform(0.0, max(0.1, duration_s - _LAST_BEFORE_END_S)), 6)
+    low, high = _LENGTHS_S[chance.randrange(len(_LENGTHS_S))]
+    lasting_s = round(min(chance.uniform(low, high), duration_s - at_s), 6)
+    amount = _draw_amount(chance, kind)
+    everybody = [*nodes, *sentinels]
+    # Sentinels are struck less often: a run in which most of them are dead shows little.
+    among = sentinels if sentinels and chance.random() < 0.25 else nodes
+    target = among[chance.randrange(len(among))]
+    if kind not in _LINK_KINDS:
+        return Strike(number, at_s, lasting_s, kind, (target,), (), amount)
+    shape = chance.randrange(3)
+    if shape == 0:
+        # One host and everybody else.
+        return Strike(number, at_s, lasting_s, kind, (target,), (), amount)
+    if shape == 1:
+        # Two hosts that do not reach each other, while everybody reaches both.
+        other = everybody[chance.randrange(len(everybody))]
+        if other != target:
+            return Strike(number, at_s, lasting_s, kind, (target,), (other,), amount)
+    # Two parts of the world.
+    side = tuple(name for name in (*everybody, *bystanders) if chance.random() < 0.4) or (target,)
+    rest = tuple(name for name in (*everybody, *bystanders) if name not in side)
+    return Strike(number, at_s, lasting_s, kind, side, rest, amount)
+
+
+def _draw_amount(chance: Random, kind: Kind) -> float:
+    match kind:
+        case Kind.SLOW_LINK:
+            return round(chance.choice((0.005, 0.05, 0.3)) * chance.uniform(0.5, 2.0), 6)
+        case Kind.LOSSY_LINK:
+            return round(chance.uniform(0.01, 0.4), 3)
+        case Kind.SLOW_DISK:
+            return round(chance.choice((10.0, 100.0, 1000.0)) * chance.uniform(0.5, 2.0), 1)
+        case Kind.SKEW:
+            return round(chance.choice((-3600.0, -5.0, -0.5, 0.5, 5.0, 3600.0)) * chance.uniform(0.5, 1.0), 3)
+        case Kind.DRIFT:
+            return round(chance.uniform(0.9, 1.1), 4)
+    return 0.0
+
+
+def _clash(one: Strike, other: Strike) -> bool:
+    return (
+        one.kind is other.kind
+        and one.kind not in _LINK_KINDS
+        and one.targets == other.targets
+        and one.at_s <= other.at_s + other.lasting_s
+        and other.at_s <= one.at_s + one.lasting_s
+    )
