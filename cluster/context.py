@@ -29,6 +29,7 @@ class Context:
         "facts",
         "followed",
         "guards",
+        "has_served",
         "heard_directly",
         "judge_state",
         "last_minority_at",
@@ -41,6 +42,7 @@ class Context:
         "save_with_fsync",
         "serve_from",
         "settings",
+        "stands_back",
         "started_at",
         "state",
         "try_failover",
@@ -77,6 +79,10 @@ class Context:
         # When the machine started, and the nodes that have answered a ping since.
         self.started_at: float | None = None
         self.heard_directly: dict[str, None] = {}
+        # Whether this node has served its slots since it started, and whether it lets a replica take them over
+        # (`comeback`).
+        self.has_served = False
+        self.stands_back = False
         # When a master that was stopped may serve again.
         self.serve_from: float | None = None
         # When this node last saw only a minority of the masters.

@@ -6,6 +6,7 @@ already have given our slots to somebody else.
 
 from __future__ import annotations
 
+from cluster import comeback
 from cluster.context import Context
 from cluster.events import StateChanged
 from cluster.slots import ALL_SLOTS
@@ -62,6 +63,7 @@ def woke(ctx: Context, stopped_ms: float) -> None:
 
 def _change(ctx: Context, *, ok: bool) -> None:
     ctx.state.ok = ok
+    ctx.has_served = ctx.has_served or ok
     ctx.state.topology_changed = True
     ctx.notice(f"Cluster state changed: {'ok' if ok else 'fail'}")
     ctx.emit(StateChanged(ok))
@@ -76,6 +78,8 @@ def _may_return(ctx: Context) -> bool:
     back, with our slots. A node that learns of new ones meanwhile waits for these, too.
     """
     if ctx.serve_from is not None and ctx.now_ms < ctx.serve_from:
+        return False
+    if comeback.stands_back(ctx):
         return False
     if not ctx.guards.wait_before_serving or ctx.since(ctx.started_at) >= _WRITABLE_DELAY_MS:
         return True

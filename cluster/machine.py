@@ -13,6 +13,7 @@ from __future__ import annotations
 from random import Random
 
 from cluster import (
+    comeback,
     election,
     failure,
     handshake,
@@ -238,11 +239,18 @@ class ClusterMachine:
         if ctx.announce:
             ctx.announce = False
             outgoing.broadcast_pong(ctx)
+        if ctx.stands_back:
+            # For as long as it must: it may have become a replica in this very step.
+            comeback.stands_back(ctx)
         if self.state.topology_changed:
             self.state.topology_changed = False
             self.view.refresh()
+            self.view.stands_back = ctx.stands_back
             ctx.emit(SlotsChanged())
+        self.view.returning = comeback.returning(ctx)
         effects = ctx.effects
+        if comeback.silent(ctx):
+            effects = [effect for effect in effects if not isinstance(effect, Send | Broadcast | SendDatagram)]
         if ctx.save_wanted:
             # First of all: whatever the step says to others rests on it.
             save = Save(fsync=ctx.save_with_fsync)

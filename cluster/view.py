@@ -17,7 +17,17 @@ _NOTHING = bytes(SLOTS)
 class View:
     """What the hot path reads. Look things up again in every batch: `owned` is replaced, not changed."""
 
-    __slots__ = ("_state", "listening_until_ms", "my_master", "owned", "state_ok", "trusted_until_ms", "version")
+    __slots__ = (
+        "_state",
+        "listening_until_ms",
+        "my_master",
+        "owned",
+        "returning",
+        "stands_back",
+        "state_ok",
+        "trusted_until_ms",
+        "version",
+    )
 
     def __init__(self, state: ClusterState) -> None:
         self._state = state
@@ -31,6 +41,10 @@ class View:
         self.trusted_until_ms = math.inf
         # The loop's time until which a master that was stopped listens whether it has been replaced.
         self.listening_until_ms = 0.0
+        # A master that has just started with slots: not serving yet, and for the sake of a replica that has more data
+        # not at all (`cluster.comeback`).
+        self.returning = False
+        self.stands_back = False
         # The node we replicate; None on a master, and while a replica does not know its master.
         self.my_master: NodeEntry | None = None
         # Grows with every change of slots, open slots, roles, addresses, members or state.

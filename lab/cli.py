@@ -26,6 +26,10 @@ def main(argv: list[str] | None = None) -> int:
         from lab.check.main import main as check
 
         return check(words[1:])
+    if words and words[0] == "sim":
+        from sim.main import main as simulate
+
+        return simulate(words[1:])
     return _lab_command(words)
 
 
@@ -125,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
         ("sentinel", "a sentinel: FILE [--directive value ...]"),
         ("proxy", "the whole cluster as one Redis: --nodes host:port,..."),
         ("check", "judge a run by the history of its clients: FILE"),
+        ("sim", "the whole cluster in one process, in virtual time: run, swarm, replay, shrink, rules"),
     ):
         # Handled in `main`, before this parser is made; here so that --help lists them.
         commands.add_parser(name, help=help_text, add_help=False)

@@ -21,7 +21,7 @@ from cluster.nodes_conf import NodesConfError, NodesConfFile, parse, render
 from cluster.settings import ClusterSettings
 from cluster.slots import SLOTS
 from node.execute import Executor
-from node.gates import Gatekeeper
+from node.gates import STANDS_BACK, Conditions, Gatekeeper
 from node.keyspace import Keyspace
 from node.pause import PausePurpose, Pauses
 from node.redirection import Redirection, ip_of
@@ -71,6 +71,7 @@ class Clustering:
         gatekeeper: Gatekeeper,
         pauses: Pauses,
         turn: Turn,
+        conditions: Conditions,
         fatal: Callable[[], None],
     ) -> None:
         self._settings = settings
@@ -80,6 +81,7 @@ class Clustering:
         self._executor = executor
         self._pauses = pauses
         self._turn = turn
+        self._conditions = conditions
         self._log = runtime.log
         # Ends the process at once, with status 1.
         self._fatal = fatal
@@ -175,6 +177,10 @@ class Clustering:
 
     # ---- for commands
 
+    def gives_copy(self, offset: int) -> bool:
+        """Whether a replica that has `offset` may get a copy of what is here in exchange for it."""
+        return not self.machine.view.returning or offset <= self._replication.offset
+
     def told(self, node: NodeEntry, session: Session) -> Endpoint:
         """How this client reaches `node`."""
         preferred = PreferredEndpoint(self._settings.cluster_preferred_endpoint_type)
@@ -228,6 +234,7 @@ class Clustering:
 
     def topology_changed(self) -> None:
         self._owned[:] = self.machine.view.owned
+        self._conditions.set(STANDS_BACK, self.machine.view.stands_back)
 
     def state_changed(self, ok: bool) -> None:  # noqa: ARG002 - the view has it, too
         self.topology_changed()

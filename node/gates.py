@@ -47,8 +47,9 @@ DISK_ERROR = 1 << FIRST_FREE + 5  # the last snapshot or log write failed
 OUT_OF_MEMORY = 1 << FIRST_FREE + 6  # over `maxmemory` and nothing may be evicted
 WRITES_PAUSED = 1 << FIRST_FREE + 7  # CLIENT PAUSE WRITE, a failover under way
 ALL_PAUSED = 1 << FIRST_FREE + 8  # CLIENT PAUSE ALL
+STANDS_BACK = 1 << FIRST_FREE + 9  # a replica has more data than this master: nothing may take it for well
 # Conditions of one session.
-ONE_SHOT = 1 << FIRST_FREE + 9  # ASKING holds for the next command only
+ONE_SHOT = 1 << FIRST_FREE + 10  # ASKING holds for the next command only
 
 
 def gates_of(spec: CommandSpec) -> int:
@@ -73,6 +74,8 @@ def gates_of(spec: CommandSpec) -> int:
         gates |= READ_ONLY | TOO_FEW_REPLICAS
     if flags & WRITE or spec.name == "ping":
         gates |= DISK_ERROR
+    if spec.name == "ping":
+        gates |= STANDS_BACK
     if flags & DENYOOM:
         gates |= OUT_OF_MEMORY
     if flags & (WRITE | MAY_REPLICATE):
@@ -157,6 +160,7 @@ class Gatekeeper:
         self._after_redirection = (
             Gate(OUT_OF_MEMORY, _always, _fixed(b"OOM command not allowed when used memory > 'maxmemory'.")),
             Gate(DISK_ERROR, _always, lambda command: conditions.disk_error),
+            Gate(STANDS_BACK, _always, _fixed(b"ERR This master has lost data that a replica of it still has.")),
             Gate(TOO_FEW_REPLICAS, _is_write, _fixed(b"NOREPLICAS Not enough good replicas to write.")),
             Gate(READ_ONLY, _is_write, _fixed(b"READONLY You can't write against a read only replica.")),
             Gate(SUBSCRIBED, _always, lambda command: _ONLY_SUBSCRIBERS % command.name.encode()),

@@ -131,6 +131,7 @@ class Node:
                 self.gatekeeper,
                 self.pauses,
                 self.turn,
+                self.conditions,
                 lambda: self.end(1),
             )
             self.relay_message = self.cluster.relay

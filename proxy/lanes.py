@@ -93,11 +93,11 @@ class Lane:
             for link in self._spare.pop(address):
                 link.close()
 
-    def check_silence(self, now: float) -> None:
+    def check_silence(self) -> None:
         """Give up links to nodes that have gone silent; see `Link.check_silence`."""
         masters = self._world.topology.slot_map.masters()
         for link in list(self._links.values()):
-            link.check_silence(now, link.address in masters)
+            link.check_silence(link.address in masters)
 
     def close(self) -> None:
         for link in list(self._links.values()):
@@ -147,9 +147,9 @@ class Lanes:
             self._lanes = {key: other for key, other in self._lanes.items() if other is not lane}
             lane.close()
 
-    def check_silence(self, now: float) -> None:
+    def check_silence(self) -> None:
         for lane in list(self._lanes.values()):
-            lane.check_silence(now)
+            lane.check_silence()
 
     def close(self) -> None:
         for lane in self._lanes.values():

@@ -27,7 +27,7 @@ from proxy.settings import ProxySettings
 from proxy.subscriptions import Subscriptions
 from proxy.topology import Topology
 from proxy.transactions import Transactions
-from proxy.upstream import LinkLimits, LinkWorld
+from proxy.upstream import LOOK_MS, LinkLimits, LinkWorld
 from proxy.waiting import Waiting
 from runtime import Runtime, Tasks
 from wire.clients import Clients
@@ -42,8 +42,6 @@ from wire.turn import Turn
 
 # Answered by the proxy itself.
 _OWN: tuple[ModuleType, ...] = (connection, client, proxy.commands)
-# How often silent nodes are looked for.
-_LOOK_S = 0.1
 
 
 class Identity:
@@ -164,10 +162,9 @@ class Proxy:
     async def _look_for_silence(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(_LOOK_S)
-            now = loop.time()
-            self._lanes.check_silence(now)
-            self._blocking.check_owners(now)
+            await asyncio.sleep(LOOK_MS / 1000)
+            self._lanes.check_silence()
+            self._blocking.check_owners(loop.time())
 
     def _task_died(self, name: str, failure: BaseException) -> None:
         """As bad as any mistake of ours: the loop's own handler decides what becomes of the process."""

@@ -22,6 +22,10 @@ from wire.outward import Greeting, Limits, OutwardError, connect
 from wire.turn import Turn
 
 
+# How often silent links are looked for.
+LOOK_MS = 100
+
+
 class Entry(Protocol):
     """What waits on a link for `left` replies."""
 
@@ -73,15 +77,14 @@ class Link(asyncio.Protocol):
 
     __slots__ = (
         "_connecting",
-        "_doubted",
         "_failures",
-        "_heard_at",
         "_loop",
         "_out",
         "_out_entries",
         "_out_size",
         "_pending",
         "_retry_at",
+        "_silent_looks",
         "_splitter",
         "_transport",
         "_turn",
@@ -110,10 +113,9 @@ class Link(asyncio.Protocol):
         # Attempts to connect that failed in a row, and before when no other is made.
         self._failures = 0
         self._retry_at = 0.0
-        # When something was last heard, or the first request went out on an idle link; and whether the silence since
-        # then has been reported.
-        self._heard_at = 0.0
-        self._doubted = False
+        # For how many looks (`check_silence`) requests have waited and nothing was heard. Looks and not seconds: a
+        # proxy that was itself stopped for a while must not blame the nodes for it.
+        self._silent_looks = 0
         self.address = address
         self.greeting = greeting
         # Closed for good by this side.
@@ -165,7 +167,7 @@ class Link(asyncio.Protocol):
             return
         pending = self._pending
         if not pending:
-            self._heard_at = self._loop.time()
+            self._silent_looks = 0
         pending.extend(self._out_entries)
         self._out_entries.clear()
         data = b"".join(out) if len(out) > 1 else out[0]
@@ -174,8 +176,7 @@ class Link(asyncio.Protocol):
         transport.write(data)
 
     def data_received(self, data: bytes) -> None:
-        self._heard_at = self._loop.time()
-        self._doubted = False
+        self._silent_looks = 0
         splitter = self._splitter
         try:
             ends = splitter.feed(data)
@@ -226,17 +227,17 @@ class Link(asyncio.Protocol):
             entry.replied(data[start:end], count)
             start = end
 
-    def check_silence(self, now: float, serves: bool) -> None:
-        """Called every now and then: a node that owes replies and says nothing is doubted, then given up; at once
-        when the slot map says that others serve in its place (it is frozen, or cut off)."""
+    def check_silence(self, serves: bool) -> None:
+        """Called every `LOOK_MS`: a node that owes replies and says nothing is doubted, then given up; at once when
+        the slot map says that others serve in its place (it is frozen, or cut off)."""
         if self.patient or not self._pending:
             return
         limits = self._world.limits
-        silent_ms = (now - self._heard_at) * 1000
-        if silent_ms >= limits.silence_timeout_ms or (self._doubted and not serves):
-            self._lose(f"no answer for {silent_ms:.0f} ms")
+        self._silent_looks += 1
+        silent_ms = self._silent_looks * LOOK_MS
+        if silent_ms > limits.silence_timeout_ms or (silent_ms > limits.doubt_after_ms and not serves):
+            self._lose(f"no answer for {silent_ms} ms")
         elif silent_ms >= limits.doubt_after_ms:
-            self._doubted = True
             self._world.topology.refresh(self.address)
 
     def abort(self) -> None:
@@ -254,7 +255,6 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._splitter = ReplySplitter()
-        self._doubted = False
         self._failures = 0
         self.flush()
 

@@ -99,9 +99,7 @@ class SimCluster:
 
     def nodes(self) -> dict[str, Node]:
         """The live nodes by name."""
-        return {
-            seat.name: seat.inside for seat in self.seats.values() if seat.alive and isinstance(seat.inside, Node)
-        }
+        return {seat.name: seat.inside for seat in self.seats.values() if seat.alive and isinstance(seat.inside, Node)}
 
     def sentinels(self) -> dict[str, Sentinel]:
         return {

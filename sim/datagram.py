@@ -39,9 +39,7 @@ class SimDatagrams(asyncio.DatagramTransport, Resource):
         remote: Address | None,
         protocol: asyncio.DatagramProtocol,
     ) -> None:
-        super().__init__(
-            {"sockname": local, "peername": remote, "socket": NoSocket(socket.SOCK_DGRAM, local, remote)}
-        )
+        super().__init__({"sockname": local, "peername": remote, "socket": NoSocket(socket.SOCK_DGRAM, local, remote)})
         self._network = network
         self._loop = network.loop
         self._process = process
@@ -88,7 +86,10 @@ class SimDatagrams(asyncio.DatagramTransport, Resource):
         if link.cuts or link.loses():
             network.trace.event(what, "lost")
             return
-        sender = (host.ip if self.address[0] == "0.0.0.0" and receiver is not host else self.address[0], self.address[1])
+        sender = (
+            host.ip if self.address[0] == "0.0.0.0" and receiver is not host else self.address[0],
+            self.address[1],
+        )
         arrival = link.arrival(self._loop.now, len(data))
         network.trace.event(what, f"arrives {arrival:.9f}")
         self._loop.at(arrival, self._arrive, data, sender, to)

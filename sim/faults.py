@@ -1,8 +1,8 @@
 """Faults with physical names: what each does to a host, a process or the links, and how it is undone.
 
 A fault is data (`Strike`): when, how long, what, to whom. `Faults` makes it happen and mends it. Faults overlap: a
-host may lose its power while its process is paused, a link may be cut twice. So mending restores what is possible then, and
-what counts (cuts, pauses) is counted.
+host may lose its power while its process is paused, a link may be cut twice. So mending restores what is possible
+then, and what can be on twice (cuts, pauses) is counted.
 """
 
 from __future__ import annotations

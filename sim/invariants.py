@@ -117,7 +117,8 @@ class Watch:
                 if other != myself.id and slots & myself.slots:
                     common = (slots & myself.slots).bit_count()
                     self._breach(
-                        ONE_MASTER, f"{name} ({myself.id}) and {other} have {common} slots at epoch {myself.config_epoch}"
+                        ONE_MASTER,
+                        f"{name} ({myself.id}) and {other} have {common} slots at epoch {myself.config_epoch}",
                     )
             claims[myself.id] = claims.get(myself.id, 0) | myself.slots
 
@@ -225,8 +226,8 @@ def _difference(replica: Node, master: Node) -> str:
             one, other = ours.shards[slot], theirs.shards[slot]
             if one != other:
                 keys = [key for key in {**one, **other} if one.get(key) != other.get(key)]
-                return f"{len(keys)} keys of slot {slot}, {keys[0]!r} is {one.get(keys[0])!r} there, {other.get(keys[0])!r} here"
+                first = keys[0]
+                return f"{len(keys)} keys of slot {slot}, {first!r}: {one.get(first)!r}, not {other.get(first)!r}"
             if (ours.expires[slot] or {}) != (theirs.expires[slot] or {}):
                 return f"times to live in slot {slot}"
     return ""
-

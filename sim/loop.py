@@ -38,9 +38,7 @@ Event = tuple[float, int, Callable[..., object], tuple[Any, ...]]
 class SimTask(asyncio.Task[Any]):
     """A task with a number. Sets of tasks, of which asyncio has some, are then ordered alike in every run."""
 
-    def __init__(
-        self, coroutine: Coroutine[Any, Any, Any], number: int, owner: Process | None, **options: Any
-    ) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], number: int, owner: Process | None, **options: Any) -> None:
         # First: asyncio puts the task into a set while it is being made.
         self.number = number
         # None: it belongs to whoever runs the simulation.
@@ -126,7 +124,7 @@ class SimLoop(asyncio.BaseEventLoop):
         return handle
 
     def _due(self, handle: TimerHandle, process: Process | None) -> None:
-        if handle._cancelled:  # type: ignore[attr-defined]
+        if handle._cancelled:
             self._cancelled_timers -= 1
             return
         if process is None:
@@ -168,7 +166,7 @@ class SimLoop(asyncio.BaseEventLoop):
                 self._at_this_instant += 1
                 if self._at_this_instant > _AT_ONE_INSTANT_MAX:
                     raise LivelockError(f"Time stands still at {self.now:.6f}.\n{self.waiting_tasks()}")
-            if self._stopping:  # type: ignore[has-type]
+            if self._stopping:  # type: ignore[attr-defined]
                 break
         self.between_slices()
 
@@ -263,18 +261,16 @@ class SimLoop(asyncio.BaseEventLoop):
 
     # ---- sockets
 
-    async def getaddrinfo(self, host: Any, port: Any, **_: Any) -> Any:  # type: ignore[override]
+    async def getaddrinfo(self, host: Any, port: Any, **_: Any) -> Any:
         return await self.network.resolve(_running_process(), host, port)
 
-    async def create_server(self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any) -> Any:  # type: ignore[override]
+    async def create_server(self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any) -> Any:
         return await self.network.listen(_running_process(), protocol_factory, host, port, **options)
 
-    async def create_connection(  # type: ignore[override]
-        self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any
-    ) -> Any:
+    async def create_connection(self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any) -> Any:
         return await self.network.connect(_running_process(), protocol_factory, host, port, **options)
 
-    async def create_datagram_endpoint(  # type: ignore[override]
+    async def create_datagram_endpoint(
         self, protocol_factory: Any, local_addr: Any = None, remote_addr: Any = None, **options: Any
     ) -> Any:
         return await self.network.bind(_running_process(), protocol_factory, local_addr, remote_addr, **options)

@@ -187,11 +187,12 @@ class Process:
         loop.current = self
         try:
             for _ in range(len(ready)):
+                if not ready:
+                    # The process has ended, and with it what was to come.
+                    break
                 handle = ready.popleft()
                 if not handle._cancelled:
                     handle._run()
-                    if not self.alive:
-                        return
         except SystemExit as leaving:
             self.end(leaving.code if isinstance(leaving.code, int) else 1)
             return

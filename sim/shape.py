@@ -45,7 +45,9 @@ class Shape:
 
     def __post_init__(self) -> None:
         if self.failover == "cluster" and self.sentinels:
-            raise ValueError("sentinels and replicas must not both replace a master: with cluster failover, no sentinels")
+            raise ValueError(
+                "sentinels and replicas must not both replace a master: with cluster failover, no sentinels"
+            )
 
     @property
     def nodes(self) -> int:
@@ -98,7 +100,9 @@ def nodes_confs(shape: Shape, ips: list[str], chance: Random) -> list[bytes]:
     ids = [_hex_id(chance) for _ in ips]
     files = []
     for mine in range(len(ips)):
-        entries = [NodeEntry(node_id, ip, NODE_PORT, NODE_PORT + BUS_PORT_OFFSET) for node_id, ip in zip(ids, ips, strict=True)]
+        entries = [
+            NodeEntry(node_id, ip, NODE_PORT, NODE_PORT + BUS_PORT_OFFSET) for node_id, ip in zip(ids, ips, strict=True)
+        ]
         for number, entry in enumerate(entries):
             entry.is_master = shape.master_of(number) is None
             # Every master begins with an epoch of its own.

@@ -1,9 +1,9 @@
 """The kernel's side of TCP: connections that outlive pauses, hold bytes while the way is cut, and end as Linux' do.
 
-TCP loses no byte and reorders none, so what befalls a packet is a delay here: a lost one costs a retransmission, a cut or a
-dead peer a series of them, each after twice the time, until the kernel gives up. A receiver that does not read fills
-its window and stops the sender. Kernel buffers survive the process: what it had written is still delivered after
-it was killed, then comes the end of the stream, or a reset if it left input unread.
+TCP loses no byte and reorders none, so what befalls a packet is a delay here: a lost one costs a retransmission, a
+cut or a dead peer a series of them, each after twice the time, until the kernel gives up. A receiver that does not
+read fills its window and stops the sender. Kernel buffers survive the process: what it had written is still delivered
+after it was killed, then comes the end of the stream, or a reset if it left input unread.
 
 One simplification: an acknowledgement is never lost by itself; the sender learns of free space in the window a
 latency after it is there, however the way back is.

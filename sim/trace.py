@@ -86,6 +86,10 @@ def first_difference(one: Iterable[str], other: Iterable[str], context: int = 5)
     common: deque[str] = deque(maxlen=context)
     for number, (left, right) in enumerate(zip_longest(one, other, fillvalue="(the end)\n"), 1):
         if left != right:
-            return [f"  {line}" for line in common] + [f"first difference at line {number}:\n", f"< {left}", f"> {right}"]
+            return [f"  {line}" for line in common] + [
+                f"first difference at line {number}:\n",
+                f"< {left}",
+                f"> {right}",
+            ]
         common.append(left)
     return []

@@ -1,7 +1,7 @@
 """The asyncio face of one end of a connection, and of a listening port.
 
-Everything here belongs to one incarnation of a process and asks that one whether it is alive, and not whoever happens to
-run: cleanup code of a dead process may be executed at any time, by the garbage collector, and must reach nothing.
+Everything here belongs to one incarnation of a process and asks that one whether it is alive, and not whoever happens
+to run: cleanup code of a dead process may be executed at any time, by the garbage collector, and must reach nothing.
 Callbacks run in the context in which the transport was made.
 """
 
@@ -138,7 +138,7 @@ class SimTransport(asyncio.Transport):
             return
         if not self._buffer and not self._process.lag_s:
             taken = self._give(data)
-            if taken == len(data):
+            if taken < 0 or taken == len(data):
                 return
             data = data[taken:]
         self._buffer.append(data)
@@ -148,18 +148,18 @@ class SimTransport(asyncio.Transport):
             self._writable()
         if self._buffered_bytes > self._high_water and not self._protocol_paused:
             self._protocol_paused = True
-            self._protocol.pause_writing()  # type: ignore[attr-defined]
+            self._protocol.pause_writing()
 
     def writelines(self, list_of_data: Any) -> None:
         self.write(b"".join(list_of_data))
 
     def _give(self, data: bytes) -> int:
-        """Hand bytes to the kernel; returns how many it took."""
+        """Hand bytes to the kernel; returns how many it took, -1 when the connection is broken."""
         try:
             return self._end.write(data)
         except OSError as error:
             self._lose(error)
-            return len(data)
+            return -1
 
     def _writable(self) -> None:
         if self._buffer and not self._write_scheduled:
@@ -168,20 +168,18 @@ class SimTransport(asyncio.Transport):
 
     def _write_buffered(self) -> None:
         self._write_scheduled = False
-        while self._buffer and not self._lost:
+        while self._buffer:
             data = self._buffer.popleft()
             taken = self._give(data)
-            if self._lost:
+            if taken < 0:
                 return
             self._buffered_bytes -= taken
             if taken < len(data):
                 self._buffer.appendleft(data[taken:])
                 break
-        if self._lost:
-            return
         if self._protocol_paused and self._buffered_bytes <= self._low_water:
             self._protocol_paused = False
-            self._protocol.resume_writing()  # type: ignore[attr-defined]
+            self._protocol.resume_writing()
         if not self._buffer:
             if self._closing:
                 self._lose(None)

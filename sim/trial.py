@@ -17,6 +17,7 @@ from sim.errors import SimulationError
 from sim.faults import Faults, Kind, Strike
 from sim.invariants import Breach, Loss, Watch, differences
 from sim.shape import NODE_PORT, Shape
+from sim.trace import Listener
 from sim.workload import Recorder, Workload
 from sim.world import World
 
@@ -75,11 +76,15 @@ def run(
     keep_trace: bool = False,
     recorders: Callable[[World], Sequence[Recorder]] = lambda _: (),
     prepare: Callable[[SimCluster], None] = lambda _: None,
+    listen: Listener | None = None,
 ) -> Verdict:
-    """Run it. `prepare` may change the cluster before it starts; `recorders` are told of every operation."""
+    """Run it. `prepare` may change the cluster before it starts; `recorders` are told of every operation, `listen` of
+    what happens."""
     with World(plan.seed, keep_trace=keep_trace) as world:
         cluster = SimCluster(world, plan.shape)
         clients = [world.add_host(f"client-{number}") for number in range(plan.clients)]
+        if listen is not None:
+            world.trace.listen(listen)
         faults = Faults(cluster)
         watch = Watch(cluster)
         strikes = nemesis.draw(

@@ -1,8 +1,8 @@
 """One simulated world, from its seed to its verdict: makes hosts, runs, and says what went wrong.
 
 Every random choice comes from a named stream of the seed, so that one more draw in one place leaves all others alone.
-The garbage collector is off while a world runs and is called at fixed numbers of events: what it frees, and whose cleanup
-code runs, is then the same every time.
+The garbage collector is off while a world runs and is called at fixed numbers of events: what it frees, and whose
+cleanup code runs, is then the same every time.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class World:
     # ---- running
 
     def run(self, main: Coroutine[Any, Any, _T]) -> _T:
-        """Run until `main`, which belongs to no process, is done; raises UnexpectedExitError when something went wrong."""
+        """Run until `main`, which belongs to no process, is done; raises UnexpectedExitError when something failed."""
         was_enabled = gc.isenabled()
         hook = sys.unraisablehook
         gc.collect()
@@ -143,8 +143,8 @@ class World:
         self.close()
 
     async def until(self, condition: Callable[[], bool], timeout_s: float, what: str, every_s: float = 0.05) -> float:
-        """Wait in virtual time; returns how long it took. Raises TimeoutError when it takes too long, and SimulationError
-        as soon as something went wrong."""
+        """Wait in virtual time; returns how long it took. Raises TimeoutError when it takes too long, and
+        UnexpectedExitError as soon as something has failed."""
         began = self.loop.now
         while not condition():
             if self.failures:
@@ -166,7 +166,9 @@ class World:
 
     def _unraisable(self, unraisable: Any) -> None:
         """An exception in a `__del__`, or in a generator that was thrown away."""
-        self._failed(self.loop.current, f"{unraisable.err_msg or 'unraisable'}: {unraisable.object!r}", unraisable.exc_value)
+        self._failed(
+            self.loop.current, f"{unraisable.err_msg or 'unraisable'}: {unraisable.object!r}", unraisable.exc_value
+        )
 
     def _housekeep(self) -> None:
         if len(self.loop.dead) > _DEAD_MAX:

@@ -29,6 +29,8 @@ _PUSH_KINDS = frozenset(
     )
 )
 _NOTHING = object()
+# Between the end of a server's time and the last look for its answer.
+_GRACE_S = 0.01
 
 Command = Sequence[bytes]
 OnPush = Callable[[list[Any]], None]
@@ -147,6 +149,7 @@ class Outward(asyncio.Protocol):
         "_heard_at",
         "_limits",
         "_loop",
+        "_overdue",
         "_pending",
         "_reader",
         "_subscribed",
@@ -167,6 +170,8 @@ class Outward(asyncio.Protocol):
         self._pending: deque[asyncio.Future[Any]] = deque()
         # When bytes last came in, or, if later, when the oldest request was sent onto an idle connection.
         self._heard_at = 0.0
+        # The silence has lasted too long already, and one last look is due.
+        self._overdue = False
         # Runs while requests wait: the check for a silent server.
         self._watch: asyncio.TimerHandle | None = None
         # A RESP2 connection on which `post` was used: pub/sub arrays are not replies.
@@ -196,6 +201,7 @@ class Outward(asyncio.Protocol):
         pending = self._pending
         if not pending:
             self._heard_at = self._loop.time()
+            self._overdue = False
             if self._watch is None and self._limits.silence_timeout_ms:
                 self._watch = self._loop.call_later(self._limits.silence_timeout_ms / 1000, self._check_silence)
         futures: list[asyncio.Future[Any]] = [self._loop.create_future() for _ in range(count)]
@@ -262,6 +268,7 @@ class Outward(asyncio.Protocol):
         if self.closed:
             return
         self._heard_at = self._loop.time()
+        self._overdue = False
         reader, pending = self._reader, self._pending
         transport = self._transport
         try:
@@ -303,7 +310,11 @@ class Outward(asyncio.Protocol):
             return
         patience_s = self._limits.silence_timeout_ms / 1000
         left_s = self._heard_at + patience_s - self._loop.time()
-        if left_s <= 0:
+        if left_s <= 0 and not self._overdue:
+            # One more turn of the loop: it may be this process that was stopped, with the answer in its socket.
+            self._overdue = True
+            self._watch = self._loop.call_later(_GRACE_S, self._check_silence)
+        elif left_s <= 0:
             self._end(TimeoutError(f"no answer within {self._limits.silence_timeout_ms} ms"))
         else:
             self._watch = self._loop.call_later(left_s, self._check_silence)

@@ -107,7 +107,11 @@ def psync(call: Call) -> Reply:
     if len(argv) > 3 and argv[3].lower() == b"failover":
         _take_over(call, argv[1])
     _check_may_attach(call)
-    call.node.replication.replicas.psync(call.session, argv[1], parse_integer(argv[2]))
+    offset = parse_integer(argv[2])
+    # The replica asks for the byte behind what it has.
+    if call.node.cluster is not None and not call.node.cluster.gives_copy(offset - 1):
+        raise Error(b"NOMASTERLINK Can't SYNC while a replica has more data than its master")
+    call.node.replication.replicas.psync(call.session, argv[1], offset)
     return NO_REPLY
 
 

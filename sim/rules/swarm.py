@@ -6,6 +6,7 @@ nothing that is forbidden may happen; when they are over, the cluster must heal 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -21,6 +22,8 @@ DURATION_MS = 25_000.0
 # The cluster must have healed this many node timeouts, and this long on top, after the last fault.
 _HEAL_TIMEOUTS = 8
 _HEAL_MS = 25_000.0
+
+_ID = re.compile("[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,14 @@ def run(scenario: Scenario, *, keep_trace: bool = False) -> Verdict:
     rng = Random(f"{scenario.seed} scenario")
     world = _world(scenario, rng, keep_trace)
     timeline: list[str] = []
-    world.trace.listen(lambda now, who, what: timeline.append(f"{now:10.3f} {who:<8}{what}"))
+    names = {host.node_id: host.name for host in world.hosts}
+
+    def tell(now: float, who: str, what: str) -> None:
+        # People know nodes by name.
+        what = _ID.sub(lambda found: names.get(found[0], found[0]), what)
+        timeline.append(f"{now:10.3f} {who:<8}{what}\n")
+
+    world.trace.listen(tell)
     invariants = Invariants(world)
     drawn = draw(rng, world, scenario.kinds, rng.randint(2, 9), scenario.duration_ms)
     faults = tuple(drawn) if scenario.faults is None else scenario.faults

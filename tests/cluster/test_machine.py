@@ -30,7 +30,7 @@ from cluster.machine import TICK_MS
 from cluster.messages import Heartbeat, Message, MessageType
 from cluster.outgoing import header
 from cluster.slots import SLOTS
-from tests.cluster.mesh import WALL_MS, Mesh, Peer
+from tests.cluster.mesh import TIMEOUT_MS, WALL_MS, Mesh, Peer
 
 
 def formed(masters: int = 3, replicas: int = 1) -> tuple[Mesh, dict[str, Peer]]:
@@ -180,6 +180,29 @@ def test_a_datagram_that_was_overtaken_is_old_news() -> None:
     assert effects == []
     assert m1.owner_of(0) is r0
     assert m1.ok
+
+
+def test_a_candidates_heartbeat_that_was_overtaken_by_its_victory_is_old_news() -> None:
+    """It has the epoch of the victory already, but is a replica's. Found by `sim rules`, seed 45: the old master came
+    back at this moment, and its slots, which nobody seemed to have, were its own again."""
+    mesh, peers = formed()
+    m1, r0 = peers["m1"], peers["r0"]
+    mesh.kill(peers["m0"])
+    while not r0.machine._ctx.candidacy.requested:
+        mesh.run(0.5)
+    late = Message(header(r0.machine._ctx), Heartbeat(MessageType.PONG))
+    assert late.header.master is not None
+    mesh.until(lambda: m1.owner_of(0) is r0)
+    assert late.header.current_epoch == m1.entry(r0).epoch_announced
+    for event in (ReceivedDatagram(late, r0.ip, 17000, m1.ip), Received(-4711, late, r0.ip, m1.ip)):
+        m1.take(event)
+        assert m1.owner_of(0) is r0
+        assert m1.ok
+    # An operator can do what looks the same: such a master stays a replica, and is believed at last.
+    mesh.kill(r0)
+    mesh.run(TIMEOUT_MS + 100)
+    m1.take(Received(-4712, late, r0.ip, m1.ip))
+    assert m1.entry(r0).is_replica
 
 
 def test_an_answer_that_was_overtaken_is_old_news_but_an_answer() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cluster.codec import HEADER_BYTES, FrameReader, decode, encode
+from cluster.codec import HEADER_BYTES, FrameReader, decode, encode, encoded_length
 from cluster.endpoints import ClientNetwork
 from cluster.fields import BrokenFrameError, BusProtocolError, MalformedMessageError
 from cluster.messages import (
@@ -221,6 +221,13 @@ def test_an_unknown_extension_is_skipped() -> None:
     hostname = struct.pack(">IHH", 16, 0, 0) + b"node-1\0\0"
     body = decode(_with_extensions(unknown + hostname, 2)).body
     assert body == Heartbeat(MessageType.PING, (), Extensions(hostname="node-1"))
+
+
+@given(bodies)
+@settings(max_examples=100, deadline=None)
+def test_lengths_are_known_without_encoding(body: Body) -> None:
+    message = Message(HEADER, body)
+    assert encoded_length(message) == len(encode(message))
 
 
 def _with_extensions(data: bytes, count: int) -> bytes:

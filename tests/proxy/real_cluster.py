@@ -19,7 +19,7 @@ from tests.waiting import wait_for
 MASTERS = 3
 REPLICAS = 3
 # Quick enough for tests, slow enough for a busy machine.
-NODE_TIMEOUT_MS = 1000
+NODE_TIMEOUT_MS = 1500
 
 
 class RealNode:

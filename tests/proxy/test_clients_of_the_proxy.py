@@ -118,8 +118,8 @@ def test_pipeline_larger_than_what_may_be_under_way(proxy: ProxyProcess) -> None
         for i in range(60):
             pipe.set(f"large:{i}", b"y" * 200_000)
             pipe.get(f"large:{i}")
-        replies = pipe.execute()
-    assert replies == [True, b"y" * 200_000] * 60
+        replies = pipe.execute(raise_on_error=False)
+    assert [reply if reply is True else len(reply) for reply in replies] == [True, 200_000] * 60
 
 
 def test_client_kill_and_list(proxy: ProxyProcess) -> None:

@@ -1,0 +1,286 @@
+"""`shardlab sim`: one run, many runs, a replay, a search for fewer faults.
+
+    run --seed N         one run: what happened, and the verdict
+    replay --seed N      the same with every event, and the digest of them all
+    swarm --seeds A..B   many runs with faults drawn from their seeds; stops at the first broken invariant
+    shrink --seed N      a smaller set of faults that still breaks what seed N breaks
+    rules ...            the same for the rules alone, without sockets (`sim.rules`)
+
+Status 0: everything held. 1: something broke. 2: the words were not understood.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+from sim.faults import Kind
+from sim.shape import Shape
+from sim.swarm import command, plans, shrink, swarm
+from sim.trial import Plan, Verdict, run
+
+# What a timeline shows of what is told.
+_OF_NOTE = re.compile(
+    r"(strikes|mends) #|BROKEN|start |end |power cut|boot|# [+-](odown|try-failover|vote-for-leader|elected|failover|"
+    r"switch-master|tilt|promoted)|Marking node|Taking over|Failover (election|auth granted)|Cluster state changed|"
+    r"Reconfiguring myself|Full resync|partial resync.*successful|Successful partial|BUG REPORT|Unrecoverable"
+)
+_ALIASES = {"partition": Kind.CUT}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command; returns its exit status."""
+    if argv and argv[0] == "rules":
+        from sim.rules.main import main as rules
+
+        return rules(argv[1:])
+    try:
+        options = _parser().parse_args(argv)
+        shape = _shape(options, options.failover if options.failover != "both" else "sentinel")
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    except ValueError as error:
+        sys.stderr.write(f"shardlab sim: {error}\n")
+        return 2
+    plan = Plan(
+        seed=getattr(options, "seed", 0),
+        shape=shape,
+        kinds=options.faults,
+        duration_s=options.duration,
+        clients=options.clients,
+        per_second=options.rate,
+        only=getattr(options, "only", None),
+    )
+    match options.command:
+        case "run":
+            return _conclude(run(plan, listen=_show))
+        case "replay":
+            return _replay(plan, options.out)
+        case "shrink":
+            return _shrink(plan)
+        case _:
+            return _swarm(plan, options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="shardlab sim", description="A whole cluster in one process, in virtual time."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, text in (
+        ("run", "one run: what happened, and the verdict"),
+        ("replay", "one run with every event, and the digest of them all"),
+        ("swarm", "many runs; stops at the first broken invariant"),
+        ("shrink", "fewer faults that still break what a seed breaks"),
+    ):
+        added = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        _add_plan(added)
+        if name == "swarm":
+            added.add_argument("--seeds", type=_seeds, metavar="A..B", help="from the first to the last, both included")
+            added.add_argument("--seeds-of", metavar="WORD", help="seeds without end, drawn from a word: a commit, say")
+            added.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="J", help="at a time")
+            added.add_argument("--budget", type=_seconds, metavar="TIME", help="begin no run after this (3m, 90s)")
+            added.add_argument("--failover", choices=("sentinel", "cluster", "both"), default="both")
+        else:
+            added.add_argument("--seed", type=int, required=True, metavar="N")
+            added.add_argument("--only", type=_numbers, metavar="N,N", help="only these of the faults drawn ('none')")
+            added.add_argument("--failover", choices=("sentinel", "cluster"), default="sentinel")
+        if name == "replay":
+            added.add_argument("--out", type=Path, metavar="FILE", help="where to write the events (the screen)")
+    commands.add_parser("rules", help="the rules alone: faster, and for bigger clusters", add_help=False)
+    return parser
+
+
+def _add_plan(parser: argparse.ArgumentParser) -> None:
+    usual = Plan(0)
+    kinds = ", ".join(Kind)
+    parser.add_argument("--nodes", type=int, metavar="N", help="data nodes, masters and replicas together")
+    parser.add_argument("--masters", type=int, default=usual.shape.masters, metavar="N", help="masters (3)")
+    parser.add_argument("--replicas", type=int, metavar="N", help="replicas of each master (1)")
+    parser.add_argument("--sentinels", type=int, metavar="N", help="sentinels (3; none with --failover cluster)")
+    parser.add_argument("--down-after-milliseconds", dest="down_after_ms", type=int, default=500, metavar="MS")
+    parser.add_argument(
+        "--directive", action="append", default=[], metavar="'NAME VALUE'", help="one more for each node"
+    )
+    parser.add_argument("--faults", type=_kinds, default=usual.kinds, metavar="KIND,KIND", help=f"of {kinds}, or none")
+    parser.add_argument(
+        "--duration", type=_seconds, default=usual.duration_s, metavar="TIME", help="of the faults (30s)"
+    )
+    parser.add_argument("--clients", type=int, default=usual.clients, metavar="N", help="clients (3)")
+    parser.add_argument("--rate", type=float, default=usual.per_second, metavar="N", help="a second, each client (20)")
+
+
+def _shape(options: argparse.Namespace, failover: str) -> Shape:
+    """Raises ValueError."""
+    replicas = options.replicas
+    if options.nodes is not None:
+        if options.nodes % options.masters:
+            raise ValueError(f"--nodes {options.nodes} cannot be {options.masters} masters with as many replicas each")
+        replicas = options.nodes // options.masters - 1
+    by_cluster = failover == "cluster"
+    sentinels = options.sentinels if options.sentinels is not None else 0 if by_cluster else 3
+    return Shape(
+        masters=options.masters,
+        replicas=1 if replicas is None else replicas,
+        sentinels=sentinels,
+        failover="cluster" if by_cluster else "sentinel",
+        down_after_ms=options.down_after_ms,
+        directives=tuple(options.directive),
+    )
+
+
+def _seconds(text: str) -> float:
+    for unit, factor in (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("", 1.0)):
+        if text.endswith(unit):
+            return float(text.removesuffix(unit)) * factor
+    raise AssertionError("every text ends with nothing")
+
+
+def _seeds(text: str) -> range:
+    first, _, last = text.partition("..")
+    return range(int(first), int(last or first) + 1)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return () if text == "none" else tuple(map(int, text.split(",")))
+
+
+def _kinds(text: str) -> tuple[Kind, ...]:
+    return () if text == "none" else tuple(_ALIASES.get(word) or Kind(word) for word in text.split(","))
+
+
+# ---- the commands
+
+
+def _show(now: float, who: str, what: str) -> None:
+    if _OF_NOTE.search(what):
+        sys.stdout.write(f"{now:10.3f}  {who:<12} {what}\n")
+
+
+def _conclude(verdict: Verdict) -> int:
+    """The verdict in a few lines; returns the exit status."""
+    begun, acknowledged, refused, unknown = verdict.operations
+    faults = ", ".join(f"{count} {kind}" for kind, count in verdict.struck.items()) or "none"
+    lines = [
+        f"seed {verdict.plan.seed}: {verdict.virtual_s:.1f} virtual seconds, {verdict.events} events, "
+        f"digest {verdict.digest}",
+        f"faults: {faults}; {verdict.promotions} promotions",
+        f"operations: {begun} begun, {acknowledged} acknowledged, {refused} refused, {unknown} unknown",
+    ]
+    if verdict.healed_after_s is not None:
+        lines.append(f"healed {verdict.healed_after_s:.2f} s after the last fault was mended")
+    if verdict.losses:
+        windows = [loss.window_s for loss in verdict.losses if loss.window_s is not None]
+        widest = f", acknowledged up to {max(windows):.3f} s before a promotion" if windows else ""
+        lines.append(f"lost: {len(verdict.losses)} acknowledged writes{widest}")
+    if verdict.good:
+        lines.append("good")
+    else:
+        lines += [f"BROKEN  {breach}" for breach in verdict.breaches]
+        lines.append(f"replay it:  {command('replay', verdict.plan)}")
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0 if verdict.good else 1
+
+
+def _replay(plan: Plan, out: Path | None) -> int:
+    verdict = run(plan, keep_trace=True)
+    if out is None:
+        sys.stdout.writelines(verdict.text)
+    else:
+        with out.open("w", encoding="utf-8", errors="surrogateescape") as file:
+            file.writelines(verdict.text)
+    return _conclude(verdict)
+
+
+def _shrink(plan: Plan) -> int:
+    def tried(strikes: int, verdict: Verdict) -> None:
+        sys.stdout.write(f"{strikes} faults: {'good' if verdict.good else verdict.breaches[0].rule}\n")
+        sys.stdout.flush()
+
+    worst = shrink(plan, tried)
+    if worst.good:
+        sys.stdout.write("this run breaks nothing\n")
+        return 0
+    smaller = replace(plan, only=tuple(strike.number for strike in worst.strikes))
+    sys.stdout.writelines(f"{strike.at_s:10.3f}  {strike}\n" for strike in worst.strikes)
+    sys.stdout.write(f"BROKEN  {worst.breaches[0]}\nreplay it:  {command('replay', smaller)}\n")
+    return 1
+
+
+def _swarm(plan: Plan, options: argparse.Namespace) -> int:
+    if (options.seeds is None) == (options.seeds_of is None):
+        sys.stderr.write("shardlab sim swarm: --seeds A..B or --seeds-of WORD, one of them\n")
+        return 2
+    if options.seeds is None and options.budget is None:
+        sys.stderr.write("shardlab sim swarm: --seeds-of has no end, so it needs a --budget\n")
+        return 2
+    modes = ("sentinel", "cluster") if options.failover == "both" else (options.failover,)
+    seeds = iter(options.seeds) if options.seeds is not None else _seeds_of(options.seeds_of)
+    total = len(options.seeds) if options.seeds is not None else None
+    tally = _Tally(total)
+    try:
+        shapes = [_shape(options, mode) for mode in modes]
+        bad = swarm(plans(seeds, plan, shapes), options.jobs, tally.add, budget_s=options.budget)
+    except ValueError as error:
+        sys.stderr.write(f"shardlab sim swarm: {error}\n")
+        return 2
+    sys.stdout.write(tally.summary())
+    if bad is not None:
+        return _conclude(bad)
+    if not tally.struck or not tally.acknowledged:
+        # What struck nothing, or judged nothing, has shown nothing.
+        sys.stdout.write("nothing was tested: no fault struck, or no operation was acknowledged\n")
+        return 1
+    return 0
+
+
+def _seeds_of(word: str) -> Iterator[int]:
+    """Other seeds for every word, in an order of their own."""
+    number = 0
+    while True:
+        yield int.from_bytes(sha256(f"{word}/{number}".encode()).digest()[:5], "big")
+        number += 1
+
+
+class _Tally:
+    """What the runs so far amount to, shown as a bar while they go on."""
+
+    def __init__(self, total: int | None) -> None:
+        # How many there will be, if that is known.
+        self._total = total
+        self._runs = 0
+        self._virtual_s = 0.0
+        self._lost = 0
+        self._promotions = 0
+        self.acknowledged = 0
+        self.struck: Counter[Kind] = Counter()
+
+    def add(self, verdict: Verdict) -> None:
+        self._runs += 1
+        self._virtual_s += verdict.virtual_s
+        self._lost += len(verdict.losses)
+        self._promotions += verdict.promotions
+        self.acknowledged += verdict.operations[1]
+        self.struck += verdict.struck
+        if sys.stderr.isatty():
+            share = self._runs / self._total if self._total else 0.0
+            bar = f"[{'#' * round(30 * share):<30}] {self._runs}/{self._total}" if self._total else f"{self._runs} runs"
+            sys.stderr.write(f"\r{bar}  {self._virtual_s / 3600:.2f} virtual hours  {self._promotions} promotions ")
+            sys.stderr.flush()
+
+    def summary(self) -> str:
+        if sys.stderr.isatty():
+            sys.stderr.write("\n")
+        faults = ", ".join(f"{self.struck[kind]} {kind}" for kind in Kind if self.struck[kind])
+        return (
+            f"{self._runs} runs, {self._virtual_s / 3600:.2f} virtual hours, {self.acknowledged} operations "
+            f"acknowledged, {self._promotions} promotions, {self._lost} writes lost within the window\n"
+            f"faults: {faults or 'none'}\n"
+        )

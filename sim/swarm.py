@@ -1,0 +1,103 @@
+"""Many runs: a range of seeds on all processors until one breaks something, and the search for what broke it.
+
+A seed is only half of a run: the same one with another shape or other kinds of faults is another run. So what replays
+it is a whole command line, and `command` writes it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import replace
+from itertools import islice
+
+from sim.faults import Kind
+from sim.shape import Shape
+from sim.trial import Plan, Verdict, run
+
+
+def swarm(
+    plans: Iterator[Plan], jobs: int, ended: Callable[[Verdict], None], *, budget_s: float | None = None
+) -> Verdict | None:
+    """Run plans until one is bad, which is returned, or none are left, or so many real seconds have passed. `ended` is
+    told of each verdict."""
+    deadline = None if budget_s is None else time.monotonic() + budget_s
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        # Only so many at a time that the first bad one stops the others soon.
+        running: dict[Future[Verdict], None] = {pool.submit(run, plan): None for plan in islice(plans, 2 * jobs)}
+        while running:
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in [future for future in running if future in done]:
+                del running[future]
+                verdict = future.result()
+                ended(verdict)
+                if not verdict.good:
+                    pool.shutdown(cancel_futures=True)
+                    return verdict
+            if deadline is None or time.monotonic() < deadline:
+                running |= {pool.submit(run, plan): None for plan in islice(plans, len(done))}
+    return None
+
+
+def shrink(plan: Plan, tried: Callable[[int, Verdict], None]) -> Verdict:
+    """Look for fewer strikes that still break the same rule; returns the smallest bad run found. `tried` is told how
+    many strikes each attempt had. Returns a good verdict when the plan itself breaks nothing."""
+    worst = run(plan)
+    tried(len(worst.strikes), worst)
+    if worst.good:
+        return worst
+    rule = worst.breaches[0].rule
+    kept = [strike.number for strike in worst.strikes]
+    # Halves, then quarters, and so on down to single strikes; again from the start of a size whenever something went.
+    size = max(1, len(kept) // 2)
+    while kept:
+        for start in range(0, len(kept), size):
+            fewer = kept[:start] + kept[start + size :]
+            verdict = run(replace(plan, only=tuple(fewer)))
+            tried(len(fewer), verdict)
+            if any(breach.rule == rule for breach in verdict.breaches):
+                kept, worst = fewer, verdict
+                break
+        else:
+            if size == 1:
+                break
+            size = max(1, size // 2)
+            continue
+        size = max(1, min(size, len(kept) // 2))
+    return worst
+
+
+def command(verb: str, plan: Plan) -> str:
+    """The command line that does `verb` with exactly this run."""
+    shape, usual = plan.shape, Plan(plan.seed)
+    words = ["shardlab", "sim", verb, "--seed", str(plan.seed)]
+    for option, value, default in (
+        ("--masters", shape.masters, usual.shape.masters),
+        ("--replicas", shape.replicas, usual.shape.replicas),
+        ("--failover", shape.failover, usual.shape.failover),
+        ("--sentinels", shape.sentinels, 0 if shape.failover == "cluster" else usual.shape.sentinels),
+        ("--down-after-milliseconds", shape.down_after_ms, usual.shape.down_after_ms),
+        ("--duration", f"{plan.duration_s:g}s", f"{usual.duration_s:g}s"),
+        ("--clients", plan.clients, usual.clients),
+        ("--rate", f"{plan.per_second:g}", f"{usual.per_second:g}"),
+        ("--faults", _kinds(plan.kinds), _kinds(usual.kinds)),
+    ):
+        if value != default:
+            words += [option, str(value)]
+    for directive in shape.directives:
+        words += ["--directive", f"'{directive}'"]
+    if plan.only is not None:
+        words += ["--only", ",".join(map(str, plan.only)) or "none"]
+    return " ".join(words)
+
+
+def _kinds(kinds: Sequence[Kind]) -> str:
+    return ",".join(kinds)
+
+
+def plans(seeds: Iterator[int], base: Plan, failovers: Sequence[Shape]) -> Iterator[Plan]:
+    """A plan for each seed, taking turns with the shapes."""
+    for seed in seeds:
+        yield replace(base, seed=seed, shape=failovers[seed % len(failovers)])

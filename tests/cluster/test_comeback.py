@@ -1,0 +1,69 @@
+"""A master is killed and back before anybody noticed, and a replica has data that it had not saved."""
+
+from cluster.events import Failover, FailoverMode
+from cluster.safeguards import Safeguards
+from tests.cluster.mesh import Mesh, Peer
+
+
+def shard(mesh: Mesh, *, lost: int, guards: Safeguards | None = None, by_sentinels: bool) -> tuple[Peer, Peer]:
+    """The first master, just restarted with `lost` bytes less of the stream than its replica has."""
+    mesh.form(guards=guards, replica_no_failover=by_sentinels)
+    m0, r0 = mesh.peers["m0"], mesh.peers["r0"]
+    m0.offset = r0.offset = 5000
+    mesh.run(3000)
+    mesh.kill(m0)
+    m0.offset -= lost
+    mesh.run(100)
+    mesh.restart(m0)
+    return m0, r0
+
+
+def test_it_serves_at_once_when_nothing_is_lost() -> None:
+    mesh = Mesh()
+    m0, _ = shard(mesh, lost=0, by_sentinels=True)
+    assert mesh.until(lambda: m0.ok) < 500
+    assert not m0.machine.view.returning
+
+
+def test_it_stands_back_until_the_sentinels_have_a_replica_take_over() -> None:
+    mesh = Mesh()
+    m0, r0 = shard(mesh, lost=5000, by_sentinels=True)
+    mesh.until(lambda: m0.machine.view.stands_back, limit_ms=2000)
+    mesh.run(3000)
+    assert not m0.ok
+    assert not any(m0.machine.view.owned)
+    assert m0.logged(f"I have lost data that replica {r0.node_id} still has (my offset is 0, its offset is 5000)")
+    # To the other nodes it is alive: the sentinels decide.
+    assert not mesh.peers["m1"].entry(m0).pfail
+    r0.order(Failover(FailoverMode.TAKEOVER))
+    mesh.until(lambda: m0.me.is_replica, limit_ms=500)
+    assert not m0.machine.view.stands_back
+    mesh.until(mesh.settled)
+
+
+def test_where_replicas_elect_each_other_it_plays_dead() -> None:
+    mesh = Mesh()
+    m0, r0 = shard(mesh, lost=1, by_sentinels=False)
+    mesh.until(lambda: r0.me.is_master)
+    assert not any("No replica has taken over" in line for line in m0.log)
+    mesh.until(mesh.settled)
+    assert m0.entry(r0).is_master
+    assert m0.me.master is m0.entry(r0)
+
+
+def test_in_the_end_it_serves_what_it_has() -> None:
+    mesh = Mesh()
+    m0, _ = shard(mesh, lost=1, by_sentinels=True)
+    mesh.until(lambda: m0.machine.view.stands_back, limit_ms=2000)
+    assert mesh.until(lambda: m0.ok, limit_ms=200_000) > 8_000
+    assert m0.logged("No replica has taken over. Serving the data that I have.")
+    assert not m0.machine.view.stands_back
+    # From then on it is a master like any other.
+    mesh.run(5000)
+    assert m0.ok
+
+
+def test_without_the_safeguard_it_serves_at_once_and_the_data_are_lost() -> None:
+    mesh = Mesh()
+    m0, _ = shard(mesh, lost=1, by_sentinels=True, guards=Safeguards(wait_before_serving=False))
+    assert mesh.until(lambda: m0.ok) < 500

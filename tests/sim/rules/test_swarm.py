@@ -1,0 +1,118 @@
+"""The swarm: what it holds, that one seed is one run, and that it sees what a missing safeguard does."""
+
+import subprocess
+import sys
+from dataclasses import fields, replace
+
+import pytest
+
+from cluster.safeguards import Safeguards
+from sim.rules.faults import KINDS, Fault
+from sim.rules.main import main
+from sim.rules.swarm import Scenario, run, shrink
+
+# The first of 200 seeds in which the rule's absence shows, and the invariant that breaks.
+NOTICED = {
+    "vote_once_per_epoch": (132, "one vote an epoch"),
+    "save_before_vote": (0, "an epoch is on disk before it is used"),
+    "majority_for_election": (0, "a majority elects"),
+    "majority_for_fail": (0, "FAIL needs a majority"),
+    "vote_only_when_master_failed": (2, "votes against failed masters only"),
+    "reject_stale_slot_claims": (0, "slots go to newer claims"),
+}
+
+
+def test_a_few_seeds_hold() -> None:
+    verdicts = [run(Scenario(seed)) for seed in range(12)]
+    assert [f"seed {v.seed}: {v.rule}: {v.detail}" for v in verdicts if not v.held] == []
+    struck = sum((v.struck for v in verdicts), verdicts[0].struck.copy())
+    judged = sum((v.judged for v in verdicts), verdicts[0].judged.copy())
+    assert struck.keys() >= {"kill", "pause", "cut", "isolate"}
+    assert judged.keys() >= {"vote", "fail", "promotion", "return"}
+
+
+def test_one_seed_is_one_run_in_every_process() -> None:
+    program = "from sim.rules.swarm import Scenario, run\nfor seed in (3, 4, 5): print(run(Scenario(seed)).digest)"
+    digests = [
+        subprocess.run(
+            [sys.executable, "-c", program], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert digests[0] == digests[1] == "".join(f"{run(Scenario(seed)).digest}\n" for seed in (3, 4, 5))
+    assert len(set(digests[0].split())) == 3
+
+
+@pytest.mark.parametrize("rule", [field.name for field in fields(Safeguards)])
+def test_a_missing_safeguard_is_noticed(rule: str) -> None:
+    seed, broken = NOTICED[rule]
+    verdict = run(Scenario(seed, guards=replace(Safeguards(), **{rule: False})))
+    assert verdict.rule == broken, verdict.detail
+    assert run(Scenario(seed)).held
+
+
+def test_a_failing_swarm_names_the_command_that_replays_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["swarm", "--seeds", "0..3", "--jobs", "2", "--without", "majority_for_fail"]) == 1
+    said = capsys.readouterr().out
+    assert "BROKEN FAIL needs a majority" in said
+    command = next(line for line in said.splitlines() if line.startswith("replay it with: "))
+    words = command.removeprefix("replay it with: shardlab sim rules ").split()
+    assert main(words) == 1
+    assert "BROKEN FAIL needs a majority" in capsys.readouterr().out
+
+
+def test_a_swarm_that_holds_says_what_it_judged(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["swarm", "--seeds=0..1", "--duration=10"]) == 0
+    said = capsys.readouterr().out
+    assert "2 seeds" in said
+    assert "struck: " in said
+    # A swarm in which nothing strikes shows nothing.
+    assert main(["swarm", "--seeds=0..0", "--duration=0.001"]) == 1
+
+
+def test_a_run_is_a_story_with_a_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--seed", "3", "--masters", "3", "--replicas", "1", "--faults", "kill"]) == 0
+    said = capsys.readouterr().out
+    assert "killed" in said
+    assert "healed" in said
+
+
+def test_what_is_not_understood(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--seed", "3", "--faults", "meteor"]) == 2
+    assert main(["dance"]) == 2
+    assert "faults are" in capsys.readouterr().err
+
+
+def test_shrinking_leaves_what_is_needed() -> None:
+    scenario = Scenario(0, guards=replace(Safeguards(), majority_for_fail=False))
+    verdict = run(scenario)
+    smaller, again = shrink(scenario, verdict)
+    assert again.rule == verdict.rule
+    assert smaller.faults is not None
+    assert len(smaller.faults) <= len(verdict.faults)
+    assert run(smaller).digest == again.digest
+
+
+def test_every_kind_of_fault_can_strike() -> None:
+    faults = tuple(
+        Fault(kind, 500.0 * (1 + n), 300.0, who, amount=0.2)
+        for n, (kind, who) in enumerate(
+            {
+                "kill": ("m0",),
+                "power": ("m1",),
+                "pause": ("m2",),
+                "partition": ("m0", "r0"),
+                "isolate": ("r1",),
+                "cut": ("m0", "m1"),
+                "slow": ("m0", "m1"),
+                "loss": (),
+                "torn": ("r2",),
+                "takeover": ("r1",),
+                "failover": ("r0",),
+            }.items()
+        )
+    )
+    assert {fault.kind for fault in faults} == set(KINDS)
+    verdict = run(Scenario(1, masters=3, replicas=1, node_timeout_ms=2000, faults=faults))
+    assert verdict.held, verdict.detail
+    assert set(verdict.struck) == set(KINDS)
