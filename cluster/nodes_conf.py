@@ -298,8 +298,8 @@ class NodesConfFile:
             locked = file.lock()
             assert locked, temporary
             file.write(data)
-            # In any case: were the name on the platter before the contents are, a power cut would leave a torn file, and
-            # a node that cannot start.
+            # In any case: were the name on the platter before the contents are, a power cut would leave a torn file,
+            # and a node that cannot start.
             file.sync_now()
             self._disk.rename(temporary, self._name)
             if fsync:

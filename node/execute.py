@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from binascii import crc_hqx
 
-from cluster.slots import key_slot
+from cluster.slots import SLOTS
 from node.call import Call
 from node.gates import ONE_SHOT, Gatekeeper
 from node.keyspace import Keyspace
@@ -31,6 +31,8 @@ from wire.table import Command, CommandTable
 
 _CRLF = b"\r\n"
 _OK = b"+OK\r\n"
+# With a threshold of the slow log below this, every command is timed by itself.
+_BRIEF_NS = 1_000_000
 _REDIRECTIONS = (b"MOVED ", b"ASK ", b"TRYAGAIN ", b"CROSSSLOT ", b"CLUSTERDOWN ")
 
 
@@ -38,14 +40,17 @@ class Executor:
     """Runs commands for clients, for transactions and for the stream of our master."""
 
     __slots__ = (
-        "_clock",
+        "_by_name",
+        "_clustered",
         "_gatekeeper",
         "_keyspace",
         "_monitor",
         "_owned",
+        "_perf_ns",
         "_propagation",
         "_slow_log",
         "_table",
+        "_wall_ms",
         "errors",
         "processed",
     )
@@ -61,124 +66,144 @@ class Executor:
         clock: Clock,
     ) -> None:
         self._table = table
+        self._by_name = table.by_name
         self._keyspace = keyspace
         self._propagation = propagation
         self._gatekeeper = gatekeeper
         self._monitor = monitor
         self._slow_log = slow_log
-        self._clock = clock
-        # Cluster mode: one byte a slot, 1 where the slot is ours and neither migrating nor importing.
-        self._owned: bytearray | None = None
+        # The clock's readings, without the way through the clock.
+        self._wall_ms = clock.wall_ms
+        self._perf_ns = clock.perf_ns
+        # One byte a slot: 0 where a key needs a closer look, in cluster mode because the slot is not ours, or moving.
+        self._owned = bytearray(b"\1") * SLOTS
+        self._clustered = False
         # For INFO: commands run since the start, and error replies by their code.
         self.processed = 0
         self.errors: dict[bytes, int] = {}
 
     def use_slots(self, owned: bytearray) -> None:
-        """Check keys against this table from now on; it may be changed in place, never replaced."""
+        """Cluster mode: check keys against this table from now on; it may be changed in place, never replaced."""
         self._owned = owned
+        self._clustered = True
 
     def execute(self, session: NodeSession, batch: Batch, start: int) -> int:
         """Run the commands of `batch` from `start` on; see `wire.connection.Service`."""
         commands = batch.commands
+        alike = batch.alike
         call = session.call
         out = session.out
-        append = out.append
         keyspace = self._keyspace
         effects = keyspace.effects
-        lookup = self._table.by_name.get
+        by_name = self._by_name
         owned = self._owned
-        propagating = self._propagation.active
-        now_ms = keyspace.now_ms = self._clock.wall_ms()
+        perf_ns = self._perf_ns
+        now_ms = keyspace.now_ms = self._wall_ms()
         session.last_seen_ms = now_ms
-        nil = NIL_2 if session.proto == 2 else NIL_3
+        dirty = keyspace.dirty
+        call.rewritten = False
         # Where the run of writes begins that will be passed on as one slice (-1: none under way), and its database.
         run = -1
         run_database = 0
         index = start
         stop = len(commands)
-        # Every command is timed, from the end of the one before it: one reading a command serves INFO and the slow log.
-        perf_ns = self._clock.perf_ns
-        slow_ns = self._slow_log.threshold_ns
         started_ns = perf_ns()
-        command: Command | None = None
         while index < stop:
             argv = commands[index]
-            command = lookup(argv[0])
-            if (
-                command is None
-                or command.gates & session.mask
-                or not command.argc_min <= len(argv) <= command.argc_max
-                or (owned is not None and command.key_index and not self._is_ours(command, argv, owned))
-            ):
-                if run >= 0:
-                    self._pass_on(session, run_database, batch.encoded(run, index))
-                    run = -1
-                if not self._run_slowly(session, argv):
-                    break
-                index += 1
-                # It has noted itself which command it was.
-                command = None
-                nil = NIL_2 if session.proto == 2 else NIL_3
+            command = by_name.get(argv[0])
+            mask = session.mask
+            misplaced = False
+            if command is not None and not command.gates & mask and command.argc_min <= len(argv) <= command.argc_max:
+                # A stretch: neighbours alike, for which all that was just looked up holds. It is timed as a whole
+                # (a reading of the clock costs as much as all the checks), unless one of them could be slow.
+                handler = command.handler
+                place = command.key_index
                 propagating = self._propagation.active
+                nil = NIL_2 if session.proto == 2 else NIL_3
                 slow_ns = self._slow_log.threshold_ns
-                started_ns = perf_ns()
-                if session.parked:
-                    break
-                continue
-            call.argv = argv
-            call.command = command
-            dirty = keyspace.dirty
-            try:
-                reply = command.handler(call)
-            except Error as error:
-                reply = error
-                command.failed_calls += 1
-                self._count(error)
-            command.calls += 1
-            if keyspace.dirty == dirty and not effects:
-                if run >= 0:
-                    self._pass_on(session, run_database, batch.encoded(run, index))
-                    run = -1
-            elif not propagating:
-                effects.clear()
-                call.rewritten = False
-            elif not effects and not call.rewritten and command.flags & WRITE:
-                if run < 0:
-                    run = index
-                    run_database = call.db.index
-            else:
-                if run >= 0:
-                    self._pass_on(session, run_database, batch.encoded(run, index))
-                    run = -1
-                self._pass_on_effects(session, command, argv, changed=keyspace.dirty != dirty)
-            kind = type(reply)
-            if kind is bytes:
-                length = len(reply)
-                if length < 1024:
-                    out += (BULK_HEADERS[length], reply, _CRLF)
-                else:
-                    append(b"$%d\r\n%b\r\n" % (length, reply))
-            elif reply is OK:
-                append(_OK)
-            elif reply is None:
-                append(nil)
-            elif kind is int:
-                append(INTEGERS[reply] if 0 <= reply < 1024 else b":%d\r\n" % reply)
-            else:
-                encode_into(out, reply, session.proto)
-            ended_ns = perf_ns()
-            command.nanoseconds += ended_ns - started_ns
-            if ended_ns - started_ns >= slow_ns:
-                self._slow_log.note(session, command, argv, ended_ns - started_ns)
-            started_ns = ended_ns
+                ends = not alike or not command.brief or slow_ns < _BRIEF_NS
+                first = index
+                while True:
+                    if place > 0:
+                        key = argv[place]
+                        slot = crc_hqx(key, 0) & 16383 if 123 not in key else keyspace.slot_of(key)
+                        if not owned[slot]:
+                            misplaced = True
+                            break
+                        keyspace.key = key
+                        keyspace.slot = slot
+                    elif place and self._clustered and not self._in_one_slot(command, argv):
+                        misplaced = True
+                        break
+                    call.argv = argv
+                    call.command = command
+                    try:
+                        reply = handler(call)
+                    except Error as error:
+                        reply = error
+                        command.failed_calls += 1
+                        self._count(error)
+                    if keyspace.dirty != dirty or effects:
+                        if not propagating:
+                            effects.clear()
+                            call.rewritten = False
+                        elif not effects and not call.rewritten and command.flags & WRITE:
+                            if run < 0:
+                                run = index
+                                run_database = call.db.index
+                        else:
+                            if run >= 0:
+                                self._pass_on(session, run_database, batch.encoded(run, index))
+                                run = -1
+                            self._pass_on_effects(session, command, argv, changed=keyspace.dirty != dirty)
+                        dirty = keyspace.dirty
+                    elif run >= 0:
+                        self._pass_on(session, run_database, batch.encoded(run, index))
+                        run = -1
+                    kind = type(reply)
+                    if kind is bytes:
+                        length = len(reply)
+                        if length < 1024:
+                            out += (BULK_HEADERS[length], reply, _CRLF)
+                        else:
+                            out.append(b"$%d\r\n%b\r\n" % (length, reply))
+                    elif reply is OK:
+                        out.append(_OK)
+                    elif reply is None:
+                        out.append(nil)
+                    elif kind is int:
+                        out.append(INTEGERS[reply] if 0 <= reply < 1024 else b":%d\r\n" % reply)
+                    else:
+                        encode_into(out, reply, session.proto)
+                    index += 1
+                    if ends or index == stop or session.mask != mask:
+                        break
+                    argv = commands[index]
+                ended_ns = perf_ns()
+                if index > first:
+                    command.calls += index - first
+                    command.nanoseconds += ended_ns - started_ns
+                    session.last_command = command.name
+                    if ended_ns - started_ns >= slow_ns and index == first + 1:
+                        self._slow_log.note(session, command, argv, ended_ns - started_ns)
+                started_ns = ended_ns
+                if not misplaced:
+                    if session.parked:
+                        break
+                    continue
+            if run >= 0:
+                self._pass_on(session, run_database, batch.encoded(run, index))
+                run = -1
+            if not self._run_slowly(session, argv):
+                break
             index += 1
             if session.parked:
                 break
+            dirty = keyspace.dirty
+            started_ns = perf_ns()
         if run >= 0:
             self._pass_on(session, run_database, batch.encoded(run, index))
         self.processed += index - start
-        if command is not None:
-            session.last_command = command.name
         return index
 
     def run(self, call: Call, command: Command, argv: list[bytes]) -> Reply:
@@ -238,17 +263,14 @@ class Executor:
             self._propagation.feed_commands(effects, atomic=False)
             effects.clear()
 
-    def _is_ours(self, command: Command, argv: list[bytes], owned: bytearray) -> bool:
-        """Whether every key is in one slot that is ours and stable."""
-        place = command.key_index
-        if place > 0:
-            key = argv[place]
-            return bool(owned[crc_hqx(key, 0) & 16383 if 123 not in key else key_slot(key)])
-        slots = [key_slot(argv[at]) for at in command.spec.keys_in(argv)]
+    def _in_one_slot(self, command: Command, argv: list[bytes]) -> bool:
+        """Whether all keys are in one slot that is ours and stable."""
+        slot_of = self._keyspace.slot_of
+        slots = [slot_of(argv[at]) for at in command.spec.keys_in(argv)]
         if not slots:
             return True
         first = slots[0]
-        return bool(owned[first]) and slots.count(first) == len(slots)
+        return bool(self._owned[first]) and slots.count(first) == len(slots)
 
     def _run_slowly(self, session: NodeSession, argv: list[bytes]) -> bool:
         """Run one command with every check; False when it must wait (a pause) or nothing more may run."""
@@ -290,14 +312,15 @@ class Executor:
                 call.argv = argv
                 call.command = command
                 session.last_command = command.name
-                started_ns = self._clock.perf_ns()
+                call.rewritten = False
+                started_ns = self._perf_ns()
                 try:
                     reply = command.handler(call)
                 except Error as error:
                     reply = error
                     command.failed_calls += 1
                     self._count(error)
-                took_ns = self._clock.perf_ns() - started_ns
+                took_ns = self._perf_ns() - started_ns
                 command.calls += 1
                 command.nanoseconds += took_ns
                 if took_ns >= self._slow_log.threshold_ns:

@@ -60,7 +60,8 @@ class Database:
 
     def get(self, key: bytes) -> Value | None:
         """The live value of `key`, without counting a hit or a miss; None when there is none."""
-        slot = crc_hqx(key, 0) & 16383 if 123 not in key else key_slot(key)
+        space = self._space
+        slot = space.slot if key is space.key else space.slot_of(key)
         value = self.shards[slot].get(key)
         if value is not None and self.volatile:
             expires = self.expires[slot]
@@ -82,7 +83,8 @@ class Database:
     def read_string(self, key: bytes) -> bytes | bytearray | None:
         """The string at `key`; raises WRONGTYPE for any other type."""
         # The body of `get`, written out: on the commonest road a call costs as much as the look-up.
-        slot = crc_hqx(key, 0) & 16383 if 123 not in key else key_slot(key)
+        space = self._space
+        slot = space.slot if key is space.key else space.slot_of(key)
         value: Value | None = self.shards[slot].get(key)
         if self.volatile and value is not None:
             expires = self.expires[slot]
@@ -135,17 +137,20 @@ class Database:
 
     def put(self, key: bytes, value: Value) -> None:
         """Store `value` under `key` and drop its time to live; a logically expired key is expired first."""
-        slot = crc_hqx(key, 0) & 16383 if 123 not in key else key_slot(key)
-        shard = self.shards[slot]
+        space = self._space
+        if key is space.key:
+            slot = space.slot
+        else:
+            slot = crc_hqx(key, 0) & 16383 if 123 not in key else space.slot_of(key)
         if self.volatile:
             self._end_expiry(slot, key)
-        if key not in shard:
+        shard = self.shards[slot]
+        before = len(shard)
+        shard[key] = value
+        if len(shard) != before:
             self.size += 1
-            shard[key] = value
-            self._space.added(self, key, value)
-        else:
-            shard[key] = value
-        self._space.dirty += 1
+            space.added(self, key, value)
+        space.dirty += 1
         if self.watchers:
             self._break_watches(key)
 
@@ -163,14 +168,14 @@ class Database:
 
     def replace(self, key: bytes, value: Value) -> None:
         """Store `value` under `key` and keep its time to live."""
-        shard = self.shards[crc_hqx(key, 0) & 16383 if 123 not in key else key_slot(key)]
-        if key not in shard:
+        space = self._space
+        shard = self.shards[space.slot if key is space.key else space.slot_of(key)]
+        before = len(shard)
+        shard[key] = value
+        if len(shard) != before:
             self.size += 1
-            shard[key] = value
-            self._space.added(self, key, value)
-        else:
-            shard[key] = value
-        self._space.dirty += 1
+            space.added(self, key, value)
+        space.dirty += 1
         if self.watchers:
             self._break_watches(key)
 
@@ -299,16 +304,20 @@ class Keyspace:
 
     __slots__ = (
         "_databases",
+        "_tag",
+        "_tag_slot",
         "count",
         "dirty",
         "effects",
         "expired_keys",
         "expiry",
         "hits",
+        "key",
         "misses",
         "notifier",
         "now_ms",
         "on_added",
+        "slot",
     )
 
     def __init__(self, count: int, notifier: Notifier) -> None:
@@ -316,6 +325,13 @@ class Keyspace:
         self.count = count
         self._databases: dict[int, Database] = {}
         self.notifier = notifier
+        # The key that the executor looked at last, and its slot: whoever is given this very object need not compute
+        # the slot again.
+        self.key = b""
+        self.slot = 0
+        # The last hash tag that was met, with what stands before it, and its slot: tags come in crowds.
+        self._tag = b"{0}"
+        self._tag_slot = key_slot(self._tag)
         # Changes so far; grows with every write (`rdb_changes_since_last_save` is a difference of it).
         self.dirty = 0
         # Unix time in milliseconds, taken once for every batch of commands: a whole EXEC shares one time.
@@ -329,6 +345,19 @@ class Keyspace:
         self.expired_keys = 0
         # Told of each new key whose value is not a string: blocked clients may be waiting for it.
         self.on_added: Callable[[Database, bytes, Value], None] | None = None
+
+    def slot_of(self, key: bytes) -> int:
+        """The hash slot of `key`; see the function of the same name."""
+        if 123 not in key:
+            return crc_hqx(key, 0) & 16383
+        if key.startswith(self._tag):
+            return self._tag_slot
+        slot = key_slot(key)
+        end = key.find(b"}", key.find(b"{") + 1)
+        if end > 0 and key[end - 1] != 123:
+            self._tag = key[: end + 1]
+            self._tag_slot = slot
+        return slot
 
     def database(self, index: int) -> Database:
         """Database `index`; raises IndexError beyond the configured count."""

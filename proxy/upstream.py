@@ -21,7 +21,6 @@ from runtime import Log, Randomness, Tasks
 from wire.outward import Greeting, Limits, OutwardError, connect
 from wire.turn import Turn
 
-
 # How often silent links are looked for.
 LOOK_MS = 100
 

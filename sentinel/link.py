@@ -70,6 +70,11 @@ class Link:
     def accepts_periodic(self) -> bool:
         return self.up and self.pending < MAX_PENDING * self.references
 
+    @property
+    def was_alive(self) -> bool:
+        """Whether the instance has been seen alive since we know of it."""
+        return self.alive_at > self.created_at
+
     def half(self, half: Half) -> Wire:
         return self.command if half is Half.COMMAND else self.pubsub
 

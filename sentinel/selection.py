@@ -17,6 +17,9 @@ FRESH_PINGS = 5
 FRESH_INFOS = 3
 # In down-after times: how long a replica may have been cut off before the master went down.
 CUT_OFF_TIMES = 10
+# The same for a sentinel that was started after the master went down, and cannot know when that was: ten short
+# down-after times are over before a few sentinels have been restarted, and then nobody would ever fail over.
+CUT_OFF_UNSEEN_MS = 60_000
 
 
 def best_replica(step: Step, master: Master) -> Replica | None:
@@ -80,4 +83,5 @@ def _info_validity(master: DataInstance, periods: Periods) -> int:
 
 def _cut_off_limit(master: Master, now: int) -> int:
     down_for = now - master.sdown_at if master.sdown_at is not None else 0
-    return down_for + CUT_OFF_TIMES * master.options.down_after_ms
+    limit = down_for + CUT_OFF_TIMES * master.options.down_after_ms
+    return limit if master.link.was_alive else max(limit, CUT_OFF_UNSEEN_MS)

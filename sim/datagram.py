@@ -137,7 +137,7 @@ class SimDatagrams(asyncio.DatagramTransport, Resource):
     # ---- the end
 
     def is_closing(self) -> bool:
-        return self._closing
+        return self._closing or not self._process.alive
 
     def get_write_buffer_size(self) -> int:
         return 0

@@ -246,9 +246,9 @@ def _skew(cluster: SimCluster, strike: Strike) -> Undo | None:
 
 
 def _drift(cluster: SimCluster, strike: Strike) -> Undo | None:
-    world, clock = cluster.world, cluster.seats[strike.targets[0]].host.clock
-    clock.drift(world.loop.now, strike.amount)
-    return lambda: clock.drift(world.loop.now, 1.0)
+    host = cluster.seats[strike.targets[0]].host
+    host.drift(strike.amount)
+    return lambda: host.drift(1.0)
 
 
 _STRIKES: dict[Kind, Callable[[SimCluster, Strike], Undo | None]] = {

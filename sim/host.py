@@ -129,6 +129,11 @@ class Host:
         self.up = True
         self._trace.tell(self.name, "boot")
 
+    def drift(self, rate: float) -> None:
+        """The clocks run at `rate` seconds a second from now on, and timers with them."""
+        self.clock.drift(self._loop.now, rate)
+        self._loop.retime(self.clock)
+
     # ---- what the kernel knows
 
     def listening(self, address: Address) -> Port | None:

@@ -16,12 +16,14 @@ from asyncio.events import Handle, TimerHandle
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextvars import Context, copy_context
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from sim.errors import DeadlockError, EscapeError, LivelockError
 from sim.process import PROCESS, Process
 
 if TYPE_CHECKING:
+    from sim.clock import HostClock
     from sim.network import Network
 
 _T = TypeVar("_T")
@@ -129,13 +131,23 @@ class SimLoop(asyncio.BaseEventLoop):
             return
         if process is None:
             self._world_ready.append(handle)
-        elif process.host.clock.monotonic_s(self.now) < handle.when() - 1e-9:
-            # The clock was slowed down since the timer was set.
-            self.at(process.host.clock.world_s(handle.when()), self._due, handle, process)
-            return
         else:
             process.enqueue(handle)
         handle._scheduled = False  # type: ignore[attr-defined]
+
+    def retime(self, clock: HostClock) -> None:
+        """A clock runs at another rate now: the timers that were set by it are due at other moments."""
+        heap: list[Event] = []
+        for event in self._heap:
+            arguments = event[3]
+            if len(arguments) == 2 and isinstance(arguments[0], TimerHandle):
+                handle, process = arguments
+                if process is not None and process.host.clock is clock:
+                    heap.append((max(clock.world_s(handle.when()), self.now), *event[1:]))
+                    continue
+            heap.append(event)
+        heapq.heapify(heap)
+        self._heap = heap
 
     def _timer_handle_cancelled(self, handle: TimerHandle) -> None:
         if handle._scheduled:  # type: ignore[attr-defined]
@@ -316,8 +328,13 @@ def _is_cancelled_timer(event: Event) -> bool:
 
 
 def _place(task: SimTask) -> str:
-    frames = task.get_stack(limit=1)
-    return f"{frames[0].f_code.co_filename}:{frames[0].f_lineno}" if frames else "its beginning"
+    """Where it waits: the innermost coroutine that it awaits."""
+    place = "its beginning"
+    waiting: object = task.get_coro()
+    while isinstance(waiting, CoroutineType) and waiting.cr_frame is not None:
+        place = f"{waiting.cr_code.co_filename}:{waiting.cr_frame.f_lineno}"
+        waiting = waiting.cr_await
+    return place
 
 
 def _raise_failure(process: Process | None, what: str, failure: BaseException | None) -> None:

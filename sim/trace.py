@@ -56,6 +56,10 @@ class Trace:
         """Have `listener` called for everything told."""
         self._listeners.append(listener)
 
+    def close(self) -> None:
+        """Nobody listens any more."""
+        self._listeners.clear()
+
     def digest(self) -> str:
         """The hash of everything so far, as hexadecimal digits."""
         self._flush()

@@ -210,7 +210,7 @@ class SimTransport(asyncio.Transport):
     # ---- the end
 
     def is_closing(self) -> bool:
-        return self._closing
+        return self._closing or not self._process.alive
 
     def close(self) -> None:
         """Close once everything written is in the kernel's hands."""

@@ -19,12 +19,12 @@ from typing import Any, TypeVar
 from runtime import Runtime
 from sim.clock import HostClock
 from sim.disk import MachineDisk
-from sim.errors import UnexpectedExitError
+from sim.errors import GoneError, UnexpectedExitError
 from sim.fabric import Fabric
 from sim.host import Host
 from sim.loop import SimLoop
 from sim.network import Network
-from sim.process import Process
+from sim.process import PROCESS, Process
 from sim.runtime import simulated_runtime
 from sim.trace import Trace
 
@@ -111,7 +111,6 @@ class World:
         """Run until `main`, which belongs to no process, is done; raises UnexpectedExitError when something failed."""
         was_enabled = gc.isenabled()
         hook = sys.unraisablehook
-        gc.collect()
         gc.disable()
         sys.unraisablehook = self._unraisable
         try:
@@ -126,15 +125,26 @@ class World:
 
     def close(self) -> None:
         """End everything, as a power cut of the whole world would, and free it."""
+        self.trace.close()
         for host in self.hosts.values():
             if host.up:
                 host.cut_power()
+        hook, sys.unraisablehook = sys.unraisablehook, _ignore
+        try:
+            self.dissolve()
+            self.loop.close()
+            # What this world made is in the young generations.
+            gc.collect(1)
+        finally:
+            sys.unraisablehook = hook
+
+    def dissolve(self) -> None:
+        """Free what dead processes held; for use while the world does not run."""
         asyncio.events._set_running_loop(self.loop)
         try:
             self.loop.dissolve_dead()
         finally:
             asyncio.events._set_running_loop(None)
-        self.loop.close()
 
     def __enter__(self) -> World:
         return self
@@ -166,9 +176,11 @@ class World:
 
     def _unraisable(self, unraisable: Any) -> None:
         """An exception in a `__del__`, or in a generator that was thrown away."""
-        self._failed(
-            self.loop.current, f"{unraisable.err_msg or 'unraisable'}: {unraisable.object!r}", unraisable.exc_value
-        )
+        process = PROCESS.get()
+        if isinstance(unraisable.exc_value, GoneError) or (process is not None and not process.alive):
+            return
+        what = f"{unraisable.err_msg or 'unraisable'}: {unraisable.object!r}"
+        self._failed(self.loop.current, what, unraisable.exc_value)
 
     def _housekeep(self) -> None:
         if len(self.loop.dead) > _DEAD_MAX:
@@ -176,3 +188,7 @@ class World:
         if self.loop.events - self._collected_at >= _COLLECT_EVERY:
             self._collected_at = self.loop.events
             gc.collect()
+
+
+def _ignore(_: Any) -> None:
+    """What cleanup runs into in a world that is over."""

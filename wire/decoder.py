@@ -1,7 +1,7 @@
 """Requests: RESP arrays of bulk strings, or inline commands, from bytes in any chunks.
 
-Two parsers share the work. The quick one splits a chunk on CRLF and checks every announced length
-against the pieces; it takes the ordinary pipeline whole. Whatever it cannot vouch for (a command that
+Two parsers share the work. The quick one splits a chunk on CRLF and holds every announced length against the
+pieces, all at once; it takes the ordinary pipeline whole. Whatever it cannot vouch for (a command that
 goes on in the next chunk, a value with CRLF inside, an inline command, a mistake) goes to the scanner,
 which reads byte by byte what Redis reads, keeps its state between chunks, and knows Redis' limits and
 error texts (`networking.c`'s rules as the fact sheet on RESP has them).
@@ -11,6 +11,9 @@ arguments, and cannot say where a command's bytes lie, which propagation needs (
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
 
 from runtime.quoting import split_quoted
 from wire.encoder import encode_command
@@ -25,33 +28,49 @@ UNAUTHENTICATED_BULK = 16384
 _REREAD_MAX = 4096
 _REREAD_ARGUMENTS = 16
 
-_COUNTS = {b"*%d" % n: n for n in range(1, 1025)}
+_NO_MARKS: Final = (0,)
+# A command's first line, to the number of lines that the command has.
+_LINES = {b"*%d" % n: 1 + 2 * n for n in range(1, 1025)}
+_NEVER: Final = 1 << 60
+# The line in front of a word, by the word's length.
 _LENGTHS = [b"$%d" % n for n in range(4096)]
-_LENGTH_OF = _LENGTHS.__getitem__
 
 
 class Batch:
     """Whole commands read from one chunk, in order."""
 
-    __slots__ = ("commands", "marks", "parts")
+    __slots__ = ("alike", "chunk", "commands", "lines", "marks")
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        commands: list[list[bytes]],
+        marks: Sequence[int] = _NO_MARKS,
+        lines: Sequence[bytes] = (),
+        chunk: bytes = b"",
+        alike: bool = False,
+    ) -> None:
         # Each command's arguments, its name first.
-        self.commands: list[list[bytes]] = []
-        # The chunk split on CRLF, and where in it each command starts that the quick parser took;
-        # one mark more than such commands. They are the first ones of `commands`.
-        self.parts: list[bytes] = []
-        self.marks: list[int] = [0]
+        self.commands = commands
+        # The chunk's lines, and which one each command starts with that the quick parser took; one mark more
+        # than such commands. They are the first ones of `commands`.
+        self.marks = marks
+        self.lines = lines
+        # The chunk itself, if the quick parser took all of it.
+        self.chunk = chunk
+        # All commands have the same name, to the letter, and the same number of arguments.
+        self.alike = alike
 
     def encoded(self, first: int, last: int) -> bytes:
         """The request bytes of commands `first` to `last` - 1: the client's own where they are at hand."""
         marks = self.marks
         quick = len(marks) - 1
         if last <= quick:
-            return b"\r\n".join(self.parts[marks[first] : marks[last]]) + b"\r\n"
+            if self.chunk and last - first == quick:
+                return self.chunk
+            return b"\r\n".join(self.lines[marks[first] : marks[last]]) + b"\r\n"
         pieces = []
         if first < quick:
-            pieces.append(b"\r\n".join(self.parts[marks[first] : marks[quick]]) + b"\r\n")
+            pieces.append(b"\r\n".join(self.lines[marks[first] : marks[quick]]) + b"\r\n")
             first = quick
         pieces += [encode_command(argv) for argv in self.commands[first:last]]
         return b"".join(pieces)
@@ -66,8 +85,8 @@ class Decoder:
         "_chunks",
         "_left",
         "_need",
-        "_size",
         "buffer_max",
+        "buffered",
         "bulk_max",
         "error",
         "limited",
@@ -77,7 +96,8 @@ class Decoder:
         # Bytes not yet understood, as they came; joined only when `_need` of them are there, so that a
         # huge value that arrives in small chunks is not copied once a chunk.
         self._chunks: list[bytes] = []
-        self._size = 0
+        # How many bytes that is (`qbuf`).
+        self.buffered = 0
         self._need = 0
         # The command under way: arguments so far, arguments to come (0: none under way), and the length
         # of the bulk string that comes next (-1: its header has not been read).
@@ -92,30 +112,37 @@ class Decoder:
         # Set once the peer broke the protocol; nothing is read after that.
         self.error: ProtocolError | None = None
 
-    @property
-    def buffered(self) -> int:
-        """Bytes held that do not yet make a command (`qbuf`)."""
-        return self._size
-
     def feed(self, data: bytes) -> Batch:
         """The whole commands that `data` completes; check `error` after executing them."""
-        batch = Batch()
         if self.error is not None:
-            return batch
-        if self._size:
+            return Batch([])
+        if self.buffered:
             self._chunks.append(data)
-            self._size += len(data)
-            if self._size < self._need:
-                return batch
+            self.buffered += len(data)
+            if self.buffered < self._need:
+                return Batch([])
             data = b"".join(self._chunks)
             self._chunks.clear()
-            self._size = self._need = 0
-        position = 0
-        if not self._left and not self.limited:
-            position = _parse_quickly(data, batch)
-            if position == len(data):
-                return batch
-        self._scan(data, position, batch.commands)
+            self.buffered = self._need = 0
+        if self._left or self.limited or len(data) > self.bulk_max:
+            batch = Batch([])
+            self._scan(data, 0, batch.commands)
+            return batch
+        lines = data.split(b"\r\n")
+        size = _LINES.get(lines[0], _NEVER)
+        last = len(lines) - 1
+        if size == last and not lines[last]:
+            # One command, from a client that waits for each reply.
+            argv = lines[2::2]
+            if lines[1:-1:2] == _announced(argv):
+                return Batch([argv], (0, last), lines, data)
+        batch = (_take_alike(lines, size) if size * 4 <= last else None) or _take_each(lines)
+        end = batch.marks[-1]
+        if end == last and not lines[last]:
+            batch.chunk = data
+        else:
+            self._scan(data, sum(map(len, lines[:end])) + 2 * end, batch.commands)
+            batch.alike = False
         return batch
 
     def _scan(self, data: bytes, position: int, commands: list[list[bytes]]) -> None:
@@ -163,7 +190,7 @@ class Decoder:
             position = begins
         if position < end:
             self._chunks.append(data[position:])
-            self._size = end - position
+            self.buffered = end - position
 
     def _begin(self, text: bytes) -> None:
         count = _integer(text)
@@ -215,38 +242,64 @@ class _IncompleteError(Exception):
         self.position = position
 
 
-def _parse_quickly(data: bytes, batch: Batch) -> int:
-    """Take commands from the head of `data` for as long as every length agrees; returns the bytes taken."""
-    parts = data.split(b"\r\n")
-    count_of = _COUNTS.get
-    commands = batch.commands
-    marks = batch.marks
-    last = len(parts) - 1
+def _take_alike(lines: list[bytes], size: int) -> Batch | None:
+    """Take a chunk in which every command has `size` lines, or nothing.
+
+    A pipeline often repeats one command. Without the first line of each, the lines are by turns a length and a word.
+    """
+    count = (len(lines) - 1) // size
+    end = count * size
+    if lines[0:end:size].count(lines[0]) != count:
+        return None
+    pairs = lines[:end]
+    del pairs[::size]
+    words = pairs[1::2]
+    if pairs[::2] != _announced(words):
+        return None
+    argc = size // 2
+    commands = list(map(list, zip(*[iter(words)] * argc, strict=True)))
+    return Batch(commands, range(0, end + 1, size), lines, alike=words[::argc].count(words[0]) == count)
+
+
+def _take_each(lines: list[bytes]) -> Batch:
+    """Take commands of any shape, as far as they are whole and right."""
+    size_of = _LINES.get
+    last = len(lines) - 1
+    commands: list[list[bytes]] = []
+    marks = [0]
+    lengths: list[bytes] = []
+    words: list[bytes] = []
     index = 0
+    while index < last:
+        size = size_of(lines[index])
+        if size is None:
+            break
+        after = index + size
+        if after > last:
+            break
+        argv = lines[index + 2 : after : 2]
+        lengths += lines[index + 1 : after : 2]
+        words += argv
+        commands.append(argv)
+        marks.append(after)
+        index = after
+    announced = _announced(words)
+    if lengths != announced:
+        # Some value has a CRLF inside, or some length is wrong: what comes before is right.
+        right = next(at for at, length in enumerate(lengths) if length != announced[at])
+        taken = len(words)
+        while taken > right:
+            taken -= len(commands.pop())
+            marks.pop()
+    return Batch(commands, marks, lines)
+
+
+def _announced(words: list[bytes]) -> list[bytes]:
+    """The line that must stand in front of each word."""
     try:
-        while index < last:
-            count = count_of(parts[index])
-            if count is None:
-                break
-            after = index + 1 + 2 * count
-            if after > last:
-                break
-            argv = parts[index + 2 : after : 2]
-            # A value with CRLF inside, or longer than the table, fails here and goes to the scanner.
-            if parts[index + 1 : after : 2] != list(map(_LENGTH_OF, map(len, argv))):
-                break
-            commands.append(argv)
-            marks.append(after)
-            index = after
+        return [_LENGTHS[len(word)] for word in words]
     except IndexError:
-        # An argument longer than `_LENGTHS` covers.
-        pass
-    if not commands:
-        return 0
-    batch.parts = parts
-    if index == last and not parts[last]:
-        return len(data)
-    return sum(map(len, parts[:index])) + 2 * index
+        return [b"$%d" % len(word) for word in words]
 
 
 def _integer(text: bytes) -> int | None:

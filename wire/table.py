@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import ModuleType
 
-from wire.command import CommandSpec, Handler
+from wire.command import FAST, CommandSpec, Handler
 from wire.errors import Error, unknown_command, unknown_subcommand, wrong_arity
 from wire.reply import Reply
 from wire.session import ALWAYS
@@ -23,6 +23,7 @@ class Command:
     __slots__ = (
         "argc_max",
         "argc_min",
+        "brief",
         "calls",
         "failed_calls",
         "flags",
@@ -46,6 +47,8 @@ class Command:
         self.argc_max = spec.arity if spec.arity > 0 else _NO_LIMIT
         # The conditions that send it to the slow lane (`node.gates`); containers always go there.
         self.gates = gates
+        # It never takes long by itself.
+        self.brief = bool(spec.flags & FAST) or spec.complexity == "O(1)"
         # Where its only key is; 0 when it has none, -1 when finding its keys takes the declaration.
         self.key_index = _single_key(spec)
         # By lower-case name, for a container.

@@ -10,8 +10,10 @@ from wire.command import DENYOOM, FAST, WRITE, command, key
 from wire.errors import NOT_A_FLOAT, OVERFLOW, Error
 from wire.reply import Reply
 
-_ZERO = ord("0")
-_SAFE_DIGITS = 18
+# Small numbers share their texts, as in Redis (OBJ_SHARED_INTEGERS), and need not be read digit by digit.
+_SHARED = 10_000
+_TEXTS = [b"%d" % number for number in range(_SHARED)]
+_SMALL = {text: number for number, text in enumerate(_TEXTS)}
 
 
 @command(
@@ -26,16 +28,6 @@ _SAFE_DIGITS = 18
     syntax="key",
 )
 def incr(call: Call) -> Reply:
-    name = call.argv[1]
-    db = call.db
-    value = db.get(name)
-    # What nearly every counter holds: digits that can only be a number, and are too few to overflow.
-    if type(value) is bytes and value.isdigit() and value[0] != _ZERO and len(value) <= _SAFE_DIGITS:
-        number = int(value) + 1
-        db.replace(name, b"%d" % number)
-        if call.keyspace.notifier.flags:
-            call.notify(STRING, b"incrby", name)
-        return number
     return _increase(call, 1)
 
 
@@ -91,7 +83,20 @@ def decrby(call: Call) -> Reply:
 def _increase(call: Call, increment: int) -> int:
     name = call.argv[1]
     db = call.db
-    value = db.get_string(name)
+    value = db.get(name)
+    before = _SMALL.get(value) if type(value) is bytes else None
+    if before is None:
+        return _increase_any(call, name, increment)
+    number = before + increment
+    db.replace(name, _TEXTS[number] if 0 <= number < _SHARED else b"%d" % number)
+    if call.keyspace.notifier.flags:
+        call.notify(STRING, b"incrby", name)
+    return number
+
+
+def _increase_any(call: Call, name: bytes, increment: int) -> int:
+    """Whatever the key holds."""
+    value = call.db.get_string(name)
     number = increment if value is None else parse_integer(value) + increment
     if not INT64_MIN <= number <= INT64_MAX:
         raise Error(OVERFLOW)

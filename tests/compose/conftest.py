@@ -114,9 +114,9 @@ def _has_plugin() -> bool:
     return subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def containers() -> Iterator[ContainerLab]:
-    """The lab, up and healthy. Tests leave it with every container running and every link restored."""
+    """The lab, up and healthy, for as long as the tests of this folder run. They leave it with every container running and every link restored."""
     if shutil.which("docker") is None:
         pytest.fail("the docker command is missing")
     lab = ContainerLab()

@@ -28,6 +28,8 @@ class Case:
     replicas: list[dict[str, Any]]
     best: int | None
     master: dict[str, Any] = field(default_factory=lambda: {"sdown_at": NOW - 200})
+    # Whether this sentinel has seen the master alive.
+    seen: bool = True
 
 
 CASES = [
@@ -46,6 +48,8 @@ CASES = [
     Case("no INFO", [{"info_at": None}], None),
     Case("cut off too long before the master went down", [{"link_down_ms": 5_201}], None),
     Case("cut off just not too long", [{"link_down_ms": 5_200}], 2),
+    Case("cut off, master not seen alive: nobody knows when it went", [{"link_down_ms": 60_000}], 2, seen=False),
+    Case("cut off for longer, master not seen alive", [{"link_down_ms": 60_001}], None, seen=False),
     Case("plain: calls itself master, is eligible as in Redis", [{"role": Role.MASTER}], 2),
     Case("plain: follows somebody else, is eligible as in Redis", [{"master_port": 9, "listed": False}], 2),
     Case("cluster: has left for another shard", [{"cluster": True, "master_port": 9, "listed": False}], None),
@@ -60,6 +64,8 @@ def situation(case: Case) -> tuple[Step, Master]:
     master = knowledge.masters[NAME]
     for name, value in case.master.items():
         setattr(master, name, value)
+    if case.seen:
+        master.link.ponged(NOW - 50_000, alive=True)
     for port, unusual in enumerate(case.replicas, 2):
         replica = knowledge.add_replica(master, Address.of("127.0.0.1", port), NOW - 60_000)
         replica.link.connected(Half.COMMAND, NOW - 50_000)

@@ -183,7 +183,8 @@ async def test_a_damaged_snapshot_is_not_served(nodes: Nodes, tmp_path: Path, da
 
 async def test_replicas_go_on_after_their_master_restarts_from_its_snapshot(nodes: Nodes) -> None:
     """Its file says where in the history it was; what expired meanwhile it tells them as deletions."""
-    master = await nodes.start("node")
+    # A PING between the snapshot and the end would put the replicas ahead of it.
+    master = await nodes.start("node", repl_ping_replica_period=3600)
     replica = await nodes.start("replica", replicaof=("127.0.0.1", master.port))
     await replica.in_sync()
     await master.client("SET", "a", "1")

@@ -11,7 +11,9 @@ from sim.rules.faults import KINDS, Fault
 from sim.rules.main import main
 from sim.rules.swarm import Scenario, run, shrink
 
-# The first of 200 seeds in which the rule's absence shows, and the invariant that breaks.
+# Of the first 200 seeds, one in which the rule's absence shows, and the invariant that breaks. When what is drawn from
+# a seed changes, the test finds another one, slowly, and names it.
+SEEDS = range(200)
 NOTICED = {
     "vote_once_per_epoch": (132, "one vote an epoch"),
     "save_before_vote": (0, "an epoch is on disk before it is used"),
@@ -19,11 +21,17 @@ NOTICED = {
     "majority_for_fail": (0, "FAIL needs a majority"),
     "vote_only_when_master_failed": (2, "votes against failed masters only"),
     "reject_stale_slot_claims": (0, "slots go to newer claims"),
+    "reject_stale_candidates": (135, "no vote for an old copy"),
+    "step_down_when_replaced": (0, "the cluster heals"),
+    "minority_stops_serving": (4, "a minority stops serving"),
+    "wait_before_serving": (2, "a master listens before it serves"),
+    "resolve_epoch_collisions": (152, "the cluster heals"),
+    "replica_data_age": (5, "only a fresh copy stands"),
 }
 
 
 def test_a_few_seeds_hold() -> None:
-    verdicts = [run(Scenario(seed)) for seed in range(12)]
+    verdicts = [run(Scenario(seed)) for seed in range(8)]
     assert [f"seed {v.seed}: {v.rule}: {v.detail}" for v in verdicts if not v.held] == []
     struck = sum((v.struck for v in verdicts), verdicts[0].struck.copy())
     judged = sum((v.judged for v in verdicts), verdicts[0].judged.copy())
@@ -32,22 +40,30 @@ def test_a_few_seeds_hold() -> None:
 
 
 def test_one_seed_is_one_run_in_every_process() -> None:
-    program = "from sim.rules.swarm import Scenario, run\nfor seed in (3, 4, 5): print(run(Scenario(seed)).digest)"
+    program = "from sim.rules.swarm import Scenario, run\nfor seed in (3, 4): print(run(Scenario(seed)).digest)"
     digests = [
         subprocess.run(
             [sys.executable, "-c", program], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
         ).stdout
         for seed in ("1", "2")
     ]
-    assert digests[0] == digests[1] == "".join(f"{run(Scenario(seed)).digest}\n" for seed in (3, 4, 5))
-    assert len(set(digests[0].split())) == 3
+    assert digests[0] == digests[1] == "".join(f"{run(Scenario(seed)).digest}\n" for seed in (3, 4))
+    assert len(set(digests[0].split())) == 2
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("rule", [field.name for field in fields(Safeguards)])
 def test_a_missing_safeguard_is_noticed(rule: str) -> None:
-    seed, broken = NOTICED[rule]
-    verdict = run(Scenario(seed, guards=replace(Safeguards(), **{rule: False})))
-    assert verdict.rule == broken, verdict.detail
+    known, broken = NOTICED[rule]
+    guards = replace(Safeguards(), **{rule: False})
+    for seed in (known, *SEEDS):
+        verdict = run(Scenario(seed, guards=guards))
+        if verdict.rule == broken:
+            break
+    else:
+        pytest.fail(f"no seed of {SEEDS} notices that {rule} is missing")
+    if seed != known:
+        sys.stderr.write(f"{rule}: seed {seed} notices now, and no longer {known}\n")
     assert run(Scenario(seed)).held
 
 
@@ -66,8 +82,8 @@ def test_a_swarm_that_holds_says_what_it_judged(capsys: pytest.CaptureFixture[st
     said = capsys.readouterr().out
     assert "2 seeds" in said
     assert "struck: " in said
-    # A swarm in which nothing strikes shows nothing.
-    assert main(["swarm", "--seeds=0..0", "--duration=0.001"]) == 1
+    # A swarm in which nothing strikes shows nothing: there is no replica to give this order to.
+    assert main(["swarm", "--seeds=0..0", "--duration=1", "--replicas=0", "--faults=failover"]) == 1
 
 
 def test_a_run_is_a_story_with_a_verdict(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,7 @@
 """The world the rules are run in: what each fault looks like to the others, and what was found by it."""
 
+from typing import Any
+
 from cluster.codec import encoded_length
 from cluster.events import Failover, FailoverMode, LinkId
 from cluster.messages import Heartbeat, Message
@@ -12,7 +14,7 @@ from sim.rules.world import World, between
 TIMEOUT_MS = 1000
 
 
-def settled(masters: int = 3, replicas: int = 1, *, seed: int = 1, **settings: object) -> World:
+def settled(masters: int = 3, replicas: int = 1, *, seed: int = 1, **settings: Any) -> World:
     world = World(seed, Shape(masters, replicas), **{"node_timeout_ms": TIMEOUT_MS, **settings})
     world.run(1000)
     assert all(host.machine.state.ok for host in world.hosts)

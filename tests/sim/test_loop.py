@@ -1,0 +1,136 @@
+"""Virtual time: in order, without waiting, and nothing real within reach."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from sim.errors import DeadlockError, EscapeError, LivelockError, UnexpectedExitError
+from sim.world import World
+from tests.sim.worlds import forgiving, run_for, run_until, start
+
+
+def test_an_hour_takes_no_time() -> None:
+    with World(1) as world:
+        began = time.monotonic()
+        run_for(world, 3600.0)
+        assert world.loop.now == 3600.0
+        assert time.monotonic() - began < 5.0
+
+
+def test_timers_fire_in_order_of_time_then_of_setting() -> None:
+    seen: list[str] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        for name, when in (("b", 0.2), ("a", 0.1), ("c", 0.2), ("d", 0.2)):
+            loop.call_later(when, seen.append, name)
+        loop.call_later(0.15, seen.append, "never").cancel()
+        await asyncio.sleep(0.3)
+
+    with World(1) as world:
+        world.run(main())
+    assert seen == ["a", "b", "c", "d"]
+
+
+def test_many_cancelled_timers_are_forgotten() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(5000):
+            loop.call_later(1000.0, print).cancel()
+
+    with World(1) as world:
+        world.run(main())
+        assert len(world.loop._heap) < 2500
+
+
+def test_nothing_left_to_happen_is_reported_with_who_waits() -> None:
+    with forgiving() as world:
+        host = world.add_host("waiter")
+
+        async def wait_for_ever() -> None:
+            await asyncio.get_running_loop().create_future()
+
+        start(host, wait_for_ever)
+        with pytest.raises(DeadlockError, match="process waiter .*main of waiter at .*test_loop.py"):
+            run_until_never(world)
+
+
+def run_until_never(world: World) -> None:
+    async def main() -> None:
+        await asyncio.get_running_loop().create_future()
+
+    world.run(main())
+
+
+def test_time_that_stands_still_is_reported() -> None:
+    async def spin() -> None:
+        while True:
+            await asyncio.sleep(0)
+
+    with World(1) as world, pytest.raises(LivelockError, match="Time stands still"):
+        world.run(spin())
+
+
+def test_a_process_that_fails_fails_the_run() -> None:
+    async def fail() -> None:
+        await asyncio.sleep(0.1)
+        raise ValueError("on purpose")
+
+    with World(1) as world:
+        process = start(world.add_host("a"), fail)
+        with pytest.raises(UnexpectedExitError, match="on purpose"):
+            run_until(world, lambda: not process.alive)
+
+
+def test_system_exit_ends_one_process() -> None:
+    async def leave() -> None:
+        raise SystemExit(3)
+
+    async def stay() -> None:
+        await asyncio.sleep(1000)
+
+    with forgiving() as world:
+        leaver, stayer = start(world.add_host("a"), leave), start(world.add_host("b"), stay)
+        run_for(world, 1.0)
+        assert (leaver.alive, leaver.status) == (False, 3)
+        assert stayer.alive
+
+
+@pytest.mark.parametrize("name", ["add_reader", "sock_connect", "subprocess_exec", "create_unix_server"])
+def test_what_would_leave_the_simulation_is_refused_by_name(name: str) -> None:
+    with World(1) as world, pytest.raises(EscapeError, match=name):
+        getattr(world.loop, name)(0)
+
+
+def test_jobs_for_threads_run_inline_and_take_time() -> None:
+    results: list[tuple[int, bool]] = []
+
+    async def ask() -> None:
+        loop = asyncio.get_running_loop()
+        before = loop.time()
+        results.append((await loop.run_in_executor(None, sum, [1, 2, 3]), loop.time() > before))
+
+    with forgiving() as world:
+        process = start(world.add_host("a"), ask)
+        run_until(world, lambda: not process.alive)
+    assert results == [(6, True)]
+
+
+def test_sets_of_tasks_have_one_order() -> None:
+    def order() -> list[str]:
+        async def main() -> list[str]:
+            tasks = {asyncio.create_task(asyncio.sleep(1), name=f"t{n}") for n in range(50)}
+            names = [task.get_name() for task in tasks]
+            await asyncio.wait(tasks)
+            return names
+
+        with World(1) as world:
+            return world.run(main())
+
+    scrambled = [bytearray(n % 700) for n in range(20_000)]
+    first = order()
+    del scrambled[::3]
+    assert order() == first
