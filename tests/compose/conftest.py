@@ -116,7 +116,8 @@ def _has_plugin() -> bool:
 
 @pytest.fixture(scope="package")
 def containers() -> Iterator[ContainerLab]:
-    """The lab, up and healthy, for as long as the tests of this folder run. They leave it with every container running and every link restored."""
+    """The lab, up and healthy, for as long as the tests of this folder run. They leave it with
+    every container running and every link restored."""
     if shutil.which("docker") is None:
         pytest.fail("the docker command is missing")
     lab = ContainerLab()

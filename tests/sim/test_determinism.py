@@ -25,8 +25,8 @@ _PLANS = [
     )
     for seed in range(SEEDS)
 ]
-# What runs in the other processes: objects of mixed sizes first, a random part of them freed, so that whatever is ordered
-# by address comes in another order than here.
+# What runs in the other processes: objects of mixed sizes first, a random part of them freed, so that whatever is
+# ordered by address comes in another order than here.
 _PROGRAM = """
 import random
 from tests.sim.test_determinism import digests

@@ -54,7 +54,7 @@ def test_nothing_left_to_happen_is_reported_with_who_waits() -> None:
             await asyncio.get_running_loop().create_future()
 
         start(host, wait_for_ever)
-        with pytest.raises(DeadlockError, match="process waiter .*main of waiter at .*test_loop.py"):
+        with pytest.raises(DeadlockError, match=r"process waiter .*main of waiter at .*test_loop\.py"):
             run_until_never(world)
 
 
@@ -67,7 +67,7 @@ def run_until_never(world: World) -> None:
 
 def test_time_that_stands_still_is_reported() -> None:
     async def spin() -> None:
-        while True:
+        while True:  # noqa: ASYNC110 - spinning is the point
             await asyncio.sleep(0)
 
     with World(1) as world, pytest.raises(LivelockError, match="Time stands still"):

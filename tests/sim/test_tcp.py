@@ -120,7 +120,7 @@ def outcome_of_connecting(prepare: Callable[[Host], None], serving: bool = False
 def test_a_kill_is_the_end_of_the_stream_or_a_reset(unread: bool, expected: bytes) -> None:
     seen: list[bytes] = []
 
-    async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def stall(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"hello")
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         await asyncio.sleep(1e9)
