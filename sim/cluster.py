@@ -6,6 +6,7 @@ can look inside without asking over the network, which would change what they lo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from node.node import Node
@@ -39,6 +40,8 @@ class Seat:
     # The last incarnation, and what it is inside (of a node or sentinel).
     process: Process | None = None
     inside: Node | Sentinel | None = None
+    # Told of every new incarnation.
+    on_show: Callable[[str, Node | Sentinel], None] = lambda name, inside: None
 
     @property
     def ready(self) -> bool:
@@ -55,7 +58,9 @@ class Seat:
         self.process = self.host.start(self.name, self.program)
 
     def show(self, inside: Node | Sentinel) -> None:
+        """A new incarnation has read its files, and begins."""
         self.inside = inside
+        self.on_show(self.name, inside)
 
 
 class SimCluster:

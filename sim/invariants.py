@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from node.node import Node
+from sentinel.sentinel import Sentinel
 from sim.cluster import SimCluster
 from sim.faults import Kind, Strike
 from sim.workload import Mark, Workload
@@ -20,21 +21,21 @@ _LOOK_EVERY_S = 0.1
 ONE_MASTER = "at most one master with a given slot at one config epoch"
 OWN_EPOCH = "a config epoch is never used by two nodes for good"
 ONE_VOTE = "a vote is given once an epoch"
+MEMORY = "a vote is remembered"
 HEALS = "once the faults stop the cluster heals"
 KEEPS = "no acknowledged write is lost outside the window of asynchronous replication"
 CONVERGES = "replicas converge to their master's data"
 RUNS = "no process fails"
 
-# Writes acknowledged so long before a fault may not have been replicated when it struck, and so long after its end a
-# master that was replaced may not know it yet. Outside of that, nothing may be lost.
-_BEFORE_FAULT_S = 1.0
-_AFTER_FAULT_S = 15.0
-_HARMLESS = (Kind.SKEW, Kind.SLOW_DISK)
+# A write acknowledged so long before a fault may not have been replicated when it struck, and so long after its end
+# those whom it hampered may not have caught up, or not know yet that they were replaced.
+_BEFORE_FAULT_S = 0.5
+_AFTER_FAULT_S = 5.0
+_HARMLESS = (Kind.SKEW, Kind.DRIFT, Kind.SLOW_DISK)
 # A node that cannot save its vote ends itself, so a full disk is one of them.
 _CRASHES = (Kind.KILL, Kind.POWER_CUT, Kind.FULL_DISK)
 
 _NODE_VOTE = re.compile(r"# Failover auth granted to (\w+) for epoch (\d+)")
-_SENTINEL_VOTE = re.compile(r"# \+vote-for-leader (\w+) (\d+)")
 _PROMOTIONS = ("# Taking over the master", "# Failover election won", "# Manual failover")
 
 
@@ -70,11 +71,15 @@ class Watch:
         self.breaches: list[Breach] = []
         # Who claimed which slots at which epoch, ever: epoch to node id to slots.
         self._claims: dict[int, dict[str, int]] = {}
-        # What each voter said in each epoch.
-        self._votes: dict[tuple[str, int], str] = {}
+        # Whom each voter chose, by voter, what the vote was about (a master's name for sentinels) and epoch; and the
+        # last epoch in which each voted about each.
+        self._votes: dict[tuple[str, str, int], str] = {}
+        self._last_votes: dict[tuple[str, str], int] = {}
         # When which seat was promoted.
         self.promotions: list[tuple[float, str]] = []
         cluster.world.trace.listen(self._heard)
+        for seat in cluster.seats.values():
+            seat.on_show = self._reborn
 
     def start(self) -> None:
         self._loop.at(self._loop.now + _LOOK_EVERY_S, self._look_again)
@@ -89,19 +94,40 @@ class Watch:
         self._cluster.world.trace.tell("invariants", f"BROKEN {rule}: {what}")
 
     def _heard(self, now: float, who: str, what: str) -> None:
-        vote = _NODE_VOTE.match(what) or _SENTINEL_VOTE.match(what)
+        vote = _NODE_VOTE.match(what)
         if vote is not None:
-            self._voted(who, vote[1], int(vote[2]), what)
+            self._voted(who, "", vote[1], int(vote[2]))
+        elif what.startswith("# +vote-for-leader"):
+            self._look_at_votes(who)
         elif what.startswith(_PROMOTIONS):
             self.promotions.append((now, who))
             # Once its turn is over.
             self._loop.at(now, self.look)
 
-    def _voted(self, voter: str, candidate: str, epoch: int, what: str) -> None:
-        # Sentinels vote per master; the log names the leader only, and one epoch may serve two masters' failovers.
-        earlier = self._votes.setdefault((voter, epoch), candidate)
-        if earlier != candidate and "auth granted" in what:
+    def _look_at_votes(self, who: str) -> None:
+        """A sentinel's log names whom it votes for, and not which master the vote is about."""
+        sentinel = self._cluster.sentinels().get(who)
+        if sentinel is not None:
+            for master in sentinel.machine.knowledge.masters.values():
+                if master.leader is not None:
+                    self._voted(who, master.name, master.leader, master.leader_epoch)
+
+    def _voted(self, voter: str, about: str, candidate: str, epoch: int) -> None:
+        earlier = self._votes.setdefault((voter, about, epoch), candidate)
+        if earlier != candidate:
             self._breach(ONE_VOTE, f"{voter} voted for {earlier} and for {candidate} in epoch {epoch}")
+        self._last_votes[voter, about] = max(epoch, self._last_votes.get((voter, about), 0))
+
+    def _reborn(self, name: str, inside: Node | Sentinel) -> None:
+        """A process starts from its files: they must know of every vote it gave."""
+        if isinstance(inside, Sentinel):
+            remembered = {master.name: master.leader_epoch for master in inside.machine.knowledge.masters.values()}
+        else:
+            remembered = {"": 0 if inside.cluster is None else inside.cluster.state.last_vote_epoch}
+        for about, epoch in remembered.items():
+            voted = self._last_votes.get((name, about), 0)
+            if epoch < voted:
+                self._breach(MEMORY, f"{name} voted in epoch {voted} and remembers {epoch}")
 
     def look(self) -> None:
         """Check what must hold at every moment."""
@@ -159,7 +185,7 @@ class Watch:
                 continue
             at = mark.acknowledged_at
             promoted = next((when for when, who in self.promotions if when >= at), None)
-            explained = any(self._explains(strike, mark, at - began_at) for strike in strikes)
+            explained = self._explained(mark, at - began_at, strikes)
             losses.append(Loss(mark, None if promoted is None else promoted - at, explained))
         unexplained = [loss.mark for loss in losses if not loss.explained]
         if unexplained:
@@ -171,22 +197,34 @@ class Watch:
             )
         return losses
 
-    def _explains(self, strike: Strike, mark: Mark, acknowledged_at: float) -> bool:
-        """Whether a write acknowledged then may be lost by this fault."""
+    def _explained(self, mark: Mark, at_s: float, strikes: list[Strike]) -> bool:
+        """Whether asynchronous replication may lose a write that was acknowledged then: its master ended before it had
+        passed it on, or could not, or nobody could take it."""
         shape = self._cluster.shape
-        if strike.kind in _HARMLESS:
-            return False
-        if strike.kind in _CRASHES:
-            ip = mark.acknowledged_by.partition(":")[0]
-            if shape.shard_of(strike.targets[0]) != shape.shard_of(self._cluster.name_at(ip)):
-                return False
-            # A master that is back before anybody replaced it has what its last snapshot had, and no more; its replicas
-            # then take a copy of that (Redis' documentation, "Safety of replication when master has persistence turned
-            # off").
-            if not shape.logs and acknowledged_at <= strike.at_s + strike.lasting_s:
-                return True
-        begins_at, ends_at = strike.at_s - _BEFORE_FAULT_S, strike.at_s + strike.lasting_s + _AFTER_FAULT_S
-        return begins_at <= acknowledged_at <= ends_at
+        master = self._cluster.name_at(mark.acknowledged_by.partition(":")[0])
+        shard = shape.shard_of(master)
+        replicas = [name for name in shape.node_names() if name != master and shape.shard_of(name) == shard]
+        # A node that is back before anybody replaced it has what its last snapshot had, and no more; its replicas then
+        # take a copy of that (Redis' documentation, "Safety of replication when master has persistence turned off").
+        forgotten = not shape.logs and any(
+            strike.kind in _CRASHES
+            and shape.shard_of(strike.targets[0]) == shard
+            and at_s <= strike.at_s + strike.lasting_s
+            for strike in strikes
+        )
+        if forgotten:
+            return True
+        return _hampered(master, at_s, strikes) or all(_hampered(replica, at_s, strikes) for replica in replicas)
+
+
+def _hampered(name: str, at_s: float, strikes: list[Strike]) -> bool:
+    """Whether a fault had to do with that host around that time."""
+    return any(
+        strike.at_s - _BEFORE_FAULT_S <= at_s <= strike.at_s + strike.lasting_s + _AFTER_FAULT_S
+        and (name in strike.targets or name in strike.others)
+        for strike in strikes
+        if strike.kind not in _HARMLESS
+    )
 
 
 def _owners(nodes: dict[str, Node]) -> dict[int, str]:

@@ -131,10 +131,15 @@ class Decoder:
         lines = data.split(b"\r\n")
         size = _LINES.get(lines[0], _NEVER)
         last = len(lines) - 1
-        if size == last and not lines[last]:
+        if size == last and len(data) < len(_LENGTHS) and not lines[last]:
             # One command, from a client that waits for each reply.
             argv = lines[2::2]
-            if lines[1:-1:2] == _announced(argv):
+            at = 1
+            for word in argv:
+                if lines[at] != _LENGTHS[len(word)]:
+                    break
+                at += 2
+            else:
                 return Batch([argv], (0, last), lines, data)
         batch = (_take_alike(lines, size) if size * 4 <= last else None) or _take_each(lines)
         end = batch.marks[-1]

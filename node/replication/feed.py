@@ -45,7 +45,11 @@ class Feed:
         if database != self._database:
             self._database = database
             self.append(encode_command([b"SELECT", b"%d" % database]))
-        self.append(data)
+        # The body of `append`, written out: every write passes here.
+        if not self._pieces:
+            self._request()
+        self._pieces.append(data)
+        self.history.offset += len(data)
 
     def append(self, data: bytes) -> None:
         """Bytes that stand in no database: the master's own stream, PING, GETACK."""
