@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from binascii import crc_hqx
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cluster.slots import SLOTS, key_slot
 from node.notifications import EXPIRED, Notifier
@@ -22,8 +22,10 @@ from wire.errors import WRONGTYPE, Error
 
 if TYPE_CHECKING:
     from node.session import NodeSession
+    from node.structures import Structure
 
 Value = Any
+S = TypeVar("S", bound="Structure")
 
 # How logically expired keys are treated.
 DELETE_EXPIRED = 0  # a master
@@ -106,6 +108,20 @@ class Database:
         if value is not None and type(value) is not bytes and type(value) is not bytearray:
             raise Error(WRONGTYPE)
         return value
+
+    def read_as(self, key: bytes, kind: type[S]) -> S | None:
+        """The structure at `key` for a command that reads: counted, a miss notified; raises WRONGTYPE."""
+        value = self.read(key)
+        if value is None or type(value) is kind:
+            return value
+        raise Error(WRONGTYPE)
+
+    def get_as(self, key: bytes, kind: type[S]) -> S | None:
+        """The structure at `key` for a command that is about to write it; raises WRONGTYPE."""
+        value = self.get(key)
+        if value is None or type(value) is kind:
+            return value
+        raise Error(WRONGTYPE)
 
     def expire_time(self, key: bytes) -> int | None:
         """When `key` expires, in Unix milliseconds; None when it is not volatile (or does not exist)."""

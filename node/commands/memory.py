@@ -13,6 +13,8 @@ from wire.reply import OK, Reply, Verbatim
 
 # A place in the dict of a slot: hash, key and value, at the fullness dicts usually have.
 _PLACE_BYTES = 36
+# Elements of a structure that are looked at, unless the command says otherwise.
+_DEFAULT_SAMPLES = 5
 _POLICY = ("nondeterministic_output", "request_policy:all_shards", "response_policy:special")
 
 memory = container(
@@ -60,17 +62,20 @@ def memory_help(call: Call) -> Reply:  # noqa: ARG001 - the same for everybody
 )
 def memory_usage(call: Call) -> Reply:
     argv = call.argv
+    samples = _DEFAULT_SAMPLES
     if len(argv) > 3:
         if len(argv) != 5 or argv[3].upper() != b"SAMPLES":
             raise Error(SYNTAX)
-        if not 0 <= parse_integer(argv[4]) <= INT64_MAX:
+        samples = parse_integer(argv[4])
+        if not 0 <= samples <= INT64_MAX:
             raise Error(SYNTAX)
     name = argv[2]
     value = call.db.get(name)
     if value is None:
         return None
     places = 2 if call.db.expire_time(name) is not None else 1
-    return sys.getsizeof(value) + sys.getsizeof(name) + places * _PLACE_BYTES
+    own = sys.getsizeof(value) if isinstance(value, bytes | bytearray) else value.memory_bytes(samples)
+    return own + sys.getsizeof(name) + places * _PLACE_BYTES
 
 
 @command(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import IN_CI
+from tests.node.fake_replica import FakeReplica
 from tests.node.own_server import OwnServer
 from tests.node.raw_client import RawClient
 from tests.ports import free_base
@@ -75,6 +76,15 @@ def pair(servers: Pair) -> Iterator[Pair]:
         client.ask("FLUSHALL")
     yield servers
     servers.disconnect()
+
+
+@pytest.fixture(scope="module")
+def replicas(servers: Pair) -> Iterator[tuple[FakeReplica, FakeReplica]]:
+    """A replica of ours and one of theirs."""
+    both = FakeReplica(servers.ours), FakeReplica(servers.theirs)
+    yield both
+    for replica in both:
+        replica.close()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from typing import Any
 
 from wire.encoder import encode_command
 
@@ -82,3 +83,31 @@ def bulk_strings(reply: bytes) -> list[bytes]:
         items.append(rest[:length])
         rest = rest[length + 2 :]
     return items
+
+
+def parse_reply(reply: bytes) -> Any:
+    """A whole reply as Python values: bulk and simple strings and doubles as bytes, errors as (b"-", text)."""
+    value, rest = _parse(reply)
+    assert not rest, reply
+    return value
+
+
+def _parse(reply: bytes) -> tuple[Any, bytes]:
+    line, rest = reply.split(b"\r\n", 1)
+    kind, text = line[:1], line[1:]
+    if kind in b"$=":
+        length = int(text)
+        return (None, rest) if length < 0 else (rest[:length], rest[length + 2 :])
+    if kind in b"*~>%":
+        if int(text) < 0:
+            return None, rest
+        items = []
+        for _ in range(int(text) * (2 if kind == b"%" else 1)):
+            item, rest = _parse(rest)
+            items.append(item)
+        return (dict(zip(items[::2], items[1::2], strict=True)) if kind == b"%" else items), rest
+    if kind == b":":
+        return int(text), rest
+    if kind == b"_":
+        return None, rest
+    return ((b"-", text) if kind == b"-" else text), rest
