@@ -1,7 +1,7 @@
 # `make up` and `make test` need make and python3 (3.11 or newer, with venv), and nothing else.
 #
 #   make up     the cluster in the foreground, with a live table; Ctrl-C stops all of it (ARGS="--port-base 8000" and the like)
-#   make test   every test, with coverage (ARGS="tests/wire -k inline")
+#   make test   every test (ARGS="tests/wire -k inline"; COVERAGE=1 for which lines ran)
 #   make check  what CI runs besides the tests: format, lint, types, import rules
 
 PYTHON ?= python3
