@@ -16,8 +16,8 @@ from pathlib import Path
 from lab import ports
 from lab.topology import Topology, seats
 
-# 17000 and up belong to the container tests. Labs whose bases are 25 apart interleave without meeting: none in a test has
-# more than 25 processes of a kind.
+# 17000 and up belong to the container tests. Labs whose bases are 25 apart interleave without meeting: none in a test
+# has more than 25 processes of a kind.
 _BASES = [block + shift for block in range(11_000, 16_800, 300) for shift in (0, 25, 50, 75)]
 # As many as are in use at once, and some more for ports that stay taken for a while after a test.
 _HOLD_MAX = 6
