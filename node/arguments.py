@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from node.call import Call
+from node.long_double import parse_long_double
 from wire.arguments import INT64_MAX, parse_integer
 from wire.errors import SYNTAX, Error
 
@@ -53,3 +54,22 @@ def expire_moment(call: Call, text: bytes, unit_ms: int, *, relative: bool) -> i
 
 def invalid_expire_time(call: Call) -> Error:
     return Error(b"ERR invalid expire time in '%b' command" % call.command.name.encode())
+
+
+def parse_timeout_ms(text: bytes) -> int:
+    """How long a command may block, given in seconds: milliseconds, begun ones included; 0 for ever.
+
+    Redis calls negative what is too large for it, too.
+    """
+    if len(text) < 10 and text.isdigit():
+        return int(text) * 1000
+    try:
+        number = parse_long_double(text)
+    except ValueError:
+        raise Error(b"ERR timeout is not a float or out of range") from None
+    if number is not None:
+        mantissa, exponent = number
+        timeout_ms = -(-mantissa * 1000 << exponent if exponent > 0 else -mantissa * 1000 >> -exponent)
+        if 0 <= timeout_ms <= INT64_MAX:
+            return timeout_ms
+    raise Error(b"ERR timeout is negative")

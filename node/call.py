@@ -40,6 +40,14 @@ class Call(WireCall):
         self.db = self.keyspace.database(0)
         super().reset()
 
+    @property
+    def may_block(self) -> bool:
+        """Whether the command may wait: not in a transaction or a script, nor in our master's stream.
+
+        There it answers at once what it would answer after its timeout.
+        """
+        return self.session.connection is not None and self.session.transaction is None
+
     def propagate(self, *argv: bytes) -> None:
         """Have replicas and the log repeat this command instead of the request; may be called several times."""
         self.rewritten = True

@@ -20,6 +20,7 @@ from cluster.messages import BUS_PORT_OFFSET
 from cluster.nodes_conf import NodesConfError, NodesConfFile, parse, render
 from cluster.settings import ClusterSettings
 from cluster.slots import SLOTS
+from node.blocking import BlockedClients
 from node.execute import Executor
 from node.gates import STANDS_BACK, Conditions, Gatekeeper
 from node.keyspace import Keyspace
@@ -69,6 +70,7 @@ class Clustering:
         broker: Broker,
         executor: Executor,
         gatekeeper: Gatekeeper,
+        blocked: BlockedClients,
         pauses: Pauses,
         turn: Turn,
         conditions: Conditions,
@@ -79,6 +81,7 @@ class Clustering:
         self._replication = replication
         self._broker = broker
         self._executor = executor
+        self._blocked = blocked
         self._pauses = pauses
         self._turn = turn
         self._conditions = conditions
@@ -224,6 +227,8 @@ class Clustering:
 
     def drop_slots(self, slots: tuple[int, ...]) -> None:
         """The keys have another home now. Our replicas are told, as they are from Redis 7.2 on: they cannot know."""
+        # Who blocks on one of these keys is told where it went, not that it was deleted.
+        self._blocked.refuse(self.redirection.lost)
         database = self._keyspace.database(0)
         for slot in slots:
             keys = list(database.shards[slot])
@@ -234,6 +239,7 @@ class Clustering:
 
     def topology_changed(self) -> None:
         self._owned[:] = self.machine.view.owned
+        self._blocked.refuse(self.redirection.lost)
         self._conditions.set(STANDS_BACK, self.machine.view.stands_back)
 
     def state_changed(self, ok: bool) -> None:  # noqa: ARG002 - the view has it, too

@@ -13,6 +13,7 @@ from __future__ import annotations
 from binascii import crc_hqx
 
 from cluster.slots import SLOTS
+from node.blocking import BlockedClients, Serve
 from node.call import Call
 from node.gates import ONE_SHOT, Gatekeeper
 from node.keyspace import Keyspace
@@ -25,8 +26,8 @@ from wire.command import MAY_REPLICATE, UNQUEUED, WRITE
 from wire.decoder import Batch
 from wire.encoder import BULK_HEADERS, INTEGERS, NIL_2, NIL_3, encode_into
 from wire.errors import Error
-from wire.reply import NO_REPLY, OK, PARKED, QUEUED, Push, Reply, Several
-from wire.session import CLOSING, IN_MULTI, MUTED
+from wire.reply import NO_REPLY, OK, PARKED, QUEUED, Reply
+from wire.session import CLOSING, IN_MULTI
 from wire.table import Command, CommandTable
 
 _CRLF = b"\r\n"
@@ -40,6 +41,7 @@ class Executor:
     """Runs commands for clients, for transactions and for the stream of our master."""
 
     __slots__ = (
+        "_blocked",
         "_by_name",
         "_clustered",
         "_gatekeeper",
@@ -48,6 +50,7 @@ class Executor:
         "_owned",
         "_perf_ns",
         "_propagation",
+        "_ready",
         "_slow_log",
         "_table",
         "_wall_ms",
@@ -63,6 +66,7 @@ class Executor:
         gatekeeper: Gatekeeper,
         monitor: Monitor,
         slow_log: SlowLog,
+        blocked: BlockedClients,
         clock: Clock,
     ) -> None:
         self._table = table
@@ -72,6 +76,9 @@ class Executor:
         self._gatekeeper = gatekeeper
         self._monitor = monitor
         self._slow_log = slow_log
+        self._blocked = blocked
+        # Not empty when a change may serve blocked clients.
+        self._ready = blocked.ready
         # The clock's readings, without the way through the clock.
         self._wall_ms = clock.wall_ms
         self._perf_ns = clock.perf_ns
@@ -97,6 +104,7 @@ class Executor:
         effects = keyspace.effects
         by_name = self._by_name
         owned = self._owned
+        ready = self._ready
         perf_ns = self._perf_ns
         now_ms = keyspace.now_ms = self._wall_ms()
         session.last_seen_ms = now_ms
@@ -156,6 +164,11 @@ class Executor:
                                 self._pass_on(session, run_database, batch.encoded(run, index))
                                 run = -1
                             self._pass_on_effects(session, command, argv, changed=keyspace.dirty != dirty)
+                        if ready:
+                            if run >= 0:
+                                self._pass_on(session, run_database, batch.encoded(run, index + 1))
+                                run = -1
+                            self._serve_blocked()
                         dirty = keyspace.dirty
                     elif run >= 0:
                         self._pass_on(session, run_database, batch.encoded(run, index))
@@ -254,6 +267,8 @@ class Executor:
             command.failed_calls += 1
         self._keyspace.effects.clear()
         call.rewritten = False
+        if self._ready:
+            self._serve_blocked()
         return reply
 
     def pass_on_effects(self) -> None:
@@ -262,6 +277,24 @@ class Executor:
         if effects:
             self._propagation.feed_commands(effects, atomic=False)
             effects.clear()
+            if self._ready:
+                self._serve_blocked()
+
+    def _serve_blocked(self) -> None:
+        """Something that blocked clients wait for has come; the command that brought it has been passed on."""
+        self._blocked.serve(self._run_blocked)
+
+    def _run_blocked(self, call: Call, serve: Serve, key: bytes) -> Reply:
+        """Run a blocked client's command, which looks at `key`; what it does is passed on by itself."""
+        call.rewritten = False
+        try:
+            reply = serve(call, key)
+        except Error as error:
+            reply = error
+            call.command.failed_calls += 1
+            self._count(error)
+        self._pass_on_effects(call.session, call.command, call.argv, changed=False)
+        return reply
 
     def _in_one_slot(self, command: Command, argv: list[bytes]) -> bool:
         """Whether all keys are in one slot that is ours and stable."""
@@ -329,25 +362,15 @@ class Executor:
                     # As in Redis, after the run: EXEC behind what it ran, SELECT with the database it chose.
                     self._monitor.show(session, command, argv)
                 self._pass_on_effects(session, command, argv, changed=keyspace.dirty != dirty)
+                if self._ready:
+                    self._serve_blocked()
         if session.mask & ONE_SHOT and not session.mask & IN_MULTI and (command is None or command.name != "asking"):
             # ASKING holds for one command, refused or not; before MULTI, for all up to EXEC (Redis: resetClient).
             session.mask &= ~ONE_SHOT
             session.asking = False
-        self._answer(session, reply)
+        if reply is not NO_REPLY and reply is not PARKED:
+            session.put_reply(reply)
         return not session.mask & CLOSING
-
-    def _answer(self, session: NodeSession, reply: Reply) -> None:
-        if reply is NO_REPLY or reply is PARKED:
-            return
-        if session.mask & MUTED:
-            if not session.replies_off:
-                session.skip_replies -= 1
-                if not session.skip_replies:
-                    session.mask &= ~MUTED
-            if not isinstance(reply, (Several, Push)):
-                return
-            # CLIENT REPLY holds back no push, and confirmations of subscriptions are pushes.
-        encode_into(session.out, reply, session.proto)
 
     def _count(self, error: Error) -> None:
         """For INFO errorstats. Redis keeps no more than 128 codes, because scripts can make up their own."""

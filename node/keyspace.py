@@ -13,15 +13,14 @@ master's word; a command that comes from the master sees it as existing (expiry 
 from __future__ import annotations
 
 from binascii import crc_hqx
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from cluster.slots import SLOTS, key_slot
 from node.notifications import EXPIRED, Notifier
 from wire.errors import WRONGTYPE, Error
 
 if TYPE_CHECKING:
-    from node.session import NodeSession
     from node.structures import Structure
 
 Value = Any
@@ -36,6 +35,14 @@ SEE_EXPIRED = 2  # while a command from our master runs, and while loading
 def slot_of(key: bytes) -> int:
     """The hash slot of `key`; the hash tag counts outside cluster mode too, which harms nobody."""
     return crc_hqx(key, 0) & 16383 if 123 not in key else key_slot(key)
+
+
+class Watcher(Protocol):
+    """Who wants to know when a key changes."""
+
+    def touched(self, database: Database, key: bytes, *, gone: bool) -> None:
+        """`key` was changed, `gone` when it is no longer there. The keyspace must not be changed in here."""
+        ...
 
 
 class Database:
@@ -55,8 +62,8 @@ class Database:
         self.volatile = 0
         # For INFO keyspace: a running mean kept by active expiry.
         self.avg_ttl_ms = 0.0
-        # Sessions that WATCH a key.
-        self.watchers: dict[bytes, dict[NodeSession, None]] = {}
+        # Who is told of every change of a key: sessions that WATCH it, and the queues of clients that block on it.
+        self.watchers: dict[bytes, dict[Watcher, None]] = {}
 
     # Reading
 
@@ -165,7 +172,8 @@ class Database:
         shard[key] = value
         if len(shard) != before:
             self.size += 1
-            space.added(self, key, value)
+            if space.notifier.flags:
+                space.notifier.created(key, self.index)
         space.dirty += 1
         if self.watchers:
             self._break_watches(key)
@@ -190,7 +198,8 @@ class Database:
         shard[key] = value
         if len(shard) != before:
             self.size += 1
-            space.added(self, key, value)
+            if space.notifier.flags:
+                space.notifier.created(key, self.index)
         space.dirty += 1
         if self.watchers:
             self._break_watches(key)
@@ -264,20 +273,22 @@ class Database:
 
     # Watching
 
-    def watch(self, key: bytes, session: NodeSession) -> None:
-        self.watchers.setdefault(key, {})[session] = None
+    def watch(self, key: bytes, watcher: Watcher) -> None:
+        self.watchers.setdefault(key, {})[watcher] = None
 
-    def unwatch(self, key: bytes, session: NodeSession) -> None:
-        sessions = self.watchers.get(key)
-        if sessions is not None:
-            sessions.pop(session, None)
-            if not sessions:
+    def unwatch(self, key: bytes, watcher: Watcher) -> None:
+        watchers = self.watchers.get(key)
+        if watchers is not None:
+            watchers.pop(watcher, None)
+            if not watchers:
                 del self.watchers[key]
 
     def _break_watches(self, key: bytes) -> None:
-        gone = key not in self.shards[slot_of(key)]
-        for session in self.watchers.get(key, ()):
-            session.touched(self, key, gone=gone)
+        watchers = self.watchers.get(key)
+        if watchers is not None:
+            gone = key not in self.shards[slot_of(key)]
+            for watcher in watchers:
+                watcher.touched(self, key, gone=gone)
 
     # Expiry
 
@@ -332,7 +343,6 @@ class Keyspace:
         "misses",
         "notifier",
         "now_ms",
-        "on_added",
         "slot",
     )
 
@@ -359,8 +369,6 @@ class Keyspace:
         self.hits = 0
         self.misses = 0
         self.expired_keys = 0
-        # Told of each new key whose value is not a string: blocked clients may be waiting for it.
-        self.on_added: Callable[[Database, bytes, Value], None] | None = None
 
     def slot_of(self, key: bytes) -> int:
         """The hash slot of `key`; see the function of the same name."""
@@ -424,9 +432,3 @@ class Keyspace:
         self.misses += 1
         if self.notifier.flags:
             self.notifier.missed(key, database.index)
-
-    def added(self, database: Database, key: bytes, value: Value) -> None:
-        if self.notifier.flags:
-            self.notifier.created(key, database.index)
-        if self.on_added is not None and type(value) is not bytes:
-            self.on_added(database, key, value)

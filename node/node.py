@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from node import commands
+from node.blocking import BlockedClients
 from node.call import Call
 from node.clustering import Clustering
 from node.crash import report_crash
@@ -73,8 +74,16 @@ class Node:
         self.monitor = Monitor(self.conditions, runtime.clock)
         self.propagation = Propagation()
         self.slow_log = SlowLog(runtime.clock)
+        self.blocked = BlockedClients()
         self.executor = Executor(
-            self.table, self.keyspace, self.propagation, self.gatekeeper, self.monitor, self.slow_log, runtime.clock
+            self.table,
+            self.keyspace,
+            self.propagation,
+            self.gatekeeper,
+            self.monitor,
+            self.slow_log,
+            self.blocked,
+            runtime.clock,
         )
         self.pauses = Pauses(self.conditions, self.clients, self._update_expiry_mode)
         self.shutdown = Shutdown(
@@ -112,7 +121,7 @@ class Node:
             over_limit=self.service.output_limits.exceeded,
             offset_frozen=self._stream_is_frozen,
             update_expiry_mode=self._update_expiry_mode,
-            on_role=self._update_expiry_mode,
+            on_role=self._role_changed,
         )
         # None outside cluster mode. Making it locks and reads nodes.conf.
         self.cluster: Clustering | None = None
@@ -129,6 +138,7 @@ class Node:
                 self.broker,
                 self.executor,
                 self.gatekeeper,
+                self.blocked,
                 self.pauses,
                 self.turn,
                 self.conditions,
@@ -213,6 +223,11 @@ class Node:
         is_master = not self.replication.is_replica
         self.keyspace.expiry = DELETE_EXPIRED if is_master and not self.pauses.active else HIDE_EXPIRED
 
+    def _role_changed(self) -> None:
+        self._update_expiry_mode()
+        if self.replication.is_replica:
+            self.blocked.abandon()
+
     def _stream_is_frozen(self) -> bool:
         """Whether this node must add nothing to the replication stream: a replica is taking over, or may have."""
         return self.pauses.holds(PausePurpose.FAILOVER) or (self.cluster is not None and self.cluster.in_doubt)
@@ -232,4 +247,5 @@ class Node:
         self.service.output_limits.forget(session)
         if session.connection is not None:
             self.traffic.ended(session.connection.bytes_in, session.connection.bytes_out)
+        self.blocked.forget(session)
         self.replication.detached(session)

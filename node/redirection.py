@@ -78,6 +78,25 @@ class Redirection:
             return None
         return self._redirect(b"MOVED", slot, owner, session)
 
+    def lost(self, session: NodeSession, command: Command, argv: list[bytes]) -> Error | None:
+        """Why a client that blocks on the keys of a command must go; None while they may still come to life here.
+
+        While its slot is open it stays: the keys do not exist, and nobody can say where they will.
+        """
+        slot = next(key_slot(key) for key in _keys(session, command, argv))
+        writes = _writes(session, command)
+        down = self._down(on_channels=False, writes=writes)
+        if down is not None:
+            return Error(down)
+        owner, myself = self._state.owner[slot], self._state.myself
+        if owner is myself or slot in self._state.importing:
+            return None
+        if owner is None:
+            return Error(UNBOUND)
+        if owner is myself.master and not writes and session.readonly:
+            return None
+        return self._redirect(b"MOVED", slot, owner, session)
+
     def _down(self, *, on_channels: bool, writes: bool) -> bytes | None:
         """Why nothing (or no such command) may be served while the cluster is down; None when it is not, or may."""
         if self._state.ok:

@@ -23,6 +23,8 @@ NOAUTH_HELLO = (
 )
 WRONGPASS = b"WRONGPASS invalid username-password pair or user is disabled."
 EXECABORT = b"EXECABORT Transaction discarded because of previous errors."
+FORCE_UNBLOCKED = b"UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
+UNBLOCKED_BY_CLIENT = b"UNBLOCKED client unblocked via CLIENT UNBLOCK"
 LOADING = b"LOADING Redis is loading the dataset in memory"
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from wire.encoder import encode, encode_into
-from wire.reply import Push, Reply
+from wire.encoder import encode_into
+from wire.reply import Push, Reply, Several
 
 if TYPE_CHECKING:
     from wire.connection import Connection
@@ -99,12 +99,24 @@ class Session:
         if self.connection is not None:
             self.connection.wake()
 
+    def put_reply(self, reply: Reply) -> None:
+        """A command's reply, unless CLIENT REPLY holds it back; for commands that the hot path did not run."""
+        if self.mask & MUTED:
+            if not self.replies_off:
+                self.skip_replies -= 1
+                if not self.skip_replies:
+                    self.mask &= ~MUTED
+            if not isinstance(reply, (Several, Push)):
+                return
+            # CLIENT REPLY holds back no push, and confirmations of subscriptions are pushes.
+        encode_into(self.out, reply, self.proto)
+
     def answer_later(self, reply: Reply) -> None:
         """The answer of a parked command; what the client sent behind it runs next."""
         assert self.parked, "only a parked command is answered later"
         self.parked = False
         self.unblock = None
-        self.out.append(encode(reply, self.proto))
+        self.put_reply(reply)
         if self.connection is not None:
             self.connection.resume()
 

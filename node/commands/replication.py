@@ -243,7 +243,7 @@ def wait(call: Call) -> Reply:
         raise Error(b"ERR timeout is negative")
     replicas = replication.replicas
     acknowledged = replicas.acknowledged(session.write_offset)
-    if acknowledged >= count or session.transaction is not None:
+    if acknowledged >= count or not call.may_block:
         return acknowledged
     replicas.waits.add(session, session.write_offset, count, timeout_ms)
     replicas.ask_for_acknowledgements()

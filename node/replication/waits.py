@@ -9,10 +9,7 @@ import asyncio
 from collections.abc import Callable
 
 from node.session import NodeSession
-from wire.errors import Error
-
-_UNBLOCKED = b"UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
-_UNBLOCKED_BY_CLIENT = b"UNBLOCKED client unblocked via CLIENT UNBLOCK"
+from wire.errors import FORCE_UNBLOCKED, UNBLOCKED_BY_CLIENT, Error
 
 
 class _Wait:
@@ -65,7 +62,7 @@ class Waits:
         """This node is a replica now: there is nothing left to wait for."""
         for session in list(self._waits):
             self.forget(session)
-            session.answer_later(Error(_UNBLOCKED))
+            session.answer_later(Error(FORCE_UNBLOCKED))
             session.close()
 
     def _answer(self, session: NodeSession, wait: _Wait) -> None:
@@ -75,4 +72,4 @@ class Waits:
     def _unblock(self, session: NodeSession, wait: _Wait, *, with_error: bool) -> None:
         """CLIENT UNBLOCK."""
         self.forget(session)
-        session.answer_later(Error(_UNBLOCKED_BY_CLIENT) if with_error else self._acknowledged(wait.offset))
+        session.answer_later(Error(UNBLOCKED_BY_CLIENT) if with_error else self._acknowledged(wait.offset))
