@@ -8,6 +8,7 @@ against what is really there before it takes anything.
 
 from __future__ import annotations
 
+from math import inf, nan
 from struct import Struct
 
 from node.persistence import lzf
@@ -37,6 +38,10 @@ _U32_BIG = Struct(">I")
 _U64_BIG = Struct(">Q")
 _INTEGERS = {_INT8: Struct("<b"), _INT16: Struct("<h"), _INT32: Struct("<i")}
 I64 = Struct("<q")
+_F64 = Struct("<d")
+
+# First bytes of a score written as text that are no length: not a number, and the two infinities.
+_TEXT_NAN, _TEXT_INF, _TEXT_MINUS_INF = 253, 254, 255
 
 # redis-server tries LZF from 21 bytes on. Below this the few bytes that it may save are not worth the time that it
 # takes in Python; a reader takes a string in any form.
@@ -119,6 +124,28 @@ class Cursor:
             raise RdbError(f"Unknown RDB string encoding type {value}", self.position)
         return b"%d" % self.integer(form)
 
+    def score(self) -> float:
+        """A sorted set's score, in binary; raises RdbError for one that is not a number."""
+        value: float = _F64.unpack(self.take(_F64.size))[0]
+        if value != value:
+            raise RdbError("Zset with NAN score detected", self.position)
+        return value
+
+    def text_score(self) -> float:
+        """A sorted set's score, as text, which Redis wrote before 4.0."""
+        size = self.byte()
+        if size == _TEXT_INF:
+            return inf
+        if size == _TEXT_MINUS_INF:
+            return -inf
+        try:
+            value = nan if size == _TEXT_NAN else float(self.take(size))
+        except ValueError:
+            raise RdbError("Invalid score in RDB", self.position) from None
+        if value != value:
+            raise RdbError("Zset with NAN score detected", self.position)
+        return value
+
     def _compressed(self) -> bytes:
         compressed_size = self.length()
         size = self.length()
@@ -160,6 +187,11 @@ def encode_string(data: bytes | bytearray, compress: bool) -> bytes:
         if packed is not None:
             return b"\xc3" + encode_length(len(packed)) + encode_length(size) + packed
     return encode_length(size) + data
+
+
+def encode_score(score: float) -> bytes:
+    """A sorted set's score, in binary."""
+    return _F64.pack(score)
 
 
 def encode_integer(number: int) -> bytes:
