@@ -71,6 +71,9 @@ def encode_command(argv: Sequence[bytes]) -> bytes:
 
 def format_double(value: float) -> bytes:
     """Redis 7.0's text of a double: 17 significant digits, no fraction when integral."""
+    if value and -1e17 < value < 1e17 and value.is_integer():
+        # The same digits, found in half the time.
+        return b"%d" % value
     if value != value:
         return b"nan"
     if value in (float("inf"), float("-inf")):

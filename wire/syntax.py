@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 _WORDS = re.compile(r"\.\.\.|[\[\]<>|]|[^\s\[\]<>|]+")
 # An argument's type follows from its name, as on the command pages; whatever is not listed is a string.
 _TYPES = {
-    "key": ("key", "newkey", "source", "destination", "sourcekey", "destkey"),
+    "key": ("key", "newkey", "source", "destination", "sourcekey", "destkey", "dst", "src"),
     "integer": (
         *("seconds", "milliseconds", "count", "cursor", "increment", "decrement", "offset", "start", "end", "stop"),
         *("index", "index1", "index2", "db", "destination-db", "numkeys", "numreplicas", "length", "client-id", "port"),
         *("slot", "start-slot", "end-slot", "epoch", "config-epoch", "protover", "timeout", "bus-port", "ttl"),
-        *("numlocal", "port-number", "key-count"),
+        *("numlocal", "port-number", "key-count", "limit"),
     ),
     "double": ("score", "increment-float", "min", "max", "weight"),
     "unix-time": ("unix-time-seconds", "unix-time-milliseconds"),

@@ -53,8 +53,8 @@ def dump(call: Call) -> Reply:
 
 def serialized(value: Value, *, compress: bool) -> bytes:
     """What DUMP answers for `value`."""
-    kind, encode = ENCODERS[type(value)]
-    payload = bytes((kind,)) + encode(value, compress) + VERSION.to_bytes(2, "little")
+    kind, body = ENCODERS[type(value)](value, compress)
+    payload = bytes((kind,)) + body + VERSION.to_bytes(2, "little")
     return payload + crc64(payload).to_bytes(_CHECKSUM_SIZE, "little")
 
 

@@ -1,7 +1,7 @@
 """The value types of an RDB file: one row a type, to read and to write.
 
 A new type of the keyspace adds a row to `DECODERS` (type byte → how to read the body) and one to
-`ENCODERS` (Python class → type byte and how to write the body). `NAMES` knows all types of
+`ENCODERS` (Python class → how to choose the type byte and write the body). `NAMES` knows all types of
 redis-server 7.0, so that a file with one we cannot hold is refused by name.
 """
 
@@ -11,15 +11,26 @@ from collections.abc import Callable
 
 from node.persistence.rdb_encoding import Cursor, encode_string
 from node.persistence.rdb_errors import RdbError, RdbUnsupportedError
+from node.persistence.rdb_zset import (
+    decode_old_zset,
+    decode_zset,
+    decode_zset_listpack,
+    decode_zset_ziplist,
+    encode_zset,
+    encode_zset_listpack,
+)
+from node.structures.sortedsets import SortedSet
 
 STRING = 0
+ZSET = 5
+ZSET_LISTPACK = 17
 
 # What a key can hold, as the keyspace holds it; a bytearray is a string that is being appended to.
 Value = object
 # Reads a value's body.
 Decoder = Callable[[Cursor], Value]
-# Gives a value's body, in pieces; the flag allows compression.
-Encoder = Callable[[Value, bool], bytes]
+# Gives a value's type byte and its body; the flag allows compression.
+Encoder = Callable[[Value, bool], tuple[int, bytes]]
 
 NAMES = {
     STRING: "string",
@@ -27,7 +38,7 @@ NAMES = {
     2: "set",
     3: "sorted set (old)",
     4: "hash",
-    5: "sorted set",
+    ZSET: "sorted set",
     6: "module value (pre-release)",
     7: "module value",
     9: "hash as zipmap",
@@ -38,7 +49,7 @@ NAMES = {
     14: "list as quicklist of ziplists",
     15: "stream",
     16: "hash as listpack",
-    17: "sorted set as listpack",
+    ZSET_LISTPACK: "sorted set as listpack",
     18: "list as quicklist",
     19: "stream (version 2)",
     20: "set as listpack",
@@ -47,17 +58,29 @@ NAMES = {
 
 DECODERS: dict[int, Decoder] = {
     STRING: Cursor.string,
+    3: decode_old_zset,
+    ZSET: decode_zset,
+    12: decode_zset_ziplist,
+    ZSET_LISTPACK: decode_zset_listpack,
 }
 
 
-def _encode_string(value: Value, compress: bool) -> bytes:
+def _encode_string(value: Value, compress: bool) -> tuple[int, bytes]:
     assert isinstance(value, (bytes, bytearray))
-    return encode_string(value, compress)
+    return STRING, encode_string(value, compress)
 
 
-ENCODERS: dict[type, tuple[int, Encoder]] = {
-    bytes: (STRING, _encode_string),
-    bytearray: (STRING, _encode_string),
+def _encode_zset(value: Value, compress: bool) -> tuple[int, bytes]:
+    assert isinstance(value, SortedSet)
+    if value.compact:
+        return ZSET_LISTPACK, encode_zset_listpack(value, compress)
+    return ZSET, encode_zset(value, compress)
+
+
+ENCODERS: dict[type, Encoder] = {
+    bytes: _encode_string,
+    bytearray: _encode_string,
+    SortedSet: _encode_zset,
 }
 
 

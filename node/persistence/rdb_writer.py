@@ -61,9 +61,9 @@ class RdbWriter:
 
     def entry(self, key: bytes, value: Value, expire_at_ms: int | None) -> None:
         """A key of the current database."""
-        kind, encode = ENCODERS[type(value)]
+        kind, body = ENCODERS[type(value)](value, self._compress)
         head = bytes((kind,)) if expire_at_ms is None else _EXPIRE.pack(EXPIRETIME_MS, expire_at_ms) + bytes((kind,))
-        self._add(head + encode_string(key, self._compress) + encode(value, self._compress))
+        self._add(head + encode_string(key, self._compress) + body)
 
     def end(self) -> None:
         """Write what is left and the checksum."""

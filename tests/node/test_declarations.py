@@ -12,9 +12,9 @@ from wire.describe import categories, flag_names
 from wire.syntax import parse_syntax
 
 COMPLETE = ("string", "generic", "transactions", "pubsub")
-FAMILIES = (*COMPLETE, "connection", "server")
-# Redis 7.0 does not know them yet.
-LATER = ("client|setinfo", "client|no-touch")
+FAMILIES = (*COMPLETE, "sorted-set", "connection", "server")
+# Redis 7.0 does not know them yet, or knows fewer arguments.
+LATER = ("client|setinfo", "client|no-touch", "zrank", "zrevrank")
 SPECS = {
     spec.name: spec
     for module in commands.MODULES

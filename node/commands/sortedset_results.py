@@ -1,0 +1,41 @@
+"""What several families of sorted set commands do with their results: answer with them, or store them."""
+
+from __future__ import annotations
+
+from node.call import Call
+from node.notifications import GENERIC, ZSET
+from node.structures.sortedsets import SortedSet
+from wire.encoder import format_double
+from wire.reply import Reply
+
+# Members, in the order of the answer, and the set that knows their scores.
+Pairs = tuple[list[bytes], SortedSet]
+
+
+def pairs_reply(call: Call, pairs: list[tuple[bytes, float]]) -> Reply:
+    """Members with their scores: pairs in RESP3, one flat array in RESP2."""
+    if call.session.proto == 3:
+        return pairs
+    return [part for member, score in pairs for part in (member, format_double(score))]
+
+
+def sorted_set(call: Call, scores: dict[bytes, float]) -> SortedSet:
+    """A set made in one go, as compact as the settings allow."""
+    settings = call.node.settings
+    compact = len(scores) <= settings.zset_max_listpack_entries and (
+        not scores or max(map(len, scores)) <= settings.zset_max_listpack_value
+    )
+    if compact:
+        # A listpack has no negative zero.
+        scores = {member: score + 0.0 for member, score in scores.items()}
+    return SortedSet(scores, compact=compact)
+
+
+def store(call: Call, target: bytes, scores: dict[bytes, float], event: bytes) -> int:
+    """Store a result under `target`, or, when it is empty, remove that key; returns how many members it has."""
+    if scores:
+        call.db.put(target, sorted_set(call, scores))
+        call.notify(ZSET, event, target)
+    elif call.db.delete(target):
+        call.notify(GENERIC, b"del", target)
+    return len(scores)

@@ -1,0 +1,70 @@
+"""Sorted sets in RDB files: member by member, or, when small, as one listpack (in old files, one ziplist)."""
+
+from __future__ import annotations
+
+from node.persistence import listpack, ziplist
+from node.persistence.rdb_encoding import Cursor, encode_length, encode_score, encode_string
+from node.persistence.rdb_errors import RdbError
+from node.scores import parse_score
+from node.structures.sortedsets import SortedSet
+from wire.encoder import format_double
+from wire.errors import Error
+
+# Redis' own limits for a set that is kept as a listpack, unless they are configured.
+_COMPACT_MEMBERS = 128
+_COMPACT_BYTES = 64
+
+
+def decode_zset(cursor: Cursor) -> SortedSet:
+    """Type 5: scores in binary."""
+    return _sorted_set({cursor.string(): cursor.score() for _ in range(cursor.count())}, cursor)
+
+
+def decode_old_zset(cursor: Cursor) -> SortedSet:
+    """Type 3: scores as text."""
+    return _sorted_set({cursor.string(): cursor.text_score() for _ in range(cursor.count())}, cursor)
+
+
+def decode_zset_listpack(cursor: Cursor) -> SortedSet:
+    """Type 17."""
+    return _from_items(listpack.decode(cursor.string()), cursor)
+
+
+def decode_zset_ziplist(cursor: Cursor) -> SortedSet:
+    """Type 12."""
+    return _from_items(ziplist.decode(cursor.string()), cursor)
+
+
+def _from_items(items: list[bytes], cursor: Cursor) -> SortedSet:
+    """Members and scores in turns."""
+    members = items[::2]
+    try:
+        scores = dict(zip(members, map(parse_score, items[1::2]), strict=True))
+    except (ValueError, Error):
+        raise RdbError("Zset integrity check failed.", cursor.position) from None
+    if len(scores) != len(members):
+        raise RdbError("Zset integrity check failed.", cursor.position)
+    return _sorted_set(scores, cursor)
+
+
+def _sorted_set(scores: dict[bytes, float], cursor: Cursor) -> SortedSet:
+    if not scores:
+        raise RdbError("Empty zset", cursor.position)
+    compact = len(scores) <= _COMPACT_MEMBERS and max(map(len, scores)) <= _COMPACT_BYTES
+    return SortedSet(scores, compact=compact)
+
+
+def encode_zset(zset: SortedSet, compress: bool) -> bytes:
+    """The body for type 5, highest score first, so that whoever loads it always adds in front."""
+    scores = zset.scores
+    parts = [encode_length(len(scores))]
+    for member in reversed(zset.members(0, len(scores))):
+        parts += (encode_string(member, compress), encode_score(scores[member]))
+    return b"".join(parts)
+
+
+def encode_zset_listpack(zset: SortedSet, compress: bool) -> bytes:
+    """The body for type 17."""
+    pairs = zset.with_scores(zset.members(0, len(zset)))
+    packed = listpack.encode(part for member, score in pairs for part in (member, format_double(score)))
+    return encode_string(packed, compress)

@@ -1,0 +1,180 @@
+"""Sorted sets: members with scores.
+
+`scores` answers for a single member. The order is a `Ranking` beside it, made when a command first asks for it, since
+many sets are only scored; a set with more than `_UNRANKED_MAX` members always has one, so that no command ever has to
+sort more than that.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from itertools import islice
+from typing import ClassVar, Self
+
+from node.scores import LexRange, ScoreRange
+from node.structures.ranking import Ranking
+
+# Sorting so many takes about a millisecond.
+_UNRANKED_MAX = 2048
+# A double, and its places in the dict and in the ranking.
+_FLOAT_BYTES = 24
+_PLACES_BYTES = 16
+
+
+class SortedSet:
+    """Members with their scores, which are never NaN.
+
+    Whoever changes it goes through the methods; `scores` may be read by anybody.
+    """
+
+    __slots__ = ("_ranking", "compact", "scores")
+
+    kind: ClassVar[bytes] = b"zset"
+
+    def __init__(self, scores: dict[bytes, float] | None = None, *, compact: bool = False) -> None:
+        """With the members of `scores`, which is taken over."""
+        # Score by member, in no order that says anything.
+        self.scores: dict[bytes, float] = {} if scores is None else scores
+        # Whether Redis would keep it as a listpack. It never becomes one again after it has been too large for that.
+        self.compact = compact
+        self._ranking: Ranking | None = None
+        if len(self.scores) > _UNRANKED_MAX:
+            self.ranking()
+
+    @property
+    def encoding(self) -> bytes:
+        return b"listpack" if self.compact else b"skiplist"
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def copy(self) -> Self:
+        other = type(self)(compact=self.compact)
+        other.scores = self.scores.copy()
+        if self._ranking is not None:
+            other._ranking = self._ranking.copy()
+        return other
+
+    def memory_bytes(self, samples: int) -> int:
+        count = len(self.scores)
+        sampled = list(islice(self.scores, samples or count))
+        members = sum(map(sys.getsizeof, sampled)) * count // max(len(sampled), 1)
+        places = _FLOAT_BYTES + (_PLACES_BYTES if self._ranking is not None else 0)
+        return sys.getsizeof(self) + sys.getsizeof(self.scores) + members + count * places
+
+    # Changing
+
+    def fits(self, member: bytes, entries_max: int, value_max: int) -> None:
+        """Before `member` is added: a compact set that becomes too large for it stops being one (listpack limits)."""
+        if len(self.scores) >= entries_max or len(member) > value_max:
+            self.compact = False
+
+    def add(self, member: bytes, score: float) -> None:
+        """Put in a member that is not there: O(log n)."""
+        scores = self.scores
+        if self.compact:
+            # A listpack keeps what is an integer as one, and there is no other integer zero.
+            score += 0.0
+        scores[member] = score
+        ranking = self._ranking
+        if ranking is not None:
+            ranking.add(score, member)
+        elif len(scores) > _UNRANKED_MAX:
+            self.ranking()
+
+    def move(self, member: bytes, old: float, score: float) -> None:
+        """Give a member, whose score is `old`, another one: O(log n)."""
+        if self.compact:
+            score += 0.0
+        ranking = self._ranking
+        if ranking is not None:
+            # The very object that is the key in `scores`, or every update would leave a second copy of the name.
+            member = ranking.remove(old, member)
+            ranking.add(score, member)
+        self.scores[member] = score
+
+    def remove(self, member: bytes) -> bool:
+        """Take a member out, False when it is not there: O(log n)."""
+        score = self.scores.pop(member, None)
+        if score is None:
+            return False
+        if self._ranking is not None:
+            self._ranking.remove(score, member)
+        return True
+
+    def cut(self, start: int, stop: int) -> list[tuple[bytes, float]]:
+        """Take out the members of ranks `start` to `stop`, and return them with their scores, ascending."""
+        pop = self.scores.pop
+        return [(member, pop(member)) for member in self.ranking().cut(start, stop)]
+
+    # Looking
+
+    def ranking(self) -> Ranking:
+        """The members in order; O(n log n) the first time, for sets that are not large."""
+        ranking = self._ranking
+        if ranking is None:
+            scores = self.scores
+            ranking = self._ranking = Ranking(sorted(zip(scores.values(), scores, strict=True)))
+        return ranking
+
+    def members(self, start: int, stop: int) -> list[bytes]:
+        """The members of ranks `start` to `stop`, ascending: O(log n) and their number."""
+        return self.ranking().members(start, stop)
+
+    def with_scores(self, members: Iterable[bytes]) -> list[tuple[bytes, float]]:
+        """These members, each with its score."""
+        scores = self.scores
+        return [(member, scores[member]) for member in members]
+
+    def rank(self, member: bytes) -> int | None:
+        """How many members stand before `member`; None when it is not there. O(log n)."""
+        score = self.scores.get(member)
+        return None if score is None else self.ranking().rank(score, member)
+
+    def ranks_by_score(self, scores: ScoreRange) -> tuple[int, int]:
+        """The ranks between which the scores are in the range: O(log n)."""
+        ranking = self.ranking()
+        start = ranking.count_below(scores.low, equal=scores.low_open)
+        return start, max(start, ranking.count_below(scores.high, equal=not scores.high_open))
+
+    def ranks_by_member(self, names: LexRange, *, reverse: bool = False) -> tuple[int, int]:
+        """The ranks between which the members are in the range, all scores being equal: O(log n).
+
+        With different scores there is no right answer. Small sets, which people try this with, give Redis' answer:
+        the first stretch that a walk from the front (or, with `reverse`, from the back) finds.
+        """
+        if names.is_empty() or not self.scores:
+            return 0, 0
+        low, high = names
+        if self.compact:
+            return self._walk(names, reverse=reverse)
+        count_before = self.ranking().count_before
+        size = len(self.scores)
+        start = count_before(low.text, equal=low.open) if not low.place else 0 if low.place < 0 else size
+        stop = count_before(high.text, equal=not high.open) if not high.place else size if high.place > 0 else 0
+        return start, max(start, stop)
+
+    def _walk(self, names: LexRange, *, reverse: bool) -> tuple[int, int]:
+        low, high = names
+        members = self.members(0, len(self.scores))
+        above = [low.admits_above(member) for member in members]
+        below = [high.admits_below(member) for member in members]
+        if not above[-1] or not below[0]:
+            return 0, 0
+        if reverse:
+            stop = len(below) - below[::-1].index(True)
+            start = stop
+            while start and above[start - 1]:
+                start -= 1
+            return start, stop
+        start = stop = above.index(True)
+        while stop < len(below) and below[stop]:
+            stop += 1
+        return start, stop
+
+    def _check(self) -> None:
+        """Assert that order and scores agree."""
+        assert len(self.scores) <= _UNRANKED_MAX or self._ranking is not None
+        if self._ranking is not None:
+            self._ranking._check(self.scores)

@@ -1,0 +1,111 @@
+"""Random sequences of sorted set commands, valid and not: our node and a real redis-server must agree."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.node.conftest import Pair
+from tests.node.differential import KEY, Replicas, Steps, Template, assert_alike, budget, options, steps_of
+
+SCORE = st.sampled_from(
+    [
+        *("0", "1", "2", "-1", "1.5", "-0", "3.3", "0.1", "100", "1e17", "12345678901234567", "1e-7", "inf", "-inf"),
+        *("+inf", "-Infinity", "nan", "", "x", " 1", "1 ", "1_0", "0x10", "0x1p-3", "1e400", "1e-400", "+5", ".5"),
+    ]
+)
+PLAIN_SCORE = st.sampled_from(["0", "1", "2", "2", "3", "-1", "1.5", "0.1", "0.7", "inf", "-inf", "-0"])
+MEMBER = st.sampled_from(["a", "b", "c", "d", "e", "", "1", "17", "x" * 65])
+INTEGER = st.sampled_from(["0", "1", "-1", "2", "5", "-3", "100", "9223372036854775807", "9223372036854775808", "x"])
+BOUND = st.sampled_from(
+    [
+        *("0", "1", "2", "(1", "(2", "-inf", "+inf", "(inf", "(-inf", "1.5", "(0.1", "", "(", " 1", "1 ", "nan", "x"),
+        *("1e400", "0x2", "(-0", "1_0", " "),
+    ]
+)
+LEX_BOUND = st.sampled_from(["-", "+", "[a", "(a", "[b", "(c", "[", "(", "[e", "(x", "a", "-a", "++", ""])
+PAIRS = st.lists(st.tuples(PLAIN_SCORE, MEMBER), min_size=1, max_size=4).map(
+    lambda pairs: [word for pair in pairs for word in pair]
+)
+KEYS = st.one_of(
+    st.lists(KEY, min_size=1, max_size=3).map(lambda names: [str(len(names)), *names]),
+    st.tuples(INTEGER, KEY, KEY).map(list),
+)
+COUNT = st.sampled_from(["0", "1", "2", "10", "-1", "x", "9223372036854775807"])
+
+_CONDITIONS = options(["NX"], ["xx"], ["GT"], ["lt"], ["CH"], ["INCR"])
+_RANGE = options(["BYSCORE"], ["bylex"], ["REV"], ["WITHSCORES"], ["LIMIT", INTEGER, INTEGER], ["LIMIT"], ["FOO"])
+_LIMITED = options(["WITHSCORES"], ["limit", INTEGER, INTEGER])
+_WEIGHTED = options(
+    ["WEIGHTS", PLAIN_SCORE],
+    ["weights", PLAIN_SCORE, PLAIN_SCORE],
+    ["WEIGHTS", SCORE, SCORE, SCORE],
+    ["AGGREGATE", st.sampled_from(["SUM", "min", "MAX", "avg"])],
+    ["WITHSCORES"],
+)
+_POPS = options(["COUNT", COUNT])
+
+_TEMPLATES: tuple[Template, ...] = (
+    ("ZADD", KEY, PAIRS),
+    ("ZADD", KEY, PAIRS),
+    ("ZADD", KEY, PLAIN_SCORE, MEMBER),
+    ("ZADD", KEY, _CONDITIONS, PAIRS),
+    ("ZADD", KEY, _CONDITIONS, SCORE, MEMBER),
+    ("ZADD", KEY, SCORE, MEMBER),
+    ("ZADD", KEY, PAIRS, MEMBER),
+    ("ZADD", KEY, st.sampled_from(["nx", "XX", "incr"]), MEMBER),
+    ("ZINCRBY", KEY, SCORE, MEMBER),
+    ("ZREM", KEY, st.lists(MEMBER, min_size=1, max_size=3)),
+    ("ZSCORE", KEY, MEMBER),
+    ("ZMSCORE", KEY, st.lists(MEMBER, min_size=1, max_size=3)),
+    ("ZCARD", KEY),
+    ("ZRANK", KEY, MEMBER),
+    ("ZREVRANK", KEY, MEMBER),
+    ("ZCOUNT", KEY, BOUND, BOUND),
+    ("ZLEXCOUNT", KEY, LEX_BOUND, LEX_BOUND),
+    ("ZRANGE", KEY, INTEGER, INTEGER, _RANGE),
+    ("ZRANGE", KEY, BOUND, BOUND, "BYSCORE", _RANGE),
+    ("ZRANGE", KEY, LEX_BOUND, LEX_BOUND, "BYLEX", _RANGE),
+    ("ZREVRANGE", KEY, INTEGER, INTEGER, options(["WITHSCORES"], ["REV"])),
+    ("ZRANGEBYSCORE", KEY, BOUND, BOUND, _LIMITED),
+    ("ZREVRANGEBYSCORE", KEY, BOUND, BOUND, _LIMITED),
+    ("ZRANGEBYLEX", KEY, LEX_BOUND, LEX_BOUND, _LIMITED),
+    ("ZREVRANGEBYLEX", KEY, LEX_BOUND, LEX_BOUND, _LIMITED),
+    ("ZRANGESTORE", KEY, KEY, INTEGER, INTEGER, _RANGE),
+    ("ZRANGESTORE", KEY, KEY, BOUND, BOUND, "BYSCORE", _RANGE),
+    ("ZREMRANGEBYRANK", KEY, INTEGER, INTEGER),
+    ("ZREMRANGEBYSCORE", KEY, BOUND, BOUND),
+    ("ZREMRANGEBYLEX", KEY, LEX_BOUND, LEX_BOUND),
+    ("ZPOPMIN", KEY),
+    ("ZPOPMAX", KEY, COUNT),
+    ("ZPOPMIN", KEY, COUNT, options(["x"])),
+    ("ZMPOP", KEYS, st.sampled_from(["MIN", "max", "x"]), _POPS),
+    ("ZUNION", KEYS, _WEIGHTED),
+    ("ZINTER", KEYS, _WEIGHTED),
+    ("ZDIFF", KEYS, options(["WITHSCORES"], ["FOO"])),
+    ("ZUNIONSTORE", KEY, KEYS, _WEIGHTED),
+    ("ZINTERSTORE", KEY, KEYS, _WEIGHTED),
+    ("ZDIFFSTORE", KEY, KEYS, options(["WITHSCORES"])),
+    ("ZINTERCARD", KEYS, options(["LIMIT", COUNT], ["LIMIT"], ["FOO"])),
+    ("CONFIG", "SET", "zset-max-ziplist-entries", st.sampled_from(["0", "3", "128"])),
+    ("SET", KEY, "string"),
+    ("DEL", KEY),
+    ("RENAME", KEY, KEY),
+    ("COPY", KEY, KEY, options(["REPLACE"])),
+    ("OBJECT", "ENCODING", KEY),
+    ("TYPE", KEY),
+    ("EXPIRE", KEY, "100"),
+    ("PEXPIREAT", KEY, "1"),
+    ("MULTI",),
+    ("EXEC",),
+    ("EXEC",),
+    ("WATCH", KEY),
+)
+
+
+@given(steps=steps_of(_TEMPLATES), proto=st.sampled_from(["2", "3"]))
+@budget(100)
+def test_sorted_sets(pair: Pair, replicas: Replicas, steps: Steps, proto: str) -> None:
+    for client in pair.connect():
+        client.ask("CONFIG", "SET", "zset-max-listpack-entries", "128")
+    assert_alike(pair, replicas, steps, proto)
