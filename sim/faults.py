@@ -7,6 +7,7 @@ then, and what can be on twice (cuts, pauses) is counted.
 
 from __future__ import annotations
 
+import errno
 import signal
 from collections import Counter
 from collections.abc import Callable
@@ -32,10 +33,14 @@ class Kind(StrEnum):
     # Nothing passes between some hosts and others, either way or from the first to the others only.
     CUT = "cut"
     CUT_ONE_WAY = "cut-one-way"
+    # Something between them tells both ends of their connections that these are no more; new ones can be made.
+    RESET = "reset"
     SLOW_LINK = "slow-link"
     LOSSY_LINK = "lossy-link"
     SLOW_DISK = "slow-disk"
     FULL_DISK = "full-disk"
+    # Nothing can be synced any more (EIO).
+    FAILING_DISK = "failing-disk"
     # The wall clock jumps; or all clocks run fast or slow.
     SKEW = "skew"
     DRIFT = "drift"
@@ -49,7 +54,7 @@ class Strike:
     at_s: float
     lasting_s: float
     kind: Kind
-    # Hosts by name. A cut is between these and `others`, or everybody else where these are empty.
+    # Hosts by name. Faults of links are between these and `others`, or everybody else where these are empty.
     targets: tuple[str, ...]
     others: tuple[str, ...] = ()
     # Links: seconds of delay, or the share of packets lost. Disk: how many times slower. Clocks: seconds, or the rate.
@@ -183,9 +188,30 @@ def _cut_links(links: list[Link]) -> Undo:
     return heal
 
 
+def _reset(cluster: SimCluster, strike: Strike) -> Undo | None:
+    hosts = cluster.world.hosts
+    others = {hosts[name]: None for name in _others(cluster, strike)}
+    broken = [
+        end for target in strike.targets for end in hosts[target].ends if end.connected and end.peer.host in others
+    ]
+    for end in broken:
+        end.peer.fail(errno.ECONNRESET)
+        end.fail(errno.ECONNRESET)
+    return _nothing_to_undo if broken else None
+
+
+def _nothing_to_undo() -> None:
+    """Those concerned connect again by themselves."""
+
+
+def _others(cluster: SimCluster, strike: Strike) -> tuple[str, ...]:
+    """The hosts on the other side."""
+    return strike.others or tuple(name for name in cluster.world.hosts if name not in strike.targets)
+
+
 def _links(cluster: SimCluster, strike: Strike, *, both_ways: bool) -> list[Link]:
     """The links from the targets to the others, and back."""
-    others = strike.others or tuple(name for name in cluster.world.hosts if name not in strike.targets)
+    others = _others(cluster, strike)
     link = cluster.world.fabric.link
     there = [link(target, other) for target in strike.targets for other in others]
     return there + [link(other, target) for target in strike.targets for other in others if both_ways]
@@ -234,6 +260,19 @@ def _full_disk(cluster: SimCluster, strike: Strike) -> Undo | None:
     return mend
 
 
+def _failing_disk(cluster: SimCluster, strike: Strike) -> Undo | None:
+    seat = cluster.seats[strike.targets[0]]
+    disk = seat.host.disk
+    disk.failing = True
+
+    def mend() -> None:
+        disk.failing = False
+        # As with a full one.
+        _revive(seat)
+
+    return mend
+
+
 def _skew(cluster: SimCluster, strike: Strike) -> Undo | None:
     clock = cluster.seats[strike.targets[0]].host.clock
     jump_us = round(strike.amount * 1_000_000)
@@ -257,10 +296,12 @@ _STRIKES: dict[Kind, Callable[[SimCluster, Strike], Undo | None]] = {
     Kind.PAUSE: _pause,
     Kind.CUT: _cut,
     Kind.CUT_ONE_WAY: _cut_one_way,
+    Kind.RESET: _reset,
     Kind.SLOW_LINK: _slow_link,
     Kind.LOSSY_LINK: _lossy_link,
     Kind.SLOW_DISK: _slow_disk,
     Kind.FULL_DISK: _full_disk,
+    Kind.FAILING_DISK: _failing_disk,
     Kind.SKEW: _skew,
     Kind.DRIFT: _drift,
 }

@@ -32,8 +32,8 @@ RUNS = "no process fails"
 _BEFORE_FAULT_S = 0.5
 _AFTER_FAULT_S = 5.0
 _HARMLESS = (Kind.SKEW, Kind.DRIFT, Kind.SLOW_DISK)
-# A node that cannot save its vote ends itself, so a full disk is one of them.
-_CRASHES = (Kind.KILL, Kind.POWER_CUT, Kind.FULL_DISK)
+# A node that cannot save its vote ends itself, so a full or failing disk is one of them.
+_CRASHES = (Kind.KILL, Kind.POWER_CUT, Kind.FULL_DISK, Kind.FAILING_DISK)
 
 _NODE_VOTE = re.compile(r"# Failover auth granted to (\w+) for epoch (\d+)")
 _PROMOTIONS = ("# Taking over the master", "# Failover election won", "# Manual failover")

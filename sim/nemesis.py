@@ -18,7 +18,7 @@ _LAST_BEFORE_END_S = 1.0
 # How long strikes last: within a heartbeat, about as long as it takes to be noticed, much longer.
 _LENGTHS_S = ((0.02, 0.3), (0.3, 2.0), (2.0, 12.0))
 # These strike a process or host with a name; the others strike links.
-_LINK_KINDS = (Kind.CUT, Kind.CUT_ONE_WAY, Kind.SLOW_LINK, Kind.LOSSY_LINK)
+_LINK_KINDS = (Kind.CUT, Kind.CUT_ONE_WAY, Kind.RESET, Kind.SLOW_LINK, Kind.LOSSY_LINK)
 
 
 def draw(
