@@ -13,6 +13,7 @@ from wire.reply import (
     NIL_ARRAY,
     NO_REPLY,
     PARKED,
+    Bulks,
     Push,
     Raw,
     Reply,
@@ -26,6 +27,10 @@ CRLF = b"\r\n"
 # Headers ``$n\r\n`` and whole integer replies ``:n\r\n`` for small n.
 BULK_HEADERS = [b"$%d\r\n" % n for n in range(1024)]
 INTEGERS = [b":%d\r\n" % n for n in range(1024)]
+# The same headers without the end of the line.
+_BULK_LINES = [b"$%d" % n for n in range(1024)]
+# With fewer items than this it is quicker to write one after the other.
+_JOINED_MIN = 4
 NIL_2 = b"$-1\r\n"
 NIL_ARRAY_2 = b"*-1\r\n"
 NIL_3 = b"_\r\n"
@@ -49,12 +54,33 @@ def encode_into(out: list[bytes], value: Reply, proto: int) -> None:
         out.append(b":%d\r\n" % value)
     elif value is None:
         out.append(NIL_2 if proto == 2 else NIL_3)
+    elif kind is Bulks:
+        out.append(encode_bulks(value))
     elif kind is list or kind is tuple:
         out.append(b"*%d\r\n" % len(value))
         for item in value:
             encode_into(out, item, proto)
     else:
         _encode_rare(out, value, proto)
+
+
+def encode_bulks(items: list[bytes]) -> bytes:
+    """An array of bulk strings. Nothing is formatted for each: LRANGE and its like are mostly this."""
+    count = len(items)
+    if count < _JOINED_MIN:
+        return encode_command(items)
+    length = len(items[0])
+    # Ids and numbers are often all equally long; then there is one header, and it is part of what they are joined by.
+    if length == len(items[-1]) and set(map(len, items)) == {length}:
+        header = b"$%d\r\n" % length
+        return b"*%d\r\n%b%b\r\n" % (count, header, (CRLF + header).join(items))
+    pieces = [b""] * (2 * count + 1)
+    try:
+        pieces[0:-1:2] = [_BULK_LINES[len(item)] for item in items]
+    except IndexError:
+        pieces[0:-1:2] = [b"$%d" % len(item) for item in items]
+    pieces[1::2] = items
+    return b"*%d\r\n%b" % (count, CRLF.join(pieces))
 
 
 def encode_error(text: bytes) -> bytes:

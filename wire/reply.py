@@ -36,6 +36,12 @@ class Raw(bytes):
     __slots__ = ()
 
 
+class Bulks(list[bytes]):
+    """An array of nothing but `bytes`: it is encoded without a look at each item's type, several times as fast."""
+
+    __slots__ = ()
+
+
 class ReplySet(list[Any]):
     """A set in RESP3, an array in RESP2. A list inside, because the order must not depend on hashes."""
 

@@ -11,14 +11,15 @@ import re
 from dataclasses import dataclass, field, replace
 
 _WORDS = re.compile(r"\.\.\.|[\[\]<>|]|[^\s\[\]<>|]+")
-# An argument's type follows from its name, as on the command pages; whatever is not listed is a string.
+# An argument's type follows from its name, as on the command pages; whatever is not listed is a string. Where a name
+# has another type than elsewhere, the line says so behind a colon.
 _TYPES = {
     "key": ("key", "newkey", "source", "destination", "sourcekey", "destkey", "dst", "src"),
     "integer": (
         *("seconds", "milliseconds", "count", "cursor", "increment", "decrement", "offset", "start", "end", "stop"),
         *("index", "index1", "index2", "db", "destination-db", "numkeys", "numreplicas", "length", "client-id", "port"),
         *("slot", "start-slot", "end-slot", "epoch", "config-epoch", "protover", "timeout", "bus-port", "ttl"),
-        *("numlocal", "port-number", "key-count", "limit"),
+        *("numlocal", "port-number", "key-count", "limit", "rank", "num-matches", "len"),
     ),
     "double": ("score", "increment-float", "min", "max", "weight"),
     "unix-time": ("unix-time-seconds", "unix-time-milliseconds"),
@@ -127,7 +128,8 @@ def _block(items: list[Argument]) -> Argument:
 
 
 def _named(name: str) -> Argument:
-    return Argument(name, _TYPE_OF.get(name, "string"))
+    name, _, kind = name.partition(":")
+    return Argument(name, kind or _TYPE_OF.get(name, "string"))
 
 
 def _is_token(word: str) -> bool:

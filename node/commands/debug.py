@@ -7,6 +7,8 @@ from collections.abc import Callable
 from node.call import Call
 from node.commands.objects import encoding_of
 from node.commands.persistence import reload
+from runtime.directives import parse_size
+from runtime.settings import to_text
 from wire.command import ADMIN, LOADING, NOSCRIPT, STALE, command
 from wire.errors import NO_SUCH_KEY, Error
 from wire.reply import OK, Reply, Simple
@@ -15,6 +17,8 @@ _CLOSED = (
     b'ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you can run it from a local '
     b"connection, otherwise you need to set this option in the configuration file, and then restart the server."
 )
+# A little below 4 GB.
+_PACKED_THRESHOLD_MAX = (1 << 32) - (1 << 20)
 
 
 @command(
@@ -78,6 +82,14 @@ def _log(call: Call) -> Reply:
     return OK
 
 
+def _packed_threshold(call: Call) -> Reply:
+    """From which size on an element of a list has a node for itself: ours are objects of their own anyway."""
+    threshold = parse_size(to_text(call.argv[2]))
+    if threshold is None or threshold > _PACKED_THRESHOLD_MAX:
+        raise Error(b"ERR argument must be a memory value bigger than 1 and smaller than 4gb")
+    return OK
+
+
 def _object(call: Call) -> Reply:
     value = call.db.get(call.argv[2])
     if value is None:
@@ -105,6 +117,7 @@ _SUBCOMMANDS: dict[bytes, tuple[int, Callable[[Call], Reply]]] = {
     b"ERROR": (3, _error),
     b"LOG": (3, _log),
     b"OBJECT": (3, _object),
+    b"QUICKLIST-PACKED-THRESHOLD": (3, _packed_threshold),
     b"HELP": (2, _help),
 }
 _HELP = (
@@ -116,6 +129,8 @@ _HELP = (
     "    Show low level info about <key> and associated value.",
     "PANIC | ASSERT",
     "    Crash the server by SIGABRT.",
+    "QUICKLIST-PACKED-THRESHOLD <size>",
+    "    Accepted and without effect: elements of lists are never packed in memory.",
     "RELOAD",
     "    Save the RDB on disk and reload it back to memory.",
     "SEGFAULT",

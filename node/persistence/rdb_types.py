@@ -11,6 +11,13 @@ from collections.abc import Callable
 
 from node.persistence.rdb_encoding import Cursor, encode_string
 from node.persistence.rdb_errors import RdbError, RdbUnsupportedError
+from node.persistence.rdb_list import (
+    decode_list,
+    decode_quicklist,
+    decode_quicklist_of_ziplists,
+    decode_ziplist,
+    encode_quicklist,
+)
 from node.persistence.rdb_zset import (
     decode_old_zset,
     decode_zset,
@@ -19,11 +26,13 @@ from node.persistence.rdb_zset import (
     encode_zset,
     encode_zset_listpack,
 )
+from node.structures.lists import Quicklist
 from node.structures.sortedsets import SortedSet
 
 STRING = 0
 ZSET = 5
 ZSET_LISTPACK = 17
+QUICKLIST = 18
 
 # What a key can hold, as the keyspace holds it; a bytearray is a string that is being appended to.
 Value = object
@@ -50,7 +59,7 @@ NAMES = {
     15: "stream",
     16: "hash as listpack",
     ZSET_LISTPACK: "sorted set as listpack",
-    18: "list as quicklist",
+    QUICKLIST: "list as quicklist",
     19: "stream (version 2)",
     20: "set as listpack",
     21: "stream (version 3)",
@@ -58,16 +67,25 @@ NAMES = {
 
 DECODERS: dict[int, Decoder] = {
     STRING: Cursor.string,
+    1: decode_list,
     3: decode_old_zset,
     ZSET: decode_zset,
+    10: decode_ziplist,
     12: decode_zset_ziplist,
+    14: decode_quicklist_of_ziplists,
     ZSET_LISTPACK: decode_zset_listpack,
+    QUICKLIST: decode_quicklist,
 }
 
 
 def _encode_string(value: Value, compress: bool) -> tuple[int, bytes]:
     assert isinstance(value, (bytes, bytearray))
     return STRING, encode_string(value, compress)
+
+
+def _encode_list(value: Value, compress: bool) -> tuple[int, bytes]:
+    assert isinstance(value, Quicklist)
+    return QUICKLIST, encode_quicklist(value, compress)
 
 
 def _encode_zset(value: Value, compress: bool) -> tuple[int, bytes]:
@@ -80,6 +98,7 @@ def _encode_zset(value: Value, compress: bool) -> tuple[int, bytes]:
 ENCODERS: dict[type, Encoder] = {
     bytes: _encode_string,
     bytearray: _encode_string,
+    Quicklist: _encode_list,
     SortedSet: _encode_zset,
 }
 

@@ -36,7 +36,11 @@ _TIMES_S = ("TTL", "EXPIRETIME")
 # are pairs in one flat array under RESP2 (fields and their values).
 UNORDERED: dict[str, bool] = {"KEYS": False}
 # How the whole of a value is read, by TYPE.
-WHOLE: dict[bytes, tuple[str, ...]] = {b"string": ("GET",), b"zset": ("ZRANGE", "0", "-1", "WITHSCORES")}
+WHOLE: dict[bytes, tuple[str, ...]] = {
+    b"string": ("GET",),
+    b"list": ("LRANGE", "0", "-1"),
+    b"zset": ("ZRANGE", "0", "-1", "WITHSCORES"),
+}
 
 # A longer run than CI's: SHARDLAB_EXAMPLES=50 makes fifty times as many examples, other ones each time.
 _MORE = int(os.environ.get("SHARDLAB_EXAMPLES", "1"))

@@ -1,0 +1,347 @@
+"""Lists: short ones are one Python list, long ones a row of chunks.
+
+Both ends of a chunk of a few hundred elements are cheap for a Python list (what moves fits the cache), so every push
+and pop is O(1), and whatever touches the middle of a long list touches one chunk. Where the chunks begin is kept in a
+list of its own, for bisection: an element is found by its position in O(log n), where Redis walks.
+
+The first chunk is kept apart: it is all there is of a short list, and while the head of a long one grows or shrinks
+nothing else changes. Positions of the other chunks count from an origin of their own for the same reason: a new first
+chunk pushes the old one in front of them, and no number moves.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from itertools import accumulate, chain
+from sys import getsizeof
+from typing import ClassVar
+
+# Elements in a chunk, at most. More make the middle dearer (an insertion moves half of it), fewer the row of chunks.
+CHUNK_MAX = 512
+# After removals neighbours that have together no more than this become one.
+_MERGED_MAX = CHUNK_MAX // 2
+# An element's place in a chunk.
+_PLACE_BYTES = 8
+
+
+class Quicklist:
+    """The value of a list key, named as Redis names its own; never empty while a key holds it."""
+
+    __slots__ = ("_head", "_rest", "_starts")
+
+    kind: ClassVar[bytes] = b"list"
+    # Redis 7.0 knows one encoding of lists, short or long.
+    encoding: ClassVar[bytes] = b"quicklist"
+
+    def __init__(self, items: list[bytes]) -> None:
+        """Takes `items` over."""
+        # The first chunk, empty only if all is.
+        self._head = items
+        # The chunks behind it, none of them empty, and the position of the first element of each, which grows by the
+        # length of the one before. Both are None, or neither.
+        self._rest: list[list[bytes]] | None = None
+        self._starts: list[int] | None = None
+        if len(items) > CHUNK_MAX:
+            self._build([items])
+
+    # Reading
+
+    def __len__(self) -> int:
+        starts = self._starts
+        if starts is None:
+            return len(self._head)
+        assert self._rest is not None
+        return len(self._head) + starts[-1] + len(self._rest[-1]) - starts[0]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._head) if self._rest is None else chain(self._head, *self._rest)
+
+    def at(self, index: int) -> bytes:
+        """The element at `index`, which is not negative and below the length."""
+        if index < len(self._head):
+            return self._head[index]
+        chunk, offset = self._find(index)
+        return self._chunk(chunk)[offset]
+
+    def slice(self, start: int, stop: int) -> list[bytes]:
+        """The elements from `start` up to `stop`, both within the list; a list of its own."""
+        head = self._head
+        if stop <= len(head) or self._rest is None:
+            return head[start:stop]
+        chunk, offset = self._find(start) if start >= len(head) else (-1, start)
+        items: list[bytes] = []
+        missing = stop - start
+        while True:
+            part = self._chunk(chunk)[offset : offset + missing]
+            items += part
+            missing -= len(part)
+            if not missing:
+                return items
+            chunk += 1
+            offset = 0
+
+    def index(self, value: bytes) -> int:
+        """The position of the first element equal to `value`; -1 when there is none."""
+        before = 0
+        for chunk in self._chunks():
+            if value in chunk:
+                return before + chunk.index(value)
+            before += len(chunk)
+        return -1
+
+    def positions(self, value: bytes, rank: int, count: int, compared_max: int) -> list[int]:
+        """Where elements equal to `value` are: from the `rank`-th one on, at most `count`.
+
+        A negative rank counts from the tail, and so does the order. No more than `compared_max` elements are looked at.
+        """
+        found: list[int] = []
+        skip = abs(rank) - 1
+        chunks = self._chunks()
+        if rank > 0:
+            before = 0
+            for chunk in chunks:
+                window = chunk if compared_max >= len(chunk) else chunk[:compared_max]
+                if value in window:
+                    _collect(found, [before + i for i, item in enumerate(window) if item == value], skip, count)
+                    skip = max(skip - window.count(value), 0)
+                compared_max -= len(window)
+                if len(found) == count or not compared_max:
+                    break
+                before += len(chunk)
+            return found
+        before = len(self)
+        for chunk in reversed(chunks):
+            before -= len(chunk)
+            begin = max(len(chunk) - compared_max, 0)
+            window = chunk[begin:] if begin else chunk
+            if value in window:
+                matches = [before + begin + i for i, item in enumerate(window) if item == value]
+                matches.reverse()
+                _collect(found, matches, skip, count)
+                skip = max(skip - len(matches), 0)
+            compared_max -= len(window)
+            if len(found) == count or not compared_max:
+                break
+        return found
+
+    def copy(self) -> Quicklist:
+        copied = Quicklist(self._head.copy())
+        if self._rest is not None and self._starts is not None:
+            copied._rest = [chunk.copy() for chunk in self._rest]
+            copied._starts = self._starts.copy()
+        return copied
+
+    def memory_bytes(self, samples: int) -> int:
+        """An estimate: the chunks as they are, and elements as large as the first `samples` of them (0: all)."""
+        length = len(self)
+        looked_at = self.slice(0, min(samples, length) if samples else length)
+        elements = sum(map(getsizeof, looked_at)) * length // len(looked_at) if looked_at else 0
+        own = getsizeof(self) + getsizeof(self._head)
+        if self._rest is not None:
+            # Full chunks have no room to spare, or little.
+            own += sum(getsizeof(chunk) for chunk in self._rest[:1]) * len(self._rest) + 2 * getsizeof(self._rest)
+        return own + elements
+
+    # Changing
+
+    def push_left(self, item: bytes) -> None:
+        """Put one element in front of all."""
+        head = self._head
+        if len(head) < CHUNK_MAX:
+            head.insert(0, item)
+        else:
+            self._shelve_head()
+            self._head = [item]
+
+    def push_right(self, item: bytes) -> None:
+        """Put one element behind all."""
+        rest = self._rest
+        tail = self._head if rest is None else rest[-1]
+        if len(tail) < CHUNK_MAX:
+            tail.append(item)
+        elif rest is None or self._starts is None:
+            self._rest, self._starts = [[item]], [0]
+        else:
+            self._starts.append(self._starts[-1] + len(tail))
+            rest.append([item])
+
+    def pop_left(self) -> bytes:
+        """Take the first element out."""
+        head = self._head
+        item = head.pop(0)
+        if not head and self._rest is not None:
+            self._head = self._rest[0]
+            self._drop_chunks(0, 1)
+        return item
+
+    def pop_right(self) -> bytes:
+        """Take the last element out."""
+        rest = self._rest
+        if rest is None:
+            return self._head.pop()
+        tail = rest[-1]
+        item = tail.pop()
+        if not tail:
+            self._drop_chunks(len(rest) - 1, len(rest))
+        return item
+
+    def drop_left(self, count: int) -> None:
+        """Remove the first `count` elements; there are as many."""
+        head = self._head
+        if count < len(head) or self._rest is None:
+            del head[:count]
+        elif count == len(self):
+            self._head = []
+            self._rest = self._starts = None
+        else:
+            chunk, offset = self._find(count)
+            self._head = self._rest[chunk][offset:]
+            self._drop_chunks(0, chunk + 1)
+
+    def drop_right(self, count: int) -> None:
+        """Remove the last `count` elements; there are as many."""
+        length = len(self) - count
+        if length <= len(self._head):
+            del self._head[length:]
+            self._rest = self._starts = None
+        elif self._rest is not None:
+            chunk, offset = self._find(length - 1)
+            del self._rest[chunk][offset + 1 :]
+            self._drop_chunks(chunk + 1, len(self._rest))
+
+    def set(self, index: int, item: bytes) -> None:
+        """Replace the element at `index`, which is not negative and below the length."""
+        if index < len(self._head):
+            self._head[index] = item
+        else:
+            chunk, offset = self._find(index)
+            self._chunk(chunk)[offset] = item
+
+    def insert(self, index: int, item: bytes) -> None:
+        """Put an element before the one that is at `index`; at the length: behind all."""
+        if not index:
+            self.push_left(item)
+        elif index == len(self):
+            self.push_right(item)
+        else:
+            # Behind the element before it, so that it stays in a chunk that exists.
+            at, offset = self._find(index - 1) if index > len(self._head) else (-1, index - 1)
+            chunk = self._chunk(at)
+            chunk.insert(offset + 1, item)
+            if len(chunk) > CHUNK_MAX:
+                half = len(chunk) // 2
+                self._build([*self._chunks()[: at + 1], chunk[:half], chunk[half:], *self._chunks()[at + 2 :]])
+            elif at >= 0 and self._starts is not None:
+                self._starts[at + 1 :] = [start + 1 for start in self._starts[at + 1 :]]
+
+    def remove(self, value: bytes, count: int) -> int:
+        """Remove elements equal to `value`: the first `count`, the last ones if negative, all if 0. Returns how many
+        there were."""
+        chunks = self._chunks()
+        left = abs(count) or len(self)
+        removed = 0
+        for at in range(len(chunks)) if count >= 0 else range(len(chunks) - 1, -1, -1):
+            chunk = chunks[at]
+            matches = chunk.count(value)
+            if not matches:
+                continue
+            if matches <= left:
+                chunks[at] = [item for item in chunk if item != value]
+            else:
+                matches = left
+                _remove_some(chunk, value, left, from_right=count < 0)
+            removed += matches
+            left -= matches
+            if not left:
+                break
+        if removed:
+            self._build(chunks)
+        return removed
+
+    def extend(self, items: Iterable[bytes]) -> None:
+        """Put elements behind all, in their order."""
+        for item in items:
+            self.push_right(item)
+
+    # Chunks
+
+    def _chunks(self) -> list[list[bytes]]:
+        """All of them."""
+        return [self._head] if self._rest is None else [self._head, *self._rest]
+
+    def _chunk(self, at: int) -> list[bytes]:
+        """One of the rest; -1 is the head."""
+        if at < 0:
+            return self._head
+        assert self._rest is not None, "a position beyond the end"
+        return self._rest[at]
+
+    def _find(self, index: int) -> tuple[int, int]:
+        """Which chunk of the rest has the element at `index`, and where in it."""
+        starts = self._starts
+        assert starts is not None, "a position beyond the end"
+        position = index - len(self._head) + starts[0]
+        at = bisect_right(starts, position) - 1
+        return at, position - starts[at]
+
+    def _shelve_head(self) -> None:
+        """Put the first chunk in front of the rest."""
+        if self._rest is None or self._starts is None:
+            self._rest, self._starts = [self._head], [0]
+        else:
+            self._rest.insert(0, self._head)
+            self._starts.insert(0, self._starts[0] - len(self._head))
+
+    def _drop_chunks(self, start: int, stop: int) -> None:
+        """Take chunks out at one end of the rest."""
+        assert self._rest is not None
+        assert self._starts is not None
+        del self._rest[start:stop]
+        del self._starts[start:stop]
+        if not self._rest:
+            self._rest = self._starts = None
+
+    def _build(self, chunks: list[list[bytes]]) -> None:
+        """Become what these chunks hold: empty ones left out, small neighbours joined, large ones cut."""
+        row: list[list[bytes]] = []
+        for chunk in chunks:
+            if row and len(row[-1]) + len(chunk) <= _MERGED_MAX:
+                row[-1] += chunk
+            elif len(chunk) > CHUNK_MAX:
+                row += [chunk[at : at + CHUNK_MAX] for at in range(0, len(chunk), CHUNK_MAX)]
+            elif chunk:
+                row.append(chunk)
+        self._head = row[0] if row else []
+        rest = row[1:]
+        self._rest = rest or None
+        self._starts = list(accumulate(map(len, rest[:-1]), initial=0)) if rest else None
+
+    def _check(self) -> None:
+        """For tests: whether everything above holds."""
+        if self._rest is None:
+            assert self._starts is None
+            assert len(self._head) <= CHUNK_MAX, len(self._head)
+            return
+        assert self._starts is not None
+        lengths = [len(chunk) for chunk in self._chunks()]
+        assert all(0 < length <= CHUNK_MAX for length in lengths), lengths
+        starts = list(accumulate(lengths[1:-1], initial=self._starts[0]))
+        assert starts == self._starts, (starts, self._starts)
+
+
+def _collect(found: list[int], matches: list[int], skip: int, count: int) -> None:
+    """Add what of `matches` is wanted: not the first `skip`, and no more than `count` altogether."""
+    found += matches[skip : skip + count - len(found)]
+
+
+def _remove_some(chunk: list[bytes], value: bytes, count: int, *, from_right: bool) -> None:
+    """Remove `count` elements equal to `value` from one end of a chunk; it has more."""
+    if from_right:
+        chunk.reverse()
+    at = 0
+    for _ in range(count):
+        at = chunk.index(value, at)
+        del chunk[at]
+    if from_right:
+        chunk.reverse()
