@@ -30,6 +30,10 @@ def main(argv: list[str] | None = None) -> int:
         from sim.main import main as simulate
 
         return simulate(words[1:])
+    if words and words[0] == "chaos":
+        from lab.chaos.main import main as chaos
+
+        return chaos(words[1:])
     return _lab_command(words)
 
 
@@ -129,6 +133,7 @@ def _parser() -> argparse.ArgumentParser:
         ("sentinel", "a sentinel: FILE [--directive value ...]"),
         ("proxy", "the whole cluster as one Redis: --nodes host:port,..."),
         ("check", "judge a run by the history of its clients: FILE"),
+        ("chaos", "scenarios, in the simulator, on real processes, or both side by side: run, list"),
         ("sim", "the whole cluster in one process, in virtual time: run, swarm, replay, shrink, rules"),
     ):
         # Handled in `main`, before this parser is made; here so that --help lists them.
@@ -159,6 +164,13 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         metavar="MS",
         help="silence after which a master is held for dead (500)",
+    )
+    up.add_argument(
+        "--directive",
+        dest="directives",
+        action="append",
+        metavar="'NAME VALUE'",
+        help="one more line for every node's redis.conf; may be repeated",
     )
     up.add_argument(
         "--timeout", type=float, default=30.0, metavar="SECONDS", help="give up when not ready by then (30)"

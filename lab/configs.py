@@ -53,6 +53,7 @@ def node_conf(topology: Topology, place: Seat) -> str:
         "repl-diskless-sync-delay 0",
         # A replica that was away for the length of an experiment catches up without a full copy.
         "repl-backlog-size 16mb",
+        *topology.directives,
     ]
     return "\n".join(lines) + "\n"
 

@@ -164,8 +164,11 @@ class Recorder:
         line = {"at": self.now(), "end": number, "outcome": outcome.value, "result": result}
         self._write(line | _without_defaults(node=node, error=error))
 
-    def moment(self, kind: Kind, name: str = "", target: str = "", groups: Iterable[str] = ()) -> None:
-        line = {"at": self.now(), "moment": kind.value, "name": name}
+    def moment(
+        self, kind: Kind, name: str = "", target: str = "", groups: Iterable[str] = (), *, at: float | None = None
+    ) -> None:
+        """Note something that was done or seen: now, or at a time that is only known by now."""
+        line = {"at": self.now() if at is None else round(at, 6), "moment": kind.value, "name": name}
         self._write(line | _without_defaults(target=target, groups=list(groups)))
 
     def now(self) -> float:

@@ -12,7 +12,7 @@ a workload runs in a simulation as it is.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -74,30 +74,37 @@ class Workload:
         ]
         # Keys on which something was begun, in that order: (kind, group).
         self._touched: dict[str, tuple[str, str]] = {}
+        # Those that nobody has begun to read at the end, once the reading has begun.
+        self._unread: Iterator[tuple[str, tuple[str, str]]] | None = None
 
     async def run(self, clients: Sequence[Client], stop: asyncio.Event) -> None:
         """Let every client work until `stop` is set; each finishes what it has begun."""
-        await asyncio.gather(*(self._work(process, client, stop) for process, client in enumerate(clients)))
+        await asyncio.gather(*(self.work(process, client, stop) for process, client in enumerate(clients)))
 
     async def read_everything(self, clients: Sequence[Client], *, patience_s: float = 10.0) -> None:
         """Read every key that was used, until it is answered: the end of the history."""
-        # What replicas say is not the end of anything.
-        asking = [(process, client) for process, client in enumerate(clients) if not client.replica]
-        keys = iter(list(self._touched.items()))
+        await asyncio.gather(
+            *(self.read_share(process, client, patience_s=patience_s) for process, client in enumerate(clients))
+        )
 
-        async def read_some(process: int, client: Client) -> None:
-            loop = asyncio.get_running_loop()
-            # The clients take the keys from one iterator: each key is read by whoever is free.
-            for key, (kind, group) in keys:
-                deadline = loop.time() + patience_s
-                while not await self._do(process, client, kind, "read", key, None, group):
-                    if loop.time() > deadline:
-                        break
-                    await asyncio.sleep(_POLL_S)
+    async def read_share(self, process: int, client: Client, *, patience_s: float = 10.0) -> None:
+        """One client's part in reading everything: it reads keys until none is left. All others must have stopped."""
+        if client.replica:
+            # What replicas say is not the end of anything.
+            return
+        loop = asyncio.get_running_loop()
+        if self._unread is None:
+            self._unread = iter(list(self._touched.items()))
+        # The clients take the keys from one iterator: each key is read by whoever is free.
+        for key, (kind, group) in self._unread:
+            deadline = loop.time() + patience_s
+            while not await self._do(process, client, kind, "read", key, None, group):
+                if loop.time() > deadline:
+                    break
+                await asyncio.sleep(_POLL_S)
 
-        await asyncio.gather(*(read_some(process, client) for process, client in asking))
-
-    async def _work(self, process: int, client: Client, stop: asyncio.Event) -> None:
+    async def work(self, process: int, client: Client, stop: asyncio.Event) -> None:
+        """Let one client work until `stop` is set."""
         plan = self._plan
         rng = Random(f"{plan.seed}/{process}")
         number = 0

@@ -57,7 +57,9 @@ def test_no_room_is_a_drawer() -> None:
     assert not [path for path in tracked("**/*.py") if path.stem in drawers or path.parent.name in drawers]
 
 
-@pytest.mark.parametrize("command", ["", "up", "status", "kill", "pause", "resume", "restart", "down"])
+@pytest.mark.parametrize(
+    "command", ["", "up", "status", "kill", "pause", "resume", "restart", "down", "chaos", "chaos run", "chaos list"]
+)
 def test_help(command: str) -> None:
     result = shardlab(*command.split(), "--help")
     assert result.returncode == 0

@@ -99,7 +99,7 @@ def _measure_group(
         unknown=sum(op.outcome is Outcome.UNKNOWN for op in operations),
         windows=tuple(windows),
         recoveries=tuple(
-            Recovery(fault, _window_of(fault.at, later, windows))
+            Recovery(fault, _window_of(fault.at, later - notable_s, windows))
             for fault, later in zip(faults, [*(fault.at for fault in faults[1:]), end], strict=False)
         ),
     )
@@ -116,10 +116,11 @@ def _wanted(operations: Sequence[Operation], earlier: float, later: float, notab
     return False
 
 
-def _window_of(struck_at: float, next_at: float, windows: Sequence[Window]) -> Window | None:
-    """The window that a fault fell into, or the first one from then until the next fault."""
+def _window_of(struck_at: float, until: float, windows: Sequence[Window]) -> Window | None:
+    """The window that a fault fell into, or the first one that began from then on until a moment. That is early enough
+    before the next fault to be none of its doing: its window begins with the last success before it."""
     return next(
-        (window for window in windows if window.end > struck_at and window.begin <= max(struck_at, next_at)), None
+        (window for window in windows if window.end > struck_at and window.begin <= max(struck_at, until)), None
     )
 
 

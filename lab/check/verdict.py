@@ -29,6 +29,8 @@ class Limits:
     steps_max: int = linearizable.STEPS_MAX
     # The run was meant to break something.
     faults: bool = True
+    # Keys must be linearizable and writes kept, as far as the window goes; False: that they are not is to be shown.
+    kept: bool = True
     # The longest that a group may be without service after a fault; None: it must only come back.
     recovery_max_s: float | None = None
 
@@ -71,8 +73,9 @@ def judge(history: History, limits: Limits = _USUAL) -> Judgement:
         service=availability.measure(history),
     )
     judgement.failures += _shows_nothing(judgement, limits)
-    judgement.failures += _broken_keys(judgement)
-    judgement.failures += _wrong_ends(judgement, limits)
+    if limits.kept:
+        judgement.failures += _broken_keys(judgement)
+        judgement.failures += _wrong_ends(judgement, limits)
     judgement.failures += _no_service(judgement, limits)
     return judgement
 

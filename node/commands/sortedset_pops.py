@@ -1,6 +1,11 @@
-"""Sorted sets whose lowest or highest members are taken out: ZPOPMIN, ZPOPMAX, ZMPOP."""
+"""Sorted sets whose lowest or highest members are taken out: ZPOPMIN, ZPOPMAX, ZMPOP.
+
+Those that wait for a set are in `node.commands.sortedset_blocking`.
+"""
 
 from __future__ import annotations
+
+from itertools import zip_longest
 
 from node.call import Call
 from node.commands.sortedset_results import pairs_reply
@@ -11,8 +16,8 @@ from wire.command import FAST, WRITE, command, key, numkeys
 from wire.errors import SYNTAX, Error
 from wire.reply import NIL_ARRAY, Reply
 
-_LOWEST, _HIGHEST = b"MIN", b"MAX"
-_ENDS = (_LOWEST, _HIGHEST)
+LOWEST, HIGHEST = b"MIN", b"MAX"
+_ENDS = (LOWEST, HIGHEST)
 _NOT_POSITIVE = b"ERR value is out of range, must be positive"
 _NO_KEYS = b"ERR numkeys should be greater than 0"
 _NO_COUNT = b"ERR count should be greater than 0"
@@ -34,7 +39,7 @@ Popped = list[tuple[bytes, float]]
     syntax="key [count]",
 )
 def zpopmin(call: Call) -> Reply:
-    return _pop_by_request(call, _LOWEST)
+    return _pop_by_request(call, LOWEST)
 
 
 @command(
@@ -50,7 +55,7 @@ def zpopmin(call: Call) -> Reply:
     syntax="key [count]",
 )
 def zpopmax(call: Call) -> Reply:
-    return _pop_by_request(call, _HIGHEST)
+    return _pop_by_request(call, HIGHEST)
 
 
 def _pop_by_request(call: Call, end: bytes) -> Reply:
@@ -69,10 +74,10 @@ def pop(call: Call, name: bytes, zset: SortedSet, end: bytes, count: int) -> Pop
     """Take up to `count` members out at the end ``MIN`` or ``MAX``."""
     size = len(zset)
     count = min(count, size)
-    popped = zset.cut(0, count) if end == _LOWEST else zset.cut(size - count, size)
-    if end == _HIGHEST:
+    popped = zset.cut(0, count) if end == LOWEST else zset.cut(size - count, size)
+    if end == HIGHEST:
         popped.reverse()
-    removed_from(call, name, zset, count, b"zpopmin" if end == _LOWEST else b"zpopmax")
+    removed_from(call, name, zset, count, b"zpopmin" if end == LOWEST else b"zpopmax")
     return popped
 
 
@@ -104,18 +109,26 @@ def parse_mpop(argv: list[bytes], at: int) -> tuple[list[bytes], bytes, int]:
     if where >= len(argv):
         raise Error(SYNTAX)
     end = argv[where].upper()
-    options = argv[where + 1 :]
-    if end not in _ENDS or (options and (len(options) != 2 or options[0].upper() != b"COUNT")):
+    if end not in _ENDS:
         raise Error(SYNTAX)
-    count = _parse_count(options[1], 1, _NO_COUNT) if options else 1
-    return argv[at + 1 : where], end, count
+    count = 0
+    for option, text in zip_longest(argv[where + 1 :: 2], argv[where + 2 :: 2]):
+        if option.upper() != b"COUNT" or text is None or count:
+            raise Error(SYNTAX)
+        count = _parse_count(text, 1, _NO_COUNT)
+    return argv[at + 1 : where], end, count or 1
 
 
 def pop_for_reply(call: Call, name: bytes, zset: SortedSet, end: bytes, count: int) -> Reply:
     """ZMPOP's answer; what is repeated is the pop alone, without the keys that were empty."""
     popped = pop(call, name, zset, end, count)
-    call.propagate(b"ZPOPMIN" if end == _LOWEST else b"ZPOPMAX", name, b"%d" % len(popped))
+    call.propagate(pop_name(end), name, b"%d" % len(popped))
     return [name, popped]
+
+
+def pop_name(end: bytes) -> bytes:
+    """The command that pops at this end, for those who repeat what was popped."""
+    return b"ZPOPMIN" if end == LOWEST else b"ZPOPMAX"
 
 
 def _parse_count(text: bytes, minimum: int, refusal: bytes) -> int:

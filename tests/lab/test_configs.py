@@ -105,3 +105,11 @@ def test_only_one_side_fails_over(tmp_path: Path, failover: str, sentinels: int,
     lines = (tmp_path / "node-0" / "redis.conf").read_text().splitlines()
     assert f"cluster-replica-no-failover {no_failover}" in lines
     assert (tmp_path / "sentinel-0").exists() == (failover == "sentinel")
+
+
+def test_more_directives_come_last(tmp_path: Path) -> None:
+    # Redis takes the last of two lines about one thing.
+    topology = Topology(directives=("min-replicas-to-write 1", "repl-backlog-size 1mb"))
+    configs.write(topology, tmp_path)
+    lines = (tmp_path / "node-5" / "redis.conf").read_text().splitlines()
+    assert lines[-2:] == ["min-replicas-to-write 1", "repl-backlog-size 1mb"]

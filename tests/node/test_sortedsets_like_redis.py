@@ -80,6 +80,10 @@ _TEMPLATES: tuple[Template, ...] = (
     ("ZPOPMAX", KEY, COUNT),
     ("ZPOPMIN", KEY, COUNT, options(["x"])),
     ("ZMPOP", KEYS, st.sampled_from(["MIN", "max", "x"]), _POPS),
+    # Nothing to wait for: it would hold up the client. What waits is tested by itself.
+    ("MULTI",),
+    ("BZPOPMIN", st.lists(KEY, min_size=1, max_size=2), st.sampled_from(["0.01", "-1", "x"])),
+    ("BZMPOP", st.sampled_from(["0.01", "-1", "x"]), KEYS, st.sampled_from(["MIN", "max", "x"]), _POPS),
     ("ZUNION", KEYS, _WEIGHTED),
     ("ZINTER", KEYS, _WEIGHTED),
     ("ZDIFF", KEYS, options(["WITHSCORES"], ["FOO"])),
