@@ -93,7 +93,7 @@ def _add_by_options(call: Call) -> Reply:
     members = argv[at + 1 :: 2]
     if b"INCR" in given:
         return _increase(call, members[0], scores[0], given)
-    added, changed, _ = _store(call, members, scores, given)
+    added, changed, _ = add_members(call, members, scores, given)
     if changed:
         call.notify(ZSET, b"zadd", argv[1])
     return changed if b"CH" in given else added
@@ -123,13 +123,13 @@ def _increase(call: Call, member: bytes, increment: float, given: set[bytes]) ->
     score = increment if old is None else old + increment
     if score != score:
         raise Error(b"ERR resulting score is not a number (NaN)")
-    _, changed, met = _store(call, [member], [score], given)
+    _, changed, met = add_members(call, [member], [score], given)
     if changed:
         call.notify(ZSET, b"zincr", call.argv[1])
     return score if met else None
 
 
-def _store(call: Call, members: list[bytes], scores: list[float], given: set[bytes]) -> tuple[int, int, int]:
+def add_members(call: Call, members: list[bytes], scores: list[float], given: set[bytes]) -> tuple[int, int, int]:
     """Give members scores as the options allow; how many were added, were added or changed, and met the options."""
     name = call.argv[1]
     db = call.db
