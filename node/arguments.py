@@ -10,6 +10,8 @@ from wire.errors import SYNTAX, Error
 # Options that say when a key expires: milliseconds per unit, and whether the time counts from now.
 EXPIRE_UNITS = {b"EX": (1000, True), b"PX": (1, True), b"EXAT": (1000, False), b"PXAT": (1, False)}
 
+_DRAWS_OUT_OF_RANGE = b"ERR value is out of range, value must between %d and %d" % (-INT64_MAX, INT64_MAX)
+
 
 def parse_options(argv: list[bytes], start: int, rivals: dict[bytes, tuple[bytes, ...]]) -> dict[bytes, bytes]:
     """The options from argument `start` on: by upper-case name, each with its argument if it has one.
@@ -50,6 +52,14 @@ def expire_moment(call: Call, text: bytes, unit_ms: int, *, relative: bool) -> i
     if number <= 0 or moment > INT64_MAX:
         raise invalid_expire_time(call)
     return moment
+
+
+def parse_draws(text: bytes) -> int:
+    """How many elements a command of the family of SRANDMEMBER is to draw; negative when one may come again."""
+    count = parse_integer(text)
+    if count < -INT64_MAX:
+        raise Error(_DRAWS_OUT_OF_RANGE)
+    return count
 
 
 def invalid_expire_time(call: Call) -> Error:

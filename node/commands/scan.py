@@ -10,17 +10,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import TypeVar
 from zlib import crc32
 
 from cluster.slots import SLOTS
 from node.call import Call
 from node.commands.keys import kind_of
 from node.keyspace import Database
+from node.structures.table import Table
+from node.structures.table import walk as walk_keys
 from wire.arguments import parse_integer
 from wire.command import READONLY, command
 from wire.errors import SYNTAX, Error
 from wire.glob import compile_glob
 from wire.reply import Reply
+
+V = TypeVar("V")
 
 # Positions within a slot: the low 16 bits of the key's CRC-32.
 _POSITIONS = 1 << 16
@@ -48,25 +53,10 @@ _CURSOR_DIGITS = 20
 def scan(call: Call) -> Reply:
     argv = call.argv
     cursor = parse_cursor(argv[1])
-    count = _DEFAULT_COUNT
-    matches: Callable[[bytes], object] | None = None
-    kind: bytes | None = None
-    for at in range(2, len(argv), 2):
-        option = argv[at].upper()
-        if at + 1 == len(argv):
-            raise Error(SYNTAX)
-        if option == b"COUNT":
-            count = parse_integer(argv[at + 1])
-            if count < 1:
-                raise Error(SYNTAX)
-        elif option == b"MATCH":
-            matches = None if argv[at + 1] == b"*" else compile_glob(argv[at + 1]).fullmatch
-        elif option == b"TYPE":
-            kind = argv[at + 1].lower()
-        else:
-            raise Error(SYNTAX)
+    options = ScanOptions(argv, 2, b"TYPE")
+    matches, kind = options.matches, options.kind
     db = call.db
-    cursor, names = walk(db, cursor, count)
+    cursor, names = walk(db, cursor, options.count)
     if matches is not None:
         names = [name for name in names if matches(name)]
     if db.volatile or kind is not None:
@@ -74,6 +64,60 @@ def scan(call: Call) -> Reply:
         values = [(name, db.get(name)) for name in names]
         names = [name for name, value in values if value is not None and (kind is None or kind_of(value) == kind)]
     return [b"%d" % cursor, names]
+
+
+class ScanOptions:
+    """What may follow the cursor of SCAN, SSCAN, HSCAN and ZSCAN; raises Error for anything else."""
+
+    __slots__ = ("count", "kind", "matches", "no_values")
+
+    def __init__(self, argv: list[bytes], start: int, *own: bytes) -> None:
+        # About how many elements a step is to give.
+        self.count = _DEFAULT_COUNT
+        # Whether an element is to be given; None for all.
+        self.matches: Callable[[bytes], object] | None = None
+        # TYPE, an option of SCAN's `own`.
+        self.kind: bytes | None = None
+        # NOVALUES, an option of HSCAN's own (Redis 7.4).
+        self.no_values = False
+        at = start
+        while at < len(argv):
+            option = argv[at].upper()
+            if option == b"NOVALUES" and option in own:
+                self.no_values = True
+                at += 1
+                continue
+            if at + 1 == len(argv):
+                raise Error(SYNTAX)
+            argument = argv[at + 1]
+            if option == b"COUNT":
+                self.count = parse_integer(argument)
+                if self.count < 1:
+                    raise Error(SYNTAX)
+            elif option == b"MATCH":
+                self.matches = None if argument == b"*" else compile_glob(argument).fullmatch
+            elif option == b"TYPE" and option in own:
+                self.kind = argument.lower()
+            else:
+                raise Error(SYNTAX)
+            at += 2
+
+
+def scan_keys(
+    keys: dict[bytes, V] | Table[V], cursor: int, options: ScanOptions, *, whole: bool
+) -> tuple[bytes, list[bytes]]:
+    """A step through the members or fields of a collection, for SSCAN, HSCAN and ZSCAN: next cursor, and elements.
+
+    A `whole` collection (one that Redis would keep in one piece) is given at once, whatever COUNT says.
+    """
+    if whole:
+        cursor, found = 0, list(keys)
+    else:
+        cursor, found = walk_keys(keys, cursor, options.count)
+    matches = options.matches
+    if matches is not None:
+        found = [key for key in found if matches(key)]
+    return b"%d" % cursor, found
 
 
 def parse_cursor(text: bytes) -> int:

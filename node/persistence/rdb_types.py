@@ -11,6 +11,14 @@ from collections.abc import Callable
 
 from node.persistence.rdb_encoding import Cursor, encode_string
 from node.persistence.rdb_errors import RdbError, RdbUnsupportedError
+from node.persistence.rdb_hash import (
+    decode_hash,
+    decode_hash_listpack,
+    decode_hash_ziplist,
+    decode_hash_zipmap,
+    encode_hash,
+    encode_hash_listpack,
+)
 from node.persistence.rdb_list import (
     decode_list,
     decode_quicklist,
@@ -26,11 +34,14 @@ from node.persistence.rdb_zset import (
     encode_zset,
     encode_zset_listpack,
 )
+from node.structures.hashes import Hash
 from node.structures.lists import Quicklist
 from node.structures.sortedsets import SortedSet
 
 STRING = 0
+HASH = 4
 ZSET = 5
+HASH_LISTPACK = 16
 ZSET_LISTPACK = 17
 QUICKLIST = 18
 
@@ -46,7 +57,7 @@ NAMES = {
     1: "list",
     2: "set",
     3: "sorted set (old)",
-    4: "hash",
+    HASH: "hash",
     ZSET: "sorted set",
     6: "module value (pre-release)",
     7: "module value",
@@ -57,7 +68,7 @@ NAMES = {
     13: "hash as ziplist",
     14: "list as quicklist of ziplists",
     15: "stream",
-    16: "hash as listpack",
+    HASH_LISTPACK: "hash as listpack",
     ZSET_LISTPACK: "sorted set as listpack",
     QUICKLIST: "list as quicklist",
     19: "stream (version 2)",
@@ -69,10 +80,14 @@ DECODERS: dict[int, Decoder] = {
     STRING: Cursor.string,
     1: decode_list,
     3: decode_old_zset,
+    HASH: decode_hash,
     ZSET: decode_zset,
+    9: decode_hash_zipmap,
     10: decode_ziplist,
     12: decode_zset_ziplist,
+    13: decode_hash_ziplist,
     14: decode_quicklist_of_ziplists,
+    HASH_LISTPACK: decode_hash_listpack,
     ZSET_LISTPACK: decode_zset_listpack,
     QUICKLIST: decode_quicklist,
 }
@@ -95,10 +110,18 @@ def _encode_zset(value: Value, compress: bool) -> tuple[int, bytes]:
     return ZSET, encode_zset(value, compress)
 
 
+def _encode_hash(value: Value, compress: bool) -> tuple[int, bytes]:
+    assert isinstance(value, Hash)
+    if value.compact:
+        return HASH_LISTPACK, encode_hash_listpack(value, compress)
+    return HASH, encode_hash(value, compress)
+
+
 ENCODERS: dict[type, Encoder] = {
     bytes: _encode_string,
     bytearray: _encode_string,
     Quicklist: _encode_list,
+    Hash: _encode_hash,
     SortedSet: _encode_zset,
 }
 

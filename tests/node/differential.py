@@ -34,11 +34,14 @@ _TIMES_MS = ("PTTL", "PEXPIRETIME")
 _TIMES_S = ("TTL", "EXPIRETIME")
 # Commands that answer with items in an order that says nothing: sorted before they are compared. With True the items
 # are pairs in one flat array under RESP2 (fields and their values).
-UNORDERED: dict[str, bool] = {"KEYS": False}
+UNORDERED: dict[str, bool] = {"KEYS": False, "HGETALL": True, "HKEYS": False, "HVALS": False}
+# Walks through a collection, with True by pairs.
+SCANS: dict[str, bool] = {"HSCAN": True}
 # How the whole of a value is read, by TYPE.
 WHOLE: dict[bytes, tuple[str, ...]] = {
     b"string": ("GET",),
     b"list": ("LRANGE", "0", "-1"),
+    b"hash": ("HGETALL",),
     b"zset": ("ZRANGE", "0", "-1", "WITHSCORES"),
 }
 
@@ -122,6 +125,12 @@ def assert_same(words: Words, ours: bytes, theirs: bytes) -> None:
         mine, other = as_integer(ours), as_integer(theirs)
         tolerance = _CLOCK_TOLERANCE_MS if name in _TIMES_MS else _CLOCK_TOLERANCE_MS // 1000
         assert mine == other or (mine >= 0 and other >= 0 and abs(mine - other) <= tolerance), (words, ours, theirs)
+    elif name in SCANS and ours.startswith(b"*") and theirs.startswith(b"*"):
+        mine, other = parse_reply(ours), parse_reply(theirs)
+        # A walk in several steps has no order that could be compared.
+        if mine[0] == other[0] == b"0":
+            pairs = SCANS[name]
+            assert _sorted_items(mine[1], pairs=pairs) == _sorted_items(other[1], pairs=pairs), (words, ours, theirs)
     elif name in UNORDERED and ours[:1] == theirs[:1] and ours[:1] in b"*~%":
         assert _sorted(ours, pairs=UNORDERED[name]) == _sorted(theirs, pairs=UNORDERED[name]), (words, ours, theirs)
     elif name == "EXEC" and ours.startswith(b"*") and theirs.startswith(b"*"):
@@ -135,7 +144,11 @@ def _sorted(reply: bytes, *, pairs: bool) -> list[Any]:
     value = parse_reply(reply)
     if isinstance(value, dict):
         return sorted(value.items())
-    return sorted(zip(value[::2], value[1::2], strict=True)) if pairs and reply.startswith(b"*") else sorted(value)
+    return _sorted_items(value, pairs=pairs and reply.startswith(b"*"))
+
+
+def _sorted_items(items: list[Any], *, pairs: bool) -> list[Any]:
+    return sorted(zip(items[::2], items[1::2], strict=True)) if pairs else sorted(items)
 
 
 def _assert_same_data(ours: RawClient, theirs: RawClient) -> None:

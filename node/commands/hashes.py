@@ -1,0 +1,223 @@
+"""Hashes, field by field. What lists fields is in `node.commands.hash_listing`, what counts in `hash_counters`."""
+
+from __future__ import annotations
+
+from node.call import Call
+from node.notifications import GENERIC, HASH
+from node.structures.hashes import Hash
+from wire.command import DENYOOM, FAST, READONLY, WRITE, command, key
+from wire.errors import wrong_arity
+from wire.reply import OK, Reply
+
+
+@command(
+    "HSET",
+    arity=-4,
+    flags=WRITE | DENYOOM | FAST,
+    keys=key(1, "RW", "update"),
+    group="hash",
+    since="2.0.0",
+    complexity="O(1) for each field/value pair added, so O(N) to add N field/value pairs when the command is called "
+    "with multiple field/value pairs.",
+    summary="Set the string value of a hash field",
+    syntax="key field value [field value ...]",
+    history=(("4.0.0", "Accepts multiple `field` and `value` arguments."),),
+)
+def hset(call: Call) -> Reply:
+    return _set_fields(call)
+
+
+@command(
+    "HMSET",
+    arity=-4,
+    flags=WRITE | DENYOOM | FAST,
+    keys=key(1, "RW", "update"),
+    group="hash",
+    since="2.0.0",
+    complexity="O(N) where N is the number of fields being set.",
+    summary="Set multiple hash fields to multiple values",
+    syntax="key field value [field value ...]",
+    deprecated=("4.0.0", "`HSET` with multiple field-value pairs"),
+)
+def hmset(call: Call) -> Reply:
+    _set_fields(call)
+    return OK
+
+
+def _set_fields(call: Call) -> int:
+    """HSET and HMSET; how many fields are new."""
+    argv = call.argv
+    if len(argv) % 2:
+        raise wrong_arity(call.command.name)
+    name = argv[1]
+    db = call.db
+    hash_ = db.get_as(name, Hash)
+    is_new = hash_ is None
+    if hash_ is None:
+        hash_ = Hash()
+    added = set_pairs(call, hash_, argv, 2)
+    if is_new:
+        db.put(name, hash_)
+        call.keyspace.dirty += len(argv) // 2 - 2
+    else:
+        db.changed(name, len(argv) // 2 - 1)
+    if call.keyspace.notifier.flags:
+        call.notify(HASH, b"hset", name)
+    return added
+
+
+def set_pairs(call: Call, hash_: Hash, pairs: list[bytes], start: int) -> int:
+    """Set field, value, field, value … from index `start` on; how many fields are new."""
+    settings = call.node.settings
+    return hash_.update(pairs, start, settings.hash_max_listpack_entries, settings.hash_max_listpack_value)
+
+
+@command(
+    "HSETNX",
+    arity=4,
+    flags=WRITE | DENYOOM | FAST,
+    keys=key(1, "RW", "insert"),
+    group="hash",
+    since="2.0.0",
+    complexity="O(1)",
+    summary="Set the value of a hash field, only if the field does not exist",
+    syntax="key field value",
+)
+def hsetnx(call: Call) -> Reply:
+    _, name, field, _ = call.argv
+    hash_ = call.db.get_as(name, Hash)
+    if hash_ is not None and field in hash_.fields:
+        return 0
+    store_pair(call, hash_, call.argv)
+    call.notify(HASH, b"hset", name)
+    return 1
+
+
+def store_pair(call: Call, hash_: Hash | None, argv: list[bytes]) -> None:
+    """Set the field and value that `argv` ends with, in the key's hash or in a new one."""
+    if hash_ is None:
+        hash_ = Hash()
+        set_pairs(call, hash_, argv, 2)
+        call.db.put(argv[1], hash_)
+    else:
+        set_pairs(call, hash_, argv, 2)
+        call.db.changed(argv[1])
+
+
+@command(
+    "HGET",
+    arity=3,
+    flags=READONLY | FAST,
+    keys=key(1, "RO", "access"),
+    group="hash",
+    since="2.0.0",
+    complexity="O(1)",
+    summary="Get the value of a hash field",
+    syntax="key field",
+)
+def hget(call: Call) -> Reply:
+    _, name, field = call.argv
+    hash_ = call.db.read_as(name, Hash)
+    return None if hash_ is None else hash_.fields.get(field)
+
+
+@command(
+    "HMGET",
+    arity=-3,
+    flags=READONLY | FAST,
+    keys=key(1, "RO", "access"),
+    group="hash",
+    since="2.0.0",
+    complexity="O(N) where N is the number of fields being requested.",
+    summary="Get the values of all the given hash fields",
+    syntax="key field [field ...]",
+)
+def hmget(call: Call) -> Reply:
+    argv = call.argv
+    hash_ = call.db.read_as(argv[1], Hash)
+    if hash_ is None:
+        return [None] * (len(argv) - 2)
+    return [*map(hash_.fields.get, argv[2:])]
+
+
+@command(
+    "HDEL",
+    arity=-3,
+    flags=WRITE | FAST,
+    keys=key(1, "RW", "delete"),
+    group="hash",
+    since="2.0.0",
+    complexity="O(N) where N is the number of fields to be removed.",
+    summary="Delete one or more hash fields",
+    syntax="key field [field ...]",
+    history=(("2.4.0", "Accepts multiple `field` arguments."),),
+)
+def hdel(call: Call) -> Reply:
+    argv = call.argv
+    name = argv[1]
+    hash_ = call.db.get_as(name, Hash)
+    if hash_ is None:
+        return 0
+    fields = hash_.fields
+    before = len(fields)
+    for field in argv[2:]:
+        fields.pop(field, None)
+    deleted = before - len(fields)
+    if deleted:
+        call.db.changed(name, deleted)
+        call.notify(HASH, b"hdel", name)
+        if not fields:
+            call.db.remove(name)
+            call.keyspace.dirty -= 1
+            call.notify(GENERIC, b"del", name)
+    return deleted
+
+
+@command(
+    "HLEN",
+    arity=2,
+    flags=READONLY | FAST,
+    keys=key(1, "RO"),
+    group="hash",
+    since="2.0.0",
+    complexity="O(1)",
+    summary="Get the number of fields in a hash",
+    syntax="key",
+)
+def hlen(call: Call) -> Reply:
+    hash_ = call.db.read_as(call.argv[1], Hash)
+    return 0 if hash_ is None else len(hash_.fields)
+
+
+@command(
+    "HSTRLEN",
+    arity=3,
+    flags=READONLY | FAST,
+    keys=key(1, "RO"),
+    group="hash",
+    since="3.2.0",
+    complexity="O(1)",
+    summary="Get the length of the value of a hash field",
+    syntax="key field",
+)
+def hstrlen(call: Call) -> Reply:
+    _, name, field = call.argv
+    hash_ = call.db.read_as(name, Hash)
+    return 0 if hash_ is None else len(hash_.fields.get(field) or b"")
+
+
+@command(
+    "HEXISTS",
+    arity=3,
+    flags=READONLY | FAST,
+    keys=key(1, "RO"),
+    group="hash",
+    since="2.0.0",
+    complexity="O(1)",
+    summary="Determine if a hash field exists",
+    syntax="key field",
+)
+def hexists(call: Call) -> Reply:
+    _, name, field = call.argv
+    hash_ = call.db.read_as(name, Hash)
+    return int(hash_ is not None and field in hash_.fields)

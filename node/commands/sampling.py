@@ -1,0 +1,24 @@
+"""Elements drawn by chance, for HRANDFIELD and SRANDMEMBER."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from node.call import Call
+from node.structures.table import Table, random_keys, random_keys_repeating
+from wire.errors import OUT_OF_RANGE, Error
+
+V = TypeVar("V")
+
+# Redis would go on until its memory is used up.
+_REPEATING_MAX = 1 << 24
+
+
+def draw(call: Call, keys: dict[bytes, V] | Table[V], count: int) -> list[bytes]:
+    """So many different keys; with a negative count so many that may come again."""
+    chance = call.node.runtime.random.stream(call.command.name)
+    if count >= 0:
+        return random_keys(keys, count, chance)
+    if -count > _REPEATING_MAX:
+        raise Error(OUT_OF_RANGE)
+    return random_keys_repeating(keys, -count, chance)

@@ -1,0 +1,279 @@
+"""A large mapping of byte strings: no operation stalls, whatever its size, and a walk survives every change.
+
+One dict of a million keys stops the server when it grows, cannot be entered in the middle, and knows no random key.
+A `Table` is cut into shards of at most `_SHARD_MAX` keys by a hash of the key that is the same in every process
+(CRC-32). A directory leads from the first bits of the hash to the shard; a shard that is full is split in two, and
+the directory doubled when it has no room to tell the halves apart (extendible hashing). So the shards stand in the
+order of the hash, and these follow:
+
+- Growing costs as much as splitting one shard, and now and then copying a list of pointers.
+- A walk goes in the order of the hash, and its cursor is a hash: it means the same whatever came, went, was split or
+  merged since. A key that stays is met exactly once. (It also means the same on a replica, and after a restart.)
+- Directory and shards are an array of places of which some are empty: a place drawn until one is taken gives each
+  key the same chance, in two or three draws.
+
+Small collections are plain dicts, which cost less; `walk`, `random_key` and `random_keys` work on either. Whoever
+owns the collection turns its dict into a table when it has more than `DICT_MAX` keys.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from itertools import chain, islice
+from random import Random
+from typing import Generic, TypeVar
+from zlib import crc32
+
+V = TypeVar("V")
+
+# Above this number of keys a collection is a table.
+DICT_MAX = 512
+# What a dict holds before it takes twice the memory: 2/3 of 64 places.
+_SHARD_MAX = 42
+_HASH_BITS = 32
+_HASHES = 1 << _HASH_BITS
+# A directory has at most an entry for every so many keys: keys of one hash, made to that end, share a shard.
+_KEYS_PER_ENTRY_MIN = 8
+# A shard with fewer keys looks whether it and its other half fit into one that is half full.
+_SHARD_MIN = 8
+# A directory with this many times more places than keys is halved.
+_SPARSE = 16
+
+
+class Table(Generic[V]):
+    """Keys and their values; the methods are those of a dict. Never changed while it is iterated."""
+
+    __slots__ = ("_places", "_shards", "_shift", "_size")
+
+    def __init__(self, items: dict[bytes, V] | None = None) -> None:
+        self._size = 0
+        # The directory: a power of two of references, neighbours often to the same shard.
+        self._shards: list[dict[bytes, V]] = [{}]
+        # How far a hash is shifted to give the place in the directory.
+        self._shift = _HASH_BITS
+        # Keys that the fullest shard may have: more than `_SHARD_MAX` only when hashes coincide.
+        self._places = _SHARD_MAX
+        if items is not None:
+            for key, value in items.items():
+                self[key] = value
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._shards[crc32(key) >> self._shift]
+
+    def __getitem__(self, key: bytes) -> V:
+        return self._shards[crc32(key) >> self._shift][key]
+
+    def get(self, key: bytes) -> V | None:
+        return self._shards[crc32(key) >> self._shift].get(key)
+
+    def __setitem__(self, key: bytes, value: V) -> None:
+        at = crc32(key) >> self._shift
+        shard = self._shards[at]
+        before = len(shard)
+        shard[key] = value
+        if len(shard) != before:
+            self._size += 1
+            if before >= _SHARD_MAX:
+                self._split(at)
+
+    def pop(self, key: bytes, default: None = None) -> V | None:
+        """Take `key` out and return its value; `default` when it is not there."""
+        at = crc32(key) >> self._shift
+        shard = self._shards[at]
+        if key not in shard:
+            return default
+        value = shard.pop(key)
+        self._size -= 1
+        if len(shard) < _SHARD_MIN and len(self._shards) > 1:
+            self._merge(at)
+        return value
+
+    def __iter__(self) -> Iterator[bytes]:
+        return chain.from_iterable(self._distinct())
+
+    def keys(self) -> Iterator[bytes]:
+        return iter(self)
+
+    def values(self) -> Iterator[V]:
+        return chain.from_iterable(shard.values() for shard in self._distinct())
+
+    def items(self) -> Iterator[tuple[bytes, V]]:
+        return chain.from_iterable(shard.items() for shard in self._distinct())
+
+    def copy(self) -> Table[V]:
+        """A table of its own with the same keys and values."""
+        other: Table[V] = Table()
+        other._size = self._size
+        other._shift = self._shift
+        other._places = self._places
+        copies: list[dict[bytes, V]] = []
+        last: dict[bytes, V] | None = None
+        for shard in self._shards:
+            copies.append(copies[-1] if shard is last else shard.copy())
+            last = shard
+        other._shards = copies
+        return other
+
+    def memory_bytes(self) -> int:
+        """What the table itself takes, without its keys and values."""
+        shards = self._distinct()
+        sample = shards[:16]
+        each = sum(map(sys.getsizeof, sample)) // len(sample)
+        return sys.getsizeof(self) + sys.getsizeof(self._shards) + each * len(shards)
+
+    def walk(self, cursor: int, count: int) -> tuple[int, list[bytes]]:
+        """At least `count` keys from the hash `cursor` on, unless the table ends before; and the next, 0 at the end."""
+        shards, shift = self._shards, self._shift
+        keys: list[bytes] = []
+        at = cursor >> shift
+        while at < len(shards):
+            shard = shards[at]
+            first = at
+            while first and shards[first - 1] is shard:
+                first -= 1
+            if cursor > first << shift:
+                # The shard was another one when the cursor was given out.
+                keys += [key for key in shard if crc32(key) >= cursor]
+            else:
+                keys += shard
+            at += 1
+            while at < len(shards) and shards[at] is shard:
+                at += 1
+            if len(keys) >= count:
+                break
+        return (at << shift) % _HASHES, keys
+
+    def random_key(self, chance: Random) -> bytes:
+        """One of the keys (there must be some), each as likely as the others."""
+        shards, places = self._shards, self._places
+        total = len(shards) * places
+        while True:
+            at, place = divmod(int(chance.random() * total), places)
+            shard = shards[at]
+            # Of the entries that lead to a shard only the first counts.
+            if place < len(shard) and not (at and shards[at - 1] is shard):
+                return _key_at(shard, place)
+
+    def _distinct(self) -> list[dict[bytes, V]]:
+        """The shards, each once."""
+        shards = self._shards
+        return [shard for at, shard in enumerate(shards) if not at or shards[at - 1] is not shard]
+
+    def _split(self, at: int) -> None:
+        """Split the shard of directory entry `at` by the next bit of the hash, if there is one to be had."""
+        shards = self._shards
+        shard = shards[at]
+        first, width = self._entries(at)
+        if width == 1:
+            if len(shards) * _KEYS_PER_ENTRY_MIN > self._size:
+                self._places = max(self._places, len(shard))
+                return
+            self._shards = shards = [shard for shard in shards for _ in (0, 1)]
+            self._shift -= 1
+            first, width = 2 * first, 2
+        half = width // 2
+        middle = first + half
+        bound = middle << self._shift
+        low: dict[bytes, V] = {}
+        high: dict[bytes, V] = {}
+        for key, value in shard.items():
+            (low if crc32(key) < bound else high)[key] = value
+        shards[first : middle + half] = [low] * half + [high] * half
+
+    def _merge(self, at: int) -> None:
+        """Merge the shard of directory entry `at` with its other half, if that is all but empty, too."""
+        shards = self._shards
+        shard = shards[at]
+        first, width = self._entries(at)
+        if width < len(shards):
+            other = shards[first ^ width]
+            whole = self._entries(first ^ width)[1] == width
+            if whole and len(shard) + len(other) <= _SHARD_MAX // 2:
+                shard.update(other)
+                first &= ~width
+                shards[first : first + 2 * width] = [shard] * (2 * width)
+        if self._size * _SPARSE < len(shards) * _SHARD_MAX:
+            # By now nearly all neighbours are one shard.
+            self._shards = [
+                left if left is right else left | right for left, right in zip(shards[::2], shards[1::2], strict=True)
+            ]
+            self._shift += 1
+            self._places = max(_SHARD_MAX, max(map(len, self._shards)))
+
+    def _entries(self, at: int) -> tuple[int, int]:
+        """The directory entries with the shard of `at`: first and how many (a power of two, at a multiple of it)."""
+        shards = self._shards
+        shard = shards[at]
+        first, width = at, 1
+        while width < len(shards):
+            pair = first & ~width
+            if shards[pair] is not shard or shards[pair + 2 * width - 1] is not shard:
+                break
+            first, width = pair, 2 * width
+        return first, width
+
+    def _check(self) -> None:
+        """Raise AssertionError unless all keys are where they belong."""
+        shards, shift = self._shards, self._shift
+        assert len(shards) == 1 << (_HASH_BITS - shift)
+        assert sum(map(len, self._distinct())) == self._size
+        for at, shard in enumerate(shards):
+            entries = [other for other, found in enumerate(shards) if found is shard] if len(shards) < 1000 else [at]
+            assert entries == list(range(entries[0], entries[-1] + 1)), "a shard's entries stand together"
+            assert len(entries) & (len(entries) - 1) == 0
+            assert entries[0] % len(entries) == 0
+            assert len(shard) <= self._places
+            if len(shards) < 1000:
+                assert all(crc32(key) >> shift in entries for key in shard)
+
+
+def walk(keys: dict[bytes, V] | Table[V], cursor: int, count: int) -> tuple[int, list[bytes]]:
+    """A step of SSCAN, HSCAN or ZSCAN: at least `count` keys from `cursor` on; and the next cursor, 0 at the end.
+
+    A dict is walked in the same order as a table, so that it may become one meanwhile.
+    """
+    cursor %= _HASHES
+    if isinstance(keys, Table):
+        return keys.walk(cursor, count)
+    hashes = sorted([place for key in keys if (place := crc32(key)) >= cursor])
+    if len(hashes) <= count or hashes[count - 1] == hashes[-1]:
+        return 0, [key for key in keys if crc32(key) >= cursor] if cursor else list(keys)
+    end = hashes[count - 1] + 1
+    return end, [key for key in keys if cursor <= crc32(key) < end]
+
+
+def random_key(keys: dict[bytes, V] | Table[V], chance: Random) -> bytes:
+    """One of the keys, each as likely as the others; there must be some."""
+    if isinstance(keys, Table):
+        return keys.random_key(chance)
+    return _key_at(keys, int(chance.random() * len(keys)))
+
+
+def _key_at(keys: dict[bytes, V], place: int) -> bytes:
+    """The key at a place in the order of the dict, reached from the nearer end."""
+    last = len(keys) - 1
+    return next(islice(reversed(keys), last - place, None) if place * 2 > last else islice(keys, place, None))
+
+
+def random_keys(keys: dict[bytes, V] | Table[V], count: int, chance: Random) -> list[bytes]:
+    """So many different keys; all of them, in the collection's own order, when it has no more."""
+    size = len(keys)
+    if count >= size:
+        return list(keys)
+    if count * 3 > size or not isinstance(keys, Table):
+        return chance.sample(list(keys), count)
+    chosen: dict[bytes, None] = {}
+    while len(chosen) < count:
+        chosen[keys.random_key(chance)] = None
+    return list(chosen)
+
+
+def random_keys_repeating(keys: dict[bytes, V] | Table[V], count: int, chance: Random) -> list[bytes]:
+    """So many keys, each drawn by itself: the same one may come again."""
+    if isinstance(keys, Table) and count * 8 < len(keys):
+        return [keys.random_key(chance) for _ in range(count)]
+    return chance.choices(list(keys), k=count)
