@@ -22,10 +22,19 @@ from sim.transport import NoSocket
 if TYPE_CHECKING:
     from sim.network import Network
 
-# net.core.rmem_default, and what the kernel's own bookkeeping takes of it for each datagram.
+# net.core.rmem_default. Of this each datagram takes the block of memory that it and Linux' bookkeeping lie in, which
+# is small, or a power of two, and the buffer's head (measured on Linux 6.18).
 _RECEIVE_BUFFER = 212_992
-_OVERHEAD = 512
+_BOOKKEEPING = 380
+_SMALL_BLOCK = 576
+_HEAD = 256
 _SIZE_MAX = 65_507
+
+
+def room_taken(size: int) -> int:
+    """What a datagram of `size` bytes takes of the receive buffer."""
+    needed = size + _BOOKKEEPING
+    return _HEAD + (_SMALL_BLOCK if needed <= _SMALL_BLOCK else 1 << (needed - 1).bit_length())
 
 
 class SimDatagrams(asyncio.DatagramTransport, Resource):
@@ -118,7 +127,7 @@ class SimDatagrams(asyncio.DatagramTransport, Resource):
 
     def received(self, data: bytes, sender: Address) -> None:
         """A datagram has arrived at the host."""
-        size = len(data) + _OVERHEAD
+        size = room_taken(len(data))
         if self._input_bytes + size > _RECEIVE_BUFFER or (self._remote is not None and sender != self._remote):
             return
         self._input.append((data, sender))
@@ -131,7 +140,7 @@ class SimDatagrams(asyncio.DatagramTransport, Resource):
         self._read_scheduled = False
         while self._input and not self._closing:
             data, sender = self._input.popleft()
-            self._input_bytes -= len(data) + _OVERHEAD
+            self._input_bytes -= room_taken(len(data))
             self._protocol.datagram_received(data, sender)
 
     # ---- the end

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from sim.datagram import SimDatagrams
 from sim.errors import EscapeError
 from sim.fabric import Fabric
+from sim.handshake import Dialling
 from sim.process import Process
-from sim.tcp import Address, Dialling, End
+from sim.tcp import Address, End
 from sim.trace import Trace
 from sim.transport import Port, SimServer, SimTransport
 

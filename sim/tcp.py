@@ -5,8 +5,9 @@ cut or a dead peer a series of them, each after twice the time, until the kernel
 read fills its window and stops the sender. Kernel buffers survive the process: what it had written is still delivered
 after it was killed, then comes the end of the stream, or a reset if it left input unread.
 
-One simplification: an acknowledgement is never lost by itself; the sender learns of free space in the window a
-latency after it is there, however the way back is.
+Simplifications: there is no congestion control, and an acknowledgement gets lost only where the way back is cut. Then
+the sender may have ten packets underway that it has not heard of, sends one of them again and again, and gives up as if
+nothing had arrived.
 """
 
 from __future__ import annotations
@@ -26,13 +27,16 @@ if TYPE_CHECKING:
 
 Address = tuple[str, int]
 
-# Linux' first retransmission comes after 200 ms, then twice that each time, up to two minutes; it gives up after 15.
+# Linux sends again after 200 ms (the probe for a lost tail), after as much again, then after twice as long each time,
+# up to two minutes. It gives up after 15 besides the probe (tcp_retries2), and sooner, after 8, when the process has
+# let go of the connection (tcp_orphan_retries).
 _RETRANSMIT_FIRST_S = 0.2
 _RETRANSMIT_MAX_S = 120.0
-_RETRANSMISSIONS_MAX = 15
-# A lost SYN is sent again after 1 s, 2 s, 4 s ..., six times.
-_SYN_AGAIN_S = 1.0
-_SYNS_MAX = 6
+_RETRANSMISSIONS_MAX = 1 + 15
+_ORPHAN_RETRANSMISSIONS_MAX = 1 + 8
+# Packets that may be underway unacknowledged: what Linux' congestion window has at first. And the data in one.
+_UNHEARD_MAX = 10
+_SEGMENT = 1448
 # What a kernel takes from a process before it has to wait, and what it keeps for one that does not read.
 SEND_BUFFER = 256 * 1024
 RECEIVE_BUFFER = 256 * 1024
@@ -53,8 +57,11 @@ class Direction:
         "_receiver",
         "_round",
         "_sender",
+        "_unheard",
+        "_unheard_bytes",
         "_unsent",
         "_waiting",
+        "_way_back",
         "flying_bytes",
         "unsent_bytes",
     )
@@ -64,11 +71,15 @@ class Direction:
         self._sender = sender
         self._receiver = receiver
         self._link = network.fabric.link(sender.host.name, receiver.host.name)
+        self._way_back = network.fabric.link(receiver.host.name, sender.host.name)
         # In the kernel's buffer, and on the way; None stands for the end of the stream.
         self._unsent: deque[bytes] = deque()
         self._flying: deque[bytes | None] = deque()
         self.unsent_bytes = 0
         self.flying_bytes = 0
+        # Arrived, which the sender does not know because the way back is cut: packets, and their bytes.
+        self._unheard = 0
+        self._unheard_bytes = 0
         self._fin_wanted = False
         self._last_arrival = 0.0
         # A retransmission is due, after so many in vain.
@@ -79,7 +90,7 @@ class Direction:
 
     @property
     def buffered(self) -> int:
-        return self.unsent_bytes + self.flying_bytes
+        return self.unsent_bytes + self.flying_bytes + self._unheard_bytes
 
     def send(self, data: bytes) -> None:
         self._unsent.append(data)
@@ -107,7 +118,9 @@ class Direction:
 
     def pump(self) -> None:
         """Send what the window allows."""
-        while not self._waiting and (self._unsent or self._fin_wanted) and self._sender.open:
+        while (self._unsent or self._fin_wanted) and self._sender.open:
+            if self._waiting and (not self._unheard or self._unheard >= _UNHEARD_MAX):
+                return
             if not self._passable():
                 self._wait_and_retransmit()
                 return
@@ -160,18 +173,34 @@ class Direction:
         if not self._receiver.host.up:
             self._lost()
             return
-        self._attempts = 0
         piece = self._flying.popleft()
-        self.flying_bytes -= 0 if piece is None else len(piece)
+        size = 0 if piece is None else len(piece)
+        self.flying_bytes -= size
         if not self._receiver.open:
             # Nobody there knows the connection (any more).
             self._receiver.outbound.reset()
             return
+        # It tells how far the other direction has come, too.
+        if self._receiver.outbound._unheard:
+            self._receiver.outbound._hear()
+        if self._way_back.cuts and piece != b"":
+            self._unheard += 1 + size // _SEGMENT
+            self._unheard_bytes += size
+            self._wait_and_retransmit()
+        else:
+            self._attempts = self._unheard = self._unheard_bytes = 0
         if piece is None:
             self._receiver.finish_received()
         else:
             self._receiver.received(piece)
+        if not self._unheard:
+            self._sender.buffer_drained()
+
+    def _hear(self) -> None:
+        """The sender learns that all that arrived has arrived."""
+        self._attempts = self._unheard = self._unheard_bytes = 0
         self._sender.buffer_drained()
+        self.pump()
 
     def _lost(self) -> None:
         """The receiver's machine is off: all that is on the way must be sent again."""
@@ -182,21 +211,31 @@ class Direction:
         self._unsent.extendleft(reversed(again))
         self.unsent_bytes += self.flying_bytes
         self.flying_bytes = 0
-        if not self._waiting:
-            self._wait_and_retransmit()
+        self._wait_and_retransmit()
 
     def _wait_and_retransmit(self) -> None:
-        if self._attempts >= _RETRANSMISSIONS_MAX:
+        if self._waiting:
+            return
+        if self._attempts > (_ORPHAN_RETRANSMISSIONS_MAX if self._sender.released else _RETRANSMISSIONS_MAX):
             self._sender.fail(errno.ETIMEDOUT)
             return
-        delay_s = min(_RETRANSMIT_FIRST_S * 2**self._attempts, _RETRANSMIT_MAX_S)
+        delay_s = min(_RETRANSMIT_FIRST_S * 2 ** max(0, self._attempts - 1), _RETRANSMIT_MAX_S)
         self._attempts += 1
         self._waiting = True
         self._network.loop.at(self._network.loop.now + delay_s, self._retransmit)
 
     def _retransmit(self) -> None:
         self._waiting = False
-        self.pump()
+        if not self._unheard:
+            self.pump()
+        elif self._sender.open:
+            answered = self._passable() and not self._way_back.cuts
+            if answered and self._receiver.open:
+                self._hear()
+                return
+            if answered:
+                self._receiver.outbound.reset()
+            self._wait_and_retransmit()
 
 
 class End(Resource):
@@ -359,7 +398,8 @@ class End(Resource):
     def fail(self, error: int) -> None:
         """The connection is broken; whoever reads or writes will hear why."""
         if self.open:
-            self.error = error
+            # To one that has read the end of the stream Linux says that nobody reads what it writes.
+            self.error = errno.EPIPE if self.ended and error == errno.ECONNRESET else error
             self.vanish()
             self.on_readable()
             self.on_writable()
@@ -373,79 +413,6 @@ class End(Resource):
     def _forget(self) -> None:
         self.open = False
         self.host.ends.pop(self, None)
-
-
-class Dialling:
-    """An attempt to connect: SYN, SYN and ACK, ACK."""
-
-    __slots__ = ("_attempts", "_done", "_end", "_network", "abandoned")
-
-    def __init__(self, network: Network, end: End, done: Callable[[int], None]) -> None:
-        self._network = network
-        self._end = end
-        # Told the outcome: 0, or an errno.
-        self._done = done
-        self._attempts = 0
-        # Nobody waits for it any more.
-        self.abandoned = False
-
-    def begin(self) -> None:
-        """Send a SYN, and again if nothing comes of it."""
-        if self.abandoned or not self._end.host.up:
-            return
-        if self._attempts > _SYNS_MAX:
-            self._done(errno.ETIMEDOUT)
-            return
-        end, network = self._end, self._network
-        receiver = network.host_at(end.remote[0], end.host)
-        again_s = _SYN_AGAIN_S * 2**self._attempts
-        self._attempts += 1
-        if receiver is not None:
-            link = network.fabric.link(end.host.name, receiver.name)
-            if not link.cuts and not link.loses():
-                network.loop.at(link.arrival(network.loop.now, 0), self._syn_arrived, receiver, again_s)
-                return
-        network.loop.at(network.loop.now + again_s, self.begin)
-
-    def _syn_arrived(self, receiver: Host, again_s: float) -> None:
-        network, end = self._network, self._end
-        loop, way_back = network.loop, network.fabric.link(receiver.name, end.host.name)
-        port = receiver.listening(end.remote) if receiver.up else None
-        answered = receiver.up and not way_back.cuts and not way_back.loses() and (port is None or not port.full)
-        if not answered:
-            # Counted from when the SYN was sent, give or take a latency.
-            loop.at(loop.now + again_s, self.begin)
-        elif port is None:
-            loop.at(way_back.arrival(loop.now, 0), self._refused)
-        else:
-            loop.at(way_back.arrival(loop.now, 0), self._established, receiver)
-
-    def _refused(self) -> None:
-        if not self.abandoned and self._end.host.up:
-            self._done(errno.ECONNREFUSED)
-
-    def _established(self, receiver: Host) -> None:
-        """The other side has said yes; our last packet tells it that we heard, and opens its end."""
-        if self.abandoned or not self._end.host.up:
-            return
-        network, end = self._network, self._end
-        other = End(network, receiver, end.remote, end.local, None)
-        end.peer, other.peer = other, end
-        end.connected = other.connected = True
-        end.outbound, other.outbound = Direction(network, end, other), Direction(network, other, end)
-        other.accepting = lambda: _enter(receiver, other)
-        end.outbound.send(b"")
-        self._done(0)
-
-
-def _enter(receiver: Host, end: End) -> None:
-    """The handshake is complete: wait in the port's queue to be accepted."""
-    port = receiver.listening(end.local)
-    if port is None:
-        end.outbound.reset()
-        end.vanish()
-    else:
-        port.enter(end)
 
 
 def _nothing() -> None:

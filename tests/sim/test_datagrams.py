@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 
 import asyncio_dgram
 import pytest
@@ -70,9 +72,49 @@ def test_a_cut_loses_all() -> None:
 
 def test_a_paused_receiver_loses_what_does_not_fit_its_buffer() -> None:
     arrived = deliver(Weather(), paused_until_s=2.0)
-    # 208 KiB, of which each datagram takes its own size and the kernel's bookkeeping.
-    assert len(arrived) == 212_992 // (512 + 4)
+    assert len(arrived) == ROOM_FOR[4]
     assert arrived[0] == b"0000"
+
+
+# How many unread datagrams of a size there is room for.
+ROOM_FOR = {0: 256, 4: 256, 100: 256, 193: 256, 300: 166, 500: 166, 900: 92, 1500: 92, 2500: 48, 8000: 12, 60_000: 3}
+
+
+@pytest.mark.parametrize("size", ROOM_FOR)
+def test_the_receive_buffer_is_as_small_as_on_linux(size: int) -> None:
+    with forgiving() as world:
+        receiver = world.add_host("receiver")
+
+        async def receive() -> None:
+            stream = await asyncio_dgram.bind((receiver.ip, 9))
+            await asyncio.sleep(1e9)
+            stream.close()
+
+        process = start(receiver, receive)
+        run_for(world, 0.1)
+        process.pause()
+        opened = receiver.datagram_socket((receiver.ip, 9))
+        assert opened is not None
+        for _ in range(300):
+            opened.received(bytes(size), (receiver.ip, 10))
+        assert len(opened._input) == ROOM_FOR[size]
+
+
+@pytest.mark.parametrize("size", ROOM_FOR)
+def test_linux_has_as_much_room(size: int) -> None:
+    """How Linux counts differs a little from one release to the next; that the number is of this order does not."""
+    with socket.socket(type=socket.SOCK_DGRAM) as receiver, socket.socket(type=socket.SOCK_DGRAM) as sender:
+        receiver.setblocking(False)
+        receiver.bind(("127.0.0.1", 0))
+        buffer = receiver.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        for _ in range(1000):
+            sender.sendto(bytes(size), receiver.getsockname())
+        arrived = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                receiver.recv(65_536)
+                arrived += 1
+    assert arrived * 212_992 / buffer == pytest.approx(ROOM_FOR[size], rel=0.5, abs=1)
 
 
 def test_only_a_connected_socket_hears_that_nobody_listens() -> None:
