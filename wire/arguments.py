@@ -10,6 +10,8 @@ from wire.errors import NOT_AN_INTEGER, Error
 
 INT64_MIN = -(1 << 63)
 INT64_MAX = (1 << 63) - 1
+# The longest text: "-9223372036854775808".
+_INT64_DIGITS_MAX = 20
 _INT32_MIN = -(1 << 31)
 _INT32_MAX = (1 << 31) - 1
 _NOT_INT32 = b"ERR value is out of range, value must between %d and %d" % (_INT32_MIN, _INT32_MAX)
@@ -24,6 +26,14 @@ def parse_integer(text: bytes | bytearray, refusal: bytes = NOT_AN_INTEGER) -> i
     if b"%d" % number != text or not INT64_MIN <= number <= INT64_MAX:
         raise Error(refusal)
     return number
+
+
+def is_integer(text: bytes) -> bool:
+    """Whether `text` is the canonical text of a signed 64-bit integer: reading the number gives it back."""
+    if not 0 < len(text) <= _INT64_DIGITS_MAX or not (text.isdigit() or (text[0] == 0x2D and text[1:].isdigit())):
+        return False
+    number = int(text)
+    return b"%d" % number == text and INT64_MIN <= number <= INT64_MAX
 
 
 def parse_int32(text: bytes, refusal: bytes = NOT_AN_INTEGER, out_of_range: bytes = _NOT_INT32) -> int:

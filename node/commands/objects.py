@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from node.call import Call
 from node.keyspace import Value
-from wire.arguments import INT64_MAX, INT64_MIN
+from wire.arguments import is_integer
 from wire.command import LOADING, READONLY, STALE, command, container, key
 from wire.commands.help import help_lines
 from wire.reply import Reply
 
 # Redis keeps a short string in one piece with its object, and shares the small integers.
 _EMBEDDED_MAX = 44
-_INTEGER_DIGITS_MAX = 20
 _SHARED_INTEGERS = 10_000
 _SHARED_REFERENCES = 2147483647
 
@@ -54,21 +53,10 @@ def encoding_of(value: Value) -> bytes:
     if type(value) is bytearray:
         encoding = b"raw"
     elif type(value) is bytes:
-        encoding = b"int" if _is_integer(value) else b"embstr" if len(value) <= _EMBEDDED_MAX else b"raw"
+        encoding = b"int" if is_integer(value) else b"embstr" if len(value) <= _EMBEDDED_MAX else b"raw"
     else:
         encoding = value.encoding
     return encoding
-
-
-def _is_integer(text: bytes) -> bool:
-    """Whether Redis would keep the text as a 64-bit integer: only when it can give back the very same text."""
-    if len(text) > _INTEGER_DIGITS_MAX:
-        return False
-    try:
-        number = int(text)
-    except ValueError:
-        return False
-    return b"%d" % number == text and INT64_MIN <= number <= INT64_MAX
 
 
 @command(
@@ -87,7 +75,7 @@ def object_refcount(call: Call) -> Reply:
     value = call.db.get(call.argv[2])
     if value is None:
         return None
-    shared = type(value) is bytes and _is_integer(value) and 0 <= int(value) < _SHARED_INTEGERS
+    shared = type(value) is bytes and is_integer(value) and 0 <= int(value) < _SHARED_INTEGERS
     return _SHARED_REFERENCES if shared else 1
 
 

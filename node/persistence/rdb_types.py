@@ -26,6 +26,13 @@ from node.persistence.rdb_list import (
     decode_ziplist,
     encode_quicklist,
 )
+from node.persistence.rdb_set import (
+    decode_set,
+    decode_set_intset,
+    decode_set_listpack,
+    encode_set,
+    encode_set_intset,
+)
 from node.persistence.rdb_zset import (
     decode_old_zset,
     decode_zset,
@@ -36,11 +43,14 @@ from node.persistence.rdb_zset import (
 )
 from node.structures.hashes import Hash
 from node.structures.lists import Quicklist
+from node.structures.sets import Set
 from node.structures.sortedsets import SortedSet
 
 STRING = 0
+SET = 2
 HASH = 4
 ZSET = 5
+SET_INTSET = 11
 HASH_LISTPACK = 16
 ZSET_LISTPACK = 17
 QUICKLIST = 18
@@ -55,7 +65,7 @@ Encoder = Callable[[Value, bool], tuple[int, bytes]]
 NAMES = {
     STRING: "string",
     1: "list",
-    2: "set",
+    SET: "set",
     3: "sorted set (old)",
     HASH: "hash",
     ZSET: "sorted set",
@@ -63,7 +73,7 @@ NAMES = {
     7: "module value",
     9: "hash as zipmap",
     10: "list as ziplist",
-    11: "set as intset",
+    SET_INTSET: "set as intset",
     12: "sorted set as ziplist",
     13: "hash as ziplist",
     14: "list as quicklist of ziplists",
@@ -79,17 +89,20 @@ NAMES = {
 DECODERS: dict[int, Decoder] = {
     STRING: Cursor.string,
     1: decode_list,
+    SET: decode_set,
     3: decode_old_zset,
     HASH: decode_hash,
     ZSET: decode_zset,
     9: decode_hash_zipmap,
     10: decode_ziplist,
+    SET_INTSET: decode_set_intset,
     12: decode_zset_ziplist,
     13: decode_hash_ziplist,
     14: decode_quicklist_of_ziplists,
     HASH_LISTPACK: decode_hash_listpack,
     ZSET_LISTPACK: decode_zset_listpack,
     QUICKLIST: decode_quicklist,
+    20: decode_set_listpack,
 }
 
 
@@ -117,11 +130,19 @@ def _encode_hash(value: Value, compress: bool) -> tuple[int, bytes]:
     return HASH, encode_hash(value, compress)
 
 
+def _encode_set(value: Value, compress: bool) -> tuple[int, bytes]:
+    assert isinstance(value, Set)
+    if value.compact:
+        return SET_INTSET, encode_set_intset(value, compress)
+    return SET, encode_set(value, compress)
+
+
 ENCODERS: dict[type, Encoder] = {
     bytes: _encode_string,
     bytearray: _encode_string,
     Quicklist: _encode_list,
     Hash: _encode_hash,
+    Set: _encode_set,
     SortedSet: _encode_zset,
 }
 

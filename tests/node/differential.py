@@ -34,14 +34,18 @@ _TIMES_MS = ("PTTL", "PEXPIRETIME")
 _TIMES_S = ("TTL", "EXPIRETIME")
 # Commands that answer with items in an order that says nothing: sorted before they are compared. With True the items
 # are pairs in one flat array under RESP2 (fields and their values).
-UNORDERED: dict[str, bool] = {"KEYS": False, "HGETALL": True, "HKEYS": False, "HVALS": False}
+UNORDERED: dict[str, bool] = {
+    **dict.fromkeys(("KEYS", "HKEYS", "HVALS", "SMEMBERS", "SINTER", "SUNION", "SDIFF", "SPOP", "SRANDMEMBER"), False),
+    "HGETALL": True,
+}
 # Walks through a collection, with True by pairs.
-SCANS: dict[str, bool] = {"HSCAN": True}
+SCANS: dict[str, bool] = {"HSCAN": True, "SSCAN": False}
 # How the whole of a value is read, by TYPE.
 WHOLE: dict[bytes, tuple[str, ...]] = {
     b"string": ("GET",),
     b"list": ("LRANGE", "0", "-1"),
     b"hash": ("HGETALL",),
+    b"set": ("SMEMBERS",),
     b"zset": ("ZRANGE", "0", "-1", "WITHSCORES"),
 }
 

@@ -11,7 +11,7 @@ from wire.command import CommandSpec, KeySpec
 from wire.describe import categories, flag_names
 from wire.syntax import parse_syntax
 
-COMPLETE = ("string", "hash", "generic", "transactions", "pubsub")
+COMPLETE = ("string", "hash", "set", "generic", "transactions", "pubsub")
 FAMILIES = (*COMPLETE, "sorted-set", "geo", "connection", "server")
 # Redis 7.0 does not know them yet, or knows fewer arguments.
 LATER = ("client|setinfo", "client|no-touch", "zrank", "zrevrank")

@@ -1,0 +1,85 @@
+"""Sets: members in no order that means anything, except that integers among themselves are listed ascending."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import ClassVar
+
+from node.structures.table import DICT_MAX, Table
+from wire.arguments import is_integer
+
+# No `set`: its order differs in every process, and a random member of it cannot be had. The values mean nothing.
+Members = dict[bytes, bool] | Table[bool]
+
+
+class Set:
+    """The value of a key: a dict of its members while small, a table of them when large."""
+
+    __slots__ = ("compact", "members")
+
+    kind: ClassVar[bytes] = b"set"
+
+    def __init__(self) -> None:
+        self.members: Members = {}
+        # Whether Redis would keep it as an intset. It never becomes one again after a member was none, or one too many.
+        self.compact = True
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    @property
+    def encoding(self) -> bytes:
+        return b"intset" if self.compact else b"hashtable"
+
+    def add(self, members: Iterable[bytes], intset_max: int) -> int:
+        """Add what is not there yet; returns how many that were. An intset has up to `intset_max` members."""
+        own = self.members
+        before = len(own)
+        for member in members:
+            own[member] = True
+        added = len(own) - before
+        if added:
+            if self.compact and (before + added > intset_max or not self._are_integers(added)):
+                self.compact = False
+            if isinstance(own, dict) and before + added > DICT_MAX:
+                self.members = Table(own)
+        return added
+
+    def _are_integers(self, last: int) -> bool:
+        """Whether the `last` members that were added are integers."""
+        assert isinstance(self.members, dict)
+        return all(map(is_integer, islice(reversed(self.members), last)))
+
+    def listed(self) -> list[bytes]:
+        """All members; those of an intset ascend."""
+        return sorted(self.members, key=int) if self.compact else list(self.members)
+
+    def copy(self) -> Set:
+        other = Set()
+        other.members = self.members.copy()
+        other.compact = self.compact
+        return other
+
+    def memory_bytes(self, samples: int) -> int:
+        members = self.members
+        sampled = list(members) if not samples else list(islice(members, samples))
+        places = sys.getsizeof(members) if isinstance(members, dict) else members.memory_bytes()
+        each = sum(map(sys.getsizeof, sampled)) / max(len(sampled), 1)
+        return sys.getsizeof(self) + places + int(each * len(members))
+
+    def _check(self) -> None:
+        """Raise AssertionError unless it is kept as it should be."""
+        assert isinstance(self.members, Table) or len(self.members) <= DICT_MAX
+        if isinstance(self.members, Table):
+            self.members._check()
+        if self.compact:
+            assert all(map(is_integer, self.members))
+
+
+def set_of(members: Sequence[bytes], intset_max: int) -> Set:
+    """A new set of `members`."""
+    made = Set()
+    made.add(members, intset_max)
+    return made
