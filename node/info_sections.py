@@ -65,7 +65,7 @@ def server(node: Node) -> Fields:
 
 
 def clients(clients: Clients[NodeSession], cluster_connections: int) -> Fields:
-    blocked = sum(session.parked and not session.postponed for session in clients)
+    blocked = sum(session.parked for session in clients)
     return [
         ("connected_clients", sum(session.replica is None for session in clients)),
         ("cluster_connections", cluster_connections),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from node.call import Call
 from node.notifications import GENERIC, LIST
 from node.structures.lists import Quicklist
-from wire.arguments import parse_integer
+from wire.arguments import INT64_MAX, INT64_MIN, parse_integer
 from wire.command import DENYOOM, FAST, READONLY, WRITE, command, key
 from wire.errors import NO_SUCH_KEY, SYNTAX, WRONGTYPE, Error
 from wire.reply import OK, Bulks, Reply
@@ -17,6 +17,7 @@ from wire.reply import OK, Bulks, Reply
 _INDEX_OUT_OF_RANGE = b"ERR index out of range"
 _RANK_ZERO = b"ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to "
 _RANK_ZERO += b"start from the end of the list"
+_RANK_TOO_LOW = b"ERR value is out of range, value must between %d and %d" % (-INT64_MAX, INT64_MAX)
 _PUSH_COMPLEXITY = "O(1) for each element added, so O(N) to add N elements when the command is called with multiple "
 _PUSH_COMPLEXITY += "arguments."
 
@@ -355,6 +356,9 @@ def lpos(call: Call) -> Reply:
             rank = parse_integer(argv[at + 1])
             if not rank:
                 raise Error(_RANK_ZERO)
+            if rank == INT64_MIN:
+                # It has no opposite. Redis 7.2 refuses it; 7.0 took it for any rank at all.
+                raise Error(_RANK_TOO_LOW)
         elif option == b"COUNT":
             count = _not_negative(argv[at + 1], option)
         elif option == b"MAXLEN":

@@ -72,10 +72,11 @@ def options(*choices: Sequence[str | st.SearchStrategy[str]]) -> st.SearchStrate
 
 def steps_of(templates: Sequence[Template], *, max_size: int = 40) -> st.SearchStrategy[Steps]:
     """Sequences of commands made from the templates."""
-    return st.lists(st.tuples(st.integers(0, 1), st.one_of(*map(_command, templates))), min_size=1, max_size=max_size)
+    return st.lists(st.tuples(st.integers(0, 1), st.one_of(*map(command_of, templates))), min_size=1, max_size=max_size)
 
 
-def _command(template: Template) -> st.SearchStrategy[Words]:
+def command_of(template: Template) -> st.SearchStrategy[Words]:
+    """One command made from a template."""
     parts = [st.just(part) if isinstance(part, str) else part for part in template]
     return st.tuples(*parts).map(_flat)
 
@@ -109,12 +110,12 @@ def assert_alike(pair: Pair, replicas: Replicas, steps: Steps, proto: str) -> No
             client.ask("DISCARD")
         for client in clients[0]:
             client.ask("PUBLISH", "the end", "the end")
-        assert _events(watchers[0]) == _events(watchers[1])
-        _assert_same_streams(*(replica.read_until(b"the end") for replica in replicas))
+        assert events(watchers[0]) == events(watchers[1])
+        assert_same_streams(*(replica.read_until(b"the end") for replica in replicas))
         ours, theirs = clients[0]
         for database in ("0", "1"):
             assert ours.ask("SELECT", database) == theirs.ask("SELECT", database)
-            _assert_same_data(ours, theirs)
+            assert_same_data(ours, theirs)
         for replica, client in zip(replicas, clients[0], strict=True):
             client.ask("PUBLISH", "the very end", "the very end")
             replica.read_until(b"the very end")
@@ -155,7 +156,8 @@ def _sorted_items(items: list[Any], *, pairs: bool) -> list[Any]:
     return sorted(zip(items[::2], items[1::2], strict=True)) if pairs else sorted(items)
 
 
-def _assert_same_data(ours: RawClient, theirs: RawClient) -> None:
+def assert_same_data(ours: RawClient, theirs: RawClient) -> None:
+    """Whether the selected databases hold the same, kept the same way."""
     names = sorted(bulk_strings(theirs.ask("KEYS", "*")))
     assert sorted(bulk_strings(ours.ask("KEYS", "*"))) == names
     for name in names:
@@ -182,14 +184,15 @@ def _assert_dumps_are_read(name: bytes, ours: RawClient, theirs: RawClient, whol
         target.ask("DEL", "restored")
 
 
-def _events(watcher: RawClient) -> list[bytes]:
+def events(watcher: RawClient) -> list[bytes]:
+    """What was published up to "the end"."""
     events: list[bytes] = []
     while not events or b"the end" not in events[-1]:
         events.append(watcher.read_reply())
     return events
 
 
-def _assert_same_streams(ours: list[list[bytes]], theirs: list[list[bytes]]) -> None:
+def assert_same_streams(ours: list[list[bytes]], theirs: list[list[bytes]]) -> None:
     """Times may differ a little: the two servers heard a command at different moments."""
     assert len(ours) == len(theirs), (ours, theirs)
     for mine, other in zip(ours, theirs, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from typing import Any
 
@@ -41,6 +42,18 @@ class RawClient:
             return line + b"".join(self.read_reply() for _ in range(items))
         assert kind in b"+-:_,#(", line
         return line
+
+    def has_reply(self) -> bool:
+        """Whether there is something to read, perhaps only a part of it."""
+        return bool(self._unread) or bool(select.select([self._socket], [], [], 0)[0])
+
+    def is_hung_up(self) -> bool:
+        """Whether the server has closed the connection, everything before having been read."""
+        return self.has_reply() and not self._socket.recv(1, socket.MSG_PEEK)
+
+    def say_no_more(self) -> None:
+        """Close one direction, and still listen."""
+        self._socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         self._socket.close()

@@ -16,9 +16,9 @@ ITEM = st.sampled_from(["a", "b", "c", "", "1", "-17", "01", "x" * 70, "92233720
 ITEMS = st.lists(ITEM, min_size=1, max_size=5)
 # Enough for several chunks of ours and several nodes of theirs.
 MANY = st.tuples(st.integers(300, 1600), ITEM).map(lambda drawn: [drawn[1], "b", *map(str, range(drawn[0]))])
-INDEX = st.sampled_from(
-    ["0", "1", "2", "-1", "-2", "3", "-4", "511", "512", "-600", "1000", "9223372036854775807", "-9223372036854775808"]
-)
+# The lowest integer of all is no rank for us, as in Redis 7.2.
+RANK = st.sampled_from(["0", "1", "2", "-1", "-2", "3", "-4", "511", "512", "-600", "1000", "9223372036854775807"])
+INDEX = st.one_of(RANK, RANK, RANK, st.just("-9223372036854775808"))
 BAD_INDEX = st.sampled_from(["x", "", "1.0", "9223372036854775808", " 1", "+1"])
 COUNT = st.sampled_from(["0", "1", "2", "3", "600", "-1", "9223372036854775807", "x", ""])
 END = st.sampled_from(["LEFT", "right", "Left", "RIGHT"])
@@ -30,7 +30,7 @@ COUNTED = st.one_of(
 )
 BAD_TIMEOUT = st.sampled_from(["-1", "x", "", "inf", "nan", "1e400", "9223372036854775807"])
 
-_LPOS = options(["RANK", INDEX], ["rank", "-1"], ["COUNT", COUNT], ["MAXLEN", COUNT], ["MAXLEN"], ["FOO", "1"])
+_LPOS = options(["RANK", RANK], ["rank", "-1"], ["COUNT", COUNT], ["MAXLEN", COUNT], ["MAXLEN"], ["FOO", "1"])
 
 _TEMPLATES: tuple[Template, ...] = (
     ("LPUSH", KEY, ITEM),
@@ -91,6 +91,12 @@ _TEMPLATES: tuple[Template, ...] = (
 @budget(120)
 def test_lists(pair: Pair, replicas: Replicas, steps: Steps, proto: str) -> None:
     assert_alike(pair, replicas, steps, proto)
+
+
+def test_the_lowest_integer_is_no_rank(pair: Pair) -> None:
+    ours, _ = pair.connect()
+    reply = ours.ask("LPOS", "list", "a", "RANK", "-9223372036854775808")
+    assert reply == b"-ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807\r\n"
 
 
 def test_large_elements_and_long_lists_are_dumped_for_each_other(pair: Pair) -> None:

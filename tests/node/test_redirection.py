@@ -33,6 +33,8 @@ GET = declare("GET", READONLY, key(1))
 SET = declare("SET", WRITE, key(1))
 MGET = declare("MGET", READONLY, keys(1, -1, 1))
 MSET = declare("MSET", WRITE, keys(1, -1, 2))
+BLPOP = declare("BLPOP", WRITE, keys(1, -2, 1))
+XREAD = declare("XREAD", READONLY, (KeySpec(1, (), keyword="STREAMS", last=-1, limit=2),))
 PING = declare("PING", 0, ())
 EXEC = declare("EXEC", 0, ())
 MIGRATE = declare("MIGRATE", WRITE, key(3))
@@ -59,6 +61,11 @@ class Seat:
     def ask(self, command: Command, *arguments: bytes) -> str:
         """The refusal's text, "" when the command is served here."""
         error = self.redirection(self.client, command, [command.name.encode(), *arguments])
+        return "" if error is None else error.text.decode()
+
+    def lost(self, command: Command, *arguments: bytes) -> str:
+        """What a client that blocks in this command is told, "" when it may go on."""
+        error = self.redirection.lost(self.client, command, [command.name.encode(), *arguments])
         return "" if error is None else error.text.decode()
 
     def give_away(self) -> None:
@@ -206,6 +213,33 @@ class TestDown:
         for name, value in when_down.items():
             setattr(seat.settings, name, value)
         assert seat.ask(command, b"{x}", b"v") == expected
+
+
+class TestBlockedClient:
+    """Whether one who waits for keys may go on waiting."""
+
+    def test_goes_where_the_slot_went(self, seat: Seat) -> None:
+        assert seat.lost(BLPOP, b"{x}1", b"{x}2", b"0") == ""
+        seat.give_away()
+        assert seat.lost(BLPOP, b"{x}1", b"{x}2", b"0") == MOVED
+        seat.state.unassign(slot_set([SLOT]))
+        assert seat.lost(BLPOP, b"{x}1", b"{x}2", b"0") == "CLUSTERDOWN Hash slot not served"
+
+    def test_waits_on_while_the_slot_is_open(self, seat: Seat) -> None:
+        seat.migrate()
+        assert seat.lost(BLPOP, b"{x}", b"0") == ""
+        seat.import_slot()
+        assert seat.lost(BLPOP, b"{x}", b"0") == ""
+
+    def test_is_told_that_the_cluster_is_down(self, seat: Seat) -> None:
+        seat.state.ok = False
+        assert seat.lost(BLPOP, b"{x}", b"0") == "CLUSTERDOWN The cluster is down"
+
+    def test_reads_on_at_a_replica(self, seat: Seat) -> None:
+        seat.become_replica()
+        assert seat.lost(XREAD, b"BLOCK", b"0", b"STREAMS", b"{x}", b"0") == MOVED
+        seat.client.readonly = True
+        assert seat.lost(XREAD, b"BLOCK", b"0", b"STREAMS", b"{x}", b"0") == ""
 
 
 class TestReplica:

@@ -1,0 +1,174 @@
+"""Clients that block on keys, against a real redis-server: who is served when, with what, and what replicas are told.
+
+Three clients wait, one acts. After every step the same clients must be blocked on both servers, and those that are not
+any more must have had the same replies.
+"""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.node.conftest import Pair
+from tests.node.differential import (
+    KEY,
+    Replicas,
+    Template,
+    assert_same_data,
+    assert_same_streams,
+    budget,
+    command_of,
+    events,
+)
+from tests.node.raw_client import RawClient, Words
+from tests.waiting import wait_for
+from wire.encoder import encode_command
+
+_WAITERS = 3
+# Which waiter, or None for the one who acts; and what.
+Step = tuple[int | None, Words]
+
+KEYS = st.lists(KEY, min_size=1, max_size=3)
+COUNTED = KEYS.map(lambda names: [str(len(names)), *names])
+ITEMS = st.lists(st.sampled_from(["1", "2", "3"]), min_size=1, max_size=4)
+SCORED = st.lists(st.sampled_from(["1 x", "2 y", "3 z"]), min_size=1, max_size=3).map(
+    lambda pairs: [word for pair in pairs for word in pair.split()]
+)
+END = st.sampled_from(["LEFT", "RIGHT"])
+
+_WAITING: tuple[Template, ...] = (
+    ("BLPOP", KEYS, "0"),
+    ("BLPOP", KEY, "1e6"),
+    ("BRPOP", KEYS, "0"),
+    ("BLMOVE", KEY, KEY, END, END, "0"),
+    ("BRPOPLPUSH", KEY, KEY, "0"),
+    ("BLMPOP", "0", COUNTED, END),
+    ("BLMPOP", "0", COUNTED, END, "COUNT", st.sampled_from(["1", "2", "9"])),
+    ("BZPOPMIN", KEYS, "0"),
+    ("BZMPOP", "0", COUNTED, "MAX", "COUNT", "2"),
+    ("ECHO", "next"),
+    ("SELECT", st.sampled_from(["0", "0", "1"])),
+)
+_ACTING: tuple[Template, ...] = (
+    ("RPUSH", KEY, ITEMS),
+    ("RPUSH", KEY, ITEMS),
+    ("LPUSH", KEY, ITEMS),
+    ("LPUSH", KEY, "1"),
+    ("ZADD", KEY, SCORED),
+    ("LPOP", KEY),
+    ("LMOVE", KEY, KEY, END, END),
+    ("SET", KEY, "string"),
+    ("DEL", KEYS),
+    ("RENAME", KEY, KEY),
+    ("COPY", KEY, KEY, "REPLACE"),
+    ("COPY", KEY, KEY, "DB", "1"),
+    ("MOVE", KEY, st.sampled_from(["0", "1"])),
+    ("SWAPDB", "0", "1"),
+    ("SELECT", st.sampled_from(["0", "0", "1"])),
+    ("FLUSHALL",),
+    ("PEXPIRE", KEY, "-1"),
+    ("ZUNIONSTORE", KEY, COUNTED),
+    ("MULTI",),
+    ("MULTI",),
+    ("EXEC",),
+    ("EXEC",),
+    ("DISCARD",),
+    ("BLPOP", KEY, "1e-9"),
+    ("BLMOVE", KEY, KEY, END, END, "0.0001"),
+    ("CLIENT", "UNBLOCK", "waiter", st.sampled_from(["TIMEOUT", "ERROR"])),
+)
+_STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.integers(0, _WAITERS - 1), st.one_of(*map(command_of, _WAITING))),
+        st.tuples(st.none(), st.one_of(*map(command_of, _ACTING))),
+    ),
+    min_size=1,
+    max_size=30,
+)
+
+
+class _Side:
+    """One server and its clients."""
+
+    def __init__(self, clients: list[RawClient], proto: str) -> None:
+        self.actor, self.watcher, self._observer, *self._waiters = clients
+        self.actor.ask("FLUSHALL")
+        self.watcher.ask("CONFIG", "SET", "notify-keyspace-events", "KEAmn")
+        self.watcher.ask("PSUBSCRIBE", "*")
+        for waiter in self._waiters:
+            waiter.ask("HELLO", proto)
+        self._ids = [waiter.ask("CLIENT", "ID")[1:-2] for waiter in self._waiters]
+        # Commands each waiter has sent and has no reply to.
+        self._unanswered = [0] * len(self._waiters)
+
+    def do(self, step: Step) -> list[tuple[str, bytes]]:
+        """All replies that the step brought, with who got them."""
+        number, words = step
+        replies = []
+        if number is None:
+            replies.append(("actor", self.actor.ask(*(self._ids[0] if word == "waiter" else word for word in words))))
+        else:
+            # Behind a command that blocks, this one has to wait.
+            self._waiters[number].send(encode_command([str(word).encode() for word in words]))
+            self._unanswered[number] += 1
+        return replies + self._settle()
+
+    def end(self) -> list[tuple[str, bytes]]:
+        """Send everybody home; what they say then."""
+        self.actor.ask("DISCARD")
+        replies = []
+        while any(self._unanswered):
+            for number, client_id in enumerate(self._ids):
+                if self._unanswered[number]:
+                    assert self._observer.ask("CLIENT", "UNBLOCK", client_id) == b":1\r\n"
+                    replies += self._settle()
+        self.actor.ask("PUBLISH", "the end", "the end")
+        return replies
+
+    def _settle(self) -> list[tuple[str, bytes]]:
+        """Read replies until every waiter is blocked or has nothing more to be answered.
+
+        One who was served goes on with its next command, which may serve another.
+        """
+        replies: list[tuple[str, bytes]] = []
+        before = -1
+        while len(replies) != before:
+            before = len(replies)
+            for number, waiter in enumerate(self._waiters):
+                while self._unanswered[number] and self._has_reply(number):
+                    replies.append((f"waiter {number}", waiter.read_reply()))
+                    self._unanswered[number] -= 1
+        return replies
+
+    def _has_reply(self, number: int) -> bool:
+        """False when the client is blocked."""
+        wait_for(
+            lambda: self._waiters[number].has_reply() or self._is_blocked(number),
+            what=f"a reply for waiter {number}, or its blocking",
+        )
+        return self._waiters[number].has_reply()
+
+    def _is_blocked(self, number: int) -> bool:
+        return b" flags=b " in self._observer.ask("CLIENT", "LIST", "ID", self._ids[number])
+
+
+@given(steps=_STEPS, proto=st.sampled_from(["2", "3"]))
+@budget(60)
+def test_who_is_served_when_and_with_what(pair: Pair, replicas: Replicas, steps: list[Step], proto: str) -> None:
+    try:
+        connected = [pair.connect() for _ in range(3 + _WAITERS)]
+        ours, theirs = (_Side([both[at] for both in connected], proto) for at in (0, 1))
+        for step in steps:
+            assert ours.do(step) == theirs.do(step), step
+        assert ours.end() == theirs.end()
+        assert events(ours.watcher) == events(theirs.watcher)
+        assert_same_streams(*(replica.read_until(b"the end") for replica in replicas))
+        for database in ("0", "1"):
+            for side in (ours, theirs):
+                side.actor.ask("SELECT", database)
+            assert_same_data(ours.actor, theirs.actor)
+        for replica, side in zip(replicas, (ours, theirs), strict=True):
+            side.actor.ask("PUBLISH", "the very end", "the very end")
+            replica.read_until(b"the very end")
+    finally:
+        pair.disconnect()
