@@ -53,6 +53,7 @@ class Driver:
         "_resolving",
         "_tasks",
         "_timer",
+        "_timer_at",
         "_unresolved",
     )
 
@@ -80,7 +81,9 @@ class Driver:
         self._draining = False
         # The last verdict on a question or command.
         self._answer = Answer()
+        # Comes at the machine's deadline, or before.
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0
         # Names being looked up, and names that did not resolve last time.
         self._resolving: dict[str, None] = {}
         self._unresolved: dict[str, None] = {}
@@ -97,6 +100,7 @@ class Driver:
         """Close all links and want no more time."""
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         self._links.close_all()
 
     def deliver(self, event: Event) -> None:
@@ -122,9 +126,22 @@ class Driver:
         self._set_timer()
 
     def _set_timer(self) -> None:
+        """Nearly every event moves the deadline, most of them further away. A timer that comes too early is cheaper than
+        a new one for every event."""
+        deadline = self._machine.deadline()
         if self._timer is not None:
+            if self._timer_at <= deadline:
+                return
             self._timer.cancel()
-        self._timer = self._loop.call_at(self._machine.deadline() / 1_000, self.deliver, Tick())
+        self._timer_at = deadline
+        self._timer = self._loop.call_at(deadline / 1_000, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        if self._now_ms() < self._machine.deadline():
+            self._set_timer()
+        else:
+            self.deliver(Tick())
 
     def _now_ms(self) -> int:
         return int(self._loop.time() * 1_000)

@@ -24,7 +24,7 @@ class Role(Enum):
 class Instance:
     """What masters, replicas and sentinels have in common."""
 
-    __slots__ = ("address", "hello_sent_at", "link", "resolved_at", "run_id", "sdown_at")
+    __slots__ = ("address", "hello_sent_at", "link", "resolved_at", "run_id", "sdown_at", "watch_at")
 
     # How events and flags spell the kind.
     kind: ClassVar[str]
@@ -40,6 +40,8 @@ class Instance:
         self.hello_sent_at: int | None = None
         # When its name was last looked up.
         self.resolved_at: int | None = None
+        # When the rules have to look at it again, if nothing happens before (`attention`).
+        self.watch_at = 0
 
     @property
     def sdown(self) -> bool:

@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 from sentinel.address import Address
+from sentinel.attention import forget_notes, look_at_some
 from sentinel.down import ask_others, check_odown, check_sdown, take_verdict
 from sentinel.election import vote
 from sentinel.events import (
@@ -99,9 +100,13 @@ class SentinelMachine:
 
     def _take(self, step: Step, event: Event) -> list[Master]:
         """Learn from the event; returns the masters whose rules are to run."""
-        handler = _HANDLERS[type(event)]
-        result: list[Master] = handler(self, step, event)
-        return result
+        kind = type(event)
+        concerned: list[Master] = _HANDLERS[kind](self, step, event)
+        if kind not in _USUAL or step.effects or step.saving:
+            # It may have changed anything about them.
+            for master in concerned:
+                forget_notes(master)
+        return concerned
 
     def _finish(self, step: Step, concerned: list[Master]) -> list[Effect]:
         for master in concerned:
@@ -118,8 +123,12 @@ class SentinelMachine:
         return step.effects
 
     def _run_rules(self, step: Step, master: Master) -> None:
+        may_judge = self.tilt.may_judge(step)
+        if may_judge and look_at_some(step, master):
+            return
+        forget_notes(master)
         make_rounds(step, master)
-        if not self.tilt.may_judge(step):
+        if not may_judge:
             return
         for instance in list(all_instances(master)):
             check_sdown(step, master, instance)
@@ -194,7 +203,11 @@ class SentinelMachine:
         return [master] if master is not None else []
 
     def _masters_on(self, number: int) -> list[Master]:
-        return list({master.name: master for master, _ in self.knowledge.users.get(number, ())}.values())
+        """Those that use a link on which something has happened."""
+        users = self.knowledge.users.get(number, ())
+        for _, instance in users:
+            instance.watch_at = 0
+        return list({master.name: master for master, _ in users}.values())
 
     # Events from other sentinels.
 
@@ -289,3 +302,5 @@ _HANDLERS: dict[type[Any], Callable[[SentinelMachine, Step, Any], list[Master]]]
     SimulateFailure: SentinelMachine._simulate,
     Flush: SentinelMachine._flush,
 }
+# Events that concern at most one link and the time.
+_USUAL = frozenset((Tick, Connected, Disconnected, Answered, Heard, Told))

@@ -23,12 +23,17 @@ URGENT_INFO_MS = 1_000
 def make_rounds(step: Step, master: Master) -> None:
     """Whatever is periodic about the master, its replicas and the other sentinels."""
     for instance in list(all_instances(master)):
-        _reconnect(step, master, instance)
-        _close_if_stuck(step, master, instance)
-        if isinstance(instance, DataInstance):
-            _ask_info(step, master, instance)
-        _ping(step, master, instance)
-        _say_hello(step, master, instance)
+        make_round(step, master, instance)
+
+
+def make_round(step: Step, master: Master, instance: Instance) -> None:
+    """Whatever is periodic about one of them."""
+    _reconnect(step, master, instance)
+    _close_if_stuck(step, master, instance)
+    if isinstance(instance, DataInstance):
+        _ask_info(step, master, instance)
+    _ping(step, master, instance)
+    _say_hello(step, master, instance)
 
 
 def take_pong(step: Step, master: Master, instance: Instance, reply: object) -> None:

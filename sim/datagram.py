@@ -10,6 +10,7 @@ import asyncio
 import errno
 import os
 import socket
+from asyncio.events import Handle
 from collections import deque
 from contextvars import copy_context
 from typing import TYPE_CHECKING
@@ -29,6 +30,9 @@ _BOOKKEEPING = 380
 _SMALL_BLOCK = 576
 _HEAD = 256
 _SIZE_MAX = 65_507
+# For the trace: to whom, how much, what.
+_SENT = "~ %s:%d %d bytes %08x"
+_ARRIVES = _SENT + " arrives %.9f"
 
 
 def room_taken(size: int) -> int:
@@ -54,6 +58,8 @@ class SimDatagrams(asyncio.DatagramTransport, Resource):
         self._process = process
         self._context = copy_context()
         self.address = local
+        # For the trace.
+        self._name = f"{process.host.name}:{local[1]}"
         # None: it sends to, and hears from, anybody.
         self._remote = remote
         self._protocol = protocol
@@ -61,6 +67,8 @@ class SimDatagrams(asyncio.DatagramTransport, Resource):
         self._input: deque[tuple[bytes, Address]] = deque()
         self._input_bytes = 0
         self._read_scheduled = False
+        # It waits for its turn at most once at a time, so one handle serves for ever.
+        self._read_handle = Handle(self._read, (), self._loop, self._context)
         self._closing = False
         process.resources[self] = None
 
@@ -87,22 +95,22 @@ class SimDatagrams(asyncio.DatagramTransport, Resource):
     def _send(self, data: bytes, to: Address) -> None:
         network, host = self._network, self._process.host
         receiver = network.host_at(to[0], host)
-        what = f"{host.name}:{self.address[1]} ~ {to[0]}:{to[1]} {len(data)} bytes {crc32(data):08x}"
+        event = network.trace.event
         if receiver is None:
-            network.trace.event(what, "to nowhere")
+            event(self._name, _SENT + " to nowhere", *to, len(data), crc32(data))
             return
         link = network.fabric.link(host.name, receiver.name)
-        if link.cuts or link.loses():
-            network.trace.event(what, "lost")
+        if link.cuts or (link.loss and link.loses()):
+            event(self._name, _SENT + " lost", *to, len(data), crc32(data))
             return
         sender = (
             host.ip if self.address[0] == "0.0.0.0" and receiver is not host else self.address[0],
             self.address[1],
         )
         arrival = link.arrival(self._loop.now, len(data))
-        network.trace.event(what, f"arrives {arrival:.9f}")
+        event(self._name, _ARRIVES, *to, len(data), crc32(data), arrival)
         self._loop.at(arrival, self._arrive, data, sender, to)
-        if link.duplicates():
+        if link.duplication and link.duplicates():
             self._loop.at(link.arrival(self._loop.now, len(data)), self._arrive, data, sender, to)
 
     def _arrive(self, data: bytes, sender: Address, to: Address) -> None:
@@ -134,7 +142,7 @@ class SimDatagrams(asyncio.DatagramTransport, Resource):
         self._input_bytes += size
         if not self._read_scheduled:
             self._read_scheduled = True
-            self._loop.call_soon(self._read, context=self._context)
+            self._process.enqueue(self._read_handle)
 
     def _read(self) -> None:
         self._read_scheduled = False

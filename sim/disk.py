@@ -175,7 +175,7 @@ class MachineDisk:
         for path, folder in self._folders.items():
             folder.lose(self._chance)
             for name, inode in folder.names.items():
-                self._trace.event(self._name, f"keeps {posixpath.join(path, name)} {len(inode.data)} bytes")
+                self._trace.event(self._name, "keeps %s %d bytes", posixpath.join(path, name), len(inode.data))
 
     def draw_sync_s(self) -> float:
         low, high = _SYNC_S

@@ -33,10 +33,11 @@ class Weather:
 class Link:
     """The way from one host to another."""
 
-    __slots__ = ("_free_at", "_latency_s", "_rng", "_weather", "cuts", "duplication", "loss", "reordering")
+    __slots__ = ("_draw", "_free_at", "_latency_s", "_rng", "_weather", "cuts", "duplication", "loss", "reordering")
 
     def __init__(self, rng: Random, latency_s: float) -> None:
         self._rng = rng
+        self._draw = rng.random
         # Between this and half as much again.
         self._latency_s = latency_s
         # How many faults cut it; nothing passes while there is one.
@@ -66,10 +67,10 @@ class Link:
 
     def arrival(self, now: float, size: int) -> float:
         """When a packet sent now will have arrived."""
-        draw = self._rng.random
-        delay_s = self._latency_s * (1.0 + 0.5 * draw())
+        draw, latency_s = self._draw, self._latency_s
+        delay_s = latency_s * (1.0 + 0.5 * draw())
         if draw() * _HELD_UP_ONE_IN < 1.0:
-            delay_s += self._latency_s * _HELD_UP_TIMES * draw()
+            delay_s += latency_s * _HELD_UP_TIMES * draw()
         if self._weather:
             for fault in self._weather.values():
                 delay_s += fault.delay_s
@@ -89,7 +90,7 @@ class Link:
 
     def splits(self) -> bool:
         """Whether a stream's next piece arrives in two: receivers must not rely on how bytes come in."""
-        return self._rng.random() < 0.05
+        return self._draw() < 0.05
 
     def split_at(self, size: int) -> int:
         return self._rng.randrange(1, size)

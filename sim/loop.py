@@ -11,11 +11,11 @@ uses: servers, connections, datagram endpoints, names, executors. Everything els
 from __future__ import annotations
 
 import asyncio
-import heapq
 from asyncio.events import Handle, TimerHandle
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextvars import Context, copy_context
+from heapq import heapify, heappop, heappush
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -74,8 +74,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self.current: Process | None = None
         self._task_number = 0
         self._cancelled_timers = 0
-        # How often something happened without time moving on.
-        self._instant = 0.0
+        # How much has happened since time moved on, as far as whole slices tell.
         self._at_this_instant = 0
         self.events = 0
         # Dead processes whose tasks are still held.
@@ -97,10 +96,11 @@ class SimLoop(asyncio.BaseEventLoop):
     def at(self, when: float, call: Callable[..., object], *arguments: Any) -> None:
         """Call a function of the kernel or the network at a moment of the world's time, or now if that has passed."""
         self._sequence += 1
-        heapq.heappush(self._heap, (max(when, self.now), self._sequence, call, arguments))
+        heappush(self._heap, (when if when > self.now else self.now, self._sequence, call, arguments))
 
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Handle:  # type: ignore[override]
-        self._check_closed()  # type: ignore[attr-defined]
+        if self._closed:  # type: ignore[attr-defined]
+            self._check_closed()  # type: ignore[attr-defined]
         if context is None:
             context = copy_context()
         handle = Handle(callback, args, self, context)
@@ -116,7 +116,8 @@ class SimLoop(asyncio.BaseEventLoop):
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> TimerHandle:
-        self._check_closed()  # type: ignore[attr-defined]
+        if self._closed:  # type: ignore[attr-defined]
+            self._check_closed()  # type: ignore[attr-defined]
         if context is None:
             context = copy_context()
         handle = TimerHandle(when, callback, args, self, context)
@@ -146,7 +147,7 @@ class SimLoop(asyncio.BaseEventLoop):
                     heap.append((max(clock.world_s(handle.when()), self.now), *event[1:]))
                     continue
             heap.append(event)
-        heapq.heapify(heap)
+        heapify(heap)
         self._heap = heap
 
     def _timer_handle_cancelled(self, handle: TimerHandle) -> None:
@@ -154,32 +155,34 @@ class SimLoop(asyncio.BaseEventLoop):
             self._cancelled_timers += 1
             if self._cancelled_timers > _CANCELLED_MAX and self._cancelled_timers * 2 > len(self._heap):
                 self._heap = [event for event in self._heap if not _is_cancelled_timer(event)]
-                heapq.heapify(self._heap)
+                heapify(self._heap)
                 self._cancelled_timers = 0
 
     def _run_once(self) -> None:
         """What `run_forever` repeats: a slice of events."""
         ready = self._world_ready
-        for _ in range(_SLICE):
+        began_at, done = self.now, 0
+        while done < _SLICE:
+            done += 1
             if ready:
                 handle = ready.popleft()
                 if not handle._cancelled:
                     handle._run()
             elif self._heap:
-                when, _, call, arguments = heapq.heappop(self._heap)
-                self.now = when
+                # The heap is another list after `retime`, so it is not kept in a name of its own here.
+                self.now, _, call, arguments = heappop(self._heap)
                 call(*arguments)
             else:
                 raise DeadlockError(f"Nothing is left to happen at {self.now:.6f}.\n{self.waiting_tasks()}")
-            self.events += 1
-            if self.now > self._instant:
-                self._instant, self._at_this_instant = self.now, 0
-            else:
-                self._at_this_instant += 1
-                if self._at_this_instant > _AT_ONE_INSTANT_MAX:
-                    raise LivelockError(f"Time stands still at {self.now:.6f}.\n{self.waiting_tasks()}")
             if self._stopping:  # type: ignore[attr-defined]
                 break
+        self.events += done
+        if self.now > began_at:
+            self._at_this_instant = 0
+        else:
+            self._at_this_instant += done
+            if self._at_this_instant > _AT_ONE_INSTANT_MAX:
+                raise LivelockError(f"Time stands still at {self.now:.6f}.\n{self.waiting_tasks()}")
         self.between_slices()
 
     def waiting_tasks(self) -> str:
@@ -244,6 +247,11 @@ class SimLoop(asyncio.BaseEventLoop):
         elif process.alive:
             assert process.exception_handler is not None
             process.context.copy().run(process.exception_handler, self, context)
+
+    def handle_failed(self, handle: Handle, failure: BaseException) -> None:
+        """A callback raised: what asyncio's own handles say of that."""
+        what = f"Exception in callback {handle._callback!r}"  # type: ignore[attr-defined]
+        self.call_exception_handler({"message": what, "exception": failure, "handle": handle})
 
     def report(self, process: Process | None, what: str, failure: BaseException | None) -> None:
         """Nobody in the simulation handles this: the run is not good."""

@@ -168,8 +168,9 @@ class Process:
         """Run a callback in the next turn."""
         if self.alive:
             self.ready.append(handle)
-            if not self._scheduled:
-                self._wake()
+            if not self._scheduled and not self._holds:
+                self._scheduled = True
+                self._loop.at(self.ready_at, self._turn)
 
     def _wake(self) -> None:
         if self.ready and self.alive and not self._scheduled and not self._holds:
@@ -192,7 +193,13 @@ class Process:
                     break
                 handle = ready.popleft()
                 if not handle._cancelled:
-                    handle._run()
+                    # What `Handle._run` does, which is one call too many for what happens most.
+                    try:
+                        handle._context.run(handle._callback, *handle._args)  # type: ignore[attr-defined]
+                    except (SystemExit, KeyboardInterrupt):
+                        raise
+                    except BaseException as failure:
+                        loop.handle_failed(handle, failure)
         except SystemExit as leaving:
             self.end(leaving.code if isinstance(leaving.code, int) else 1)
             return
@@ -202,7 +209,8 @@ class Process:
         low, high = self._cpu_cost_s
         self.ready_at = loop.now + self.lag_s + low + (high - low) * self._cpu.random()
         self.lag_s = 0.0
-        self._wake()
+        if ready:
+            self._wake()
 
     # ---- remains
 

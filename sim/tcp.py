@@ -113,7 +113,7 @@ class Direction:
         if self._passable() and not self._link.loses():
             loop = self._network.loop
             arrival = max(self._link.arrival(loop.now, 0), self._last_arrival)
-            self._network.trace.event(self._sender.name, f"> {self._receiver.name} reset, arrives {arrival:.9f}")
+            self._network.trace.event(self._sender.name, "> %s reset, arrives %.9f", self._receiver.name, arrival)
             loop.at(arrival, self._receiver.fail, errno.ECONNRESET)
 
     def pump(self) -> None:
@@ -131,7 +131,7 @@ class Direction:
             window = RECEIVE_BUFFER - self.flying_bytes - self._receiver.unread_bytes
             if window <= 0:
                 return
-            self._fly(self._next_piece(min(window, _PIECE_MAX)))
+            self._fly(self._next_piece(window if window < _PIECE_MAX else _PIECE_MAX))
 
     def _passable(self) -> bool:
         return self._link.cuts == 0 and self._receiver.host.up
@@ -142,7 +142,9 @@ class Direction:
             self._unsent.clear()
             self._unsent.append(whole)
         data = self._unsent.popleft()
-        size = min(len(data), size_max)
+        size = len(data)
+        if size > size_max:
+            size = size_max
         if size > 1 and self._link.splits():
             size = self._link.split_at(size)
         if size < len(data):
@@ -152,19 +154,28 @@ class Direction:
         return data
 
     def _fly(self, piece: bytes | None) -> None:
-        loop, network = self._network.loop, self._network
+        network, link = self._network, self._link
+        loop = network.loop
         size = 0 if piece is None else len(piece)
-        arrival = self._link.arrival(loop.now, size)
-        again_s = _RETRANSMIT_FIRST_S
-        while self._link.loses():
-            arrival += again_s
-            again_s = min(2 * again_s, _RETRANSMIT_MAX_S)
+        arrival = link.arrival(loop.now, size)
+        if link.loss:
+            again_s = _RETRANSMIT_FIRST_S
+            while link.loses():
+                arrival += again_s
+                again_s = min(2 * again_s, _RETRANSMIT_MAX_S)
         # In order, whatever each would have taken by itself.
-        self._last_arrival = arrival = max(arrival, self._last_arrival)
+        if arrival < self._last_arrival:
+            arrival = self._last_arrival
+        self._last_arrival = arrival
         self._flying.append(piece)
         self.flying_bytes += size
-        what = "end of stream" if piece is None else f"{size} bytes {crc32(piece):08x}"
-        network.trace.event(self._sender.name, f"> {self._receiver.name} {what}, arrives {arrival:.9f}")
+        name = self._receiver.name
+        if piece is None:
+            network.trace.event(self._sender.name, "> %s end of stream, arrives %.9f", name, arrival)
+        else:
+            network.trace.event(
+                self._sender.name, "> %s %d bytes %08x, arrives %.9f", name, size, crc32(piece), arrival
+            )
         loop.at(arrival, self._arrive, self._round)
 
     def _arrive(self, of_round: int) -> None:
@@ -302,11 +313,15 @@ class End(Resource):
             raise self.failure()
         if not self.open:
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-        taken = min(len(data), SEND_BUFFER - self.outbound.buffered)
-        if taken <= 0:
-            return 0
-        self.outbound.send(data if taken == len(data) else data[:taken])
-        return taken
+        outbound, size = self.outbound, len(data)
+        room = SEND_BUFFER - outbound.unsent_bytes - outbound.flying_bytes
+        if size <= room:
+            outbound.send(data)
+            return size
+        if room > 0:
+            outbound.send(data[:room])
+            return room
+        return 0
 
     def finish(self) -> None:
         """Send nothing more, and go on reading."""
@@ -387,8 +402,10 @@ class End(Resource):
         accept()
 
     def buffer_drained(self) -> None:
-        self.on_writable()
-        self._forget_if_done()
+        if self.released:
+            self._forget_if_done()
+        else:
+            self.on_writable()
 
     def _forget_if_done(self) -> None:
         """Both sides have sent all they had, and nobody holds this end."""

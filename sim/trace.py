@@ -1,8 +1,11 @@
 """Everything that happened, as lines of text, and one hash over all of them.
 
 A line has the time in seconds, who, and what. The hash is what makes two runs comparable: equal hashes mean that not a
-byte, not a microsecond and not a choice differed. The text is kept only on demand; the last lines always are, because
+byte, not a moment and not a choice differed. The text is kept only on demand; the last lines always are, because
 they are what a person wants to see first when something broke.
+
+To write a line costs as much as to simulate a packet, and nobody reads most of them. So an event is noted as a tuple
+(when, who, a template, its values), the hash is over those, and lines are made of them only where somebody asks.
 """
 
 from __future__ import annotations
@@ -11,10 +14,17 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from itertools import zip_longest
+from marshal import dumps
 
 _LAST = 200
-# Lines are hashed in blocks: one call into the hash for each line would cost as much as making it.
+# Events are hashed in blocks: one call into the hash for each would cost more than noting it.
 _BLOCK = 512
+# Marshal's last format that writes every value in full. Later ones write "as before" for an object that is referred to
+# more than once, and who refers to what is not the same in every process.
+_MARSHAL_VERSION = 2
+
+# When, who, what, and the values of %-fields in what.
+_Event = tuple[float, str, str, tuple[object, ...]]
 
 # Told of every event: when (seconds), who, what.
 Listener = Callable[[float, str, str], None]
@@ -29,26 +39,27 @@ class Trace:
         # The virtual time, in seconds.
         self.now = now
         self._hash = blake2b(digest_size=16)
-        # Lines not hashed yet, and the newest of those that are.
-        self._block: list[str] = []
-        self._last: deque[str] = deque(maxlen=_LAST)
+        # Events not hashed yet, and the newest of those that are.
+        self._block: list[_Event] = []
+        self._last: deque[_Event] = deque(maxlen=_LAST)
         # All lines, when they are kept.
         self._text: list[str] | None = [] if keep else None
         # By kind of event; see `listen`.
         self._listeners: list[Listener] = []
         self.events = 0
 
-    def event(self, who: str, what: str) -> None:
-        """Note something too frequent for listeners: packets, turns, disk operations."""
+    def event(self, who: str, what: str, *values: object) -> None:
+        """Note something too frequent for listeners: packets, disk operations. `values` are plain numbers and texts
+        that belong into `what` as the % operator puts them there; without any, `what` is said as it is."""
         block = self._block
-        block.append(f"{self.now():.9f} {who} {what}\n")
+        block.append((self.now(), who, what, values))
         if len(block) >= _BLOCK:
             self._flush()
 
     def tell(self, who: str, what: str) -> None:
         """Note something that others may want to react to: log lines, faults, births and deaths."""
         now = self.now()
-        self._block.append(f"{now:.9f} {who} {what}\n")
+        self._block.append((now, who, what, ()))
         for listener in self._listeners:
             listener(now, who, what)
 
@@ -67,7 +78,7 @@ class Trace:
 
     def last_lines(self) -> list[str]:
         self._flush()
-        return list(self._last)
+        return [_line(event) for event in self._last]
 
     def text(self) -> list[str]:
         """All lines; only of a trace that keeps them."""
@@ -78,11 +89,16 @@ class Trace:
     def _flush(self) -> None:
         block = self._block
         self.events += len(block)
-        self._hash.update("".join(block).encode("utf-8", "surrogateescape"))
+        self._hash.update(dumps(block, _MARSHAL_VERSION))
         self._last.extend(block)
         if self._text is not None:
-            self._text += block
+            self._text += map(_line, block)
         block.clear()
+
+
+def _line(event: _Event) -> str:
+    when, who, what, values = event
+    return f"{when:.9f} {who} {what % values if values else what}\n"
 
 
 def first_difference(one: Iterable[str], other: Iterable[str], context: int = 5) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from asyncio.events import Handle
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context, copy_context
@@ -77,6 +78,9 @@ class SimTransport(asyncio.Transport):
         self._read_scheduled = self._write_scheduled = False
         self._closing = self._lost = False
         self._eof_wanted = False
+        # Each of them waits for its turn at most once at a time, so one handle serves for ever.
+        self._read_handle = Handle(self._read, (), loop, self._context)
+        self._write_handle = Handle(self._write_buffered, (), loop, self._context)
         end.on_readable = self._readable
         end.on_writable = self._writable
 
@@ -92,7 +96,7 @@ class SimTransport(asyncio.Transport):
             end = self._end
             if end.input or end.ended or end.error:
                 self._read_scheduled = True
-                self._loop.call_soon(self._read, context=self._context)
+                self._process.enqueue(self._read_handle)
 
     def _read(self) -> None:
         self._read_scheduled = False
@@ -164,7 +168,7 @@ class SimTransport(asyncio.Transport):
     def _writable(self) -> None:
         if self._buffer and not self._write_scheduled:
             self._write_scheduled = True
-            self._loop.call_soon(self._write_buffered, context=self._context)
+            self._process.enqueue(self._write_handle)
 
     def _write_buffered(self) -> None:
         self._write_scheduled = False

@@ -1,0 +1,74 @@
+"""Whom the rules have to look at: while all are well, one or none of a dozen instances in most steps.
+
+A sentinel takes hundreds of events a second, nearly all of them answers that say that nothing has changed. While a master
+is *at peace* (nothing is wrong with it or with anybody around it), what the rules do about an instance depends on
+that instance, its link and the time. So each look at it leaves a note, `watch_at`: not before then. Whatever happens on a
+link takes away the notes of its instances, whatever else happens takes away all notes of its master, and a master that is not at
+peace is looked at as a whole.
+"""
+
+from __future__ import annotations
+
+from sentinel.down import check_sdown
+from sentinel.instances import DataInstance, Instance, Master, Peer, Role
+from sentinel.knowledge import all_instances
+from sentinel.monitoring import make_round
+from sentinel.step import Step
+
+# The longest time for which nobody looks: SENTINEL DEBUG and CONFIG SET may have changed what a note rested on.
+_NOTE_MAX_MS = 1_000
+
+
+def forget_notes(master: Master) -> None:
+    """Look at all of them in the next step."""
+    for instance in all_instances(master):
+        instance.watch_at = 0
+
+
+def look_at_some(step: Step, master: Master) -> bool:
+    """Run the rules about those instances that want it; returns whether that was enough, because peace lasts."""
+    if not _is_calm(master):
+        return False
+    now, wake_at = step.now, step.wake_at
+    instances = [master, *master.replicas.values(), *master.peers.values()]
+    due = [instance for instance in instances if instance.watch_at <= now]
+    noted: list[tuple[Instance, bool]] = []
+    for instance in due:
+        step.wake_at = None
+        before = len(step.effects)
+        make_round(step, master, instance)
+        instance.watch_at = now + _NOTE_MAX_MS if step.wake_at is None else min(step.wake_at, now + _NOTE_MAX_MS)
+        noted.append((instance, len(step.effects) > before))
+    for instance in due:
+        step.wake_at = None
+        check_sdown(step, master, instance)
+        if step.wake_at is not None and step.wake_at < instance.watch_at:
+            instance.watch_at = step.wake_at
+    earliest = min(instance.watch_at for instance in instances)
+    step.wake_at = earliest if wake_at is None else min(wake_at, earliest)
+    for instance, active in noted:
+        if active:
+            # When the next thing is due follows from what was just done.
+            instance.watch_at = 0
+    return all(map(_is_well, due))
+
+
+def _is_calm(master: Master) -> bool:
+    return (
+        master.sdown_at is None
+        and master.odown_at is None
+        and master.failover is None
+        and master.candidacy_at is None
+        and master.rebooted_at is None
+        and master.role is Role.MASTER
+    )
+
+
+def _is_well(instance: Instance) -> bool:
+    """Whether it gives no rule about its master anything to do; those who have a note were well when it was made."""
+    if instance.sdown_at is not None:
+        return False
+    if isinstance(instance, Peer):
+        return instance.verdict_at is None
+    assert isinstance(instance, DataInstance)
+    return isinstance(instance, Master) or instance.role is Role.SLAVE
