@@ -1,10 +1,10 @@
 """Whom the rules have to look at: while all are well, one or none of a dozen instances in most steps.
 
-A sentinel takes hundreds of events a second, nearly all of them answers that say that nothing has changed. While a master
-is *at peace* (nothing is wrong with it or with anybody around it), what the rules do about an instance depends on
-that instance, its link and the time. So each look at it leaves a note, `watch_at`: not before then. Whatever happens on a
-link takes away the notes of its instances, whatever else happens takes away all notes of its master, and a master that is not at
-peace is looked at as a whole.
+A sentinel takes hundreds of events a second, nearly all of them answers that say that nothing has changed. While a
+master is *at peace* (nothing is wrong with it or with anybody around it), what the rules do about an instance depends
+on that instance, its link and the time. So each look at it leaves a note, `watch_at`: not before then. Whatever happens
+on a link takes away the notes of its instances; whatever else happens takes away all notes of its master; and a
+master that is not at peace is looked at as a whole.
 """
 
 from __future__ import annotations
@@ -32,24 +32,23 @@ def look_at_some(step: Step, master: Master) -> bool:
     now, wake_at = step.now, step.wake_at
     instances = [master, *master.replicas.values(), *master.peers.values()]
     due = [instance for instance in instances if instance.watch_at <= now]
-    noted: list[tuple[Instance, bool]] = []
+    active = []
     for instance in due:
-        step.wake_at = None
+        step.wake_at = now + _NOTE_MAX_MS
         before = len(step.effects)
         make_round(step, master, instance)
-        instance.watch_at = now + _NOTE_MAX_MS if step.wake_at is None else min(step.wake_at, now + _NOTE_MAX_MS)
-        noted.append((instance, len(step.effects) > before))
+        instance.watch_at = step.wake_at
+        if len(step.effects) > before:
+            active.append(instance)
     for instance in due:
-        step.wake_at = None
+        step.wake_at = instance.watch_at
         check_sdown(step, master, instance)
-        if step.wake_at is not None and step.wake_at < instance.watch_at:
-            instance.watch_at = step.wake_at
+        instance.watch_at = step.wake_at
     earliest = min(instance.watch_at for instance in instances)
     step.wake_at = earliest if wake_at is None else min(wake_at, earliest)
-    for instance, active in noted:
-        if active:
-            # When the next thing is due follows from what was just done.
-            instance.watch_at = 0
+    for instance in active:
+        # When the next thing is due follows from what was just done.
+        instance.watch_at = 0
     return all(map(_is_well, due))
 
 

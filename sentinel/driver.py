@@ -126,7 +126,7 @@ class Driver:
         self._set_timer()
 
     def _set_timer(self) -> None:
-        """Nearly every event moves the deadline, most of them further away. A timer that comes too early is cheaper than
+        """Nearly every event moves the deadline, mostly further away. A timer that comes too early is cheaper than
         a new one for every event."""
         deadline = self._machine.deadline()
         if self._timer is not None:
