@@ -14,7 +14,7 @@ import asyncio
 import ipaddress
 from collections import deque
 from collections.abc import Callable
-from typing import cast
+from functools import lru_cache
 
 import asyncio_dgram
 
@@ -90,8 +90,18 @@ class Datagrams:
                 self.garbled += 1
                 continue
             self.received += 1
-            ip, port = cast("tuple[str, int]", address)[:2]
-            self._receive(message, ip, port, opened.local_ip)
+            assert isinstance(address, tuple)
+            self._receive(message, address[0], address[1], opened.local_ip)
+
+
+@lru_cache(1024)
+def _kind_of(ip: str) -> tuple[int, bool]:
+    """The version of an address, 0 for none, and whether it stays on this machine. Cached: a heartbeat asks it."""
+    try:
+        address = ipaddress.ip_address(ip)
+    except ValueError:
+        return 0, False
+    return address.version, address.is_loopback
 
 
 class _Budget:
@@ -134,11 +144,8 @@ class _Socket:
 
     def reaches(self, ip: str) -> bool:
         """Whether the kernel would take a datagram from this socket to `ip`."""
-        try:
-            address = ipaddress.ip_address(ip)
-        except ValueError:
-            return False
-        return address.version == self._version and self._loopback in (None, address.is_loopback)
+        version, loopback = _kind_of(ip)
+        return version == self._version and self._loopback in (None, loopback)
 
     def queue(self, data: bytes, address: tuple[str, int]) -> None:
         self._outgoing.append((data, address))

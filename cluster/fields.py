@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
+from functools import lru_cache
 from typing import Any
 
 from cluster.endpoints import HOST_LENGTH_MAX, is_host
@@ -28,6 +29,11 @@ class MalformedMessageError(BusProtocolError):
     """This message is to be ignored; the stream goes on behind it."""
 
 
+# The fields of the nodes of a big cluster: the same ones come again and again, a hundred in each heartbeat.
+_REMEMBERED = 4096
+
+
+@lru_cache(_REMEMBERED)
 def node_id(raw: bytes) -> str:
     """40 lower-case hexadecimal digits."""
     if _ID.match(raw) is None:
@@ -46,6 +52,7 @@ def text(raw: bytes) -> str:
         raise MalformedMessageError(f"not text: {data!r}") from None
 
 
+@lru_cache(_REMEMBERED)
 def host(raw: bytes) -> str:
     """A host name or an address, or "" for none."""
     name = text(raw)
