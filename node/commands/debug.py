@@ -7,6 +7,7 @@ from collections.abc import Callable
 from node.call import Call
 from node.commands.objects import encoding_of
 from node.commands.persistence import reload
+from node.digest import digest_of_all, digest_of_key
 from runtime.directives import parse_size
 from runtime.settings import to_text
 from wire.command import ADMIN, LOADING, NOSCRIPT, STALE, command
@@ -36,7 +37,7 @@ def debug(call: Call) -> Reply:
         raise Error(_CLOSED)
     name = call.argv[1].upper()
     found = _SUBCOMMANDS.get(name)
-    if found is None or len(call.argv) != found[0]:
+    if found is None or not (len(call.argv) == found[0] or (found[0] < 0 and len(call.argv) >= -found[0])):
         raise Error(
             b"ERR unknown subcommand or wrong number of arguments for '%b'. Try DEBUG HELP." % call.argv[1][:128]
         )
@@ -101,12 +102,20 @@ def _object(call: Call) -> Reply:
     )
 
 
+def _digest(call: Call) -> Reply:
+    return Simple(digest_of_all(call.keyspace).encode())
+
+
+def _digest_value(call: Call) -> Reply:
+    return [Simple(digest_of_key(call.db, name).encode()) for name in call.argv[2:]]
+
+
 def _help(call: Call) -> Reply:  # noqa: ARG001 - the same for everybody
     lines = ("DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", *_HELP)
     return [Simple(line.encode()) for line in lines]
 
 
-# Subcommand to the number of arguments, both names included, and what it does.
+# Subcommand to the number of arguments, both names included (negative: at least so many), and what it does.
 _SUBCOMMANDS: dict[bytes, tuple[int, Callable[[Call], Reply]]] = {
     b"SLEEP": (3, _sleep),
     b"SEGFAULT": (2, _segfault),
@@ -117,10 +126,16 @@ _SUBCOMMANDS: dict[bytes, tuple[int, Callable[[Call], Reply]]] = {
     b"ERROR": (3, _error),
     b"LOG": (3, _log),
     b"OBJECT": (3, _object),
+    b"DIGEST": (2, _digest),
+    b"DIGEST-VALUE": (-2, _digest_value),
     b"QUICKLIST-PACKED-THRESHOLD": (3, _packed_threshold),
     b"HELP": (2, _help),
 }
 _HELP = (
+    "DIGEST",
+    "    Output a hex signature representing the current DB content.",
+    "DIGEST-VALUE <key> [<key> ...]",
+    "    Output a hex signature of the values of all the specified keys.",
     "ERROR <string>",
     "    Return a Redis protocol error with <string> as message.",
     "LOG <message>",

@@ -116,6 +116,7 @@ def assert_alike(pair: Pair, replicas: Replicas, steps: Steps, proto: str) -> No
         for database in ("0", "1"):
             assert ours.ask("SELECT", database) == theirs.ask("SELECT", database)
             assert_same_data(ours, theirs)
+        assert ours.ask("DEBUG", "DIGEST") == theirs.ask("DEBUG", "DIGEST")
         for replica, client in zip(replicas, clients[0], strict=True):
             client.ask("PUBLISH", "the very end", "the very end")
             replica.read_until(b"the very end")
