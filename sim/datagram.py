@@ -35,6 +35,10 @@ _SENT = "~ %s:%d %d bytes %08x"
 _ARRIVES = _SENT + " arrives %.9f"
 
 
+# The protocol of a dead process' socket.
+_NOBODY = asyncio.DatagramProtocol()
+
+
 def room_taken(size: int) -> int:
     """What a datagram of `size` bytes takes of the receive buffer."""
     needed = size + _BOOKKEEPING
@@ -167,7 +171,13 @@ class SimDatagrams(asyncio.DatagramTransport, Resource):
     def abort(self) -> None:
         self.close()
 
+    def abandon(self) -> None:
+        # What it has sent may still be underway, and holds it.
+        self._protocol = _NOBODY
+
     def reclaim(self) -> None:
+        if not self._process.alive:
+            self.abandon()
         self._closing = True
         self._process.host.datagram_sockets.pop(self.address, None)
         self._process.resources.pop(self, None)

@@ -15,6 +15,8 @@ import asyncio
 import errno
 import os
 import posixpath
+from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -78,7 +80,7 @@ class Inode:
 class Folder:
     """Names of files."""
 
-    __slots__ = ("_durable", "_pending", "names")
+    __slots__ = ("_durable", "_pending", "changes", "names")
 
     def __init__(self) -> None:
         self.names: dict[str, Inode] = {}
@@ -86,19 +88,26 @@ class Folder:
         # one change of two names, which a journal does not tear.
         self._durable: dict[str, Inode] = {}
         self._pending: list[dict[str, Inode | None]] = []
+        # How many there have been.
+        self.changes = 0
 
     def change(self, names: dict[str, Inode | None]) -> None:
         _apply(self.names, names)
         self._pending.append(names)
+        self.changes += 1
 
-    def settle(self) -> None:
-        for change in self._pending:
+    def settle(self, changes: int) -> None:
+        """So many of all changes there have been are on the platter."""
+        count = changes - (self.changes - len(self._pending))
+        for change in self._pending[: max(0, count)]:
             _apply(self._durable, change)
-        self._pending.clear()
+        del self._pending[: max(0, count)]
 
     def lose(self, chance: Random) -> None:
-        del self._pending[chance.randrange(len(self._pending) + 1) :]
-        self.settle()
+        lost = len(self._pending) - chance.randrange(len(self._pending) + 1)
+        self.changes -= lost
+        del self._pending[len(self._pending) - lost :]
+        self.settle(self.changes)
         self.names = dict(self._durable)
         for inode in self.names.values():
             inode.lose(chance)
@@ -115,7 +124,7 @@ def _apply(names: dict[str, Inode], change: dict[str, Inode | None]) -> None:
 class MachineDisk:
     """The disk of one host."""
 
-    __slots__ = ("_chance", "_folders", "_loop", "_name", "_trace", "capacity", "failing", "slowness")
+    __slots__ = ("_chance", "_folders", "_loop", "_name", "_power_cuts", "_trace", "capacity", "failing", "slowness")
 
     def __init__(self, loop: SimLoop, trace: Trace, name: str, chance: Random) -> None:
         self._loop = loop
@@ -125,6 +134,8 @@ class MachineDisk:
         self._chance = chance
         # By path. Folders themselves are durable from the start: what product code makes at run time are files.
         self._folders: dict[str, Folder] = {"/": Folder()}
+        # A sync that was under way at one of them never ends.
+        self._power_cuts = 0
         # Bytes that all files may hold together; None: no limit.
         self.capacity: int | None = None
         # Every sync fails.
@@ -157,7 +168,7 @@ class MachineDisk:
         inode.data[:] = data
         inode.settle(len(data))
         folder.change({posixpath.basename(path): inode})
-        folder.settle()
+        folder.settle(folder.changes)
 
     def content(self, path: str) -> bytes:
         """What is in a file; raises FileNotFoundError."""
@@ -172,10 +183,28 @@ class MachineDisk:
 
     def cut_power(self) -> None:
         """Keep what is on the platter, and a random part of what is not."""
+        self._power_cuts += 1
         for path, folder in self._folders.items():
             folder.lose(self._chance)
             for name, inode in folder.names.items():
                 self._trace.event(self._name, "keeps %s %d bytes", posixpath.join(path, name), len(inode.data))
+
+    async def sync(self, process: Process, settle: Callable[[], None]) -> None:
+        """Return when the platter has what `settle` says. The kernel sees to it, whatever becomes of the process."""
+        error: asyncio.Future[int] = self._loop.create_future()
+        due = self._loop.now + process.lag_s + self.draw_sync_s()
+        self._loop.at(due, self._synced, settle, error, self._power_cuts)
+        number = await error
+        if number:
+            raise OSError(number, os.strerror(number))
+
+    def _synced(self, settle: Callable[[], None], error: asyncio.Future[int], power_cuts: int) -> None:
+        if power_cuts != self._power_cuts:
+            return
+        if not self.failing:
+            settle()
+        if not error.done():
+            error.set_result(errno.EIO if self.failing else 0)
 
     def draw_sync_s(self) -> float:
         low, high = _SYNC_S
@@ -220,12 +249,9 @@ class SimFile(Resource):
 
     async def sync(self) -> None:
         self._check_alive()
-        size = self.size
         # One that is under way when the power is cut may count or not, as the tail that it syncs may be kept or not.
-        await asyncio.sleep(self._disk.draw_sync_s())
+        await self._disk.sync(self._process, partial(self._inode.settle, self.size))
         self._check_alive()
-        self._disk.check_sync()
-        self._inode.settle(size)
 
     def sync_now(self) -> None:
         self._check_alive()
@@ -308,16 +334,14 @@ class SimDisk:
 
     async def sync_dir(self) -> None:
         self._check_alive()
-        await asyncio.sleep(self._disk.draw_sync_s())
+        await self._disk.sync(self._process, partial(self._folder.settle, self._folder.changes))
         self._check_alive()
-        self._disk.check_sync()
-        self._folder.settle()
 
     def sync_dir_now(self) -> None:
         self._check_alive()
         self._process.stall(self._disk.draw_sync_s())
         self._disk.check_sync()
-        self._folder.settle()
+        self._folder.settle(self._folder.changes)
 
     def replace(self, name: str, data: bytes) -> None:
         replace(self, name, data, f"{name}.tmp-{self._process.pid}")

@@ -115,8 +115,7 @@ class Host:
         self._trace.tell(self.name, "power cut")
         processes, self.processes = self.processes, {}
         for process in processes.values():
-            process.resources.clear()
-            process.cease(None)
+            process.lose_power()
         self.ports.clear()
         self.datagram_sockets.clear()
         for end in list(self.ends):

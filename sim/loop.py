@@ -77,8 +77,12 @@ class SimLoop(asyncio.BaseEventLoop):
         # How much has happened since time moved on, as far as whole slices tell.
         self._at_this_instant = 0
         self.events = 0
-        # Dead processes whose tasks are still held.
+        # Dead processes whose tasks are still held, and the last that died.
         self.dead: list[Process] = []
+        self.last_dead: Process | None = None
+        # Whose each asynchronous generator is, by its address: the collector clears weak references before it calls
+        # finalizers. An entry may outlive its generator, until another one has that address.
+        self._generators: dict[int, Process | None] = {}
         # The network that sockets stand on; the world puts it here.
         self.network: Network
         # Told of what no process handles: who, what, why.
@@ -130,11 +134,13 @@ class SimLoop(asyncio.BaseEventLoop):
         if handle._cancelled:
             self._cancelled_timers -= 1
             return
+        handle._scheduled = False  # type: ignore[attr-defined]
         if process is None:
             self._world_ready.append(handle)
-        else:
+        elif process.alive:
             process.enqueue(handle)
-        handle._scheduled = False  # type: ignore[attr-defined]
+        else:
+            process.free(handle.cancel)
 
     def retime(self, clock: HostClock) -> None:
         """A clock runs at another rate now: the timers that were set by it are due at other moments."""
@@ -214,18 +220,23 @@ class SimLoop(asyncio.BaseEventLoop):
     def bury(self, process: Process) -> None:
         """A process died: its tasks are held until `dissolve_dead`."""
         self.dead.append(process)
+        self.last_dead = process
 
     def dissolve_dead(self) -> None:
         dead, self.dead = self.dead, []
         for process in dead:
             process.dissolve()
 
+    def _asyncgen_firstiter_hook(self, agen: AsyncGenerator[Any, Any]) -> None:
+        super()._asyncgen_firstiter_hook(agen)  # type: ignore[misc]
+        self._generators[id(agen)] = PROCESS.get()
+
     def _asyncgen_finalizer_hook(self, agen: AsyncGenerator[Any, Any]) -> None:
         """Asyncio starts a task that closes the generator; for a dead process that would be a new life."""
         self._asyncgens.discard(agen)  # type: ignore[attr-defined]
-        process = PROCESS.get()
+        process = self._generators.pop(id(agen), None)
         if process is None or process.alive:
-            self.create_task(agen.aclose())
+            self.create_task(agen.aclose(), context=Context() if process is None else process.context.copy())
 
     # ---- what goes wrong
 
@@ -265,11 +276,17 @@ class SimLoop(asyncio.BaseEventLoop):
     def remove_signal_handler(self, sig: int) -> bool:
         return _running_process().signals.pop(int(sig), None) is not None
 
-    # ---- threads there are none of
+    # ---- what happens outside of a process
+
+    async def elapse(self, seconds: float) -> None:
+        """Wait so long in the world's time, for what no clock of the process' host measures."""
+        process = PROCESS.get()
+        over: asyncio.Future[None] = self.create_future()
+        self.at(self.now + (0.0 if process is None else process.lag_s) + seconds, _set, over)
+        await over
 
     async def _run_inline(self, function: Callable[..., _T], *args: Any) -> _T:
-        process = _running_process()
-        await asyncio.sleep(process.host.draw_job_s())
+        await self.elapse(_running_process().host.draw_job_s())
         return function(*args)
 
     def run_in_executor(self, executor: Any, func: Callable[..., _T], *args: Any) -> asyncio.Future[_T]:  # type: ignore[override]  # noqa: ARG002
@@ -343,6 +360,11 @@ def _place(task: SimTask) -> str:
         place = f"{waiting.cr_code.co_filename}:{waiting.cr_frame.f_lineno}"
         waiting = waiting.cr_await
     return place
+
+
+def _set(over: asyncio.Future[None]) -> None:
+    if not over.done():
+        over.set_result(None)
 
 
 def _raise_failure(process: Process | None, what: str, failure: BaseException | None) -> None:

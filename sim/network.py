@@ -67,10 +67,10 @@ class Network:
         text = name.decode() if isinstance(name, bytes) else name
         ip = self._address(text)
         if ip is None:
-            await asyncio.sleep(_RESOLVE_S)
+            await self.loop.elapse(_RESOLVE_S)
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         if ip != text:
-            await asyncio.sleep(_RESOLVE_S)
+            await self.loop.elapse(_RESOLVE_S)
         assert process.alive
         return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (ip, int(port or 0)))]
 

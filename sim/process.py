@@ -38,6 +38,9 @@ class Resource:
         """The process is dead; no code of it runs any more."""
         raise NotImplementedError
 
+    def abandon(self) -> None:
+        """The kernel is dead too: hold nothing of the process' any more."""
+
 
 class Process:
     """A running, paused or dead program."""
@@ -121,23 +124,41 @@ class Process:
     def end(self, status: int | None) -> None:
         """Nothing of the process runs from here on; the kernel takes back what it held. None: it was killed."""
         if self.alive:
-            self.cease(status)
-            for resource in list(self.resources):
-                resource.reclaim()
-            self.resources.clear()
+            self.alive = False
+            self.status = status
+            self.free(self._give_back)
+            self._loop.bury(self)
             self.ended(self)
 
-    def cease(self, status: int | None) -> None:
-        """Stop running, and leave everything else as it is: the machine has lost power."""
-        self.alive = False
-        self.status = status
+    def _give_back(self) -> None:
         self.ready.clear()
+        for resource in list(self.resources):
+            resource.reclaim()
+        self.resources.clear()
+
+    def lose_power(self) -> None:
+        """Stop in the middle of what it does; there is no kernel that could do anything about it."""
+        self.alive = False
+        self.free(self._abandon)
         self._loop.bury(self)
 
+    def _abandon(self) -> None:
+        self.ready.clear()
+        for resource in list(self.resources):
+            resource.abandon()
+        self.resources.clear()
+
+    def free(self, let_go: Callable[[], object]) -> None:
+        """Call what drops references to the process' objects. Finalizers that it sets off run as code of the dead
+        process: in anybody else's context they could start tasks and be heard."""
+        self.context.copy().run(let_go)
+
     def signal(self, number: int) -> None:
-        """Have the handler of a signal called; without one the process ends."""
+        """Have the handler of a signal called; without one the process ends. A paused one gets it when it goes on."""
         found = self.signals.get(number)
-        if found is None:
+        if found is None and self.paused:
+            self.ready.appendleft(Handle(self.end, (-number,), self._loop, self.context))
+        elif found is None:
             self.end(-number)
         else:
             callback, arguments = found

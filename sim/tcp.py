@@ -373,6 +373,9 @@ class End(Resource):
     def reclaim(self) -> None:
         self.close()
 
+    def abandon(self) -> None:
+        self.on_readable = self.on_writable = _nothing
+
     # ---- what the kernel does
 
     def received(self, data: bytes) -> None:

@@ -288,6 +288,9 @@ class Port(Resource):
                 end.take(self._process)
                 self._accept(end)
 
+    def abandon(self) -> None:
+        self._accept = _nobody
+
     def reclaim(self) -> None:
         """Nobody listens any more; who waits is turned away."""
         self._process.host.ports.pop(self.address, None)
@@ -330,3 +333,7 @@ class SimServer(asyncio.AbstractServer):
 
     async def wait_closed(self) -> None:
         """Closing takes no time."""
+
+
+def _nobody(_: End) -> None:
+    """Accepts for a process that is no more."""

@@ -187,7 +187,14 @@ class World:
             self.loop.dissolve_dead()
         if self.loop.events - self._collected_at >= _COLLECT_EVERY:
             self._collected_at = self.loop.events
+            self.collect()
+
+    def collect(self) -> None:
+        """Collect garbage. What has a finalizer then is most likely a dead process', and must find itself dead."""
+        if self.loop.last_dead is None:
             gc.collect()
+        else:
+            self.loop.last_dead.free(gc.collect)
 
 
 def _ignore(_: Any) -> None:
