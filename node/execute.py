@@ -244,10 +244,11 @@ class Executor:
         call.rewritten = True
         return reply
 
-    def apply(self, session: NodeSession, argv: list[bytes]) -> Reply:
+    def apply(self, session: NodeSession, argv: list[bytes], *, logged: bool) -> Reply:
         """Run one command of our master's stream, or of a log: no gates, no redirection, nothing passed on.
 
-        The caller has set how expired keys are seen. Raises Error for a command that does not exist.
+        What it does goes into our own log if it is to be `logged`. The caller has set how expired keys are seen. Raises
+        Error for a command that does not exist.
         """
         command = self._table.find(argv)
         command.check_arity(len(argv))
@@ -260,12 +261,18 @@ class Executor:
         call.command = command
         command.calls += 1
         self.processed += 1
+        dirty = self._keyspace.dirty
         try:
             reply = command.handler(call)
         except Error as error:
             reply = error
             command.failed_calls += 1
-        self._keyspace.effects.clear()
+        effects = self._keyspace.effects
+        if logged:
+            if not call.rewritten and _repeats(command, changed=self._keyspace.dirty != dirty):
+                effects.append((call.db.index, tuple(argv)))
+            self._propagation.log_commands(effects, atomic=True)
+        effects.clear()
         call.rewritten = False
         if self._ready:
             self._serve_blocked()

@@ -89,13 +89,13 @@ def gates_of(spec: CommandSpec) -> int:
 class Conditions:
     """The conditions of the whole node, copied into the mask of every session when one changes."""
 
-    __slots__ = ("_clients", "disk_error", "mask")
+    __slots__ = ("_clients", "_disk_errors", "mask")
 
     def __init__(self, clients: Clients[NodeSession]) -> None:
         self._clients = clients
         self.mask = ALWAYS
-        # The MISCONF text that goes with DISK_ERROR.
-        self.disk_error = b""
+        # The MISCONF text of snapshots and of the log, while they have one: in this order, as in Redis.
+        self._disk_errors = {"rdb": b"", "aof": b""}
 
     def set(self, condition: int, holds: bool) -> None:
         """Switch `condition` on or off for all clients; a replica's stream from its master is not a client."""
@@ -106,6 +106,16 @@ class Conditions:
         for session in self._clients:
             if not session.from_master:
                 session.mask = session.mask | condition if holds else session.mask & ~condition
+
+    @property
+    def disk_error(self) -> bytes:
+        """The text that goes with DISK_ERROR; empty when there is none."""
+        return self._disk_errors["rdb"] or self._disk_errors["aof"]
+
+    def set_disk_error(self, source: str, text: bytes) -> None:
+        """Have writes refused with `text` because "rdb" or "aof" cannot be written; empty: it can again."""
+        self._disk_errors[source] = text
+        self.set(DISK_ERROR, bool(self.disk_error))
 
     def holds(self, condition: int) -> bool:
         return bool(self.mask & condition)

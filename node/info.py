@@ -63,7 +63,9 @@ def _sections() -> dict[str, Section]:
             lambda node: sections.clients(node.clients, _cluster_connections(node)),
         ),
         "memory": Section("Memory", lambda node: sections.memory(node.runtime, node.settings, _backlog_bytes(node))),
-        "persistence": Section("Persistence", lambda node: persistence_section(node.saver, node.loader, node.child)),
+        "persistence": Section(
+            "Persistence", lambda node: persistence_section(node.saver, node.append_only, node.loader, node.child)
+        ),
         "stats": Section(
             "Stats", lambda node: sections.stats(node, node.traffic, node.keyspace, node.expiry, node.broker)
         ),

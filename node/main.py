@@ -18,6 +18,7 @@ from cluster.nodes_conf import NodesConfError
 from node.clustering import KeysInOtherDatabasesError
 from node.crash import report_crash
 from node.node import Node
+from node.persistence.aof.errors import AofError
 from node.persistence.rdb_errors import RdbError
 from node.settings import INERT, NodeSettings
 from runtime import Level, Log, Runtime, process
@@ -214,7 +215,7 @@ async def serve(settings: NodeSettings, runtime: Runtime, config_file: str, made
     except (NodesConfError, BusPortError, KeysInOtherDatabasesError) as error:
         log.warning(str(error))
         return 1
-    except (RdbError, OSError):
+    except (RdbError, AofError, OSError):
         # Whoever loads the data has said what is wrong with it.
         return 1
     log.notice("Ready to accept connections")

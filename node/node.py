@@ -19,6 +19,7 @@ from node.keyspace import DELETE_EXPIRED, HIDE_EXPIRED, Keyspace
 from node.monitor import Monitor
 from node.notifications import Notifier
 from node.pause import PausePurpose, Pauses
+from node.persistence.aof.append_only import AppendOnly
 from node.persistence.child import Child
 from node.persistence.loading import Loader
 from node.persistence.saving import Saver
@@ -105,6 +106,21 @@ class Node:
         self.child = Child(runtime, self.tasks)
         self.saver = Saver(settings, runtime, self.keyspace, self.conditions, self.child)
         self.loader = Loader(runtime, self.keyspace, self.conditions, self._update_expiry_mode)
+        # Before replication: its step of the turn comes first.
+        self.append_only = AppendOnly(
+            settings,
+            runtime,
+            self.keyspace,
+            self.executor,
+            self.propagation,
+            self.turn,
+            self.conditions,
+            self.loader,
+            self.child,
+            self._inner_session(),
+            self.tasks,
+            self.saver.remarks,
+        )
         self.replication = Replication(
             settings,
             runtime,
@@ -123,6 +139,9 @@ class Node:
             update_expiry_mode=self._update_expiry_mode,
             on_role=self._role_changed,
         )
+        self.append_only.log.stream_offset = self.propagation.stream_offset
+        self.replication.upstream.before_copy = self.append_only.switch_off
+        self.replication.upstream.copied = self.append_only.resume
         # None outside cluster mode. Making it locks and reads nodes.conf.
         self.cluster: Clustering | None = None
         # Cluster mode: carries a published message (channel, message, whether sharded) to the other nodes.
@@ -165,7 +184,8 @@ class Node:
     async def start(self) -> None:
         """Open the ports and load the data; returns when clients can be served.
 
-        Raises BindError, and OSError, RdbError or KeysInOtherDatabasesError when the data cannot be loaded or kept.
+        Raises BindError, and OSError, RdbError, AofError or KeysInOtherDatabasesError when the data cannot be loaded or
+        kept.
         """
         settings = self.settings
         cluster = self.cluster
@@ -175,7 +195,10 @@ class Node:
         self.cron.start()
         if cluster is not None:
             await cluster.open()
-        await self.replication.load_at_start(as_replica=as_replica)
+        if settings.appendonly:
+            await self.append_only.load_at_start()
+        else:
+            await self.replication.load_at_start(as_replica=as_replica)
         if settings.replicaof is not None:
             self.replication.follow(*settings.replicaof)
         if cluster is not None:
@@ -186,6 +209,7 @@ class Node:
         self.cron.stop()
         await self.listener.close()
         self.replication.stop()
+        self.append_only.stop()
         self.child.kill()
         if self.cluster is not None:
             await self.cluster.close()
@@ -204,6 +228,8 @@ class Node:
         cron.add(self.expiry.cycle)
         cron.add(idle.check)
         cron.add(self.traffic.sample, SAMPLE_PERIOD_S)
+        cron.add(self.append_only.cron)
+        cron.add(self.append_only.log.cron, 1)
         cron.add(self.saver.cron, 1)
         cron.add(self.replication.cron, 1)
         return cron
@@ -227,13 +253,17 @@ class Node:
         self._update_expiry_mode()
         if self.replication.is_replica:
             self.blocked.abandon()
+        else:
+            # A copy that was broken off left the log switched off.
+            self.append_only.resume()
 
     def _stream_is_frozen(self) -> bool:
         """Whether this node must add nothing to the replication stream: a replica is taking over, or may have."""
         return self.pauses.holds(PausePurpose.FAILOVER) or (self.cluster is not None and self.cluster.in_doubt)
 
     def _save_before_end(self, save: bool | None) -> None:
-        """The last snapshot; raises Error when it cannot be written."""
+        """What is logged, and the last snapshot; raises Error when it cannot be written."""
+        self.append_only.before_shutdown()
         if self.loader.active:
             # What is in memory is less than what is on disk.
             return

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from node.persistence.aof.append_only import AofState
 from node.settings import NodeSettings
 from runtime import Level
 from runtime.directives import Kind, Words
@@ -159,8 +160,10 @@ def _cluster(node: Node) -> None:
 
 
 def _append_only(node: Node) -> None:
-    if node.settings.appendonly:
-        # A log that is promised and not written would be noticed when it is needed.
+    append_only = node.append_only
+    if not node.settings.appendonly:
+        append_only.switch_off()
+    elif append_only.state is AofState.OFF and not append_only.switch_on():
         raise ValueError("Unable to turn on AOF. Check server logs.")
 
 

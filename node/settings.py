@@ -321,7 +321,6 @@ INERT = (
     "syslog-enabled",
     "io-threads",
     "user",
-    "appendonly",
     "maxmemory",
     "maxmemory-clients",
     "activedefrag",

@@ -58,6 +58,10 @@ class Disk(Protocol):
 
     def exists(self, name: str) -> bool: ...
 
+    def size(self, name: str) -> int:
+        """The file's bytes; raises FileNotFoundError."""
+        ...
+
     def listdir(self) -> list[str]:
         """Names in the folder, sorted."""
         ...
@@ -173,6 +177,9 @@ class RealDisk:
 
     def exists(self, name: str) -> bool:
         return os.path.exists(self._at(name))
+
+    def size(self, name: str) -> int:
+        return os.stat(self._at(name)).st_size
 
     def listdir(self) -> list[str]:
         return sorted(os.listdir(self._path))

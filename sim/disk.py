@@ -302,6 +302,9 @@ class SimDisk:
     def exists(self, name: str) -> bool:
         return name in self._folder.names or name in self._disk.folders_in(self._path)
 
+    def size(self, name: str) -> int:
+        return len(self._inode(name).data)
+
     def listdir(self) -> list[str]:
         return sorted([*self._folder.names, *self._disk.folders_in(self._path)])
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from node.call import Call
 from node.commands.objects import encoding_of
-from node.commands.persistence import reload
+from node.commands.persistence import load_log, reload
 from node.digest import digest_of_all, digest_of_key
 from runtime.directives import parse_size
 from runtime.settings import to_text
@@ -122,6 +122,7 @@ _SUBCOMMANDS: dict[bytes, tuple[int, Callable[[Call], Reply]]] = {
     b"PANIC": (2, _panic),
     b"ASSERT": (2, _panic),
     b"RELOAD": (2, reload),
+    b"LOADAOF": (2, load_log),
     b"SET-ACTIVE-EXPIRE": (3, _set_active_expire),
     b"ERROR": (3, _error),
     b"LOG": (3, _log),
@@ -138,6 +139,8 @@ _HELP = (
     "    Output a hex signature of the values of all the specified keys.",
     "ERROR <string>",
     "    Return a Redis protocol error with <string> as message.",
+    "LOADAOF",
+    "    Flush the AOF buffers on disk and reload the AOF in memory.",
     "LOG <message>",
     "    Write <message> to the server log.",
     "OBJECT <key>",

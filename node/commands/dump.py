@@ -1,26 +1,16 @@
-"""DUMP and RESTORE: one value as it would stand in an RDB file, with the format's version and a CRC-64 behind it."""
+"""DUMP and RESTORE: single values on their way from one server to another (`node.persistence.payload`)."""
 
 from __future__ import annotations
 
-from struct import Struct
-
 from node.call import Call
-from node.keyspace import DELETE_EXPIRED, Value
+from node.keyspace import DELETE_EXPIRED
 from node.notifications import GENERIC
-from node.persistence.crc64 import crc64
-from node.persistence.rdb_encoding import Cursor
-from node.persistence.rdb_errors import RdbError
-from node.persistence.rdb_reader import VERSION_MAX
-from node.persistence.rdb_types import ENCODERS, decoder_of
-from node.persistence.rdb_writer import VERSION
+from node.persistence.payload import deserialized, serialized
 from wire.arguments import INT64_MAX, parse_integer
 from wire.command import ASKING, DENYOOM, READONLY, WRITE, command, key
 from wire.errors import SYNTAX, Error
 from wire.reply import OK, Reply
 
-# What stands behind the value: version and checksum.
-_FOOTER = Struct("<HQ")
-_CHECKSUM_SIZE = 8
 _FREQUENCY_MAX = 255
 
 _SYNTAX = "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]"
@@ -49,13 +39,6 @@ _HISTORY = (
 def dump(call: Call) -> Reply:
     value = call.db.read(call.argv[1])
     return None if value is None else serialized(value, compress=call.node.settings.rdbcompression)
-
-
-def serialized(value: Value, *, compress: bool) -> bytes:
-    """What DUMP answers for `value`."""
-    kind, body = ENCODERS[type(value)](value, compress)
-    payload = bytes((kind,)) + body + VERSION.to_bytes(2, "little")
-    return payload + crc64(payload).to_bytes(_CHECKSUM_SIZE, "little")
 
 
 @command(
@@ -101,7 +84,7 @@ def _restore(call: Call) -> Reply:
     ttl = parse_integer(ttl_text)
     if ttl < 0:
         raise Error(b"ERR Invalid TTL value, must be >= 0")
-    value = _deserialized(payload)
+    value = deserialized(payload)
     deleted = replace and db.remove(name)
     if ttl and not absolute:
         ttl += call.keyspace.now_ms
@@ -145,18 +128,3 @@ def _parse_options(options: list[bytes]) -> tuple[bool, bool]:
             raise Error(b"ERR Invalid FREQ value, must be >= 0 and <= 255")
         given[word] = True
     return b"REPLACE" in given, b"ABSTTL" in given
-
-
-def _deserialized(payload: bytes) -> Value:
-    """The value in a DUMP payload; raises Error for one that is damaged, newer than we are, or of a foreign type."""
-    if len(payload) < _FOOTER.size:
-        raise Error(b"ERR DUMP payload version or checksum are wrong")
-    version, checksum = _FOOTER.unpack_from(payload, len(payload) - _FOOTER.size)
-    if version > VERSION_MAX or checksum != crc64(payload[:-_CHECKSUM_SIZE]):
-        raise Error(b"ERR DUMP payload version or checksum are wrong")
-    cursor = Cursor(payload[: -_FOOTER.size])
-    try:
-        kind = cursor.byte()
-        return decoder_of(kind, 0)(cursor)
-    except RdbError:
-        raise Error(b"ERR Bad data format") from None

@@ -1,4 +1,4 @@
-"""SAVE, BGSAVE, LASTSAVE: snapshots on request. How they are made is `node.persistence`'s business."""
+"""SAVE, BGSAVE, LASTSAVE, BGREWRITEAOF: data to disk on request. How that is done is `node.persistence`'s business."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ def reload(call: Call) -> Reply:
     except (OSError, RdbError):
         raise Error(b"ERR Error trying to load the RDB dump, check server logs") from None
     node.log.warning("DB reloaded by DEBUG RELOAD")
+    return OK
+
+
+def load_log(call: Call) -> Reply:
+    """DEBUG LOADAOF: throw everything away and repeat the log."""
+    call.node.append_only.reload()
     return OK
 
 
@@ -54,6 +60,21 @@ def bgsave(call: Call) -> Reply:
     if call.node.saver.save_in_background(schedule=schedule):
         return Simple(b"Background saving started")
     return Simple(b"Background saving scheduled")
+
+
+@command(
+    "BGREWRITEAOF",
+    arity=1,
+    flags=ADMIN | NOSCRIPT | NO_ASYNC_LOADING,
+    group="server",
+    since="1.0.0",
+    complexity="O(1)",
+    summary="Asynchronously rewrite the append-only file",
+)
+def bgrewriteaof(call: Call) -> Reply:
+    if call.node.append_only.rewrite():
+        return Simple(b"Background append only file rewriting started")
+    return Simple(b"Background append only file rewriting scheduled")
 
 
 @command(

@@ -19,6 +19,7 @@ class ChildKind(Enum):
 
     SNAPSHOT = "rdb"
     REPLICAS = "replicas"
+    REWRITE = "aof"
 
 
 # Told whether the child succeeded.

@@ -6,6 +6,7 @@ say zero: clients look for them.
 
 from __future__ import annotations
 
+from node.persistence.aof.append_only import AofState, AppendOnly
 from node.persistence.child import Child, ChildKind
 from node.persistence.loading import Loader
 from node.persistence.saving import Saver
@@ -13,8 +14,9 @@ from node.persistence.saving import Saver
 Fields = list[tuple[str, object]]
 
 
-def info(saver: Saver, loader: Loader, child: Child) -> Fields:
+def info(saver: Saver, append_only: AppendOnly, loader: Loader, child: Child) -> Fields:
     """The section's fields."""
+    log, rewriter = append_only.log, append_only.rewriter
     saving = child.kind in (ChildKind.SNAPSHOT, ChildKind.REPLICAS)
     fields: Fields = [
         ("loading", int(loader.active)),
@@ -35,19 +37,28 @@ def info(saver: Saver, loader: Loader, child: Child) -> Fields:
         ("rdb_last_cow_size", 0),
         ("rdb_last_load_keys_expired", loader.keys_expired),
         ("rdb_last_load_keys_loaded", loader.keys_loaded),
-        ("aof_enabled", 0),
-        ("aof_rewrite_in_progress", 0),
-        ("aof_rewrite_scheduled", 0),
-        ("aof_last_rewrite_time_sec", -1),
-        ("aof_current_rewrite_time_sec", -1),
-        ("aof_last_bgrewrite_status", "ok"),
-        ("aof_rewrites", 0),
-        ("aof_rewrites_consecutive_failures", 0),
-        ("aof_last_write_status", "ok"),
+        ("aof_enabled", int(append_only.state is not AofState.OFF)),
+        ("aof_rewrite_in_progress", int(child.kind is ChildKind.REWRITE)),
+        ("aof_rewrite_scheduled", int(append_only.scheduled)),
+        ("aof_last_rewrite_time_sec", rewriter.last_duration_s),
+        ("aof_current_rewrite_time_sec", rewriter.under_way_s),
+        ("aof_last_bgrewrite_status", "ok" if rewriter.succeeded else "err"),
+        ("aof_rewrites", rewriter.rewrites),
+        ("aof_rewrites_consecutive_failures", rewriter.failures),
+        ("aof_last_write_status", "ok" if log.ok else "err"),
         ("aof_last_cow_size", 0),
         ("module_fork_in_progress", 0),
         ("module_fork_last_cow_size", 0),
     ]
+    if append_only.state is not AofState.OFF:
+        fields += [
+            ("aof_current_size", rewriter.size),
+            ("aof_base_size", rewriter.size_at_rewrite),
+            ("aof_pending_rewrite", int(append_only.scheduled)),
+            ("aof_buffer_length", log.buffered),
+            ("aof_pending_bio_fsync", int(log.syncing)),
+            ("aof_delayed_fsync", log.delayed_syncs),
+        ]
     if loader.active:
         total, loaded = loader.total_bytes, loader.loaded_bytes
         fields += [

@@ -7,7 +7,8 @@ heartbeats are answered at all, however much there is to load.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from node.gates import LOADING, Conditions
 from node.keyspace import SEE_EXPIRED, Keyspace
@@ -132,14 +133,8 @@ class Loader:
 
         Raises RdbError; part of the data is in the keyspace then. `after_slice` is called every few milliseconds.
         """
-        now_ms = self._runtime.clock.wall_ms()
-        target = KeyspaceTarget(self._keyspace, now_ms if drop_expired else None)
-        self.active = True
-        self.started_at_s = now_ms // 1000
-        self.total_bytes = len(data)
-        self.loaded_bytes = 0
-        self._conditions.set(LOADING, True)
-        try:
+        target = KeyspaceTarget(self._keyspace, self._runtime.clock.wall_ms() if drop_expired else None)
+        with self.loading(len(data)):
             reader = RdbReader(data, target)
             # While loading nothing has expired, whatever the clock says.
             self._keyspace.expiry = SEE_EXPIRED
@@ -148,12 +143,23 @@ class Loader:
                 after_slice()
                 await asyncio.sleep(0)
                 self._keyspace.expiry = SEE_EXPIRED
+        self.note(target)
+        return target
+
+    @contextmanager
+    def loading(self, total_bytes: int) -> Iterator[None]:
+        """Meanwhile so many bytes are being loaded, and clients are told so; `loaded_bytes` is the caller's to set."""
+        self.active = True
+        self.started_at_s = self._runtime.clock.wall_ms() // 1000
+        self.total_bytes = total_bytes
+        self.loaded_bytes = 0
+        self._conditions.set(LOADING, True)
+        try:
+            yield
         finally:
             self.active = False
             self._conditions.set(LOADING, False)
             self._update_expiry_mode()
-        self._note(target)
-        return target
 
     def reload(self, data: bytes) -> None:
         """DEBUG RELOAD: what the snapshot `data` says takes the place of all keys, at once; raises RdbError."""
@@ -164,9 +170,10 @@ class Loader:
             RdbReader(data, target).read_all()
         finally:
             self._update_expiry_mode()
-        self._note(target)
+        self.note(target)
 
-    def _note(self, target: KeyspaceTarget) -> None:
+    def note(self, target: KeyspaceTarget) -> None:
+        """A snapshot has been loaded."""
         self.keys_loaded = target.keys_loaded
         self.keys_expired = target.keys_expired
         self._runtime.log.notice(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from node.gates import DISK_ERROR, Conditions
+from node.gates import Conditions
 from node.keyspace import Keyspace
 from node.persistence.child import Child, ChildKind, Ended
 from node.persistence.settings import SnapshotSettings
@@ -171,9 +171,7 @@ class Saver:
     def update_condition(self) -> None:
         """Writes are refused while snapshots fail; asked again after CONFIG SET."""
         refuse = self._settings.stop_writes_on_bgsave_error and bool(self._settings.save) and not self.succeeded
-        if refuse:
-            self._conditions.disk_error = _MISCONF
-        self._conditions.set(DISK_ERROR, refuse)
+        self._conditions.set_disk_error("rdb", _MISCONF if refuse else b"")
 
     def _write(self, disk: Disk, temporary: str) -> None:
         settings = self._settings

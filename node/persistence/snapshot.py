@@ -33,17 +33,22 @@ class Remarks:
     mark: ReplicationMark | None
 
 
-def write_snapshot(writer: RdbWriter, keyspace: Keyspace, remarks: Remarks, *, keys: bool = True) -> None:
-    """Write everything, from the header to the checksum; without `keys` all but the data itself."""
+def write_snapshot(
+    writer: RdbWriter, keyspace: Keyspace, remarks: Remarks, *, keys: bool = True, aof_base: bool = False
+) -> None:
+    """Write everything, from the header to the checksum; without `keys` all but the data itself.
+
+    As the base of an append-only file it has no place in any replication: what follows in the file moves on from there.
+    """
     writer.aux(b"redis-ver", REDIS_VERSION.encode())
     writer.aux(b"redis-bits", 64)
     writer.aux(b"ctime", remarks.created_at_s)
     writer.aux(b"used-mem", remarks.used_memory)
-    if remarks.mark is not None:
+    if remarks.mark is not None and not aof_base:
         writer.aux(b"repl-stream-db", remarks.mark.database)
         writer.aux(b"repl-id", remarks.mark.replid)
         writer.aux(b"repl-offset", remarks.mark.offset)
-    writer.aux(b"aof-base", 0)
+    writer.aux(b"aof-base", int(aof_base))
     if keys:
         _write_keys(writer, keyspace)
     writer.end()

@@ -55,6 +55,8 @@ class Upstream:
         "_runtime",
         "_settings",
         "_tasks",
+        "before_copy",
+        "copied",
         "down_since",
         "link",
         "master",
@@ -83,6 +85,9 @@ class Upstream:
         # Called after `state` or `master` changed.
         self._on_state = on_state
         self._tasks = tasks
+        # Called before the data is thrown away for a copy, and when the copy has been loaded: the log begins anew.
+        self.before_copy: Callable[[], None] = _nothing
+        self.copied: Callable[[], None] = _nothing
         # The master's address; None while this node is a master.
         self.master: tuple[str, int] | None = None
         self.state = LinkState.CONNECT
@@ -313,6 +318,7 @@ class Upstream:
             log.notice("MASTER <-> REPLICA sync: Flushing old data")
             # From here on what we have is neither the old history nor yet the new one.
             self.unsure = True
+            self.before_copy()
             side.drop_all()
             side.close_backlog()
             if not self._keyspace.is_empty():
@@ -334,6 +340,7 @@ class Upstream:
         side.feed.history.adopt(replid, max(self._copy_offset, 0))
         side.open_backlog()
         self._applier.begin(target.mark.database if target.mark is not None else 0)
+        self.copied()
         self._become(LinkState.CONNECTED)
         log.notice("MASTER <-> REPLICA sync: Finished with success")
         if link.phase is LinkPhase.CLOSED:
@@ -347,3 +354,7 @@ class Upstream:
         """Loading was broken off: if the old data is gone already, show none rather than some of the new."""
         if self.unsure:
             self._keyspace.clear()
+
+
+def _nothing() -> None:
+    pass

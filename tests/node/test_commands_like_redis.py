@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.commands.dump import serialized
+from node.persistence.payload import serialized
 from tests.node.conftest import Pair
 from tests.node.differential import KEY, Replicas, Steps, Template, assert_alike, budget, options, steps_of
 

@@ -1,0 +1,59 @@
+"""A key as the commands that make it: what a base is made of with `aof-use-rdb-preamble no`.
+
+A type of the keyspace adds a row to `REWRITERS`. One that has none is written as RESTORE, which says the same and is
+harder to read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from node.keyspace import Keyspace
+from node.persistence.payload import serialized
+from node.persistence.rdb_types import Value
+from wire.encoder import encode_command
+
+# A key's name and value to commands that make it.
+Rewriter = Callable[[bytes, Value], Iterator[tuple[bytes, ...]]]
+
+# As many elements as one command adds.
+ITEMS_PER_COMMAND = 64
+_CHUNK = 64 * 1024
+
+
+def _string(key: bytes, value: Value) -> Iterator[tuple[bytes, ...]]:
+    assert isinstance(value, (bytes, bytearray))
+    yield b"SET", key, bytes(value)
+
+
+REWRITERS: dict[type, Rewriter] = {
+    bytes: _string,
+    bytearray: _string,
+}
+
+
+def _restored(key: bytes, value: Value) -> Iterator[tuple[bytes, ...]]:
+    yield b"RESTORE", key, b"0", serialized(value, compress=False)
+
+
+def write_commands(write: Callable[[bytes], object], keyspace: Keyspace, annotation: bytes) -> None:
+    """Write everything as commands, behind `annotation`."""
+    pieces = [annotation]
+    size = 0
+    for database in keyspace.databases():
+        if not database.size:
+            continue
+        pieces.append(encode_command((b"SELECT", b"%d" % database.index)))
+        for shard, expires in zip(database.shards, database.expires, strict=True):
+            for key, value in shard.items():
+                for argv in REWRITERS.get(type(value), _restored)(key, value):
+                    pieces.append(encode_command(argv))
+                    size += len(pieces[-1])
+                when_ms = None if expires is None else expires.get(key)
+                if when_ms is not None:
+                    pieces.append(encode_command((b"PEXPIREAT", key, b"%d" % when_ms)))
+                if size >= _CHUNK:
+                    write(b"".join(pieces))
+                    pieces.clear()
+                    size = 0
+    write(b"".join(pieces))

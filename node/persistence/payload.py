@@ -1,0 +1,40 @@
+"""One value as it stands in an RDB file, with the format's version and a CRC-64 behind it: what DUMP gives and RESTORE
+takes."""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from node.persistence.crc64 import crc64
+from node.persistence.rdb_encoding import Cursor
+from node.persistence.rdb_errors import RdbError
+from node.persistence.rdb_reader import VERSION_MAX
+from node.persistence.rdb_types import ENCODERS, Value, decoder_of
+from node.persistence.rdb_writer import VERSION
+from wire.errors import Error
+
+# What stands behind the value: version and checksum.
+_FOOTER = Struct("<HQ")
+_CHECKSUM_SIZE = 8
+
+
+def serialized(value: Value, *, compress: bool) -> bytes:
+    """What DUMP answers for `value`."""
+    kind, body = ENCODERS[type(value)](value, compress)
+    payload = bytes((kind,)) + body + VERSION.to_bytes(2, "little")
+    return payload + crc64(payload).to_bytes(_CHECKSUM_SIZE, "little")
+
+
+def deserialized(payload: bytes) -> Value:
+    """The value in a DUMP payload; raises Error for one that is damaged, newer than we are, or of a foreign type."""
+    if len(payload) < _FOOTER.size:
+        raise Error(b"ERR DUMP payload version or checksum are wrong")
+    version, checksum = _FOOTER.unpack_from(payload, len(payload) - _FOOTER.size)
+    if version > VERSION_MAX or checksum != crc64(payload[:-_CHECKSUM_SIZE]):
+        raise Error(b"ERR DUMP payload version or checksum are wrong")
+    cursor = Cursor(payload[: -_FOOTER.size])
+    try:
+        kind = cursor.byte()
+        return decoder_of(kind, 0)(cursor)
+    except RdbError:
+        raise Error(b"ERR Bad data format") from None

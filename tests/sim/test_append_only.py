@@ -1,0 +1,160 @@
+"""The log under power cuts: with `appendfsync always`, what was acknowledged is there afterwards, whatever was lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+
+from node.node import Node
+from sim.host import Host
+from sim.process import Process
+from sim.programs import node_program
+from sim.world import World
+from tests.sim.worlds import forgiving, run_for, run_until, start
+from wire.encoder import encode_command
+
+PORT = 7000
+CONFIG = "/data/redis.conf"
+BASICS = f'port {PORT}\nprotected-mode no\ndatabases 1\nsave ""\nappendonly yes\n'
+# Power cuts in one world.
+CUTS = 6
+
+
+class Writers:
+    """Clients that write keys once each, and remember which they were told are safe."""
+
+    def __init__(self, server: Host) -> None:
+        self._server = server
+        self.begun = 0
+        self.acknowledged: dict[bytes, bytes] = {}
+
+    async def write(self) -> None:
+        """Until the connection breaks."""
+        reader, writer = await asyncio.open_connection(self._server.ip, PORT)
+        try:
+            while True:
+                self.begun += 1
+                key, value = b"key:%d" % self.begun, b"value of %d" % self.begun
+                writer.write(encode_command([b"SET", key, value]))
+                assert await reader.readexactly(5) == b"+OK\r\n"
+                self.acknowledged[key] = value
+                await asyncio.sleep(0.004)
+        except (OSError, asyncio.IncompleteReadError):
+            writer.close()
+
+
+def serve(world: World, server: Host, change: Callable[[Node], None]) -> Node:
+    """Start the node and wait until it serves."""
+    made: list[Node] = []
+
+    def note(node: Node) -> None:
+        change(node)
+        made.append(node)
+
+    process = server.start("node", node_program(world, CONFIG, note))
+    run_until(world, lambda: not process.alive or bool(made and made[0].append_only.log.is_open))
+    assert process.alive, "the node refused to start"
+    return made[0]
+
+
+def cut_power(seed: int, policy: str, change: Callable[[Node], None] = lambda _: None) -> Counter[str]:
+    """What became of acknowledged writes after several power cuts."""
+    with forgiving(seed) as world:
+        server, client = world.add_host("server"), world.add_host("client")
+        server.disk.make_folder("/data")
+        config = BASICS + f"appendfsync {policy}\nauto-aof-rewrite-min-size 2kb\n"
+        server.disk.put(CONFIG, config.encode())
+        writers, chance = Writers(server), world.stream("cuts")
+        rewrites = 0
+        for _ in range(CUTS):
+            node = serve(world, server, change)
+            for _ in range(4):
+                start(client, writers.write)
+            run_for(world, chance.uniform(0.01, 0.3))
+            rewrites += node.append_only.rewriter.rewrites
+            server.cut_power()
+            run_for(world, 0.1)
+            server.boot()
+        database = serve(world, server, change).keyspace.database(0)
+        kept = sum(database.get(key) == value for key, value in writers.acknowledged.items())
+        return Counter(kept=kept, lost=len(writers.acknowledged) - kept, rewrites=rewrites)
+
+
+def test_nothing_acknowledged_is_lost_when_every_write_is_synced() -> None:
+    found: Counter[str] = sum((cut_power(seed, "always") for seed in range(3)), Counter())
+    assert found["kept"] > 100
+    assert found["rewrites"] > 2
+    assert not found["lost"]
+
+
+def test_without_a_sync_something_is_lost() -> None:
+    """So the test above would notice."""
+    found: Counter[str] = sum((cut_power(seed, "no") for seed in range(1)), Counter())
+    assert found["lost"]
+
+
+def test_a_reply_before_the_sync_is_noticed() -> None:
+    """The rule switched off: the log's step comes a moment after everybody has been answered."""
+
+    def answer_first(node: Node) -> None:
+        steps, end_turn = node.turn.steps, node.append_only.log.end_turn
+        steps.remove(end_turn)
+        steps.append(lambda: asyncio.get_running_loop().call_later(0.002, end_turn))
+
+    found: Counter[str] = sum((cut_power(seed, "always", answer_first) for seed in range(2)), Counter())
+    assert found["lost"]
+
+
+def full_disk(policy: str) -> tuple[list[bytes], Process]:
+    """Replies to a write, a read, and, when there is room again, another write; and the process."""
+    replies: list[bytes] = []
+    with forgiving() as world:
+        server, client = world.add_host("server"), world.add_host("client")
+        server.disk.make_folder("/data")
+        server.disk.put(CONFIG, (BASICS + f"appendfsync {policy}\n").encode())
+        node = serve(world, server, lambda _: None)
+        process = next(iter(server.processes.values()))
+
+        async def talk() -> None:
+            reader, writer = await asyncio.open_connection(server.ip, PORT)
+
+            async def ask(*argv: bytes) -> None:
+                writer.write(encode_command(argv))
+                replies.append(await reader.readuntil(b"\r\n"))
+
+            await ask(b"SET", b"a", b"1")
+            server.disk.capacity = server.disk.used + 3
+            with suppress(asyncio.IncompleteReadError):
+                await ask(b"SET", b"b", b"2")
+                await ask(b"SET", b"c", b"3")
+                await ask(b"STRLEN", b"a")
+                server.disk.capacity = None
+                await asyncio.sleep(1.5)
+                await ask(b"SET", b"d", b"4")
+                await asyncio.sleep(1.5)
+            writer.close()
+
+        talking = start(client, talk)
+        run_until(world, lambda: not talking.alive)
+        if process.alive:
+            server.cut_power()
+            server.boot()
+            database = serve(world, server, lambda _: None).keyspace.database(0)
+            assert [database.get(key) for key in (b"a", b"b", b"c", b"d")] == [b"1", b"2", None, b"4"]
+            assert node.append_only.log.ok
+        return replies, process
+
+
+def test_a_full_disk_refuses_writes_until_there_is_room() -> None:
+    replies, process = full_disk("everysec")
+    misconf = b"-MISCONF Errors writing to the AOF file: No space left on device\r\n"
+    assert replies == [b"+OK\r\n", b"+OK\r\n", misconf, b":1\r\n", b"+OK\r\n"]
+    assert process.alive is False  # by the power cut
+
+
+def test_a_full_disk_ends_a_node_that_promised_every_write() -> None:
+    replies, process = full_disk("always")
+    assert replies == [b"+OK\r\n"]
+    assert process.status == 1
