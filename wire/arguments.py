@@ -14,11 +14,17 @@ INT64_MAX = (1 << 63) - 1
 _INT64_DIGITS_MAX = 20
 _INT32_MIN = -(1 << 31)
 _INT32_MAX = (1 << 31) - 1
+# Most numbers are small: read without looking at their digits.
+_SMALL = {b"%d" % number: number for number in range(-128, 1024)}
 _NOT_INT32 = b"ERR value is out of range, value must between %d and %d" % (_INT32_MIN, _INT32_MAX)
 
 
 def parse_integer(text: bytes | bytearray, refusal: bytes = NOT_AN_INTEGER) -> int:
     """The signed 64-bit integer whose one canonical text this is; raises Error(`refusal`)."""
+    if type(text) is bytes:
+        small = _SMALL.get(text)
+        if small is not None:
+            return small
     try:
         number = int(text)
     except ValueError:

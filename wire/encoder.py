@@ -56,6 +56,9 @@ def encode_into(out: list[bytes], value: Reply, proto: int) -> None:
         out.append(NIL_2 if proto == 2 else NIL_3)
     elif kind is Bulks:
         out.append(encode_bulks(value))
+    elif kind is float:
+        text = format_double(value)
+        out.append(b"$%d\r\n%b\r\n" % (len(text), text) if proto == 2 else b",%b\r\n" % text)
     elif kind is list or kind is tuple:
         out.append(b"*%d\r\n" % len(value))
         for item in value:
@@ -119,9 +122,6 @@ def _encode_rare(out: list[bytes], value: Reply, proto: int) -> None:
         out.append(value)
     elif isinstance(value, (bytes, bytearray)):
         out += (b"$%d\r\n" % len(value), bytes(value), CRLF)
-    elif isinstance(value, float):
-        text = format_double(value)
-        out.append(b"$%d\r\n%b\r\n" % (len(text), text) if proto == 2 else b",%b\r\n" % text)
     elif isinstance(value, dict):
         out.append(b"*%d\r\n" % (2 * len(value)) if proto == 2 else b"%%%d\r\n" % len(value))
         for key, item in value.items():

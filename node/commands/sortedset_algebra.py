@@ -12,7 +12,7 @@ from node.structures.sortedsets import SortedSet
 from wire.arguments import parse_integer
 from wire.command import DENYOOM, READONLY, WRITE, command, key, numkeys
 from wire.errors import SYNTAX, WRONGTYPE, Error
-from wire.reply import Reply
+from wire.reply import Bulks, Reply
 
 _NOT_A_WEIGHT = b"ERR weight value is not a float"
 _NEGATIVE_LIMIT = b"ERR LIMIT can't be negative"
@@ -159,7 +159,7 @@ def _scores_of(value: Value | None) -> _Scores:
 
 def _answer(call: Call, request: _Request, result: _Scores) -> Reply:
     ordered = [(member, score) for score, member in sorted(zip(result.values(), result, strict=True))]
-    return pairs_reply(call, ordered) if request.with_scores else [member for member, _ in ordered]
+    return pairs_reply(call, ordered) if request.with_scores else Bulks([member for member, _ in ordered])
 
 
 @command(

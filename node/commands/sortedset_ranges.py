@@ -6,14 +6,14 @@ Whatever a range is written in, it becomes two ranks, found in logarithmic time;
 from __future__ import annotations
 
 from node.call import Call
-from node.commands.sortedset_results import Pairs, pairs_reply, store
+from node.commands.sortedset_results import pairs_reply, store
 from node.commands.sortedsets import removed_from
 from node.scores import parse_lex_range, parse_score_range
 from node.structures.sortedsets import SortedSet
 from wire.arguments import parse_integer
 from wire.command import DENYOOM, FAST, READONLY, WRITE, command, key
 from wire.errors import SYNTAX, Error
-from wire.reply import Reply
+from wire.reply import Bulks, Reply
 
 # What a range is written in.
 _RANK, _SCORE, _LEX = range(3)
@@ -58,48 +58,35 @@ class _Request:
         if self.with_scores and self.by == _LEX:
             raise Error(b"ERR syntax error, WITHSCORES not supported in combination with BYLEX")
 
-    def find(self, first: bytes, second: bytes, call: Call, name: bytes) -> Pairs | None:
-        """Members and scores of the range between two bounds, in the order asked for; None without a set."""
-        by, reverse = self.by, self.reverse
-        if by == _RANK:
+    def find(self, first: bytes, second: bytes, call: Call, name: bytes) -> tuple[SortedSet, int, int] | None:
+        """The set, and the ranks of what lies between two bounds; None without a set."""
+        if self.by == _RANK:
             begin, end = parse_integer(first), parse_integer(second)
             zset = call.db.read_as(name, SortedSet)
             if zset is None:
                 return None
             start, stop = _clip(begin, end, len(zset))
-            if reverse:
-                start, stop = len(zset) - stop, len(zset) - start
-            return self._take(zset, start, stop)
-        if reverse:
+            return (zset, len(zset) - stop, len(zset) - start) if self.reverse else (zset, start, stop)
+        if self.reverse:
             first, second = second, first
-        if by == _SCORE:
+        if self.by == _SCORE:
             scores = parse_score_range(first, second)
             zset = call.db.read_as(name, SortedSet)
-            if zset is None:
-                return None
-            start, stop = zset.ranks_by_score(scores)
-        else:
-            names = parse_lex_range(first, second)
-            zset = call.db.read_as(name, SortedSet)
-            if zset is None:
-                return None
-            start, stop = zset.ranks_by_member(names, reverse=reverse)
+            return None if zset is None else (zset, *self._limited(*zset.ranks_by_score(scores)))
+        names = parse_lex_range(first, second)
+        zset = call.db.read_as(name, SortedSet)
+        return None if zset is None else (zset, *self._limited(*zset.ranks_by_member(names, reverse=self.reverse)))
+
+    def _limited(self, start: int, stop: int) -> tuple[int, int]:
+        """What LIMIT leaves of a range: counted from its end when the order is reversed; without end when negative."""
         offset, limit = self.offset, self.limit
         if offset < 0:
-            return [], zset
-        if reverse:
-            stop = max(stop - offset, start)
-            start = start if limit < 0 else max(start, stop - limit)
-        else:
-            start = min(start + offset, stop)
-            stop = stop if limit < 0 else min(stop, start + limit)
-        return self._take(zset, start, stop)
-
-    def _take(self, zset: SortedSet, start: int, stop: int) -> Pairs:
-        members = zset.members(start, stop)
+            return start, start
         if self.reverse:
-            members.reverse()
-        return members, zset
+            stop = max(stop - offset, start)
+            return (start if limit < 0 else max(start, stop - limit)), stop
+        start = min(start + offset, stop)
+        return start, (stop if limit < 0 else min(stop, start + limit))
 
 
 def _clip(begin: int, end: int, size: int) -> tuple[int, int]:
@@ -111,14 +98,30 @@ def _clip(begin: int, end: int, size: int) -> tuple[int, int]:
     return (begin, min(end + 1, size)) if begin <= end and begin < size else (0, 0)
 
 
+# Requests without options, by what the command's name says.
+_PLAIN = {
+    (by, reverse): _Request([], by, reverse, storing=False)
+    for by in (None, _RANK, _SCORE, _LEX)
+    for reverse in (None, False, True)
+}
+
+
 def _range(call: Call, by: int | None, reverse: bool | None) -> Reply:
     argv = call.argv
-    request = _Request(argv[4:], by, reverse, storing=False)
+    request = _PLAIN[by, reverse] if len(argv) == 4 else _Request(argv[4:], by, reverse, storing=False)
     found = request.find(argv[2], argv[3], call, argv[1])
     if found is None:
         return []
-    members, zset = found
-    return pairs_reply(call, zset.with_scores(members)) if request.with_scores else members
+    zset, start, stop = found
+    if request.with_scores:
+        pairs = zset.pairs(start, stop)
+        if request.reverse:
+            pairs.reverse()
+        return pairs_reply(call, pairs)
+    members = zset.members(start, stop)
+    if request.reverse:
+        members.reverse()
+    return Bulks(members)
 
 
 @command(
@@ -245,8 +248,10 @@ def zrevrangebylex(call: Call) -> Reply:
 def zrangestore(call: Call) -> Reply:
     _, target, name, first, second, *options = call.argv
     found = _Request(options, None, None, storing=True).find(first, second, call, name)
-    scores = {} if found is None else dict(found[1].with_scores(found[0]))
-    return store(call, target, scores, b"zrangestore")
+    if found is None:
+        return store(call, target, {}, b"zrangestore")
+    zset, start, stop = found
+    return store(call, target, dict(zset.pairs(start, stop)), b"zrangestore")
 
 
 @command(

@@ -5,18 +5,19 @@ from __future__ import annotations
 from node.call import Call
 from node.notifications import GENERIC, ZSET
 from node.structures.sortedsets import SortedSet
-from wire.encoder import format_double
-from wire.reply import Reply
-
-# Members, in the order of the answer, and the set that knows their scores.
-Pairs = tuple[list[bytes], SortedSet]
+from wire.reply import Bulks, Reply
 
 
 def pairs_reply(call: Call, pairs: list[tuple[bytes, float]]) -> Reply:
     """Members with their scores: pairs in RESP3, one flat array in RESP2."""
     if call.session.proto == 3:
         return pairs
-    return [part for member, score in pairs for part in (member, format_double(score))]
+    count = len(pairs)
+    parts = [b""] * (2 * count)
+    parts[::2] = [member for member, _ in pairs]
+    # All scores at once, as `format_double` gives each.
+    parts[1::2] = (b"%.17g " * count % tuple(score for _, score in pairs)).split()
+    return Bulks(parts)
 
 
 def sorted_set(call: Call, scores: dict[bytes, float]) -> SortedSet:

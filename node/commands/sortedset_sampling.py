@@ -41,7 +41,9 @@ def zrandmember(call: Call) -> Reply:
         raise Error(b"ERR value is out of range")
     zset = call.db.read_as(argv[1], SortedSet)
     drawn = [] if zset is None else _draw(call, zset, count)
-    return pairs_reply(call, zset.with_scores(drawn)) if zset is not None and with_scores else drawn
+    if zset is not None and with_scores:
+        return pairs_reply(call, [(member, zset.scores[member]) for member in drawn])
+    return drawn
 
 
 def _draw(call: Call, zset: SortedSet, count: int) -> list[bytes]:

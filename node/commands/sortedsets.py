@@ -38,10 +38,13 @@ def zadd(call: Call) -> Reply:
     if len(argv) != 4:
         return _add_by_options(call)
     _, name, text, member = argv
-    if text.upper() in _ADD_OPTIONS:
-        # An option, and half a pair.
-        raise Error(SYNTAX)
-    score = parse_score(text)
+    try:
+        score = parse_score(text)
+    except Error:
+        if text.upper() in _ADD_OPTIONS:
+            # An option, and half a pair.
+            raise Error(SYNTAX) from None
+        raise
     db = call.db
     zset = db.get_as(name, SortedSet)
     if zset is None:
@@ -111,7 +114,18 @@ def _add_by_options(call: Call) -> Reply:
     syntax="key increment member",
 )
 def zincrby(call: Call) -> Reply:
-    return _increase(call, call.argv[3], parse_score(call.argv[2]), set())
+    _, name, text, member = call.argv
+    increment = parse_score(text)
+    zset = call.db.get_as(name, SortedSet)
+    old = None if zset is None else zset.scores.get(member)
+    if zset is None or old is None or old + increment != old + increment:
+        return _increase(call, member, increment, set())
+    score = old + increment
+    if score != old:
+        zset.move(member, old, score)
+        call.db.changed(name)
+        call.notify(ZSET, b"zincr", name)
+    return score
 
 
 def _increase(call: Call, member: bytes, increment: float, given: set[bytes]) -> float | None:

@@ -65,6 +65,7 @@ def encode_zset(zset: SortedSet, compress: bool) -> bytes:
 
 def encode_zset_listpack(zset: SortedSet, compress: bool) -> bytes:
     """The body for type 17."""
-    pairs = zset.with_scores(zset.members(0, len(zset)))
-    packed = listpack.encode(part for member, score in pairs for part in (member, format_double(score)))
+    packed = listpack.encode(
+        part for member, score in zset.pairs(0, len(zset)) for part in (member, format_double(score))
+    )
     return encode_string(packed, compress)

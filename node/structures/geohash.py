@@ -8,7 +8,7 @@ GEOADD, "How does it work?", and https://en.wikipedia.org/wiki/Geohash.
 
 from __future__ import annotations
 
-from math import asin, cos, degrees, inf, pi, sin, sqrt
+from math import asin, cos, degrees, pi, sin, sqrt
 from typing import NamedTuple
 
 STEPS = 26
@@ -85,7 +85,8 @@ def cell_at(longitude: float, latitude: float, step: int = STEPS, latitude_max: 
 
 def position_of(score: float) -> tuple[float, float]:
     """Longitude and latitude of the middle of the cell that a score stands for; any score stands for one."""
-    bits = int(score) & _MASK_64 if abs(score) != inf else 1 << 63
+    # What does not fit 64 bits becomes what a processor makes of it.
+    bits = int(score) & _MASK_64 if -(2.0**63) <= score < 2.0**64 else (score < 0) << 63
     area = Cell(_gather(bits >> 1), _gather(bits), STEPS).area()
     longitude = (area.west + area.east) / 2
     latitude = (area.south + area.north) / 2

@@ -103,29 +103,30 @@ class Ranking:
 
     def cut(self, start: int, stop: int) -> list[bytes]:
         """Take out the entries of ranks `start` to `stop` and return their members: O(log n) and their number."""
-        cut: list[bytes] = []
         if start >= stop:
-            return cut
+            return []
         at, place = self._locate(start)
+        cut = self._cut(at, place, place + stop - start)
         first = at
-        wanted = stop - start
-        while wanted > 0 and at < len(self._members):
-            scores, members = self._scores[at], self._members[at]
-            end = min(place + wanted, len(members))
-            cut += members[place:end]
-            del scores[place:end]
-            del members[place:end]
-            if scores:
-                self._tops[at] = scores[-1]
-            if self._tree is not None:
-                self._count(at, place - end)
-            wanted -= end - place
-            place = 0
+        while len(cut) < stop - start and at + 1 < len(self._members):
             at += 1
+            cut += self._cut(at, 0, stop - start - len(cut))
         # From behind, so that what is dropped does not move what is still to be looked at.
-        for index in range(at - 1, first - 1, -1):
+        for index in range(at, first - 1, -1):
             if len(self._scores[index]) < _CHUNK_MIN and len(self._tops) > 1:
                 self._shrunk(index)
+        return cut
+
+    def _cut(self, at: int, start: int, stop: int) -> list[bytes]:
+        """Take places `start` to `stop`, as far as there are any, out of chunk `at`, which may be empty then."""
+        scores, members = self._scores[at], self._members[at]
+        cut = members[start:stop]
+        del scores[start:stop]
+        del members[start:stop]
+        if scores:
+            self._tops[at] = scores[-1]
+        if self._tree is not None:
+            self._count(at, -len(cut))
         return cut
 
     # Looking
@@ -166,8 +167,6 @@ class Ranking:
 
     def members(self, start: int, stop: int) -> list[bytes]:
         """The members of ranks `start` to `stop`: O(log n) and their number."""
-        if len(self._members) == 1:
-            return self._members[0][start:stop]
         if start >= stop:
             return []
         at, place = self._locate(start)
@@ -175,6 +174,17 @@ class Ranking:
         while len(found) < stop - start and at + 1 < len(self._members):
             at += 1
             found += self._members[at][: stop - start - len(found)]
+        return found
+
+    def scores(self, start: int, stop: int) -> list[float]:
+        """The scores of ranks `start` to `stop`: O(log n) and their number."""
+        if start >= stop:
+            return []
+        at, place = self._locate(start)
+        found = self._scores[at][place : place + stop - start].tolist()
+        while len(found) < stop - start and at + 1 < len(self._scores):
+            at += 1
+            found += self._scores[at][: stop - start - len(found)].tolist()
         return found
 
     def member(self, rank: int) -> bytes:

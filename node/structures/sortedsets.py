@@ -8,7 +8,6 @@ sort more than that.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from itertools import islice
 from typing import ClassVar, Self
 
@@ -122,10 +121,11 @@ class SortedSet:
         """The members of ranks `start` to `stop`, ascending: O(log n) and their number."""
         return self.ranking().members(start, stop)
 
-    def with_scores(self, members: Iterable[bytes]) -> list[tuple[bytes, float]]:
-        """These members, each with its score."""
-        scores = self.scores
-        return [(member, scores[member]) for member in members]
+    def pairs(self, start: int, stop: int) -> list[tuple[bytes, float]]:
+        """The members of ranks `start` to `stop`, each with its score: O(log n) and their number."""
+        ranking = self.ranking()
+        # Looking every member up in `scores` would cost more: they lie anywhere in memory, the scores here together.
+        return list(zip(ranking.members(start, stop), ranking.scores(start, stop), strict=True))
 
     def rank(self, member: bytes) -> int | None:
         """How many members stand before `member`; None when it is not there. O(log n)."""

@@ -79,7 +79,9 @@ class SortedSetMachine(RuleBasedStateMachine):
     @rule(start=st.integers(0, 60), count=st.integers(0, 40))
     def members(self, start: int, count: int) -> None:
         stop = min(start + count, len(self.dumb))
-        assert self.zset.members(start, stop) == self.ordered()[start:stop]
+        members = self.ordered()[start:stop]
+        assert self.zset.members(start, stop) == members
+        assert self.zset.pairs(start, stop) == [(member, self.dumb[member]) for member in members]
 
     @rule(low=SCORES, high=SCORES, low_open=st.booleans(), high_open=st.booleans())
     def by_score(self, low: float, high: float, low_open: bool, high_open: bool) -> None:
