@@ -26,8 +26,7 @@ from bench.servers import MeasuredServer, redis_server, shardlab_server
 
 SIZES = (10, 1_000, 100_000, 1_000_000)
 _PIPELINE = 16
-# A round ends when it has done so many operations, or has cost so much, on one server.
-_OPERATIONS_MAX = 4096
+# A round ends when it has done as many operations as asked for, or has cost so much, on one server.
 _ROUND_S = 0.25
 # Elements put in by one command.
 _FILL_STEP = 500
@@ -183,12 +182,12 @@ def fill(client: _Client, family: Family, size: int) -> None:
         client.run([family.fill + [word for number in numbers for word in family.element(number, size)]])
 
 
-def cost_us(server: MeasuredServer, client: _Client, operation: Operation, size: int, seed: int) -> float:
-    """CPU time that `server` spends on one operation."""
-    chance = Random(seed)
+def cost_us(server: MeasuredServer, client: _Client, operation: Operation, size: int, count: int) -> float:
+    """CPU time that `server` spends on one operation; at most about `count` are tried."""
+    chance = Random(size)
     before = server.cpu_s()
     done = 0
-    while done < _OPERATIONS_MAX:
+    while done < count:
         client.run([words for _ in range(_PIPELINE) for words in operation(chance, size)])
         done += _PIPELINE
         if server.cpu_s() - before > _ROUND_S:
@@ -197,7 +196,7 @@ def cost_us(server: MeasuredServer, client: _Client, operation: Operation, size:
 
 
 def rows(
-    servers: tuple[MeasuredServer, MeasuredServer], family: Family, sizes: list[int], rounds: int
+    servers: tuple[MeasuredServer, MeasuredServer], family: Family, sizes: list[int], rounds: int, count: int
 ) -> Iterator[tuple[str, list[str]]]:
     """Each operation with its cells."""
     clients = {server.name: _Client(server.port) for server in servers}
@@ -209,7 +208,7 @@ def rows(
             ratios, own = [], []
             for turn in range(rounds):
                 order = servers if turn % 2 == 0 else servers[::-1]
-                cost = {each.name: cost_us(each, clients[each.name], operation, size, turn) for each in order}
+                cost = {each.name: cost_us(each, clients[each.name], operation, size, count) for each in order}
                 ratios.append(cost["shardlab"] / cost["redis"])
                 own.append(cost["shardlab"])
             cells[name].append(f"{statistics.median(own):.1f} ({statistics.median(ratios):.1f})")
@@ -225,6 +224,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("families", nargs="*", metavar="FAMILY", help=f"of {', '.join(FAMILIES)}; all by default")
     parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="numbers of elements, separated by commas")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--operations", type=int, default=4096, help="of each round, unless they are slow")
     options = parser.parse_args(argv)
     names = options.families or list(FAMILIES)
     unknown = [name for name in names if name not in FAMILIES]
@@ -236,7 +236,7 @@ def main(argv: list[str]) -> int:
         print(f"{interpreter()}, pipelines of {_PIPELINE}; CPU per operation in microseconds (/ redis-server's)")
         for name in names:
             print(name.ljust(28) + "".join(f"{size:,}".rjust(16) for size in sizes))
-            for operation, cells in rows((ours, theirs), FAMILIES[name], sizes, options.rounds):
+            for operation, cells in rows((ours, theirs), FAMILIES[name], sizes, options.rounds, options.operations):
                 print(operation.ljust(28) + "".join(cell.rjust(16) for cell in cells), flush=True)
     finally:
         ours.stop()

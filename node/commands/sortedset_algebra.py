@@ -8,7 +8,8 @@ from node.call import Call
 from node.commands.sortedset_results import pairs_reply, store
 from node.keyspace import Value
 from node.scores import parse_score
-from node.structures.sortedsets import SortedSet
+from node.structures.sets import Set
+from node.structures.sortedsets import Scores, SortedSet
 from wire.arguments import parse_integer
 from wire.command import DENYOOM, READONLY, WRITE, command, key, numkeys
 from wire.errors import SYNTAX, WRONGTYPE, Error
@@ -19,7 +20,6 @@ _NEGATIVE_LIMIT = b"ERR LIMIT can't be negative"
 
 # How two scores of one member become one.
 _Aggregate = Callable[[float, float], float]
-_Scores = dict[bytes, float]
 
 
 def _sum(one: float, other: float) -> float:
@@ -97,8 +97,8 @@ class _Request:
                 raise Error(_NEGATIVE_LIMIT)
             rest = rest[2:]
 
-    def union(self) -> _Scores:
-        result: _Scores = {}
+    def union(self) -> dict[bytes, float]:
+        result: dict[bytes, float] = {}
         aggregate = self.aggregate
         for source, weight in self._smallest_first():
             for member, value in source.items():
@@ -109,8 +109,8 @@ class _Request:
                 result[member] = score if before is None else aggregate(before, score)
         return result
 
-    def intersection(self) -> _Scores:
-        result: _Scores = {}
+    def intersection(self) -> dict[bytes, float]:
+        result: dict[bytes, float] = {}
         aggregate = self.aggregate
         (first, first_weight), *others = self._smallest_first()
         for member, value in first.items():
@@ -136,28 +136,30 @@ class _Request:
                     break
         return size
 
-    def difference(self) -> _Scores:
+    def difference(self) -> dict[bytes, float]:
         first, *others = self.sources
         return {member: score for member, score in first.items() if not any(member in other for other in others)}
 
-    def _smallest_first(self) -> list[tuple[_Scores, float]]:
+    def _smallest_first(self) -> list[tuple[Scores, float]]:
         """The order in which Redis adds up, which decides how sums are rounded; equally large ones as they came."""
         return sorted(zip(self.sources, self.weights, strict=True), key=_size)
 
 
-def _size(weighted: tuple[_Scores, float]) -> int:
+def _size(weighted: tuple[Scores, float]) -> int:
     return len(weighted[0])
 
 
-def _scores_of(value: Value | None) -> _Scores:
+def _scores_of(value: Value | None) -> Scores:
     if value is None:
         return {}
     if type(value) is SortedSet:
         return value.scores
+    if type(value) is Set:
+        return dict.fromkeys(value.members, 1.0)
     raise Error(WRONGTYPE)
 
 
-def _answer(call: Call, request: _Request, result: _Scores) -> Reply:
+def _answer(call: Call, request: _Request, result: dict[bytes, float]) -> Reply:
     ordered = [(member, score) for score, member in sorted(zip(result.values(), result, strict=True))]
     return pairs_reply(call, ordered) if request.with_scores else Bulks([member for member, _ in ordered])
 

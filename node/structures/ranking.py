@@ -101,33 +101,33 @@ class Ranking:
             self._shrunk(at)
         return found
 
-    def cut(self, start: int, stop: int) -> list[bytes]:
-        """Take out the entries of ranks `start` to `stop` and return their members: O(log n) and their number."""
+    def cut(self, start: int, stop: int) -> None:
+        """Take out the entries of ranks `start` to `stop`: O(log n) and their number."""
         if start >= stop:
-            return []
+            return
         at, place = self._locate(start)
-        cut = self._cut(at, place, place + stop - start)
+        left = stop - start - self._cut(at, place, place + stop - start)
         first = at
-        while len(cut) < stop - start and at + 1 < len(self._members):
+        while left and at + 1 < len(self._members):
             at += 1
-            cut += self._cut(at, 0, stop - start - len(cut))
+            left -= self._cut(at, 0, left)
         # From behind, so that what is dropped does not move what is still to be looked at.
         for index in range(at, first - 1, -1):
             if len(self._scores[index]) < _CHUNK_MIN and len(self._tops) > 1:
                 self._shrunk(index)
-        return cut
 
-    def _cut(self, at: int, start: int, stop: int) -> list[bytes]:
+    def _cut(self, at: int, start: int, stop: int) -> int:
         """Take places `start` to `stop`, as far as there are any, out of chunk `at`, which may be empty then."""
         scores, members = self._scores[at], self._members[at]
-        cut = members[start:stop]
+        before = len(members)
         del scores[start:stop]
         del members[start:stop]
+        count = before - len(members)
         if scores:
             self._tops[at] = scores[-1]
         if self._tree is not None:
-            self._count(at, -len(cut))
-        return cut
+            self._count(at, -count)
+        return count
 
     # Looking
 

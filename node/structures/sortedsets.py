@@ -1,8 +1,8 @@
 """Sorted sets: members with scores.
 
-`scores` answers for a single member. The order is a `Ranking` beside it, made when a command first asks for it, since
-many sets are only scored; a set with more than `_UNRANKED_MAX` members always has one, so that no command ever has to
-sort more than that.
+`scores` answers for a single member: a dict while small, a table when large. The order is a `Ranking` beside it, made
+when a command first asks for it, since many sets are only scored; a set with more than `_UNRANKED_MAX` members always
+has one, so that no command ever has to sort more than that.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from typing import ClassVar, Self
 
 from node.scores import LexRange, ScoreRange
 from node.structures.ranking import Ranking
+from node.structures.table import DICT_MAX, Table
 
 # Sorting so many takes about a millisecond.
 _UNRANKED_MAX = 2048
-# A double, and its places in the dict and in the ranking.
+# A double, and its places in the ranking.
 _FLOAT_BYTES = 24
 _PLACES_BYTES = 16
+
+Scores = dict[bytes, float] | Table[float]
 
 
 class SortedSet:
@@ -34,7 +37,9 @@ class SortedSet:
     def __init__(self, scores: dict[bytes, float] | None = None, *, compact: bool = False) -> None:
         """With the members of `scores`, which is taken over."""
         # Score by member, in no order that says anything.
-        self.scores: dict[bytes, float] = {} if scores is None else scores
+        self.scores: Scores = {}
+        if scores is not None:
+            self.scores = scores if len(scores) <= DICT_MAX else Table(scores)
         # Whether Redis would keep it as a listpack. It never becomes one again after it has been too large for that.
         self.compact = compact
         self._ranking: Ranking | None = None
@@ -59,8 +64,10 @@ class SortedSet:
         count = len(self.scores)
         sampled = list(islice(self.scores, samples or count))
         members = sum(map(sys.getsizeof, sampled)) * count // max(len(sampled), 1)
-        places = _FLOAT_BYTES + (_PLACES_BYTES if self._ranking is not None else 0)
-        return sys.getsizeof(self) + sys.getsizeof(self.scores) + members + count * places
+        each = _FLOAT_BYTES + (_PLACES_BYTES if self._ranking is not None else 0)
+        scores = self.scores
+        places = sys.getsizeof(scores) if isinstance(scores, dict) else scores.memory_bytes()
+        return sys.getsizeof(self) + places + members + count * each
 
     # Changing
 
@@ -81,6 +88,8 @@ class SortedSet:
             ranking.add(score, member)
         elif len(scores) > _UNRANKED_MAX:
             self.ranking()
+        if type(scores) is dict and len(scores) > DICT_MAX:
+            self.scores = Table(scores)
 
     def move(self, member: bytes, old: float, score: float) -> None:
         """Give a member, whose score is `old`, another one: O(log n)."""
@@ -104,8 +113,11 @@ class SortedSet:
 
     def cut(self, start: int, stop: int) -> list[tuple[bytes, float]]:
         """Take out the members of ranks `start` to `stop`, and return them with their scores, ascending."""
-        pop = self.scores.pop
-        return [(member, pop(member)) for member in self.ranking().cut(start, stop)]
+        pairs = self.pairs(start, stop)
+        self.ranking().cut(start, stop)
+        for member, _ in pairs:
+            self.scores.pop(member)
+        return pairs
 
     # Looking
 
@@ -176,5 +188,8 @@ class SortedSet:
     def _check(self) -> None:
         """Assert that order and scores agree."""
         assert len(self.scores) <= _UNRANKED_MAX or self._ranking is not None
+        assert isinstance(self.scores, Table) or len(self.scores) <= DICT_MAX
+        if isinstance(self.scores, Table):
+            self.scores._check()
         if self._ranking is not None:
-            self._ranking._check(self.scores)
+            self._ranking._check(dict(self.scores.items()))

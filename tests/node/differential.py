@@ -39,7 +39,7 @@ UNORDERED: dict[str, bool] = {
     "HGETALL": True,
 }
 # Walks through a collection, with True by pairs.
-SCANS: dict[str, bool] = {"HSCAN": True, "SSCAN": False}
+SCANS: dict[str, bool] = {"HSCAN": True, "SSCAN": False, "ZSCAN": True}
 # How the whole of a value is read, by TYPE.
 WHOLE: dict[bytes, tuple[str, ...]] = {
     b"string": ("GET",),

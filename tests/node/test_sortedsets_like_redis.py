@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.node.conftest import Pair
 from tests.node.differential import KEY, Replicas, Steps, Template, assert_alike, budget, options, steps_of
+from tests.node.raw_client import bulk_strings, parse_reply
 
 SCORE = st.sampled_from(
     [
@@ -46,6 +48,7 @@ _WEIGHTED = options(
     ["WITHSCORES"],
 )
 _POPS = options(["COUNT", COUNT])
+_SCAN = options(["MATCH", st.sampled_from(["*", "[a-c]", ""])], ["count", INTEGER], ["TYPE", "zset"], ["FOO"])
 
 _TEMPLATES: tuple[Template, ...] = (
     ("ZADD", KEY, PAIRS),
@@ -98,6 +101,9 @@ _TEMPLATES: tuple[Template, ...] = (
     ("ZINTERSTORE", KEY, KEYS, _WEIGHTED),
     ("ZDIFFSTORE", KEY, KEYS, options(["WITHSCORES"])),
     ("ZINTERCARD", KEYS, options(["LIMIT", COUNT], ["LIMIT"], ["FOO"])),
+    ("ZSCAN", KEY, st.sampled_from(["0", "0", "x", " 0"]), _SCAN),
+    # All of a plain set's members count as scored 1.
+    ("SADD", KEY, st.lists(MEMBER, min_size=1, max_size=4)),
     ("CONFIG", "SET", "zset-max-ziplist-entries", st.sampled_from(["0", "3", "128"])),
     ("SET", KEY, "string"),
     ("DEL", KEY),
@@ -143,3 +149,43 @@ def test_small_sets_of_different_scores_by_member(pair: Pair, replicas: Replicas
     for client in pair.connect():
         client.ask("CONFIG", "SET", "zset-max-listpack-entries", "128")
     assert_alike(pair, replicas, steps, proto)
+
+
+@pytest.mark.parametrize("arguments", ["x", "1 x", "-9223372036854775808", "9223372036854775807 withscores", "1 2 3"])
+def test_draws_are_refused_as_by_a_real_server(pair: Pair, arguments: str) -> None:
+    ours, theirs = pair.connect()
+    for client in (ours, theirs):
+        client.ask("ZADD", "zset", "1", "a")
+        client.ask("SADD", "set", "a")
+    for name in ("zset", "set", "missing"):
+        words = ("ZRANDMEMBER", name, *arguments.split())
+        assert ours.ask(*words) == theirs.ask(*words)
+
+
+@pytest.mark.parametrize("size", [5, 2000])
+def test_draws_and_walks(pair: Pair, size: int) -> None:
+    """Draws are members, different ones unless asked otherwise; a walk amid changes meets all that stay."""
+    ours, theirs = pair.connect()
+    names = [f"member {number}" for number in range(size)]
+    for client in (ours, theirs):
+        client.ask("ZADD", "zset", *(word for number, name in enumerate(names) for word in (str(number % 7), name)))
+    known = set(bulk_strings(ours.ask("ZRANGE", "zset", "0", "-1")))
+    few = bulk_strings(ours.ask("ZRANDMEMBER", "zset", "4"))
+    assert len(set(few)) == 4
+    assert known.issuperset(few)
+    many = bulk_strings(ours.ask("ZRANDMEMBER", "zset", "-50"))
+    assert len(many) == 50
+    assert known.issuperset(many)
+    scored = bulk_strings(ours.ask("ZRANDMEMBER", "zset", "3", "WITHSCORES"))
+    assert scored[1::2] == bulk_strings(ours.ask("ZMSCORE", "zset", *scored[::2]))
+    assert sorted(bulk_strings(ours.ask("ZRANDMEMBER", "zset", str(size + 1)))) == sorted(known)
+    met: list[bytes] = []
+    cursor, step = b"0", 0
+    while cursor != b"0" or not step:
+        cursor, found = parse_reply(ours.ask("ZSCAN", "zset", cursor))
+        met += found[::2]
+        step += 1
+        ours.ask("ZADD", "zset", str(step), f"new {step}", str(-step), names[step % size])
+        ours.ask("ZREM", "zset", f"new {step - 1}")
+    assert known.issubset(met)
+    assert (step > 1) == (size > 5)

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from node.keyspace import Keyspace
 from node.persistence.payload import serialized
 from node.persistence.rdb_types import Value
-from wire.encoder import encode_command
+from node.structures.sortedsets import SortedSet
+from wire.encoder import encode_command, format_double
 
 # A key's name and value to commands that make it.
 Rewriter = Callable[[bytes, Value], Iterator[tuple[bytes, ...]]]
@@ -26,9 +27,17 @@ def _string(key: bytes, value: Value) -> Iterator[tuple[bytes, ...]]:
     yield b"SET", key, bytes(value)
 
 
+def _sorted_set(key: bytes, value: Value) -> Iterator[tuple[bytes, ...]]:
+    assert isinstance(value, SortedSet)
+    for start in range(0, len(value), ITEMS_PER_COMMAND):
+        pairs = value.pairs(start, min(start + ITEMS_PER_COMMAND, len(value)))
+        yield b"ZADD", key, *(part for member, score in pairs for part in (format_double(score), member))
+
+
 REWRITERS: dict[type, Rewriter] = {
     bytes: _string,
     bytearray: _string,
+    SortedSet: _sorted_set,
 }
 
 

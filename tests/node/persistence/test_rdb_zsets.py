@@ -8,6 +8,7 @@ from random import Random
 import pytest
 
 from node.persistence import listpack
+from node.persistence.aof.rewrite_commands import REWRITERS
 from node.persistence.crc64 import crc64
 from node.persistence.rdb_encoding import Cursor, encode_length, encode_score, encode_string
 from node.persistence.rdb_types import ENCODERS, decoder_of
@@ -15,6 +16,7 @@ from node.persistence.rdb_writer import VERSION
 from node.structures.sortedsets import SortedSet
 from tests.node.conftest import Pair
 from tests.node.persistence.old_containers import ziplist
+from tests.node.raw_client import bulk_strings
 from wire.encoder import format_double
 
 PAIRS = [(b"m", -inf), (b"", -1.5), (b"17", 0.0), (b"01", 0.1), (b"a", 3.0), (b"\0\r\n", 1e17), (b"x" * 64, inf)]
@@ -80,6 +82,16 @@ def test_what_we_write_we_read(count: int) -> None:
     kind, body = ENCODERS[SortedSet](zset, True)
     read = decoder_of(kind, 0)(Cursor(body))
     assert isinstance(read, SortedSet)
-    assert read.scores == zset.scores
+    assert dict(read.scores.items()) == dict(zset.scores.items())
     assert read.encoding == zset.encoding
     read._check()
+
+
+def test_as_commands_it_is_the_same_to_a_real_server(pair: Pair) -> None:
+    """What an append-only file without preamble has."""
+    zset = SortedSet(dict(PAIRS) | {b"%d" % number: number / 7 for number in range(200)})
+    _, theirs = pair.connect()
+    for argv in REWRITERS[SortedSet](b"zset", zset):
+        assert theirs.ask(*argv).startswith(b":")
+    listed = bulk_strings(theirs.ask("ZRANGE", "zset", "0", "-1", "WITHSCORES"))
+    assert listed == [part for member, score in zset.pairs(0, len(zset)) for part in (member, format_double(score))]
