@@ -27,8 +27,8 @@ _OTHER_CHILD = (
     b"ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to "
     b"schedule a BGSAVE whenever possible."
 )
-# What stands before a snapshot's name while it is written. The child's is another: killed at SHUTDOWN, it may still be
-# at work while the last snapshot is being written.
+# What stands before a snapshot's name while it is written. The child's is another, with the node's process id: killed
+# at SHUTDOWN, it may still be at work while the last snapshot is being written; and it outlives a node that is killed.
 _TEMPORARY = "temp-"
 _TEMPORARY_OF_CHILD = "temp-background-"
 # After a failure a save point waits this long before it tries again.
@@ -183,7 +183,7 @@ class Saver:
     def _write_in_child(self, disk: Disk) -> None:
         self._runtime.log.role = "C"
         try:
-            self._write(disk, _TEMPORARY_OF_CHILD)
+            self._write(disk, self._temporary_of_child)
         except OSError as error:
             self._runtime.log.warning(f"Write error saving DB on disk: {error.strerror}")
             raise BackgroundError from None
@@ -215,9 +215,13 @@ class Saver:
         self.succeeded = False
         self.update_condition()
 
+    @property
+    def _temporary_of_child(self) -> str:
+        return f"{_TEMPORARY_OF_CHILD}{self._runtime.pid}-"
+
     def _remove_temporary(self) -> None:
         try:
-            self.disk().unlink(_TEMPORARY_OF_CHILD + self._settings.dbfilename)
+            self.disk().unlink(self._temporary_of_child + self._settings.dbfilename)
         except OSError:
             return  # it was never made, or the folder is gone
 

@@ -107,6 +107,7 @@ class AppendOnly:
 
     def _open_at_start(self) -> None:
         folder, log = self._folder, self._runtime.log
+        folder.tidy()
         if not folder.manifest.parts:
             log.notice("Creating AOF base file on server start")
             self.rewriter.make_first_base()

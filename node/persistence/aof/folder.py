@@ -14,8 +14,10 @@ from runtime.disk import DiskFile
 
 # The increment of a log that is being switched on, until its first base is there.
 TEMPORARY_INCREMENT = "temp-appendonly.aof.incr"
-# The base that is being written.
-TEMPORARY_BASE = "temp-rewriteaof-bg.aof"
+# The base that is being written is called this, a process id and `_TEMPORARY_END`: when a node is killed its child
+# lives on, and must not write to the file of the next node's child.
+_TEMPORARY_BASE = "temp-rewriteaof-bg-"
+_TEMPORARY_END = ".aof"
 
 
 class AofFolder:
@@ -61,6 +63,18 @@ class AofFolder:
             f"Successfully migrated an old-style AOF configuration ({name}) into the multi-part AOF folder "
             f"({self._settings.appenddirname})."
         )
+
+    @property
+    def temporary_base(self) -> str:
+        """What a base is called while it is written."""
+        return f"{_TEMPORARY_BASE}{self._runtime.pid}{_TEMPORARY_END}"
+
+    def tidy(self) -> None:
+        """Delete what a node that was killed left half written; raises OSError."""
+        assert self.disk is not None
+        for name in self.disk.listdir():
+            if name == TEMPORARY_INCREMENT or name.startswith(_TEMPORARY_BASE):
+                self.disk.unlink(name)
 
     def persist(self, manifest: Manifest) -> None:
         """Make `manifest` the one that counts, durably; raises OSError."""

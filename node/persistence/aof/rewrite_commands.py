@@ -6,11 +6,15 @@ harder to read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 from node.keyspace import Keyspace
 from node.persistence.payload import serialized
 from node.persistence.rdb_types import Value
+from node.structures.hashes import Hash
+from node.structures.lists import Quicklist
+from node.structures.sets import Set
 from node.structures.sortedsets import SortedSet
 from wire.encoder import encode_command, format_double
 
@@ -18,7 +22,7 @@ from wire.encoder import encode_command, format_double
 Rewriter = Callable[[bytes, Value], Iterator[tuple[bytes, ...]]]
 
 # As many elements as one command adds.
-ITEMS_PER_COMMAND = 64
+_ITEMS_PER_COMMAND = 64
 _CHUNK = 64 * 1024
 
 
@@ -27,16 +31,40 @@ def _string(key: bytes, value: Value) -> Iterator[tuple[bytes, ...]]:
     yield b"SET", key, bytes(value)
 
 
+def _list(key: bytes, value: Value) -> Iterator[tuple[bytes, ...]]:
+    assert isinstance(value, Quicklist)
+    return in_chunks(b"RPUSH", key, value)
+
+
+def _hash(key: bytes, value: Value) -> Iterator[tuple[bytes, ...]]:
+    assert isinstance(value, Hash)
+    return in_chunks(b"HMSET", key, (part for pair in value.fields.items() for part in pair), each=2)
+
+
+def _set(key: bytes, value: Value) -> Iterator[tuple[bytes, ...]]:
+    assert isinstance(value, Set)
+    return in_chunks(b"SADD", key, value.listed())
+
+
 def _sorted_set(key: bytes, value: Value) -> Iterator[tuple[bytes, ...]]:
     assert isinstance(value, SortedSet)
-    for start in range(0, len(value), ITEMS_PER_COMMAND):
-        pairs = value.pairs(start, min(start + ITEMS_PER_COMMAND, len(value)))
-        yield b"ZADD", key, *(part for member, score in pairs for part in (format_double(score), member))
+    pairs = value.pairs(0, len(value))
+    return in_chunks(b"ZADD", key, (part for member, score in pairs for part in (format_double(score), member)), each=2)
+
+
+def in_chunks(name: bytes, key: bytes, items: Iterable[bytes], *, each: int = 1) -> Iterator[tuple[bytes, ...]]:
+    """Commands that add `items`, of `each` arguments, some of them at a time."""
+    rest = iter(items)
+    while some := tuple(islice(rest, _ITEMS_PER_COMMAND * each)):
+        yield name, key, *some
 
 
 REWRITERS: dict[type, Rewriter] = {
     bytes: _string,
     bytearray: _string,
+    Quicklist: _list,
+    Hash: _hash,
+    Set: _set,
     SortedSet: _sorted_set,
 }
 

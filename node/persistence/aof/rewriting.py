@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from node.keyspace import Keyspace
 from node.persistence.aof.base import BaseForm, write_base
-from node.persistence.aof.folder import TEMPORARY_BASE, TEMPORARY_INCREMENT, AofFolder
+from node.persistence.aof.folder import TEMPORARY_INCREMENT, AofFolder
 from node.persistence.aof.log import AofLog
 from node.persistence.aof.manifest import Part
 from node.persistence.aof.settings import AofSettings
@@ -183,11 +183,11 @@ class Rewriter:
     def _write_in_child(self, disk: Disk, remarks: Remarks, form: BaseForm) -> None:
         self._runtime.log.role = "C"
         try:
-            write_base(disk, TEMPORARY_BASE, self._keyspace, remarks, form)
+            write_base(disk, self._folder.temporary_base, self._keyspace, remarks, form)
         except OSError as error:
             self._runtime.log.warning(f"Write error writing append only file on disk: {error.strerror}")
             raise BackgroundError from None
-        self._runtime.log.notice(f"Successfully created the temporary AOF base file {TEMPORARY_BASE}")
+        self._runtime.log.notice(f"Successfully created the temporary AOF base file {self._folder.temporary_base}")
 
     def _ended(self, succeeded: bool, form: BaseForm) -> None:
         log = self._runtime.log
@@ -209,7 +209,7 @@ class Rewriter:
             self.rewrites += 1
             log.notice("Background AOF rewrite finished successfully")
         else:
-            self._folder.remove(TEMPORARY_BASE)
+            self._folder.remove(self._folder.temporary_base)
             self._note_failure()
         ended(succeeded)
         if succeeded:
@@ -225,8 +225,8 @@ class Rewriter:
             folder.rename(TEMPORARY_INCREMENT, increment.name)
             log.notice(f"Successfully renamed the temporary AOF incr file {TEMPORARY_INCREMENT} into {increment.name}")
         base = manifest.next_base(stem, form.suffix)
-        folder.rename(TEMPORARY_BASE, base.name)
-        log.notice(f"Successfully renamed the temporary AOF base file {TEMPORARY_BASE} into {base.name}")
+        folder.rename(folder.temporary_base, base.name)
+        log.notice(f"Successfully renamed the temporary AOF base file {self._folder.temporary_base} into {base.name}")
         folder.persist(manifest.rebased(base, increment))
         self.measure()
         self.size_at_rewrite = self.size

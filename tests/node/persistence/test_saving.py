@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,7 @@ async def test_a_save_point_that_is_reached_saves(nodes: Nodes, tmp_path: Path) 
 async def test_writes_are_refused_while_snapshots_fail(nodes: Nodes, tmp_path: Path) -> None:
     node = await nodes.start("node", save=[(3600, 1)])
     # In the place of the file that is written first: the write fails, whoever runs this test.
-    in_the_way = tmp_path / "node" / "temp-background-dump.rdb"
+    in_the_way = tmp_path / "node" / f"temp-background-{os.getpid()}-dump.rdb"
     in_the_way.mkdir()
     await node.client("BGSAVE")
     await idle(node)
@@ -152,7 +153,9 @@ async def test_a_killed_child_leaves_nothing_behind(nodes: Nodes, tmp_path: Path
     for index in range(100_000):
         node.node.keyspace.database(0).put(b"key:%d" % index, b"value %d of some length" % index)
     await node.client("BGSAVE")
-    await until(lambda: (tmp_path / "node" / "temp-background-dump.rdb").exists() or not node.node.child.busy)
+    await until(
+        lambda: (tmp_path / "node" / f"temp-background-{os.getpid()}-dump.rdb").exists() or not node.node.child.busy
+    )
     node.node.child.kill()
     await idle(node)
     assert not node.node.saver.succeeded
