@@ -118,14 +118,36 @@ class Database:
 
     def read_as(self, key: bytes, kind: type[S]) -> S | None:
         """The structure at `key` for a command that reads: counted, a miss notified; raises WRONGTYPE."""
-        value = self.read(key)
-        if value is None or type(value) is kind:
-            return value
-        raise Error(WRONGTYPE)
+        # The body of `get`, as in `read_string`.
+        space = self._space
+        slot = space.slot if key is space.key else space.slot_of(key)
+        value: Value | None = self.shards[slot].get(key)
+        if self.volatile and value is not None:
+            expires = self.expires[slot]
+            if expires is not None:
+                when = expires.get(key)
+                if when is not None and when < space.now_ms and self._expire(key):
+                    value = None
+        if value is None:
+            space.missed(self, key)
+            return None
+        space.hits += 1
+        if type(value) is not kind:
+            raise Error(WRONGTYPE)
+        return value
 
     def get_as(self, key: bytes, kind: type[S]) -> S | None:
         """The structure at `key` for a command that is about to write it; raises WRONGTYPE."""
-        value = self.get(key)
+        # The body of `get`, as in `read_string`.
+        space = self._space
+        slot = space.slot if key is space.key else space.slot_of(key)
+        value: Value | None = self.shards[slot].get(key)
+        if self.volatile and value is not None:
+            expires = self.expires[slot]
+            if expires is not None:
+                when = expires.get(key)
+                if when is not None and when < space.now_ms and self._expire(key):
+                    return None
         if value is None or type(value) is kind:
             return value
         raise Error(WRONGTYPE)

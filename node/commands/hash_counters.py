@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from node.call import Call
-from node.commands.hashes import store_pair
+from node.commands.hashes import store_field
 from node.long_double import add, format_long_double, parse_long_double
 from node.notifications import HASH
 from node.structures.hashes import Hash
@@ -25,14 +25,14 @@ from wire.reply import Reply
     syntax="key field increment",
 )
 def hincrby(call: Call) -> Reply:
-    verb, name, field, text = call.argv
+    _, name, field, text = call.argv
     increment = parse_integer(text)
     hash_ = call.db.get_as(name, Hash)
     value = None if hash_ is None else hash_.fields.get(field)
     number = increment if value is None else parse_integer(value, b"ERR hash value is not an integer") + increment
     if not INT64_MIN <= number <= INT64_MAX:
         raise Error(OVERFLOW)
-    store_pair(call, hash_, [verb, name, field, b"%d" % number])
+    store_field(call, hash_, field, b"%d" % number)
     call.notify(HASH, b"hincrby", name)
     return number
 
@@ -49,7 +49,7 @@ def hincrby(call: Call) -> Reply:
     syntax="key field increment",
 )
 def hincrbyfloat(call: Call) -> Reply:
-    verb, name, field, increment = call.argv
+    _, name, field, increment = call.argv
     try:
         change = parse_long_double(increment)
     except ValueError:
@@ -66,7 +66,7 @@ def hincrbyfloat(call: Call) -> Reply:
     if after is None:
         raise Error(b"ERR increment would produce NaN or Infinity")
     text = format_long_double(after)
-    store_pair(call, hash_, [verb, name, field, text])
+    store_field(call, hash_, field, text)
     call.notify(HASH, b"hincrbyfloat", name)
     # The result, since a replica on other hardware might add differently.
     call.propagate(b"HSET", name, field, text)

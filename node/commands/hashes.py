@@ -24,7 +24,24 @@ from wire.reply import OK, Reply
     history=(("4.0.0", "Accepts multiple `field` and `value` arguments."),),
 )
 def hset(call: Call) -> Reply:
-    return _set_fields(call)
+    argv = call.argv
+    if len(argv) != 4:
+        return _set_fields(call)
+    _, name, field, value = argv
+    db = call.db
+    hash_ = db.get_as(name, Hash)
+    settings = call.node.settings
+    entries_max, value_max = settings.hash_max_listpack_entries, settings.hash_max_listpack_value
+    if hash_ is not None:
+        added = hash_.set(field, value, entries_max, value_max)
+        db.changed(name)
+    else:
+        hash_ = Hash()
+        added = hash_.set(field, value, entries_max, value_max)
+        db.put(name, hash_)
+    if call.keyspace.notifier.flags:
+        call.notify(HASH, b"hset", name)
+    return added
 
 
 @command(
@@ -47,6 +64,7 @@ def hmset(call: Call) -> Reply:
 def _set_fields(call: Call) -> int:
     """HSET and HMSET; how many fields are new."""
     argv = call.argv
+    count = len(argv) // 2 - 1
     if len(argv) % 2:
         raise wrong_arity(call.command.name)
     name = argv[1]
@@ -55,21 +73,19 @@ def _set_fields(call: Call) -> int:
     is_new = hash_ is None
     if hash_ is None:
         hash_ = Hash()
-    added = set_pairs(call, hash_, argv, 2)
+    settings = call.node.settings
+    entries_max, value_max = settings.hash_max_listpack_entries, settings.hash_max_listpack_value
+    added = 0
+    for at in range(2, len(argv), 2):
+        added += hash_.set(argv[at], argv[at + 1], entries_max, value_max)
     if is_new:
         db.put(name, hash_)
-        call.keyspace.dirty += len(argv) // 2 - 2
+        call.keyspace.dirty += count - 1
     else:
-        db.changed(name, len(argv) // 2 - 1)
+        db.changed(name, count)
     if call.keyspace.notifier.flags:
         call.notify(HASH, b"hset", name)
     return added
-
-
-def set_pairs(call: Call, hash_: Hash, pairs: list[bytes], start: int) -> int:
-    """Set field, value, field, value … from index `start` on; how many fields are new."""
-    settings = call.node.settings
-    return hash_.update(pairs, start, settings.hash_max_listpack_entries, settings.hash_max_listpack_value)
 
 
 @command(
@@ -84,24 +100,24 @@ def set_pairs(call: Call, hash_: Hash, pairs: list[bytes], start: int) -> int:
     syntax="key field value",
 )
 def hsetnx(call: Call) -> Reply:
-    _, name, field, _ = call.argv
+    _, name, field, value = call.argv
     hash_ = call.db.get_as(name, Hash)
     if hash_ is not None and field in hash_.fields:
         return 0
-    store_pair(call, hash_, call.argv)
+    store_field(call, hash_, field, value)
     call.notify(HASH, b"hset", name)
     return 1
 
 
-def store_pair(call: Call, hash_: Hash | None, argv: list[bytes]) -> None:
-    """Set the field and value that `argv` ends with, in the key's hash or in a new one."""
+def store_field(call: Call, hash_: Hash | None, field: bytes, value: bytes) -> None:
+    """Set a field in the hash of the command's key, which is made if it is None."""
+    settings = call.node.settings
+    kept = Hash() if hash_ is None else hash_
+    kept.set(field, value, settings.hash_max_listpack_entries, settings.hash_max_listpack_value)
     if hash_ is None:
-        hash_ = Hash()
-        set_pairs(call, hash_, argv, 2)
-        call.db.put(argv[1], hash_)
+        call.db.put(call.argv[1], kept)
     else:
-        set_pairs(call, hash_, argv, 2)
-        call.db.changed(argv[1])
+        call.db.changed(call.argv[1])
 
 
 @command(

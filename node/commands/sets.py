@@ -34,14 +34,19 @@ def sadd(call: Call) -> Reply:
     is_new = set_ is None
     if set_ is None:
         set_ = Set()
-    added = set_.add(argv[2:], call.node.settings.set_max_intset_entries)
-    if is_new:
-        db.put(name, set_)
-        call.keyspace.dirty += added - 1
-    elif added:
-        db.changed(name, added)
-    if added and call.keyspace.notifier.flags:
-        call.notify(SET, b"sadd", name)
+    intset_max = call.node.settings.set_max_intset_entries
+    if len(argv) == 3:
+        added = set_.add(argv[2], intset_max)
+    else:
+        added = sum([set_.add(member, intset_max) for member in argv[2:]])
+    if added:
+        if is_new:
+            db.put(name, set_)
+            call.keyspace.dirty += added - 1
+        else:
+            db.changed(name, added)
+        if call.keyspace.notifier.flags:
+            call.notify(SET, b"sadd", name)
     return added
 
 
@@ -108,9 +113,9 @@ def smove(call: Call) -> Reply:
     intset_max = call.node.settings.set_max_intset_entries
     if target is None:
         target = Set()
-        target.add([member], intset_max)
+        target.add(member, intset_max)
         db.put(destination, target)
-    elif target.add([member], intset_max):
+    elif target.add(member, intset_max):
         db.changed(destination)
     else:
         return 1

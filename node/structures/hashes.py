@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from itertools import islice
 from typing import ClassVar
 
@@ -34,21 +33,19 @@ class Hash:
     def encoding(self) -> bytes:
         return b"listpack" if self.compact else b"hashtable"
 
-    def update(self, pairs: Sequence[bytes], start: int, entries_max: int, value_max: int) -> int:
-        """Set field, value, field, value … from index `start` of `pairs` on; returns how many fields are new.
-
-        The limits are those of a listpack: of fields, and of the length of a field or value.
-        """
+    def set(self, field: bytes, value: bytes, entries_max: int, value_max: int) -> int:
+        """Set one field; 1 when it is new, else 0. The limits are those of a listpack: fields, and bytes of either."""
         fields = self.fields
+        if not isinstance(fields, dict):
+            return fields.put(field, value)
         before = len(fields)
-        for at in range(start, len(pairs), 2):
-            fields[pairs[at]] = pairs[at + 1]
-        added = len(fields) - before
-        if self.compact and (len(fields) > entries_max or any(len(part) > value_max for part in pairs[start:])):
+        fields[field] = value
+        size = len(fields)
+        if self.compact and (size > entries_max or len(value) > value_max or len(field) > value_max):
             self.compact = False
-        if added and before + added > DICT_MAX and isinstance(fields, dict):
+        if size > DICT_MAX:
             self.fields = Table(fields)
-        return added
+        return size - before
 
     def copy(self) -> Hash:
         other = Hash()

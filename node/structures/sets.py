@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import islice
 from typing import ClassVar
 
@@ -33,24 +33,21 @@ class Set:
     def encoding(self) -> bytes:
         return b"intset" if self.compact else b"hashtable"
 
-    def add(self, members: Iterable[bytes], intset_max: int) -> int:
-        """Add what is not there yet; returns how many that were. An intset has up to `intset_max` members."""
-        own = self.members
-        before = len(own)
-        for member in members:
-            own[member] = True
-        added = len(own) - before
-        if added:
-            if self.compact and (before + added > intset_max or not self._are_integers(added)):
-                self.compact = False
-            if isinstance(own, dict) and before + added > DICT_MAX:
-                self.members = Table(own)
-        return added
-
-    def _are_integers(self, last: int) -> bool:
-        """Whether the `last` members that were added are integers."""
-        assert isinstance(self.members, dict)
-        return all(map(is_integer, islice(reversed(self.members), last)))
+    def add(self, member: bytes, intset_max: int) -> int:
+        """Add one member; 1 when it is new, else 0. An intset has up to `intset_max` members."""
+        members = self.members
+        if not isinstance(members, dict):
+            return members.put(member, True)
+        before = len(members)
+        members[member] = True
+        size = len(members)
+        if size == before:
+            return 0
+        if self.compact and (size > intset_max or not is_integer(member)):
+            self.compact = False
+        if size > DICT_MAX:
+            self.members = Table(members)
+        return 1
 
     def listed(self) -> list[bytes]:
         """All members; those of an intset ascend."""
@@ -78,8 +75,9 @@ class Set:
             assert all(map(is_integer, self.members))
 
 
-def set_of(members: Sequence[bytes], intset_max: int) -> Set:
+def set_of(members: Iterable[bytes], intset_max: int) -> Set:
     """A new set of `members`."""
     made = Set()
-    made.add(members, intset_max)
+    for member in members:
+        made.add(member, intset_max)
     return made

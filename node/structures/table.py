@@ -71,14 +71,20 @@ class Table(Generic[V]):
         return self._shards[crc32(key) >> self._shift].get(key)
 
     def __setitem__(self, key: bytes, value: V) -> None:
+        self.put(key, value)
+
+    def put(self, key: bytes, value: V) -> int:
+        """Set the value of `key`; 1 when the key is new, else 0."""
         at = crc32(key) >> self._shift
         shard = self._shards[at]
         before = len(shard)
         shard[key] = value
-        if len(shard) != before:
-            self._size += 1
-            if before >= _SHARD_MAX:
-                self._split(at)
+        if len(shard) == before:
+            return 0
+        self._size += 1
+        if before >= _SHARD_MAX:
+            self._split(at)
+        return 1
 
     def pop(self, key: bytes, default: None = None) -> V | None:
         """Take `key` out and return its value; `default` when it is not there."""
