@@ -136,12 +136,25 @@ _HASH: dict[str, Operation] = {
     "HINCRBY": lambda chance, size: [["HINCRBY", "key", f"counter:{chance.randrange(10)}", "1"]],
     "HDEL, HSET": _taken_and_put_back("HDEL", lambda chance, size, member: ["HSET", "key", member, "value"]),
     "HRANDFIELD": lambda chance, size: [["HRANDFIELD", "key"]],
+    "HSCAN": lambda chance, size: [["HSCAN", "key", str(chance.getrandbits(32))]],
     "HLEN": lambda chance, size: [["HLEN", "key"]],
+}
+
+_SET: dict[str, Operation] = {
+    "SADD, there already": _of_member("SADD"),
+    "SISMEMBER": _of_member("SISMEMBER"),
+    "SREM, SADD": _taken_and_put_back("SREM", lambda chance, size, member: ["SADD", "key", member]),
+    "SPOP, SADD": lambda chance, size: [["SPOP", "key"], ["SADD", "key", f"new:{chance.randrange(10**9)}"]],
+    "SRANDMEMBER": lambda chance, size: [["SRANDMEMBER", "key"]],
+    "SRANDMEMBER of 10": lambda chance, size: [["SRANDMEMBER", "key", "10"]],
+    "SSCAN": lambda chance, size: [["SSCAN", "key", str(chance.getrandbits(32))]],
+    "SCARD": lambda chance, size: [["SCARD", "key"]],
 }
 
 FAMILIES = {
     "zset": Family(["ZADD", "key"], lambda number, size: [str(number % size), f"member:{number:07d}"], _SORTED_SET),
     "list": Family(["RPUSH", "key"], lambda number, _: [f"member:{number:07d}"], _LIST),
+    "set": Family(["SADD", "key"], lambda number, _: [f"member:{number:07d}"], _SET),
     "hash": Family(["HSET", "key"], lambda number, _: [f"member:{number:07d}", f"value:{number}"], _HASH),
 }
 

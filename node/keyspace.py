@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from cluster.slots import SLOTS, key_slot
 from node.notifications import EXPIRED, Notifier
+from node.structures.limits import DEFAULT_LIMITS
 from wire.errors import WRONGTYPE, Error
 
 if TYPE_CHECKING:
@@ -362,6 +363,7 @@ class Keyspace:
         "expiry",
         "hits",
         "key",
+        "limits",
         "misses",
         "notifier",
         "now_ms",
@@ -388,6 +390,8 @@ class Keyspace:
         self.expiry = DELETE_EXPIRED
         # Commands to propagate beside or instead of the one that runs: (database, argv), in order.
         self.effects: list[tuple[int, tuple[bytes, ...]]] = []
+        # Up to what size collections that are loaded are compact.
+        self.limits = DEFAULT_LIMITS
         self.hits = 0
         self.misses = 0
         self.expired_keys = 0

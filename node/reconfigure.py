@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from node.persistence.aof.append_only import AofState
 from node.settings import NodeSettings
+from node.structures.limits import CompactLimits
 from runtime import Level
 from runtime.directives import Kind, Words
 from runtime.process import RESERVED_FILES
@@ -135,6 +136,17 @@ def _slow_log(node: Node) -> None:
     node.slow_log.configure(node.settings.slowlog_log_slower_than, node.settings.slowlog_max_len)
 
 
+def _compact_limits(node: Node) -> None:
+    settings = node.settings
+    node.keyspace.limits = CompactLimits(
+        hash_entries=settings.hash_max_listpack_entries,
+        hash_value=settings.hash_max_listpack_value,
+        intset_entries=settings.set_max_intset_entries,
+        zset_entries=settings.zset_max_listpack_entries,
+        zset_value=settings.zset_max_listpack_value,
+    )
+
+
 def _folder(node: Node) -> None:
     try:
         node.settings.dir = node.runtime.files.folder(node.settings.dir).path
@@ -179,6 +191,11 @@ _APPLIERS: dict[str, _Applier] = {
     "active_expire_effort": _expiry,
     "slowlog_log_slower_than": _slow_log,
     "slowlog_max_len": _slow_log,
+    "hash_max_listpack_entries": _compact_limits,
+    "hash_max_listpack_value": _compact_limits,
+    "set_max_intset_entries": _compact_limits,
+    "zset_max_listpack_entries": _compact_limits,
+    "zset_max_listpack_value": _compact_limits,
     "dir": _folder,
     "save": _snapshots,
     "stop_writes_on_bgsave_error": _snapshots,
@@ -198,7 +215,7 @@ def _applier(field: str) -> _Applier | None:
 
 def apply_at_start(node: Node) -> None:
     """Bring the parts that keep copies up to date with the settings a node starts with."""
-    for applier in (_password, _events, _limits, _keepalive, _expiry, _slow_log):
+    for applier in (_password, _events, _limits, _keepalive, _expiry, _slow_log, _compact_limits):
         applier(node)
 
 

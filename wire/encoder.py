@@ -14,6 +14,7 @@ from wire.reply import (
     NO_REPLY,
     PARKED,
     Bulks,
+    BulkSet,
     Push,
     Raw,
     Reply,
@@ -127,6 +128,13 @@ def _encode_rare(out: list[bytes], value: Reply, proto: int) -> None:
         for key, item in value.items():
             encode_into(out, key, proto)
             encode_into(out, item, proto)
+    elif isinstance(value, Bulks):
+        array = encode_bulks(value)
+        if proto == 2:
+            out.append(array)
+        else:
+            head = b"~%d" % len(value) if isinstance(value, BulkSet) else b"%%%d" % (len(value) // 2)
+            out += (head, array[array.index(CRLF) :])
     elif isinstance(value, Several):
         for item in value:
             encode_into(out, item, proto)

@@ -42,6 +42,18 @@ class Bulks(list[bytes]):
     __slots__ = ()
 
 
+class BulkSet(Bulks):
+    """A set of nothing but `bytes` in RESP3, an array in RESP2."""
+
+    __slots__ = ()
+
+
+class BulkMap(Bulks):
+    """Keys and values in turns, nothing but `bytes`: a map in RESP3, a flat array in RESP2."""
+
+    __slots__ = ()
+
+
 class ReplySet(list[Any]):
     """A set in RESP3, an array in RESP2. A list inside, because the order must not depend on hashes."""
 

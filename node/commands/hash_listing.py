@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from node.arguments import parse_draws
 from node.call import Call
 from node.commands.sampling import draw
@@ -11,7 +13,7 @@ from node.structures.table import random_key
 from wire.arguments import INT64_MAX
 from wire.command import READONLY, command, key
 from wire.errors import OUT_OF_RANGE, SYNTAX, Error
-from wire.reply import Reply
+from wire.reply import BulkMap, Bulks, Reply
 
 
 @command(
@@ -28,8 +30,7 @@ from wire.reply import Reply
 )
 def hgetall(call: Call) -> Reply:
     hash_ = call.db.read_as(call.argv[1], Hash)
-    # A copy, since a reply within EXEC is encoded after the commands that follow.
-    return {} if hash_ is None else dict(hash_.fields.items())
+    return BulkMap() if hash_ is None else BulkMap(chain.from_iterable(hash_.fields.items()))
 
 
 @command(
@@ -46,7 +47,7 @@ def hgetall(call: Call) -> Reply:
 )
 def hkeys(call: Call) -> Reply:
     hash_ = call.db.read_as(call.argv[1], Hash)
-    return [] if hash_ is None else list(hash_.fields)
+    return Bulks() if hash_ is None else Bulks(hash_.fields)
 
 
 @command(
@@ -63,7 +64,7 @@ def hkeys(call: Call) -> Reply:
 )
 def hvals(call: Call) -> Reply:
     hash_ = call.db.read_as(call.argv[1], Hash)
-    return [] if hash_ is None else list(hash_.fields.values())
+    return Bulks() if hash_ is None else Bulks(hash_.fields.values())
 
 
 @command(
@@ -94,14 +95,14 @@ def hrandfield(call: Call) -> Reply:
     if hash_ is None:
         return []
     fields = draw(call, hash_.fields, count)
-    return _with_values(hash_, fields, nested=call.session.proto > 2) if with_values else fields
+    return _with_values(hash_, fields, nested=call.session.proto > 2) if with_values else Bulks(fields)
 
 
 def _with_values(hash_: Hash, fields: list[bytes], *, nested: bool) -> Reply:
     values = hash_.fields
     if nested:
         return [(field, values[field]) for field in fields]
-    return [part for field in fields for part in (field, values[field])]
+    return Bulks(part for field in fields for part in (field, values[field]))
 
 
 @command(
@@ -125,4 +126,4 @@ def hscan(call: Call) -> Reply:
         return [b"0", []]
     options = ScanOptions(argv, 3, b"NOVALUES")
     after, fields = scan_keys(hash_.fields, cursor, options, whole=hash_.compact)
-    return [after, fields if options.no_values else _with_values(hash_, fields, nested=False)]
+    return [after, Bulks(fields) if options.no_values else _with_values(hash_, fields, nested=False)]

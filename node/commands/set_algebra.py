@@ -10,7 +10,7 @@ from node.structures.sets import Members, Set, set_of
 from wire.arguments import parse_integer
 from wire.command import DENYOOM, READONLY, WRITE, command, key, keys, numkeys
 from wire.errors import SYNTAX, Error
-from wire.reply import Reply, ReplySet
+from wire.reply import BulkSet, Reply
 
 _UNORDERED = ("nondeterministic_output_order",)
 _NUMKEYS = b"ERR numkeys should be greater than 0"
@@ -60,7 +60,7 @@ def difference(sources: list[Members]) -> list[bytes]:
 
 
 def _answer(call: Call, combine: _Combine) -> Reply:
-    return ReplySet(combine(_sources(call, call.argv[1:])))
+    return BulkSet(combine(_sources(call, call.argv[1:])))
 
 
 def _store(call: Call, combine: _Combine, event: bytes) -> Reply:

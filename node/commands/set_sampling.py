@@ -11,7 +11,7 @@ from node.structures.table import random_key
 from wire.arguments import parse_integer
 from wire.command import FAST, READONLY, WRITE, command, key
 from wire.errors import SYNTAX, Error
-from wire.reply import Reply, ReplySet
+from wire.reply import Bulks, BulkSet, Reply
 
 _NOT_POSITIVE = b"ERR value is out of range, must be positive"
 
@@ -52,7 +52,7 @@ def _pop_several(call: Call, name: bytes) -> Reply:
         raise Error(_NOT_POSITIVE)
     set_ = call.db.get_as(name, Set)
     if set_ is None or not count:
-        return ReplySet()
+        return BulkSet()
     if count >= len(set_):
         members = set_.listed()
         take_out(call, name, set_, members, b"spop")
@@ -62,7 +62,7 @@ def _pop_several(call: Call, name: bytes) -> Reply:
         take_out(call, name, set_, members, b"spop")
         for member in members:
             call.propagate(b"SREM", name, member)
-    return ReplySet(members)
+    return BulkSet(members)
 
 
 @command(
@@ -87,4 +87,4 @@ def srandmember(call: Call) -> Reply:
         return None if set_ is None else random_key(set_.members, call.node.runtime.random.stream("srandmember"))
     count = parse_draws(argv[2])
     set_ = call.db.read_as(argv[1], Set)
-    return [] if set_ is None else draw(call, set_.members, count)
+    return Bulks() if set_ is None else Bulks(draw(call, set_.members, count))

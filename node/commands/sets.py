@@ -10,7 +10,7 @@ from node.commands.scan import ScanOptions, parse_cursor, scan_keys
 from node.notifications import GENERIC, SET
 from node.structures.sets import Set
 from wire.command import DENYOOM, FAST, READONLY, WRITE, command, key
-from wire.reply import Reply, ReplySet
+from wire.reply import BulkSet, Reply
 
 
 @command(
@@ -190,7 +190,7 @@ def scard(call: Call) -> Reply:
 )
 def smembers(call: Call) -> Reply:
     set_ = call.db.read_as(call.argv[1], Set)
-    return ReplySet() if set_ is None else ReplySet(set_.listed())
+    return BulkSet() if set_ is None else BulkSet(set_.listed())
 
 
 @command(

@@ -135,7 +135,7 @@ class Loader:
         """
         target = KeyspaceTarget(self._keyspace, self._runtime.clock.wall_ms() if drop_expired else None)
         with self.loading(len(data)):
-            reader = RdbReader(data, target)
+            reader = RdbReader(data, target, self._keyspace.limits)
             # While loading nothing has expired, whatever the clock says.
             self._keyspace.expiry = SEE_EXPIRED
             while not reader.read_some(_SLICE):
@@ -167,7 +167,7 @@ class Loader:
         target = KeyspaceTarget(self._keyspace, None)
         self._keyspace.expiry = SEE_EXPIRED
         try:
-            RdbReader(data, target).read_all()
+            RdbReader(data, target, self._keyspace.limits).read_all()
         finally:
             self._update_expiry_mode()
         self.note(target)

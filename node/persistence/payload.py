@@ -11,6 +11,7 @@ from node.persistence.rdb_errors import RdbError
 from node.persistence.rdb_reader import VERSION_MAX
 from node.persistence.rdb_types import ENCODERS, Value, decoder_of
 from node.persistence.rdb_writer import VERSION
+from node.structures.limits import CompactLimits
 from wire.errors import Error
 
 # What stands behind the value: version and checksum.
@@ -25,14 +26,14 @@ def serialized(value: Value, *, compress: bool) -> bytes:
     return payload + crc64(payload).to_bytes(_CHECKSUM_SIZE, "little")
 
 
-def deserialized(payload: bytes) -> Value:
+def deserialized(payload: bytes, limits: CompactLimits) -> Value:
     """The value in a DUMP payload; raises Error for one that is damaged, newer than we are, or of a foreign type."""
     if len(payload) < _FOOTER.size:
         raise Error(b"ERR DUMP payload version or checksum are wrong")
     version, checksum = _FOOTER.unpack_from(payload, len(payload) - _FOOTER.size)
     if version > VERSION_MAX or checksum != crc64(payload[:-_CHECKSUM_SIZE]):
         raise Error(b"ERR DUMP payload version or checksum are wrong")
-    cursor = Cursor(payload[: -_FOOTER.size])
+    cursor = Cursor(payload[: -_FOOTER.size], limits=limits)
     try:
         kind = cursor.byte()
         return decoder_of(kind, 0)(cursor)

@@ -13,6 +13,7 @@ from struct import Struct
 
 from node.persistence import lzf
 from node.persistence.rdb_errors import RdbError, RdbTruncatedError
+from node.structures.limits import DEFAULT_LIMITS, CompactLimits
 
 # The first byte of a record: opcodes from the top, value types from 0 (`rdb_types`).
 FUNCTION2 = 245
@@ -53,10 +54,12 @@ _INTEGER_TEXT_MAX = 11
 class Cursor:
     """A position in bytes held in memory. Every method raises RdbError, never IndexError."""
 
-    __slots__ = ("data", "end", "position")
+    __slots__ = ("data", "end", "limits", "position")
 
-    def __init__(self, data: bytes, position: int = 0) -> None:
+    def __init__(self, data: bytes, position: int = 0, limits: CompactLimits = DEFAULT_LIMITS) -> None:
         self.data = data
+        # What becomes of collections that are read here depends on the directives, not on the writer's.
+        self.limits = limits
         # The next byte to be read.
         self.position = position
         self.end = len(data)

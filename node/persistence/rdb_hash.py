@@ -9,10 +9,6 @@ from node.persistence.rdb_encoding import Cursor, encode_length, encode_string
 from node.persistence.rdb_errors import RdbError
 from node.structures.hashes import Hash
 
-# Redis' own limits for a hash that is kept as a listpack, unless they are configured.
-_COMPACT_FIELDS = 512
-_COMPACT_BYTES = 64
-
 
 def decode_hash(cursor: Cursor) -> Hash:
     """Type 4."""
@@ -21,7 +17,7 @@ def decode_hash(cursor: Cursor) -> Hash:
 
 def decode_hash_listpack(cursor: Cursor) -> Hash:
     """Type 16."""
-    return _from_items(listpack.decode(cursor.string()), cursor)
+    return _from_items(listpack.decode(cursor.string()), cursor, packed=True)
 
 
 def decode_hash_ziplist(cursor: Cursor) -> Hash:
@@ -34,8 +30,8 @@ def decode_hash_zipmap(cursor: Cursor) -> Hash:
     return _from_items(zipmap.decode(cursor.string()), cursor)
 
 
-def _from_items(items: list[bytes], cursor: Cursor) -> Hash:
-    """Fields and values in turns."""
+def _from_items(items: list[bytes], cursor: Cursor, *, packed: bool = False) -> Hash:
+    """Fields and values in turns; that a listpack's are short Redis takes for granted."""
     if len(items) % 2:
         raise RdbError("Hash integrity check failed.", cursor.position)
     if not items:
@@ -43,7 +39,9 @@ def _from_items(items: list[bytes], cursor: Cursor) -> Hash:
     fields = dict(zip(items[::2], items[1::2], strict=True))
     if 2 * len(fields) != len(items):
         raise RdbError("Duplicate hash fields detected", cursor.position)
-    return Hash(fields, compact=len(fields) <= _COMPACT_FIELDS and max(map(len, items)) <= _COMPACT_BYTES)
+    limits = cursor.limits
+    compact = len(fields) <= limits.hash_entries and (packed or max(map(len, items)) <= limits.hash_value)
+    return Hash(fields, compact=compact)
 
 
 def encode_hash(hash_: Hash, compress: bool) -> bytes:

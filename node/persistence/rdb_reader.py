@@ -29,6 +29,7 @@ from node.persistence.rdb_encoding import (
 )
 from node.persistence.rdb_errors import RdbChecksumError, RdbError, RdbForeignError, RdbTruncatedError
 from node.persistence.rdb_types import DECODERS, STRING, Value, decoder_of
+from node.structures.limits import DEFAULT_LIMITS, CompactLimits
 
 # The newest version read: that of Redis 7.2, whose files differ from 7.0's (10) in value types only.
 VERSION_MAX = 11
@@ -66,9 +67,9 @@ class RdbReader:
 
     __slots__ = ("_crc", "_cursor", "_summed", "_target", "_version")
 
-    def __init__(self, data: bytes, target: RdbTarget) -> None:
+    def __init__(self, data: bytes, target: RdbTarget, limits: CompactLimits = DEFAULT_LIMITS) -> None:
         """Checks the header; raises RdbError."""
-        self._cursor = Cursor(data, _HEADER_SIZE)
+        self._cursor = Cursor(data, _HEADER_SIZE, limits)
         self._target = target
         # The file's version, which says whether a checksum ends it.
         self._version = _header_version(data)

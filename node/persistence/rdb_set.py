@@ -7,9 +7,6 @@ from node.persistence.rdb_encoding import Cursor, encode_length, encode_string
 from node.persistence.rdb_errors import RdbError
 from node.structures.sets import Set, set_of
 
-# Redis' own limit for a set that is kept as an intset, unless it is configured.
-_INTSET_MAX = 512
-
 
 def decode_set(cursor: Cursor) -> Set:
     """Type 2."""
@@ -29,7 +26,7 @@ def decode_set_listpack(cursor: Cursor) -> Set:
 def _from_members(members: list[bytes], cursor: Cursor) -> Set:
     if not members:
         raise RdbError("Empty set", cursor.position)
-    made = set_of(members, _INTSET_MAX)
+    made = set_of(members, cursor.limits.intset_entries)
     if len(made) != len(members):
         raise RdbError("Duplicate set members detected", cursor.position)
     return made

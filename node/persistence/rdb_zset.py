@@ -10,10 +10,6 @@ from node.structures.sortedsets import SortedSet
 from wire.encoder import format_double
 from wire.errors import Error
 
-# Redis' own limits for a set that is kept as a listpack, unless they are configured.
-_COMPACT_MEMBERS = 128
-_COMPACT_BYTES = 64
-
 
 def decode_zset(cursor: Cursor) -> SortedSet:
     """Type 5: scores in binary."""
@@ -44,13 +40,14 @@ def _from_items(items: list[bytes], cursor: Cursor) -> SortedSet:
         raise RdbError("Zset integrity check failed.", cursor.position) from None
     if len(scores) != len(members):
         raise RdbError("Zset integrity check failed.", cursor.position)
-    return _sorted_set(scores, cursor)
+    return _sorted_set(scores, cursor, packed=True)
 
 
-def _sorted_set(scores: dict[bytes, float], cursor: Cursor) -> SortedSet:
+def _sorted_set(scores: dict[bytes, float], cursor: Cursor, *, packed: bool = False) -> SortedSet:
     if not scores:
         raise RdbError("Empty zset", cursor.position)
-    compact = len(scores) <= _COMPACT_MEMBERS and max(map(len, scores)) <= _COMPACT_BYTES
+    limits = cursor.limits
+    compact = len(scores) <= limits.zset_entries and (packed or max(map(len, scores)) <= limits.zset_value)
     return SortedSet(scores, compact=compact)
 
 
