@@ -40,18 +40,19 @@ def lpush(call: Call) -> Reply:
     value = call.db.get(name)
     if type(value) is Quicklist:
         if len(argv) == 3:
-            value.push_left(argv[2])
+            length = value.push_left(argv[2])
             call.db.changed(name)
         else:
             _push_all_left(value, argv)
+            length = len(value)
             call.db.changed(name, len(argv) - 2)
     elif value is None:
-        value = _create(call, name, argv[:1:-1])
+        length = _create(call, name, argv[:1:-1])
     else:
         raise Error(WRONGTYPE)
     if call.keyspace.notifier.flags:
         call.notify(LIST, b"lpush", name)
-    return len(value)
+    return length
 
 
 @command(
@@ -72,18 +73,19 @@ def rpush(call: Call) -> Reply:
     value = call.db.get(name)
     if type(value) is Quicklist:
         if len(argv) == 3:
-            value.push_right(argv[2])
+            length = value.push_right(argv[2])
             call.db.changed(name)
         else:
             value.extend(argv[2:])
+            length = len(value)
             call.db.changed(name, len(argv) - 2)
     elif value is None:
-        value = _create(call, name, argv[2:])
+        length = _create(call, name, argv[2:])
     else:
         raise Error(WRONGTYPE)
     if call.keyspace.notifier.flags:
         call.notify(LIST, b"rpush", name)
-    return len(value)
+    return length
 
 
 def _push_all_left(value: Quicklist, argv: list[bytes]) -> None:
@@ -91,12 +93,11 @@ def _push_all_left(value: Quicklist, argv: list[bytes]) -> None:
         value.push_left(item)
 
 
-def _create(call: Call, name: bytes, items: list[bytes]) -> Quicklist:
-    added = len(items)
-    value = Quicklist(items)
-    call.db.put(name, value)
-    call.keyspace.dirty += added - 1
-    return value
+def _create(call: Call, name: bytes, items: list[bytes]) -> int:
+    length = len(items)
+    call.db.put(name, Quicklist(items))
+    call.keyspace.dirty += length - 1
+    return length
 
 
 @command(
@@ -237,8 +238,12 @@ def lrange(call: Call) -> Reply:
 def _within(start: int, last: int, length: int) -> tuple[int, int]:
     """A range as clients give it, as beginning and end within a list; both 0 when it is empty."""
     if start < 0:
-        start = max(start + length, 0)
-    stop = min(last + length if last < 0 else last, length - 1) + 1
+        start += length
+        if start < 0:
+            start = 0
+    stop = last + length + 1 if last < 0 else last + 1
+    if stop > length:
+        stop = length
     return (start, stop) if start < stop else (0, 0)
 
 

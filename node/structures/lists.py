@@ -145,26 +145,38 @@ class Quicklist:
 
     # Changing
 
-    def push_left(self, item: bytes) -> None:
-        """Put one element in front of all."""
+    def push_left(self, item: bytes) -> int:
+        """Put one element in front of all; returns the length."""
         head = self._head
         if len(head) < CHUNK_MAX:
             head.insert(0, item)
         else:
             self._shelve_head()
-            self._head = [item]
+            head = self._head = [item]
+        # The body of `__len__`, written out: a call costs as much as the push.
+        rest, starts = self._rest, self._starts
+        if rest is None or starts is None:
+            return len(head)
+        return len(head) + starts[-1] + len(rest[-1]) - starts[0]
 
-    def push_right(self, item: bytes) -> None:
-        """Put one element behind all."""
-        rest = self._rest
-        tail = self._head if rest is None else rest[-1]
+    def push_right(self, item: bytes) -> int:
+        """Put one element behind all; returns the length."""
+        rest, starts = self._rest, self._starts
+        if rest is None or starts is None:
+            head = self._head
+            if len(head) < CHUNK_MAX:
+                head.append(item)
+                return len(head)
+            self._rest, self._starts = [[item]], [0]
+            return len(head) + 1
+        tail = rest[-1]
         if len(tail) < CHUNK_MAX:
             tail.append(item)
-        elif rest is None or self._starts is None:
-            self._rest, self._starts = [[item]], [0]
         else:
-            self._starts.append(self._starts[-1] + len(tail))
-            rest.append([item])
+            starts.append(starts[-1] + len(tail))
+            tail = [item]
+            rest.append(tail)
+        return len(self._head) + starts[-1] + len(tail) - starts[0]
 
     def pop_left(self) -> bytes:
         """Take the first element out."""
