@@ -61,12 +61,14 @@ class SmartClient:
         *,
         deadline_ms: int = 1000,
         silence_timeout_ms: int = 500,
+        connect_timeout_ms: int | None = None,
         replica: bool = False,
     ) -> None:
+        """A connection may take as long as an answer, unless told otherwise."""
         self.replica = replica
         options = ClientOptions(
             deadline_ms=deadline_ms,
-            connect_timeout_ms=silence_timeout_ms,
+            connect_timeout_ms=connect_timeout_ms or silence_timeout_ms,
             silence_timeout_ms=silence_timeout_ms,
             read_from_replicas=replica,
         )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -75,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         help="write what the clients saw, for `shardlab check` (FILE.WORLD if both)",
     )
     run.add_argument(
-        "--dir", type=Path, metavar="DIR", help="keep the processes' logs and data there (thrown away otherwise)"
+        "--dir", type=Path, metavar="DIR", help="keep the processes' logs and data there (else only if it was not good)"
     )
     run.add_argument(
         "--port-base", type=int, metavar="PORT", help="where the processes listen (the first free of some)"
@@ -109,6 +110,9 @@ def _run(options: argparse.Namespace) -> int:
         screen.print(scenario.lesson.strip(), soft_wrap=True)
     screen.print()
     outcomes = [conclude(scenario, _perform(scenario, world, options)) for world in worlds]
+    for outcome in outcomes:
+        if outcome.recording.folder is not None and outcome.good:
+            _throw_away(outcome.recording.folder, options)
     _write(options, scenario, outcomes)
     if len(outcomes) == 2:
         show.both(screen, *outcomes)
@@ -118,16 +122,30 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _perform(scenario: Scenario, world: World, options: argparse.Namespace) -> Recording:
+    from lab.chaos import show
+
+    if sys.stderr.isatty():
+        # A person who waits wants to know for what; programs do not.
+        seconds = "" if world is World.SIM else f", {scenario.duration:g} s and some more"
+        sys.stderr.write(f"{show.IN[world]}{seconds} ...\n")
     if world is World.SIM:
         from lab.chaos import simulated
 
         return simulated.run(scenario, options.seed)
     from lab.chaos import processes
 
-    if options.dir is not None:
-        return processes.run(scenario, options.seed, options.dir, options.port_base)
-    with tempfile.TemporaryDirectory(prefix="shardlab-chaos-") as folder:
-        return processes.run(scenario, options.seed, Path(folder), options.port_base)
+    folder = options.dir or Path(tempfile.mkdtemp(prefix="shardlab-chaos-"))
+    try:
+        return processes.run(scenario, options.seed, folder, options.port_base)
+    except KeyboardInterrupt:
+        _throw_away(folder, options)
+        raise
+
+
+def _throw_away(folder: Path, options: argparse.Namespace) -> None:
+    """Nobody asked for the files of a real run, and nobody will want to see what went wrong."""
+    if options.dir is None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write(options: argparse.Namespace, scenario: Scenario, outcomes: Sequence[Outcome]) -> None:

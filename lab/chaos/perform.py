@@ -113,6 +113,7 @@ class _Performance:
                 nodes,
                 runtime,
                 deadline_ms=round(asked.patience * 1000),
+                connect_timeout_ms=round(asked.patience * 1000),
                 silence_timeout_ms=round(asked.silence * 1000),
             )
             await self._workload.work(number, client, self._stop)

@@ -25,7 +25,7 @@ from lab.errors import LabError
 from lab.faults import World
 from lab.lab_file import Entry, Lab, make_folder
 from lab.observe import observe
-from lab.readiness import missing
+from lab.readiness import unwell
 from lab.topology import Role, seats
 from lab.up import STOP_TIMEOUT, bring_up, interruptible, last_words, launch, take_down
 from runtime.runtime import system_runtime
@@ -40,7 +40,7 @@ _READY_WITHIN_S = 60.0
 def run(scenario: Scenario, seed: int, folder: Path, port_base: int | None = None) -> Recording:
     """Perform the scenario on processes that are started for it, in `folder`, and stopped afterwards; raises LabError
     when they cannot be started, and KeyboardInterrupt when a signal ends the run."""
-    recording = Recording(World.PROCESSES, seed, folder=str(folder))
+    recording = Recording(World.PROCESSES, seed, folder=folder)
     base = _free_base(scenario) if port_base is None else port_base
     asyncio.run(_run(scenario, recording, folder, base))
     return recording
@@ -177,7 +177,7 @@ class _ProcessStage:
         await asyncio.gather(*self._clients, return_exceptions=True)
 
     async def missing(self) -> list[str]:
-        return missing(await observe(self._lab))
+        return unwell(await observe(self._lab))
 
     def _look_for_dead(self) -> None:
         for entry in self._lab.processes:

@@ -17,6 +17,8 @@ from lab.check.verdict import Judgement
 from lab.faults import World, faults
 from lab.history import Outcome as Answer
 
+# Where a run takes place, in words.
+IN = {World.SIM: "in the simulator", World.PROCESSES: "on real processes"}
 # What makes a reader stop.
 _STYLES = {
     Kind.STRUCK: "bold red",
@@ -26,7 +28,6 @@ _STYLES = {
     Kind.ERRORS: "yellow",
     Kind.ERRORS_END: "yellow",
 }
-_IN = {World.SIM: "in the simulator", World.PROCESSES: "on real processes"}
 # Failures shown of one run; the rest is counted.
 _SHOWN_MAX = 10
 
@@ -110,18 +111,20 @@ def verdict(screen: Console, outcome: Outcome) -> None:
     """What was measured, and whether it is what was expected."""
     recording, judgement = outcome.recording, outcome.judgement
     screen.print()
-    screen.print(Text(f"{_IN[recording.world]}, seed {recording.seed}", style="bold"))
+    screen.print(Text(f"{IN[recording.world]}, seed {recording.seed}", style="bold"))
     for line in _counts(outcome, judgement):
         screen.print(line, soft_wrap=True)
     for expectation in outcome.expectations:
-        style, word = ("green", "met   ") if expectation.met else ("bold red", "NOT MET")
+        style, word = ("green", "met") if expectation.met else ("bold red", "NOT MET")
         screen.print(
-            Text(f"  {word} ", style=style) + Text(f" {expectation.text}: {expectation.found}"), soft_wrap=True
+            Text(f"  {word:7} ", style=style) + Text(f" {expectation.text}: {expectation.found}"), soft_wrap=True
         )
     for failure in outcome.failures[:_SHOWN_MAX]:
         screen.print(Text(f"  FAILURE {failure}", style="red"), soft_wrap=True)
     if len(outcome.failures) > _SHOWN_MAX:
         screen.print(f"  FAILURE and {len(outcome.failures) - _SHOWN_MAX} more")
+    if recording.folder is not None and not outcome.good:
+        screen.print(f"  what the processes said is in {recording.folder}", soft_wrap=True)
     screen.print(Text("GOOD", style="bold green") if outcome.good else Text("NOT GOOD", style="bold red"))
 
 
@@ -129,9 +132,9 @@ def _counts(outcome: Outcome, judgement: Judgement) -> Sequence[str]:
     answers, stale = judgement.operations, judgement.stale
     oldest = f", the oldest by {stale.age_max_s() * 1000:.0f} ms" if stale.stale else ""
     lines = [
-        f"  {outcome.recording.struck} faults struck, {judgement.failovers} failovers; {judgement.judged} operations "
-        f"judged: {answers[Answer.OK]} acknowledged, {answers[Answer.UNKNOWN]} unknown; "
-        f"{answers[Answer.FAIL]} were refused",
+        f"  faults struck: {outcome.recording.struck}; failovers: {judgement.failovers}; operations judged: "
+        f"{judgement.judged} ({answers[Answer.OK]} acknowledged, {answers[Answer.UNKNOWN]} unknown); "
+        f"refused: {answers[Answer.FAIL]}",
         f"  lost: {len(judgement.lost.losses)} of {judgement.lost.judged} acknowledged writes; "
         f"stale: {len(stale.stale)} of {stale.reads} reads{oldest}",
     ]

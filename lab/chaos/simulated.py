@@ -11,6 +11,7 @@ from lab.chaos.perform import perform
 from lab.chaos.roster import own_id
 from lab.chaos.scenario import Scenario
 from lab.chaos.stage import Program, Recording
+from lab.errors import LabError
 from lab.faults import World
 from sim import world as sim_world
 from sim.cluster import SimCluster
@@ -27,7 +28,7 @@ _END_WITHIN_S = 3600.0
 
 
 def run(scenario: Scenario, seed: int) -> Recording:
-    """Perform the scenario in a world of its own."""
+    """Perform the scenario in a world of its own; raises LabError when its cluster does not start."""
     recording = Recording(World.SIM, seed)
     with sim_world.World(seed) as world:
         stage = _SimStage(world, scenario)
@@ -50,6 +51,9 @@ class _SimStage:
         self._watch = Watch(self._cluster)
         self._began_at = 0.0
         self._lines: list[Line] = []
+        # What each program said last before the clients began: where it says why it could not start.
+        self._last_words: dict[str, str] = {}
+        world.trace.listen(self._told)
         self.names: dict[str, str] = {}
         for name, seat in self._cluster.seats.items():
             node = name.startswith("node")
@@ -60,7 +64,11 @@ class _SimStage:
     async def main(self, scenario: Scenario, recording: Recording) -> None:
         """From a cluster that is switched on to the end of the scenario."""
         self._cluster.start()
-        await self._world.until(lambda: not self._cluster.faults(), _START_WITHIN_S, "the cluster does not start")
+        try:
+            await self._world.until(lambda: not self._cluster.faults(), _START_WITHIN_S, "the cluster does not start")
+        except (SimulationError, TimeoutError) as error:
+            raise LabError(self._why_not(str(error))) from None
+        self._lines.clear()
         self._watch.start()
         await perform(scenario, self, recording)
 
@@ -69,12 +77,19 @@ class _SimStage:
 
     def begin(self) -> None:
         self._began_at = self.now()
-        self._world.trace.listen(self._told)
 
     def _told(self, now: float, who: str, what: str) -> None:
         # A program's lines begin with the sign of their level; the rest is told by hosts and invariants.
         if who == NEMESIS or what[1:2] == " ":
             self._lines.append(Line(now - self._began_at, who, what))
+            self._last_words[who] = what
+
+    def _why_not(self, failures: str) -> str:
+        """Why the cluster did not start, in one line: the first failure, and what that program had to say."""
+        first = failures.splitlines()[0]
+        who = next((name for name in self._cluster.seats if f" {name} " in first), "")
+        words = self._last_words.get(who, "")
+        return f"in the simulator: {first}" + (f": {words[2:]}" if words else "")
 
     def lines(self) -> list[Line]:
         heard, self._lines = self._lines, []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from lab.chaos.events import Event, Line
@@ -84,5 +85,5 @@ class Recording:
     masters: dict[str, str] = field(default_factory=dict)
     # What must not have happened, whatever the scenario expects.
     troubles: list[str] = field(default_factory=list)
-    # Where a real run's files are, if they were kept.
-    folder: str = ""
+    # Where a real run has its files.
+    folder: Path | None = None

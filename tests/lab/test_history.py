@@ -40,6 +40,14 @@ def test_what_is_recorded_is_read_back() -> None:
     assert history.moments == [Moment(3, Kind.FAULT, "kill", "node-0", ("g",))]
 
 
+def test_a_moment_that_is_only_known_later_has_its_own_time() -> None:
+    file = io.StringIO()
+    ticks = clock()
+    Recorder(file, lambda: next(ticks)).moment(Kind.FAILOVER, "node-3", "node-0", ["g"], at=0.1234567)
+    (moment,) = read(io.StringIO(file.getvalue())).moments
+    assert moment == Moment(0.123457, Kind.FAILOVER, "node-3", "node-0", ("g",))
+
+
 def test_what_was_under_way_when_the_recorder_died_is_unknown() -> None:
     (operation,) = read([HEADER, BEGIN]).operations
     assert operation.outcome is Outcome.UNKNOWN

@@ -8,7 +8,7 @@ import pytest
 
 from lab.drivers.process import Life
 from lab.observe import NodeView, Observation, ShardWatch
-from lab.readiness import missing
+from lab.readiness import missing, unwell
 from lab.topology import Role
 
 MASTER = NodeView(
@@ -67,6 +67,19 @@ def test_ready() -> None:
 )
 def test_one_thing_is_missing(observations: list[Observation], fault: str) -> None:
     assert missing(observations) == [fault]
+
+
+@pytest.mark.parametrize(
+    "watch", [replace(WATCH, troubles=("s_down",)), replace(WATCH, replicas=()), replace(WATCH, sentinels=())]
+)
+def test_what_sentinels_do_not_reach_yet_leaves_a_cluster_whole(watch: ShardWatch) -> None:
+    assert missing(lab(watch=watch))
+    assert unwell(lab(watch=watch)) == []
+
+
+def test_whom_they_take_for_a_master_does_not() -> None:
+    faults = unwell(lab(master=replace(MASTER, cluster_state="fail"), watch=replace(WATCH, address="h:2", replicas=())))
+    assert faults == ["node-0 says cluster_state:fail", "sentinel-0 does not watch the master h:1"]
 
 
 def test_a_sentinel_that_watches_the_wrong_address() -> None:

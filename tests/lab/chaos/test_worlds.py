@@ -17,20 +17,22 @@ from lab.chaos.timeline import timeline
 from lab.check.main import main as check
 from lab.faults import faults
 from tests.lab.running import processes_in
+from tests.ports import free_base
 
 SHORT = """
 summary = "a kill, for a test"
-duration = 3.0
+duration = 4.0
+[cluster]
+down-after-milliseconds = 1000
 [workload]
 clients = 3
 [[faults]]
 at = 0.5
 kind = "kill"
 whom = "master of shard-0"
-lasting = 1.5
+lasting = 2.5
 [expect]
-service-within = 2.0
-failovers = 1
+service-within = 10.0
 masters = { shard-0 = "node-3" }
 """
 
@@ -86,7 +88,16 @@ def test_a_fault_that_finds_nothing_to_hurt_shows_nothing(short: Scenario) -> No
 def test_one_file_in_both_worlds_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "short.toml").write_text(SHORT)
     folder = tmp_path / "lab"
-    words = ["run", str(tmp_path / "short.toml"), "--world", "both", "--dir", str(folder)]
+    words = [
+        "run",
+        str(tmp_path / "short.toml"),
+        "--world",
+        "both",
+        "--dir",
+        str(folder),
+        "--port-base",
+        str(free_base()),
+    ]
     status = main([*words, "--json", str(tmp_path / "report.json"), "--history", str(tmp_path / "history")])
     shown = capsys.readouterr()
     assert status == 0, shown.out + shown.err

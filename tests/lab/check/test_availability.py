@@ -56,6 +56,19 @@ def test_a_fault_that_nobody_noticed_took_no_time() -> None:
     assert service.recoveries[0].time_s == 0.0
 
 
+def test_the_wait_after_the_second_fault_is_not_blamed_on_the_first() -> None:
+    # Nobody noticed that a sentinel died; a second later a master did, and its window began with the last success.
+    sentinel = Moment(1.0, Kind.FAULT, "kill", "sentinel-0")
+    refused = failed(write("x", 2.1, 2.2, group="g"))
+    (service,) = measure(history(*served(0, 2), refused, *served(2.8, 5), moments=[sentinel, KILL]))
+    assert [recovery.time_s for recovery in service.recoveries] == [0.0, pytest.approx(0.81)]
+    # One that had lasted for a while when the second fault struck is the first one's.
+    early = Moment(1.5, Kind.FAULT, "cut", "node-0")
+    late = Moment(2.3, Kind.FAULT, "kill", "sentinel-0")
+    (service,) = measure(history(*served(0, 2), refused, *served(2.8, 5), moments=[early, late]))
+    assert [recovery.time_s for recovery in service.recoveries] == [pytest.approx(1.31), pytest.approx(0.51)]
+
+
 def test_a_fault_after_which_nothing_succeeds_has_no_recovery() -> None:
     (service,) = measure(history(*served(0, 2), failed(write("x", 2, 4, group="g")), moments=[KILL]))
     (window,) = service.windows
