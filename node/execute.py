@@ -140,7 +140,7 @@ class Executor:
                             break
                         keyspace.key = key
                         keyspace.slot = slot
-                    elif place and self._clustered and not self._in_one_slot(command, argv):
+                    elif place and self._clustered and not self.serves(command, argv):
                         misplaced = True
                         break
                     call.argv = argv
@@ -150,7 +150,7 @@ class Executor:
                     except Error as error:
                         reply = error
                         command.failed_calls += 1
-                        self._count(error)
+                        self.count(error)
                     if keyspace.dirty != dirty or effects:
                         if not propagating:
                             effects.clear()
@@ -234,7 +234,7 @@ class Executor:
         except Error as error:
             reply = error
             command.failed_calls += 1
-            self._count(error)
+            self.count(error)
         if self._monitor.watched:
             self._monitor.show(call.session, command, argv)
         if not call.rewritten and _repeats(command, changed=keyspace.dirty != dirty):
@@ -287,6 +287,12 @@ class Executor:
             if self._ready:
                 self._serve_blocked()
 
+    def conclude(self, call: Call, command: Command, argv: list[bytes]) -> None:
+        """A command that was parked in the middle of its work has come to its end: pass on what it did."""
+        self._pass_on_effects(call.session, command, argv, changed=True)
+        if self._ready:
+            self._serve_blocked()
+
     def _serve_blocked(self) -> None:
         """Something that blocked clients wait for has come; the command that brought it has been passed on."""
         self._blocked.serve(self._run_blocked)
@@ -299,12 +305,12 @@ class Executor:
         except Error as error:
             reply = error
             call.command.failed_calls += 1
-            self._count(error)
+            self.count(error)
         self._pass_on_effects(call.session, call.command, call.argv, changed=False)
         return reply
 
-    def _in_one_slot(self, command: Command, argv: list[bytes]) -> bool:
-        """Whether all keys are in one slot that is ours and stable."""
+    def serves(self, command: Command, argv: list[bytes]) -> bool:
+        """Whether all keys of a command are in one slot that is ours and stable."""
         slot_of = self._keyspace.slot_of
         slots = [slot_of(argv[at]) for at in command.spec.keys_in(argv)]
         if not slots:
@@ -333,7 +339,7 @@ class Executor:
             reply = error
             if command is not None:
                 command.rejected_calls += 1
-            self._count(error)
+            self.count(error)
             if session.transaction is not None:
                 session.transaction.aborted = True
                 if command is not None and command.name == "exec":
@@ -359,7 +365,7 @@ class Executor:
                 except Error as error:
                     reply = error
                     command.failed_calls += 1
-                    self._count(error)
+                    self.count(error)
                 took_ns = self._perf_ns() - started_ns
                 command.calls += 1
                 command.nanoseconds += took_ns
@@ -379,7 +385,7 @@ class Executor:
             session.put_reply(reply)
         return not session.mask & CLOSING
 
-    def _count(self, error: Error) -> None:
+    def count(self, error: Error) -> None:
         """For INFO errorstats. Redis keeps no more than 128 codes, because scripts can make up their own."""
         code = error.text.partition(b" ")[0]
         if code in self.errors or len(self.errors) < 128:

@@ -15,6 +15,7 @@ from node.session import NodeSession
 from wire.clients import Clients
 from wire.command import (
     ADMIN,
+    ALLOW_BUSY,
     BLOCKING,
     DENYOOM,
     IN_SUBSCRIPTION,
@@ -48,6 +49,7 @@ OUT_OF_MEMORY = 1 << FIRST_FREE + 6  # over `maxmemory` and nothing may be evict
 WRITES_PAUSED = 1 << FIRST_FREE + 7  # CLIENT PAUSE WRITE, a failover under way
 ALL_PAUSED = 1 << FIRST_FREE + 8  # CLIENT PAUSE ALL
 STANDS_BACK = 1 << FIRST_FREE + 9  # a replica has more data than this master: nothing may take it for well
+BUSY = 1 << FIRST_FREE + 11  # a script has run for too long
 # Conditions of one session.
 ONE_SHOT = 1 << FIRST_FREE + 10  # ASKING holds for the next command only
 
@@ -70,6 +72,8 @@ def gates_of(spec: CommandSpec) -> int:
         gates |= LOADING
     if not flags & WHILE_STALE:
         gates |= STALE
+    if not flags & ALLOW_BUSY:
+        gates |= BUSY
     if flags & WRITE:
         gates |= READ_ONLY | TOO_FEW_REPLICAS
     if flags & WRITE or spec.name == "ping":
@@ -89,13 +93,15 @@ def gates_of(spec: CommandSpec) -> int:
 class Conditions:
     """The conditions of the whole node, copied into the mask of every session when one changes."""
 
-    __slots__ = ("_clients", "_disk_errors", "mask")
+    __slots__ = ("_clients", "_disk_errors", "busy", "mask")
 
     def __init__(self, clients: Clients[NodeSession]) -> None:
         self._clients = clients
         self.mask = ALWAYS
         # The MISCONF text of snapshots and of the log, while they have one: in this order, as in Redis.
         self._disk_errors = {"rdb": b"", "aof": b""}
+        # The BUSY text that goes with BUSY.
+        self.busy = b""
 
     def set(self, condition: int, holds: bool) -> None:
         """Switch `condition` on or off for all clients; a replica's stream from its master is not a client."""
@@ -180,6 +186,7 @@ class Gatekeeper:
                 _fixed(b"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."),
             ),
             Gate(LOADING, _always, _fixed(LOADING_TEXT)),
+            Gate(BUSY, _always, lambda command: conditions.busy),
         )
 
     def refuse(self, session: NodeSession, command: Command, argv: list[bytes]) -> Error | None:

@@ -349,6 +349,20 @@ class Database:
         return True
 
 
+class FunctionStore(Protocol):
+    """The libraries of functions, as snapshots see them."""
+
+    def sources(self) -> list[bytes]:
+        """What makes all of them again."""
+        ...
+
+    def load(self, source: bytes, *, replace: bool) -> bytes:
+        """Make one; raises Error."""
+        ...
+
+    def clear(self) -> None: ...
+
+
 class Keyspace:
     """All databases of a node, and what is counted over all of them."""
 
@@ -361,6 +375,7 @@ class Keyspace:
         "effects",
         "expired_keys",
         "expiry",
+        "functions",
         "hits",
         "key",
         "limits",
@@ -392,6 +407,8 @@ class Keyspace:
         self.effects: list[tuple[int, tuple[bytes, ...]]] = []
         # Up to what size collections that are loaded are compact.
         self.limits = DEFAULT_LIMITS
+        # Libraries of functions are part of the data; scripting puts its own here.
+        self.functions: FunctionStore | None = None
         self.hits = 0
         self.misses = 0
         self.expired_keys = 0

@@ -27,6 +27,10 @@ from node.propagation import Propagation
 from node.protected_mode import ProtectedMode
 from node.reconfigure import apply_at_start
 from node.replication.replication import Replication
+from node.scripting.engine import ScriptEngine
+from node.scripting.functions import Libraries
+from node.scripting.gateway import Gateway
+from node.scripting.scripts import Scripts
 from node.service import NodeService
 from node.session import NodeSession
 from node.settings import NodeSettings
@@ -90,7 +94,22 @@ class Node:
         self.shutdown = Shutdown(
             settings, runtime.log, self.pauses, self._save_before_end, self._lagging_replicas, self.end
         )
-        self.expiry = ActiveExpiry(self.keyspace, runtime.clock, self.executor.pass_on_effects, self._stream_is_frozen)
+        self.expiry = ActiveExpiry(self.keyspace, runtime.clock, self.executor.pass_on_effects, self._data_are_frozen)
+        self.gateway = Gateway(
+            self.table,
+            self.executor,
+            self.keyspace,
+            self.conditions,
+            runtime.log,
+            self._inner_session(),
+            clustered=settings.cluster_enabled,
+        )
+        self.scripting = ScriptEngine(
+            settings, runtime.clock, self.keyspace, self.conditions, self.gateway, self.executor.conclude
+        )
+        self.scripts = Scripts(self.scripting)
+        self.libraries = Libraries(self.scripting, self.gateway)
+        self.keyspace.functions = self.libraries
         self.service = NodeService(
             self.turn,
             self.front,
@@ -260,6 +279,10 @@ class Node:
     def _stream_is_frozen(self) -> bool:
         """Whether this node must add nothing to the replication stream: a replica is taking over, or may have."""
         return self.pauses.holds(PausePurpose.FAILOVER) or (self.cluster is not None and self.cluster.in_doubt)
+
+    def _data_are_frozen(self) -> bool:
+        """Whether nothing but commands may change data now: a script stands still in the middle of its work, too."""
+        return self.scripting.is_busy or self._stream_is_frozen()
 
     def _save_before_end(self, save: bool | None) -> None:
         """What is logged, and the last snapshot; raises Error when it cannot be written."""

@@ -49,9 +49,9 @@ def categories(spec: CommandSpec) -> list[str]:
     found = list(spec.categories)
     if not found and spec.handler is not None and spec.group in _CATEGORY_OF_GROUP:
         found.append(_CATEGORY_OF_GROUP[spec.group])
-    # Scripts read and write by the commands they call.
-    if spec.flags & WRITE and spec.group != "scripting":
+    if spec.flags & WRITE:
         found.append("write")
+    # A script reads by the commands that it calls.
     if spec.flags & READONLY and spec.group != "scripting":
         found.append("read")
     if spec.flags & ADMIN:

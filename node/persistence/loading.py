@@ -17,6 +17,7 @@ from node.persistence.rdb_reader import RdbReader
 from node.persistence.rdb_types import Value
 from node.persistence.snapshot import ReplicationMark
 from runtime import Runtime
+from wire.errors import Error
 
 # Entries between two turns of the loop: a few milliseconds' worth.
 _SLICE = 2000
@@ -39,7 +40,6 @@ class KeyspaceTarget:
         "_keyspace",
         "_remarks",
         "expired",
-        "functions",
         "keys_expired",
         "keys_loaded",
     )
@@ -54,8 +54,6 @@ class KeyspaceTarget:
         self.keys_expired = 0
         # What was left out, by database: replicas that continue with us still have it.
         self.expired: list[tuple[int, bytes]] = []
-        # Sources of libraries; kept for the day functions can be run.
-        self.functions: list[bytes] = []
 
     @property
     def mark(self) -> ReplicationMark | None:
@@ -71,7 +69,11 @@ class KeyspaceTarget:
         self._remarks[key] = value
 
     def function(self, source: bytes) -> None:
-        self.functions.append(source)
+        try:
+            if self._keyspace.functions is not None:
+                self._keyspace.functions.load(source, replace=False)
+        except Error as error:
+            raise RdbError(f"Failed loading function: {error.text.decode('utf-8', 'replace')}") from None
 
     def select(self, index: int) -> None:
         count = self._keyspace.count
@@ -134,6 +136,7 @@ class Loader:
         Raises RdbError; part of the data is in the keyspace then. `after_slice` is called every few milliseconds.
         """
         target = KeyspaceTarget(self._keyspace, self._runtime.clock.wall_ms() if drop_expired else None)
+        self._drop_functions()
         with self.loading(len(data)):
             reader = RdbReader(data, target, self._keyspace.limits)
             # While loading nothing has expired, whatever the clock says.
@@ -164,6 +167,7 @@ class Loader:
     def reload(self, data: bytes) -> None:
         """DEBUG RELOAD: what the snapshot `data` says takes the place of all keys, at once; raises RdbError."""
         self._keyspace.clear()
+        self._drop_functions()
         target = KeyspaceTarget(self._keyspace, None)
         self._keyspace.expiry = SEE_EXPIRED
         try:
@@ -171,6 +175,11 @@ class Loader:
         finally:
             self._update_expiry_mode()
         self.note(target)
+
+    def _drop_functions(self) -> None:
+        """FLUSHALL leaves libraries alone; other data bring their own."""
+        if self._keyspace.functions is not None:
+            self._keyspace.functions.clear()
 
     def note(self, target: KeyspaceTarget) -> None:
         """A snapshot has been loaded."""

@@ -49,6 +49,8 @@ def write_snapshot(
         writer.aux(b"repl-id", remarks.mark.replid)
         writer.aux(b"repl-offset", remarks.mark.offset)
     writer.aux(b"aof-base", int(aof_base))
+    for source in keyspace.functions.sources() if keyspace.functions is not None else ():
+        writer.function(source)
     if keys:
         _write_keys(writer, keyspace)
     writer.end()

@@ -1,0 +1,256 @@
+"""EVAL and its relatives, and the cache of scripts. How a script runs is `node.scripting`'s business."""
+
+from __future__ import annotations
+
+from node.call import Call
+from node.scripting.engine import CountedError, Script
+from wire.arguments import parse_integer
+from wire.command import (
+    ALLOW_BUSY,
+    LOADING,
+    MAY_REPLICATE,
+    NO_MANDATORY_KEYS,
+    NOSCRIPT,
+    READONLY,
+    SKIP_MONITOR,
+    STALE,
+    KeySpec,
+    command,
+    container,
+)
+from wire.commands.help import help_lines
+from wire.errors import NOT_AN_INTEGER, Error
+from wire.reply import OK, Reply
+
+_FLAGS = NOSCRIPT | SKIP_MONITOR | NO_MANDATORY_KEYS | STALE
+_COMPLEXITY = "Depends on the script that is executed."
+_SYNTAX = "{} numkeys [key [key ...]] [arg [arg ...]]"
+_NOTES = "We cannot tell how the keys will be used so we assume the worst, {} and {}"
+_ASYNC_POLICY = ("request_policy:all_nodes", "response_policy:all_succeeded")
+_NO_SCRIPT = b"NOSCRIPT No matching script. Please use EVAL."
+
+
+def script_keys(*flags: str, notes: str = "") -> tuple[KeySpec, ...]:
+    """The keys of a script, which say nothing of what it does with them."""
+    return (KeySpec(2, flags, keynum=0, first=1, notes=notes),)
+
+
+_WRITTEN = script_keys("RW", "access", "update", notes=_NOTES.format("RW", "UPDATE"))
+_READ = script_keys("RO", "access", notes=_NOTES.format("RO", "ACCESS"))
+
+
+@command(
+    "EVAL",
+    arity=-3,
+    flags=_FLAGS | MAY_REPLICATE,
+    keys=_WRITTEN,
+    group="scripting",
+    since="2.6.0",
+    complexity=_COMPLEXITY,
+    summary="Execute a Lua script server side",
+    syntax=_SYNTAX.format("script"),
+)
+def eval_(call: Call) -> Reply:
+    return _eval(call, readonly=False)
+
+
+@command(
+    "EVAL_RO",
+    arity=-3,
+    flags=_FLAGS | READONLY,
+    keys=_READ,
+    group="scripting",
+    since="7.0.0",
+    complexity=_COMPLEXITY,
+    summary="Execute a read-only Lua script server side",
+    syntax=_SYNTAX.format("script"),
+)
+def eval_ro(call: Call) -> Reply:
+    return _eval(call, readonly=True)
+
+
+@command(
+    "EVALSHA",
+    arity=-3,
+    flags=_FLAGS | MAY_REPLICATE,
+    keys=script_keys("RW", "access", "update"),
+    group="scripting",
+    since="2.6.0",
+    complexity=_COMPLEXITY,
+    summary="Execute a Lua script server side",
+    syntax=_SYNTAX.format("sha1"),
+)
+def evalsha(call: Call) -> Reply:
+    return _evalsha(call, readonly=False)
+
+
+@command(
+    "EVALSHA_RO",
+    arity=-3,
+    flags=_FLAGS | READONLY,
+    keys=script_keys("RO", "access"),
+    group="scripting",
+    since="7.0.0",
+    complexity=_COMPLEXITY,
+    summary="Execute a read-only Lua script server side",
+    syntax=_SYNTAX.format("sha1"),
+)
+def evalsha_ro(call: Call) -> Reply:
+    return _evalsha(call, readonly=True)
+
+
+def _eval(call: Call, *, readonly: bool) -> Reply:
+    check_key_count(call.argv)
+    return run_script(call, call.node.scripts.load(call.argv[1]), readonly=readonly)
+
+
+def _evalsha(call: Call, *, readonly: bool) -> Reply:
+    check_key_count(call.argv)
+    script = call.node.scripts.find(call.argv[1])
+    if script is None:
+        raise Error(_NO_SCRIPT)
+    return run_script(call, script, readonly=readonly)
+
+
+def check_key_count(argv: list[bytes], not_a_number: bytes = NOT_AN_INTEGER) -> None:
+    """Whether the command has as many keys as it says; raises Error."""
+    count = parse_integer(argv[2], not_a_number)
+    if count > len(argv) - 3:
+        raise Error(b"ERR Number of keys can't be greater than number of args")
+    if count < 0:
+        raise Error(b"ERR Number of keys can't be negative")
+
+
+def run_script(call: Call, script: Script, *, readonly: bool) -> Reply:
+    """Run it with the keys and arguments of the command."""
+    argv = call.argv
+    behind_keys = 3 + int(argv[2])
+    command = call.command
+    reply = call.node.scripting.run(call, script, argv[3:behind_keys], argv[behind_keys:], readonly=readonly)
+    if isinstance(reply, Error):
+        if not isinstance(reply, CountedError):
+            raise reply
+        command.failed_calls += 1
+    return reply
+
+
+script = container(
+    "SCRIPT",
+    group="scripting",
+    since="2.6.0",
+    summary="A container for Lua scripts management commands",
+    help=(
+        "DEBUG (YES|SYNC|NO)",
+        "    Set the debug mode for subsequent scripts executed.",
+        "EXISTS <sha1> [<sha1> ...]",
+        "    Return information about the existence of the scripts in the script cache.",
+        "FLUSH [ASYNC|SYNC]",
+        "    Flush the Lua scripts cache. Very dangerous on replicas.",
+        "    When called without the optional mode argument, the behavior is determined by the",
+        "    lazyfree-lazy-user-flush configuration directive. Valid modes are:",
+        "    * ASYNC: Asynchronously flush the scripts cache.",
+        "    * SYNC: Synchronously flush the scripts cache.",
+        "KILL",
+        "    Kill the currently executing Lua script.",
+        "LOAD <script>",
+        "    Load a script into the scripts cache without executing it.",
+    ),
+)
+
+
+@command(
+    "SCRIPT|LOAD",
+    arity=3,
+    flags=NOSCRIPT | STALE,
+    group="scripting",
+    since="2.6.0",
+    complexity="O(N) with N being the length in bytes of the script body.",
+    summary="Load the specified Lua script into the script cache.",
+    syntax="script",
+    tips=_ASYNC_POLICY,
+)
+def script_load(call: Call) -> Reply:
+    return call.node.scripts.load(call.argv[2]).name
+
+
+@command(
+    "SCRIPT|EXISTS",
+    arity=-3,
+    flags=NOSCRIPT,
+    group="scripting",
+    since="2.6.0",
+    complexity="O(N) with N being the number of scripts to check (so checking a single script is an O(1) operation).",
+    summary="Check existence of scripts in the script cache.",
+    syntax="sha1 [sha1 ...]",
+    tips=("request_policy:all_shards", "response_policy:agg_logical_and"),
+)
+def script_exists(call: Call) -> Reply:
+    find = call.node.scripts.find
+    return [int(find(name) is not None) for name in call.argv[2:]]
+
+
+@command(
+    "SCRIPT|FLUSH",
+    arity=-2,
+    flags=NOSCRIPT,
+    group="scripting",
+    since="2.6.0",
+    complexity="O(N) with N being the number of scripts in cache",
+    summary="Remove all the scripts from the script cache.",
+    syntax="[ASYNC | SYNC]",
+    tips=_ASYNC_POLICY,
+    history=(("6.2.0", "Added the `ASYNC` and `SYNC` flushing mode modifiers."),),
+)
+def script_flush(call: Call) -> Reply:
+    argv = call.argv
+    if len(argv) > 3 or (len(argv) == 3 and argv[2].upper() not in (b"ASYNC", b"SYNC")):
+        raise Error(b"ERR SCRIPT FLUSH only support SYNC|ASYNC option")
+    call.node.scripts.clear()
+    return OK
+
+
+@command(
+    "SCRIPT|KILL",
+    arity=2,
+    flags=NOSCRIPT | ALLOW_BUSY,
+    group="scripting",
+    since="2.6.0",
+    complexity="O(1)",
+    summary="Kill the script currently in execution.",
+    tips=("request_policy:all_shards", "response_policy:one_succeeded"),
+)
+def script_kill(call: Call) -> Reply:
+    call.node.scripting.kill(function=False)
+    return OK
+
+
+@command(
+    "SCRIPT|DEBUG",
+    arity=3,
+    flags=NOSCRIPT,
+    group="scripting",
+    since="3.2.0",
+    complexity="O(1)",
+    summary="Set the debug mode for executed scripts.",
+    syntax="YES | SYNC | NO",
+)
+def script_debug(call: Call) -> Reply:
+    mode = call.argv[2].upper()
+    if mode == b"NO":
+        return OK
+    if mode in (b"YES", b"SYNC"):
+        raise Error(b"ERR There is no Lua debugger here: use redis.log, or run the script in a real redis-server")
+    raise Error(b"ERR Use SCRIPT DEBUG YES/SYNC/NO")
+
+
+@command(
+    "SCRIPT|HELP",
+    arity=2,
+    flags=LOADING | STALE,
+    group="scripting",
+    since="5.0.0",
+    complexity="O(1)",
+    summary="Show helpful text about the different subcommands",
+)
+def script_help(call: Call) -> Reply:  # noqa: ARG001 - the same for everybody
+    return help_lines(script)

@@ -1,0 +1,229 @@
+"""redis.call: the way from a script to the commands, and what stands in it.
+
+A script's commands run as a client of their own, with a database and a protocol that end with the script. They pass
+the gates of other clients' commands, in other words (`scriptCall` in Redis' documentation of errors), and some of their
+own: what may not run in scripts, what a read-only script may not do, keys of other nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from node.call import Call
+from node.gates import DISK_ERROR, OUT_OF_MEMORY, READ_ONLY, STALE, TOO_FEW_REPLICAS, Conditions
+from node.keyspace import Keyspace
+from node.scripting.flags import ALLOW_CROSS_SLOT_KEYS, ALLOW_OOM, ALLOW_STALE, COMPATIBLE, NO_CLUSTER, NO_WRITES
+from node.scripting.values import error_table, to_lua
+from node.session import NodeSession
+from runtime.log import Log
+from wire.command import DENYOOM as NEEDS_MEMORY
+from wire.command import NOSCRIPT, WRITE
+from wire.command import STALE as WHILE_STALE
+from wire.errors import Error
+from wire.table import Command, CommandTable
+
+if TYPE_CHECKING:
+    from node.execute import Executor
+    from node.scripting.sandbox import LuaFunction, LuaValue, Sandbox
+
+_REPLICATE_NONE = 0
+_REPLICATE_ALL = 3
+
+_NO_ARGUMENTS = b"ERR Please specify at least one argument for this redis lib call"
+_BAD_ARGUMENTS = b"ERR Lua redis lib command arguments must be strings or integers"
+_UNKNOWN = b"ERR Unknown Redis command called from script"
+_BAD_ARITY = b"ERR Wrong number of args calling Redis command from script"
+_NOT_FROM_SCRIPTS = b"ERR This Redis command is not allowed from script"
+_READ_ONLY_SCRIPT = b"ERR Write commands are not allowed from read-only scripts."
+_STALE_REPLICA = b"ERR Can not execute the command on a stale replica"
+_READ_ONLY_REPLICA = b"READONLY You can't write against a read only replica."
+_TOO_FEW = b"NOREPLICAS Not enough good replicas to write."
+_NO_MEMORY = b"OOM command not allowed when used memory > 'maxmemory'."
+_FOREIGN_KEY = b"ERR Script attempted to access a non local key in a cluster node"
+_TWO_SLOTS = b"ERR Script attempted to access keys that do not hash to the same slot"
+_NO_SUCH_COMMAND = b"ERR Invalid command passed to redis.acl_check_cmd()"
+
+
+class Gateway:
+    """Implements `node.scripting.sandbox.Host`."""
+
+    sandbox: Sandbox
+
+    def __init__(
+        self,
+        table: CommandTable,
+        executor: Executor,
+        keyspace: Keyspace,
+        conditions: Conditions,
+        log: Log,
+        session: NodeSession,
+        clustered: bool,
+    ) -> None:
+        self._table = table
+        self._executor = executor
+        self._keyspace = keyspace
+        self._conditions = conditions
+        self._log = log
+        # The client that a script's commands run as.
+        self._session = session
+        self._clustered = clustered
+        # The engine's and the function registry's, who put them here.
+        self.on_tick: Callable[[], bytes | None]
+        self.on_register: Callable[[bytes, LuaFunction, bytes | None, bytes], bytes | None]
+        # Of the script that runs: what it may do, the protocol that it chose, whether it has written, when it began.
+        self._flags = 0
+        self.resp = 2
+        self.wrote = False
+        self.now_ms = 0
+        # redis.set_repl.
+        self._replicate = _REPLICATE_ALL
+        # The slot of its keys so far; None before the first one.
+        self._slot: int | None = None
+
+    def begin(self, call: Call, flags: int, *, readonly: bool) -> None:
+        """A client's script is about to run; raises Error when what it declares forbids that here and now."""
+        self._check(flags, readonly=readonly)
+        if readonly:
+            flags |= NO_WRITES
+        session = self._session
+        client = call.session
+        session.user = client.user
+        session.address = client.address
+        session.name = client.name
+        session.from_master = client.from_master
+        session.call.db = call.db
+        session.proto = 2
+        self._flags = flags
+        self.resp = 2
+        self.wrote = False
+        self.now_ms = self._keyspace.now_ms
+        self._replicate = _REPLICATE_ALL
+        self._slot = None
+
+    def _check(self, flags: int, *, readonly: bool) -> None:
+        """Refusals before a script with a shebang line, or a function, is run at all."""
+        if flags & COMPATIBLE:
+            return
+        if readonly and not flags & NO_WRITES:
+            raise Error(b"ERR Can not execute a script with write flag using *_ro command.")
+        holds = self._conditions.holds
+        if self._clustered and flags & NO_CLUSTER:
+            raise Error(b"ERR Can not run script on cluster, 'no-cluster' flag is set.")
+        if holds(STALE) and not flags & ALLOW_STALE:
+            raise Error(
+                b"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no' and 'allow-stale' "
+                b"flag is not set on the script."
+            )
+        if not flags & NO_WRITES:
+            if holds(READ_ONLY):
+                raise Error(b"READONLY You can not run script with write flag on readonly replica.")
+            if holds(DISK_ERROR):
+                raise Error(self._conditions.disk_error)
+            if holds(TOO_FEW_REPLICAS):
+                raise Error(_TOO_FEW)
+        if holds(OUT_OF_MEMORY) and not flags & (ALLOW_OOM | NO_WRITES) and not readonly:
+            raise Error(b"OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'")
+
+    # ---- what scripts reach
+
+    def call(self, *arguments: LuaValue) -> tuple[LuaValue, bool]:
+        sandbox = self.sandbox
+        try:
+            argv = _words(arguments)
+            command = self._admit(argv)
+        except Error as refusal:
+            self._executor.count(refusal)
+            return error_table(sandbox, refusal.text), True
+        call = self._session.call
+        dirty = self._keyspace.dirty
+        effects = self._keyspace.effects
+        before = len(effects)
+        reply = self._executor.run(call, command, argv)
+        if self._keyspace.dirty != dirty:
+            self.wrote = True
+        if self._replicate == _REPLICATE_NONE:
+            del effects[before:]
+        if isinstance(reply, Error):
+            return error_table(sandbox, reply.text), True
+        return to_lua(sandbox, reply, self.resp), False
+
+    def log(self, level: int, text: bytes) -> None:
+        words = text.decode("utf-8", "replace")
+        (self._log.debug, self._log.verbose, self._log.notice, self._log.warning)[level](words)
+
+    def setresp(self, version: int) -> None:
+        self.resp = self._session.proto = version
+
+    def set_repl(self, flags: int) -> None:
+        self._replicate = flags
+
+    def acl_check(self, *arguments: LuaValue) -> tuple[bool, bytes | None]:
+        try:
+            self._table.find(_words(arguments))
+        except Error:
+            return False, _NO_SUCH_COMMAND
+        return True, None
+
+    def tick(self) -> bytes | None:
+        return self.on_tick()
+
+    def register(self, name: bytes, callback: LuaFunction, description: bytes | None, flags: bytes) -> bytes | None:
+        return self.on_register(name, callback, description, flags)
+
+    # ---- refusals
+
+    def _admit(self, argv: list[bytes]) -> Command:
+        """The command, if it may run; raises Error, in the order in which Redis looks."""
+        try:
+            command = self._table.find(argv)
+        except Error:
+            raise Error(_UNKNOWN) from None
+        if not command.argc_min <= len(argv) <= command.argc_max:
+            raise Error(_BAD_ARITY)
+        flags = command.flags
+        if flags & NOSCRIPT:
+            raise Error(_NOT_FROM_SCRIPTS)
+        concerns = command.gates & self._conditions.mask
+        if concerns & STALE and not flags & WHILE_STALE:
+            raise Error(_STALE_REPLICA)
+        if flags & WRITE:
+            if self._flags & NO_WRITES:
+                raise Error(_READ_ONLY_SCRIPT)
+            if concerns & READ_ONLY and not self._session.from_master:
+                raise Error(_READ_ONLY_REPLICA)
+            if concerns & DISK_ERROR:
+                raise Error(self._conditions.disk_error)
+            if concerns & TOO_FEW_REPLICAS:
+                raise Error(_TOO_FEW)
+        # A script that has written goes on to its end, so that it is not left half done.
+        if concerns & OUT_OF_MEMORY and flags & NEEDS_MEMORY and not self.wrote and not self._flags & ALLOW_OOM:
+            raise Error(_NO_MEMORY)
+        if self._clustered and command.spec.keys and not self._session.from_master:
+            self._check_slot(command, argv)
+        return command
+
+    def _check_slot(self, command: Command, argv: list[bytes]) -> None:
+        if not self._executor.serves(command, argv):
+            raise Error(_FOREIGN_KEY)
+        places = command.spec.keys_in(argv)
+        if places and not self._flags & (COMPATIBLE | ALLOW_CROSS_SLOT_KEYS):
+            slot = self._keyspace.slot_of(argv[places[0]])
+            if self._slot not in (None, slot):
+                raise Error(_TWO_SLOTS)
+            self._slot = slot
+
+
+def _words(arguments: tuple[LuaValue, ...]) -> list[bytes]:
+    """The arguments as a command has them; raises Error."""
+    if not arguments:
+        raise Error(_NO_ARGUMENTS)
+    argv = []
+    for argument in arguments:
+        if type(argument) is bytes:
+            argv.append(argument)
+        elif type(argument) is int or type(argument) is float:
+            argv.append(b"%.17g" % argument)
+        else:
+            raise Error(_BAD_ARGUMENTS)
+    return argv

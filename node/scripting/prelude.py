@@ -1,0 +1,409 @@
+"""The Lua side of the sandbox: what a script sees as its globals, and that it cannot change them.
+
+A script's global table is an empty one in front of the real one, so every assignment meets `__newindex`; the same for
+each library. Nothing that belongs to Python ever reaches a script, not even as an opaque value: each function made in
+Python is wrapped in one of Lua's, and tells of an error by its results, because an exception that crossed the border
+would be an object.
+"""
+
+from __future__ import annotations
+
+# Globals of Lua 5.1 that Redis leaves to scripts, and its libraries; all else of the standard library is taken away.
+KEPT = (
+    b"assert collectgarbage error gcinfo getmetatable ipairs load loadstring next pairs pcall rawequal rawget rawset "
+    b"select setmetatable tonumber tostring type unpack xpcall _VERSION"
+)
+KEPT_LIBRARIES = b"coroutine math string table"
+# Virtual-machine instructions between two looks at the clock.
+HOOK_EVERY = 100_000
+
+# Called with the table of what Python gives (`sandbox.Sandbox`); answers with the functions that Python calls.
+SOURCE = rb"""
+local host = ...
+local getinfo, sethook, setfenv0 = debug.getinfo, debug.sethook, setfenv
+local rawget, rawset0, setmetatable0, getmetatable0 = rawget, rawset, setmetatable, getmetatable
+local error, type, tostring, unpack, next, select, pcall = error, type, tostring, unpack, next, select, pcall
+local loadstring0, load0, pairs0, tonumber, xpcall = loadstring, load, pairs, tonumber, xpcall
+local co_create, co_wrap = coroutine.create, coroutine.wrap
+
+-- What each read-only table stands in front of.
+local behind = setmetatable0({}, {__mode = 'k'})
+local READONLY = 'Attempt to modify a readonly table'
+
+local function refuse_change() error(READONLY, 2) end
+
+local function protect(real)
+  local front = setmetatable0({}, {__index = real, __newindex = refuse_change, __metatable = false})
+  behind[front] = real
+  return front
+end
+
+local globals = {}
+for name in host.kept:gmatch('%S+') do globals[name] = _G[name] end
+local libraries = {}
+for name in host.kept_libraries:gmatch('%S+') do
+  local copy = {}
+  for key, value in pairs0(_G[name]) do copy[key] = value end
+  libraries[name] = copy
+end
+
+-- The interruption of what takes too long; a new coroutine has no hook of its own.
+local function tick()
+  local problem = host.tick()
+  if problem then error(problem, 0) end
+end
+sethook(tick, '', host.hook_every)
+local function hooked(f)
+  return function(...)
+    sethook(tick, '', host.hook_every)
+    return f(...)
+  end
+end
+libraries.coroutine.create = function(f)
+  if type(f) ~= 'function' then return co_create(f) end
+  return co_create(hooked(f))
+end
+libraries.coroutine.wrap = function(f)
+  if type(f) ~= 'function' then return co_wrap(f) end
+  return co_wrap(hooked(f))
+end
+
+globals.setmetatable = function(t, ...)
+  if behind[t] then error(READONLY, 0) end
+  return setmetatable0(t, ...)
+end
+globals.rawset = function(t, ...)
+  if behind[t] then error(READONLY, 0) end
+  return rawset0(t, ...)
+end
+globals.rawget = function(t, ...) return rawget(behind[t] or t, ...) end
+globals.getmetatable = function(t)
+  if behind[t] or type(t) == 'string' then return nil end
+  return getmetatable0(t)
+end
+globals.pairs = function(t)
+  local real = behind[t]
+  if not real then return pairs0(t) end
+  local meta = getmetatable0(real)
+  if not meta or type(meta.__index) ~= 'table' then return next, real, nil end
+  -- A script's global table, which stands in front of those of all scripts.
+  local whole = {}
+  for key, value in pairs0(meta.__index) do whole[key] = value end
+  for key, value in pairs0(real) do whole[key] = value end
+  return next, whole, nil
+end
+-- An error is a table only on its way to the client; scripts are given its text.
+local function plain(ok, err, ...)
+  if not ok and type(err) == 'table' and type(rawget(err, 'err')) == 'string' then return false, rawget(err, 'err') end
+  return ok, err, ...
+end
+globals.pcall = function(...) return plain(pcall(...)) end
+globals.next = function(t, key) return next(behind[t] or t, key) end
+-- New code would have Lua's own globals. Precompiled code is not checked by Lua, and could do anything.
+local for_eval
+local function enclosed(f, problem)
+  if f then setfenv0(f, for_eval) end
+  return f, problem
+end
+globals.loadstring = function(code, name)
+  if type(code) == 'string' and code:sub(1, 1) == '\27' then return nil end
+  return enclosed(loadstring0(code, name))
+end
+globals.load = function(f, name)
+  local first = true
+  return enclosed(load0(function()
+    local piece = f()
+    if first and type(piece) == 'string' and piece ~= '' then
+      first = false
+      if piece:sub(1, 1) == '\27' then return nil end
+    end
+    return piece
+  end, name))
+end
+libraries.math.random = function(...)
+  local low, high = ...
+  local r = host.random()
+  local count = select('#', ...)
+  if count == 0 then return r end
+  if count == 1 then
+    low, high = 1, low
+  elseif count ~= 2 then
+    error('wrong number of arguments', 2)
+  end
+  low, high = tonumber(low), tonumber(high)
+  if not low or not high then error("bad argument to 'random' (number expected)", 2) end
+  if low > high then error("bad argument #" .. count .. " to 'random' (interval is empty)", 2) end
+  return math.floor(r * (high - low + 1)) + low
+end
+libraries.math.randomseed = function(seed) host.seed(seed) end
+
+-- The innermost line of a script that is being run: its source and number. A tail call leaves no trace of the line
+-- that it stood on; most often it is the last statement of the script.
+local running = {source = '', last_line = -1}
+local function place()
+  local level = 2
+  local info = getinfo(level, 'Sl')
+  while info do
+    if info.what ~= 'C' and info.what ~= 'tail' and info.source ~= '=prelude' then
+      return info.source, info.currentline
+    end
+    level = level + 1
+    info = getinfo(level, 'Sl')
+  end
+  return running.source, running.last_line
+end
+
+-- A function of Python's answers (true, results ...) or (false, message).
+local function settle(ok, ...)
+  if ok then return ... end
+  local source, line = place()
+  error(source:sub(2) .. ':' .. line .. ': ' .. (...), 0)
+end
+local function bridge(f)
+  return function(...) return settle(f(...)) end
+end
+
+-- ---- the redis table
+
+local redis = {}
+
+local function raise(err)
+  err.source, err.line = place()
+  error(err, 0)
+end
+redis.call = function(...)
+  local reply, failed = host.call(...)
+  if failed then raise(reply) end
+  return reply
+end
+redis.pcall = function(...)
+  return (host.call(...))
+end
+local function complain(message)
+  raise({err = message, ignore_error_stats_update = true})
+end
+redis.error_reply = function(...)
+  local text = ...
+  if select('#', ...) ~= 1 or type(text) ~= 'string' then
+    return {err = 'ERR wrong number or type of arguments', ignore_error_stats_update = true}
+  end
+  return {err = host.error_text(text), ignore_error_stats_update = true}
+end
+redis.status_reply = function(...)
+  local text = ...
+  if select('#', ...) ~= 1 or type(text) ~= 'string' then
+    return {err = 'ERR wrong number or type of arguments', ignore_error_stats_update = true}
+  end
+  return {ok = text}
+end
+redis.sha1hex = function(...)
+  if select('#', ...) ~= 1 then complain('ERR wrong number of arguments') end
+  return host.sha1hex(tostring((...)))
+end
+redis.log = function(...)
+  if select('#', ...) < 2 then complain('ERR redis.log() requires two arguments or more.') end
+  local level = ...
+  if type(level) ~= 'number' then complain('ERR First argument must be a number (log level).') end
+  if level < 0 or level > 3 then complain('ERR Invalid debug level.') end
+  local words = {}
+  for i = 2, select('#', ...) do
+    local word = select(i, ...)
+    if type(word) == 'string' or type(word) == 'number' then words[#words + 1] = tostring(word) end
+  end
+  host.log(level, table.concat(words, ' '))
+end
+redis.setresp = function(...)
+  if select('#', ...) ~= 1 then complain('ERR redis.setresp() requires one argument.') end
+  local version = ...
+  if version ~= 2 and version ~= 3 then complain('ERR RESP version must be 2 or 3.') end
+  host.setresp(version)
+end
+redis.set_repl = function(...)
+  if select('#', ...) ~= 1 then complain('ERR redis.set_repl() requires one argument.') end
+  local flags = tonumber((...)) or -1
+  if flags < 0 or flags > 3 then
+    complain('ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.')
+  end
+  host.set_repl(flags)
+end
+redis.acl_check_cmd = function(...)
+  if select('#', ...) == 0 then
+    complain('ERR Please specify at least one argument for this redis.acl_check_cmd() call')
+  end
+  local allowed, problem = host.acl_check(...)
+  if problem then complain(problem) end
+  return allowed
+end
+redis.replicate_commands = function() return true end
+redis.breakpoint = function() return false end
+redis.debug = function() end
+redis.LOG_DEBUG, redis.LOG_VERBOSE, redis.LOG_NOTICE, redis.LOG_WARNING = 0, 1, 2, 3
+redis.REPL_NONE, redis.REPL_AOF, redis.REPL_SLAVE, redis.REPL_REPLICA, redis.REPL_ALL = 0, 1, 2, 2, 3
+redis.REDIS_VERSION, redis.REDIS_VERSION_NUM = host.version, host.version_number
+
+-- ---- the other modules
+
+for name, entries in pairs0(host.modules) do
+  local module = {}
+  for key, value in pairs0(entries) do
+    if type(value) == 'userdata' then value = bridge(value) end
+    module[key] = value
+  end
+  libraries[name] = module
+end
+libraries.cjson.null = host.null
+
+getmetatable0('').__index = libraries.string
+for name, library in pairs0(libraries) do globals[name] = protect(library) end
+setmetatable0(globals, {__index = function(_, name)
+  error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
+end})
+
+local function environment(api)
+  local own = setmetatable0({redis = protect(api)}, {__index = globals})
+  own._G = protect(own)
+  return own._G, own
+end
+-- EVAL's globals; KEYS and ARGV are put there before each run.
+local eval_own
+for_eval, eval_own = environment(redis)
+
+-- What a function library may use while it is loaded: it registers functions and calls no commands.
+local loading_api = {}
+for _, name in pairs0({'log', 'error_reply', 'status_reply', 'sha1hex', 'acl_check_cmd'}) do
+  loading_api[name] = redis[name]
+end
+for name, value in pairs0(redis) do
+  if type(value) ~= 'function' then loading_api[name] = value end
+end
+local named = {function_name = 'string', description = 'string', callback = 'function', flags = 'table'}
+loading_api.register_function = function(...)
+  local count = select('#', ...)
+  local name, callback, description, flags = ...
+  if count < 1 or count > 2 then
+    complain('ERR wrong number of arguments to redis.register_function')
+  elseif count == 2 then
+    description = nil
+    if type(name) ~= 'string' then complain('ERR first argument to redis.register_function must be a string') end
+    if type(callback) ~= 'function' then
+      complain('ERR second argument to redis.register_function must be a function')
+    end
+  else
+    local given = name
+    if type(given) ~= 'table' then
+      complain('ERR calling redis.register_function with a single argument is only applicable to Lua table ' ..
+        '(representing named arguments).')
+    end
+    for key, value in pairs0(given) do
+      if type(key) ~= 'string' then
+        complain('ERR named argument key given to redis.register_function is not a string')
+      elseif not named[key] then
+        complain('ERR unknown argument given to redis.register_function')
+      elseif type(value) ~= named[key] then
+        local what = key == 'callback' and 'a function' or key == 'flags' and
+          'a table representing function flags' or 'a string'
+        local given_to = key == 'flags' and ' argument to' or ' argument given to'
+        complain('ERR ' .. key .. given_to .. ' redis.register_function must be ' .. what)
+      end
+    end
+    name, callback, description, flags = given.function_name, given.callback, given.description, given.flags
+    if not name then complain('ERR redis.register_function must get a function name argument') end
+    if not callback then complain('ERR redis.register_function must get a callback argument') end
+  end
+  local words = {}
+  if count == 1 and flags then
+    for i = 1, #flags do
+      if type(flags[i]) ~= 'string' then complain('ERR unknown flag given') end
+      words[i] = flags[i]
+    end
+  end
+  local problem = host.register(name, callback, description, table.concat(words, ' '))
+  if problem then complain(problem) end
+end
+setmetatable0(loading_api, {__index = function(_, name)
+  error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
+end})
+
+-- ---- for the engine
+
+local side = {}
+
+-- An error, as the table that the reply is made of, with the place where it was raised.
+local function explain(err)
+  if type(err) == 'table' then
+    if type(rawget(err, 'err')) == 'string' then
+      if rawget(err, 'source') ~= nil then return err end
+    else
+      err = {err = 'ERR unknown error'}
+    end
+  else
+    err = {err = 'ERR ' .. tostring(err)}
+  end
+  err.source, err.line = place()
+  return err
+end
+
+-- The function that the code is, or nil and what is wrong with it.
+function side.compile(code, name)
+  local f, problem = loadstring0(code, name)
+  if f then setfenv0(f, for_eval) end
+  return f, problem or ''
+end
+-- True and the result, or false, the message, its source and line, and whether it has been counted.
+local function report(ok, result)
+  if ok then return true, result end
+  -- Without memory there is no handling of errors either.
+  if type(result) ~= 'table' then return false, 'ERR ' .. tostring(result), running.source, running.last_line, false end
+  return false, rawget(result, 'err'), rawget(result, 'source'), rawget(result, 'line'),
+    rawget(result, 'ignore_error_stats_update')
+end
+function side.run(f, last_line, keys, argv)
+  running.source, running.last_line = '@user_script', last_line
+  eval_own.KEYS, eval_own.ARGV = keys, argv
+  return report(xpcall(f, explain))
+end
+function side.run_function(f, _, keys, argv)
+  local info = getinfo(f, 'S')
+  running.source = '@user_function'
+  running.last_line = math.max(info.linedefined, info.lastlinedefined - 1)
+  return report(xpcall(function() return f(keys, argv) end, explain))
+end
+-- Runs the code of a library, which registers functions (`host.register`); they find the whole of redis when they run.
+function side.load_library(f)
+  local front, own = environment(loading_api)
+  setfenv0(f, front)
+  local function done(...)
+    own.redis = protect(redis)
+    return ...
+  end
+  return done(report(xpcall(f, explain)))
+end
+-- What a table says it is, for the reply: its kind, and what belongs to it.
+local special = {'err', 'ok', 'double', 'map', 'set', 'big_number', 'verbatim_string'}
+function side.classify(t)
+  for i = 1, #special do
+    local name = special[i]
+    local value = rawget(t, name)
+    if value ~= nil then
+      local kind = type(value)
+      if name == 'err' or name == 'ok' or name == 'big_number' then
+        if kind == 'string' then return name, value end
+      elseif name == 'double' then
+        if kind == 'number' then return name, value end
+      elseif kind == 'table' then
+        if name ~= 'verbatim_string' then return name, value end
+        local text, format = rawget(value, 'string'), rawget(value, 'format')
+        if type(text) == 'string' and type(format) == 'string' then return name, text, format end
+      end
+    end
+  end
+  local count = 0
+  while rawget(t, count + 1) ~= nil do count = count + 1 end
+  return 'array', count
+end
+function side.slice(t, first, last) return unpack(t, first, last) end
+-- From now on every line and every instruction is looked at, so that no pcall keeps a killed script alive.
+function side.kill() sethook(tick, 'l', 1) end
+function side.calm() sethook(tick, '', host.hook_every) end
+return side
+"""

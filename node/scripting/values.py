@@ -1,0 +1,125 @@
+"""Values on their way from Python to Lua and back: replies of commands, and what a script returns.
+
+The rules are Redis' ("Data type conversion" in its Lua API reference). In RESP2, a script's default, it sees null as
+false, and maps and sets as arrays; after `redis.setresp(3)` as tables that name their kind.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lupa.lua51 import lua_type
+
+from node.scripting.sandbox import LuaTable, LuaValue, Sandbox
+from wire.encoder import encode, format_double
+from wire.errors import Error
+from wire.reply import NIL_ARRAY, Raw, Reply, ReplySet, Simple, Verbatim
+
+# Tables in tables in a script's result, at most; a table may contain itself.
+_DEPTH_MAX = 200
+_SLICE = 1000
+_INT64_MIN = -(1 << 63)
+_TOO_DEEP = b"ERR reached lua stack limit"
+
+
+def to_lua(sandbox: Sandbox, reply: Reply, proto: int) -> LuaValue:
+    """A command's reply, as the script sees it."""
+    kind = type(reply)
+    if kind is bytes or kind is int:
+        return reply
+    if reply is None or reply is NIL_ARRAY:
+        return False if proto == 2 else None
+    if kind is list or kind is tuple:
+        return sandbox.table([_in_table(sandbox, item, proto) for item in reply])
+    if kind is Simple:
+        return sandbox.table({b"ok": reply.text})
+    if isinstance(reply, Error):
+        return error_table(sandbox, reply.text)
+    if kind is float:
+        return format_double(reply) if proto == 2 else sandbox.table({b"double": reply})
+    if kind is bool:
+        return int(reply) if proto == 2 else reply
+    if isinstance(reply, Verbatim):
+        if proto == 2:
+            return bytes(reply)
+        return sandbox.table({b"verbatim_string": sandbox.table({b"format": b"txt", b"string": bytes(reply)})})
+    if isinstance(reply, dict):
+        if proto == 2:
+            flat = [_in_table(sandbox, item, proto) for pair in reply.items() for item in pair]
+            return sandbox.table(flat)
+        entries = {to_lua(sandbox, key, proto): _in_table(sandbox, value, proto) for key, value in reply.items()}
+        return sandbox.table({b"map": sandbox.table(entries)})
+    if isinstance(reply, ReplySet) and proto == 3:
+        return sandbox.table({b"set": sandbox.table({to_lua(sandbox, item, proto): True for item in reply})})
+    if isinstance(reply, bytes | bytearray):
+        return bytes(reply)
+    assert isinstance(reply, list), f"no value for Lua can be made of {reply!r}"
+    return sandbox.table([_in_table(sandbox, item, proto) for item in reply])
+
+
+def _in_table(sandbox: Sandbox, item: Reply, proto: int) -> LuaValue:
+    """As an element: a table cannot hold nil, and an array must not end at one."""
+    value = to_lua(sandbox, item, proto)
+    return False if value is None else value
+
+
+def error_table(sandbox: Sandbox, text: bytes) -> LuaTable:
+    """An error as scripts have it. One made by a command or the sandbox has been counted already."""
+    return sandbox.table({b"err": text, b"ignore_error_stats_update": True})
+
+
+def from_lua(sandbox: Sandbox, value: LuaValue, proto: int, resp: int) -> Reply:
+    """What a script returned, as the reply to a client that speaks RESP `proto`; `resp` is what the script chose."""
+    return _from_lua(sandbox, value, proto, resp == 3, 0)
+
+
+def _from_lua(sandbox: Sandbox, value: LuaValue, proto: int, booleans: bool, depth: int) -> Reply:
+    kind = type(value)
+    if kind is bytes or value is None:
+        return value
+    if kind is bool:
+        if not booleans:
+            return 1 if value else None
+        return int(value) if proto == 2 else Raw(b"#t\r\n" if value else b"#f\r\n")
+    if kind is int:
+        return value if _INT64_MIN <= value < -_INT64_MIN else _INT64_MIN
+    if kind is float:
+        return int(value) if abs(value) < -_INT64_MIN else _INT64_MIN
+    if lua_type(value) != "table":
+        return None
+    if depth > _DEPTH_MAX:
+        return Error(_TOO_DEEP)
+    return _from_table(sandbox, value, proto, booleans, depth + 1)
+
+
+def _from_table(sandbox: Sandbox, table: LuaTable, proto: int, booleans: bool, depth: int) -> Reply:
+    what, content, *rest = sandbox.classify(table)
+    if what == b"array":
+        items: list[Any] = []
+        for first in range(1, content + 1, _SLICE):
+            part = sandbox.slice(table, first, min(first + _SLICE - 1, content))
+            items += part if type(part) is tuple else (part,)
+        return [_from_lua(sandbox, item, proto, booleans, depth) for item in items]
+    if what == b"err":
+        return Error(content)
+    if what == b"ok":
+        return Simple(_one_line(content))
+    if what == b"double":
+        return float(content)
+    if what == b"big_number":
+        return Raw(b"(%b\r\n" % _one_line(content)) if proto == 3 else _one_line(content)
+    if what == b"verbatim_string":
+        (form,) = rest
+        return Raw(b"=%d\r\n%b:%b\r\n" % (len(content) + 4, form[:3].ljust(3), content)) if proto == 3 else content
+    entries = list(content.items())
+    if what == b"set":
+        return ReplySet(_from_lua(sandbox, key, proto, booleans, depth) for key, _ in entries)
+    flat = [_from_lua(sandbox, part, proto, booleans, depth) for entry in entries for part in entry]
+    if proto == 2:
+        return flat
+    # Encoded at once, because a key may be what no dict takes.
+    return Raw(b"%%%d\r\n" % len(entries) + b"".join(encode(part, proto) for part in flat))
+
+
+def _one_line(text: bytes) -> bytes:
+    return text.replace(b"\r", b" ").replace(b"\n", b" ")

@@ -1,0 +1,529 @@
+# ruff: noqa: E501 - a script's line numbers and its SHA-1 are part of what is compared
+"""Scripts and functions, good and bad: what they answer is, to the byte, what a real server answers."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.node.conftest import Pair
+
+# Each is run with two keys and two arguments, in an empty database that has a string and a sorted set.
+SCRIPTS = r"""
+return foo
+----
+foo=1
+----
+redis.foo=1
+----
+string.x=1 return 1
+----
+error('boo')
+----
+error({err='ERR my'})
+----
+error({err='My thing'})
+----
+return redis.call('nope')
+----
+return redis.call('get')
+----
+return redis.pcall('nope')
+----
+return redis.call('subscribe','a')
+----
+return redis.call()
+----
+return redis.call({})
+----
+return redis.error_reply('My Err')
+----
+return redis.error_reply('-My Err')
+----
+return redis.error_reply('MyErr')
+----
+return redis.error_reply('')
+----
+return redis.error_reply()
+----
+return redis.error_reply(1)
+----
+return redis.status_reply('fine')
+----
+return redis.status_reply({})
+----
+return {err='abc def'}
+----
+return {ok='abc'}
+----
+return 3.9
+----
+return -3.9
+----
+return {1,2,nil,4}
+----
+return {1,{2,3.7},'x',true,false}
+----
+return _VERSION
+----
+return redis.sha1hex('')
+----
+return redis.sha1hex()
+----
+return redis.setresp(3)
+----
+return redis.setresp(4)
+----
+return redis.setresp()
+----
+foo bar
+----
+return redis.log(redis.LOG_WARNING,'x')
+----
+return redis.log('x')
+----
+return redis.log(100,'x')
+----
+return redis.log('y','x')
+----
+return redis.replicate_commands()
+----
+return redis.set_repl(redis.REPL_ALL)
+----
+return redis.set_repl(99)
+----
+return redis.breakpoint()
+----
+return redis.acl_check_cmd('get','a')
+----
+return redis.acl_check_cmd('nope')
+----
+return redis.call('incr',1,2)
+----
+return redis.call('set','x',1.5)
+----
+redis.call('set','x',100000000000000000000) return redis.call('get','x')
+----
+redis.call('set','x',12345678901234567) return redis.call('get','x')
+----
+math.randomseed(7) return {math.random(1000),math.random(1000),tostring(math.random())}
+----
+return redis.call('multi')
+----
+return {pcall(redis.call,'nope')}
+----
+return {pcall(function() error('x') end)}
+----
+return redis.call('set','a','b','FOO')
+----
+return cjson.encode({1,2,a=1})
+----
+return loadstring('return 1')()
+----
+return loadstring(string.dump(function() return 1 end))()
+----
+return type(print)
+----
+_G.x=1
+----
+setmetatable(_G,{})
+----
+rawset(_G,'x',1) return x
+----
+error(nil)
+----
+error()
+----
+error(5)
+----
+local x = nil; return x.y
+----
+return 1 + {}
+----
+return redis.call('nope')
+----
+return {err='-ERR x'}
+----
+return redis.call('get',nil)
+----
+return redis.call('get',true)
+----
+return 1e30
+----
+return 0/0
+----
+return {1e15, 2^53, -2^63}
+----
+return {err=1}
+----
+return {ok=1}
+----
+return function() end
+----
+return coroutine.wrap(function() coroutine.yield(5) end)()
+----
+return tostring(1e15)..' '..tostring(2^53)..' '..0.1
+----
+return redis.call('incr','str')
+----
+return redis.pcall('incr','str')
+----
+return redis.call('zadd','str', 1, 2)
+----
+return {KEYS[1],ARGV[1],ARGV[2],KEYS[3]}
+----
+KEYS=1 return KEYS
+----
+KEYS[1]='x' return KEYS[1]
+----
+local e = redis.pcall('nope') return {type(e), e.err, tostring(e.source), tostring(e.line), tostring(e.ignore_error_stats_update)}
+----
+local ok, e = pcall(redis.call, 'nope') return {type(e), e.err, tostring(e.source), tostring(e.line), tostring(e.ignore_error_stats_update)}
+----
+local ok, e = pcall(redis.call, 'incr', 'str') return {type(e), e.err, tostring(e.source), tostring(e.line), tostring(e.ignore_error_stats_update)}
+----
+redis.setresp(3) return {true,false,redis.call('zscore','z','m')}
+----
+redis.setresp(3) return redis.call('zscore','z','m')
+----
+return redis.call('zscore','z','m')
+----
+return redis.call('zrange','z',0,-1,'withscores')
+----
+redis.setresp(3) return redis.call('zrange','z',0,-1,'withscores')
+----
+redis.setresp(3) return redis.call('get','nokey')
+----
+return redis.call('get','nokey')
+----
+return {redis.call('get','nokey'), 1}
+----
+redis.setresp(3) return tostring(redis.call('get','nokey'))
+----
+return {double=3.5}
+----
+return {map={a=1}}
+----
+return {set={a=true}}
+----
+return {big_number='12\r\n3'}
+----
+return {verbatim_string={format='txt',string='hi'}}
+----
+return redis.call('select',3)
+----
+return redis.call('dbsize')
+----
+return redis.call('type','z')
+----
+return redis.call('type','z').ok
+----
+return true
+----
+return false
+----
+return nil
+----
+return
+----
+return cjson.encode({a={1,2,{b='x"/\\\n\127'}},c=1.5})
+----
+return cjson.encode({[1]=1,[3]=3})
+----
+return cjson.encode({[1]=1,[100]=3})
+----
+return cjson.encode({{},cjson.null,true,false,1e15,1e14,0.1,-0.5,123456789012345})
+----
+return cjson.encode(0/0)
+----
+return cjson.encode(function() end)
+----
+return cjson.encode({[true]=1})
+----
+return cjson.encode()
+----
+return cjson.encode(1,2)
+----
+return cjson.encode({[1.5]=1})
+----
+local t = {} t[1]=t return cjson.encode(t)
+----
+local t=cjson.decode('{"a":[1,2.5,"x",null,true],"b":{"c":"\\u00e9\\ud83d\\ude00\\n"}}') return {t.a[1],tostring(t.a[2]),t.a[3],tostring(t.a[4]==cjson.null),tostring(t.a[5]),t.b.c}
+----
+return cjson.decode('[1,2')
+----
+return cjson.decode('{"a":1,}')
+----
+return cjson.decode('[1,,2]')
+----
+return cjson.decode('')
+----
+return cjson.decode('foo')
+----
+return cjson.decode('"abc')
+----
+return cjson.decode('"a\\qc"')
+----
+return cjson.decode('{1:2}')
+----
+return cjson.decode('{"a" 2}')
+----
+return cjson.decode('[1] x')
+----
+return cjson.decode('"\\ud800"')
+----
+return cjson.decode('[1 2]')
+----
+return cjson.decode(string.rep('[', 1001)..string.rep(']',1001))
+----
+return cjson.decode()
+----
+return cjson.decode({})
+----
+return tostring(cjson.decode('0x10'))..tostring(cjson.decode('1e3'))..tostring(cjson.decode('-0'))
+----
+return tostring(cjson.decode('nan'))
+----
+return tostring(cjson.decode('[Infinity]')[1])
+----
+return {cjson.encode_max_depth(),cjson.decode_max_depth(),cjson.encode_number_precision()}
+----
+return {cjson.encode_sparse_array()}
+----
+return cmsgpack.pack(1,-1,127,128,-32,-33,255,256,65535,65536,4294967296,-128,-129,-32768,-32769,-2147483649)
+----
+return cmsgpack.pack(1.5,0.1,1e300,'',string.rep('x',31),string.rep('x',32),string.rep('x',300))
+----
+return cmsgpack.pack({1,2,3},{},true,false,nil)
+----
+return cmsgpack.pack({a=1})
+----
+return cmsgpack.pack()
+----
+return {cmsgpack.unpack(cmsgpack.pack({1,{2,'x'},true}, 'b', -5))}
+----
+return {cmsgpack.unpack_one(cmsgpack.pack(1,2,3))}
+----
+return {cmsgpack.unpack_limit(cmsgpack.pack(1,2,3),2)}
+----
+return {cmsgpack.unpack_limit(cmsgpack.pack(1,2,3),2,1)}
+----
+return {cmsgpack.unpack_one(cmsgpack.pack(1,2,3),3)}
+----
+return {cmsgpack.unpack_one(cmsgpack.pack(1,2,3),4)}
+----
+return cmsgpack.unpack('\147\1')
+----
+return cmsgpack.unpack('\193')
+----
+return cmsgpack.unpack({})
+----
+local t={} for i=1,20 do t={t} end return cmsgpack.pack(t)
+----
+return struct.pack('>I2s', 258, 'ab')
+----
+return struct.pack('<i4>i4b', 1, 2, -1)
+----
+return struct.pack('!4bi4', 1, 2)
+----
+return struct.pack('d', 1.5)
+----
+return struct.pack('>f', 1.5)
+----
+return {struct.unpack('>I2I2', '\1\2\3\4')}
+----
+return {struct.unpack('<hs', '\255\255abc\0z')}
+----
+return {struct.unpack('>bc0', '\3abcdef')}
+----
+return {struct.unpack('>I8', '\255\255\255\255\255\255\255\255')}
+----
+return struct.unpack('>I4', 'ab')
+----
+return struct.unpack('s', 'ab')
+----
+return struct.unpack('c0', 'ab')
+----
+return struct.size('>I2i4!8d')
+----
+return struct.size('s')
+----
+return struct.pack('z', 1)
+----
+return struct.pack('i', 'x')
+----
+return struct.pack('i')
+----
+return struct.pack('i33', 1)
+----
+return struct.pack('c5', 'abc')
+----
+return struct.unpack('>I4', 'abcdefgh', 10)
+----
+return {struct.unpack('>B', 'abc', 2)}
+----
+return struct.unpack('>B', 'abc', 0)
+----
+return {bit.tobit(0xffffffff),bit.bnot(0),bit.band(0xff,0x0f),bit.bor(1,2,4),bit.bxor(5,1),bit.lshift(1,31),bit.rshift(-1,28),bit.arshift(-256,4),bit.rol(0x12345678,8),bit.ror(0x12345678,8),bit.bswap(0x12345678)}
+----
+return {bit.tohex(255),bit.tohex(255,4),bit.tohex(255,-4),bit.tohex(-1,2)}
+----
+return bit.band()
+----
+return bit.band('x')
+----
+return bit.lshift(1)
+----
+return {bit.tobit(2^40+5), bit.tobit(1.5), bit.tobit(2.5)}
+----
+return ('x'):rep(3)
+----
+return {string.format('%d %s %5.2f', 3, 'x', 1.5), table.concat({1,2,3}, ',')}
+----
+return unpack({1,2,3})
+----
+return select('#', 1, nil, 3)
+----
+return {next({}), next({5})}
+----
+#!lua flags=no-writes
+return redis.call("set","a","b")
+----
+#!lua flags=foo
+return 1
+----
+#!foo
+return 1
+----
+#!lua name=x
+return 1
+----
+#!lua
+----
+#!lua
+return 1
+----
+return redis.call('eval','return 1',0)
+----
+return redis.call('config','get','x')
+----
+return redis.call('client','id')
+----
+return redis.call('ping')
+----
+return redis.call('echo','x')
+----
+return redis.call('time')[3]
+----
+return redis.call('object','encoding','str')
+----
+return redis.call('command','count') > 100
+"""
+# In this order: later ones build on what earlier ones have loaded.
+COMMANDS: list[tuple[str, ...]] = [
+    ("EVAL_RO", "return redis.call('set','a','b')", "0"),
+    ("EVAL_RO", "#!lua\nreturn 1", "0"),
+    ("EVAL", "return 1", "x"),
+    ("EVAL", "return 1", "-1"),
+    ("EVAL", "return 1", "3", "a"),
+    ("EVALSHA", "foo", "0"),
+    ("SCRIPT", "LOAD", "return 7"),
+    ("SCRIPT", "EXISTS", "59B6AB2fbe0ee4b25733de0f62e6cda4899ef8e9", "x"),
+    ("EVALSHA", "59B6AB2fbe0ee4b25733de0f62e6cda4899ef8e9", "0"),
+    ("SCRIPT", "FLUSH", "foo"),
+    ("SCRIPT", "KILL"),
+    ("SCRIPT", "HELP"),
+    ("FUNCTION", "HELP"),
+    ("FUNCTION", "KILL"),
+    ("FUNCTION", "STATS"),
+    ("FUNCTION", "FLUSH"),
+    (
+        "FUNCTION",
+        "LOAD",
+        "#!lua name=l3\nredis.register_function('f', function(keys,args) return redis.call('set',keys[1],args[1]) end)\nlocal x=redis.REDIS_VERSION",
+    ),
+    ("FCALL", "f", "1", "a", "b"),
+    ("FCALL_RO", "f", "1", "a", "b"),
+    ("FUNCTION", "LIST"),
+    ("FUNCTION", "LIST", "WITHCODE", "LIBRARYNAME", "l*"),
+    ("FUNCTION", "STATS"),
+    ("FUNCTION", "DELETE", "l3"),
+    ("FUNCTION", "LOAD", "#!lua name=l5\nredis.register_function{function_name='x', callback=function() end, flags=1}"),
+    ("FUNCTION", "LOAD", "#!lua name=l5\nredis.register_function{function_name='x', callback=function() end, foo=1}"),
+    ("FUNCTION", "LOAD", "#!lua name=l5\nredis.register_function{callback=1}"),
+    ("FUNCTION", "LOAD", "#!lua name=l5\nredis.register_function('a', 5)"),
+    ("FUNCTION", "LOAD", "#!lua name=l5\nredis.register_function('a')"),
+    ("FUNCTION", "LOAD", "#!lua name=l5\nredis.register_function(1,2,3)"),
+    ("FUNCTION", "LOAD", "#!lua name=l5\nredis.register_function('a b', function() end)"),
+    ("FUNCTION", "LOAD", "#!lua name=l5\nx=1"),
+    ("FUNCTION", "LOAD", "#!lua name=l5\nredis.call('get','a')"),
+    ("FUNCTION", "LOAD", "#!lua name=l5\nlocal x=1"),
+    ("FUNCTION", "LOAD", "#!lua name=l5\nx ="),
+    ("FUNCTION", "LOAD", "#!lua name=a-b\nx ="),
+    ("FUNCTION", "LOAD", "#!lua\nx ="),
+    ("FUNCTION", "LOAD", "return 1"),
+    ("FUNCTION", "LOAD", "#!js name=x\nreturn 1"),
+    ("FUNCTION", "LOAD", "#!lua name=x y=z\nreturn 1"),
+    ("FUNCTION", "LOAD", "REPLACE"),
+    ("FUNCTION", "LOAD", "FOO", "x"),
+    ("FUNCTION", "RESTORE", "x"),
+    ("FUNCTION", "RESTORE", "x", "FOO"),
+    (
+        "FUNCTION",
+        "LOAD",
+        "#!lua name=l6\nredis.register_function('e1', function() return redis.call('nope') end)\nredis.register_function('e2', function() x=1 end)\nredis.register_function('e3', function() return x end)\nredis.register_function('e4', function() error('hi') end)\nredis.register_function('e6', function() return KEYS end)\nredis.register_function('e7', function() return redis.register_function('x', function() end) end)\nredis.register_function('e8', function() redis.setresp(3) return redis.call('get','nokey') end)",
+    ),
+    ("FCALL", "e1", "0"),
+    ("FCALL", "e2", "0"),
+    ("FCALL", "e3", "0"),
+    ("FCALL", "e4", "0"),
+    ("FCALL", "e6", "0"),
+    ("FCALL", "e7", "0"),
+    ("FCALL", "e8", "0"),
+    ("FCALL", "nope", "0"),
+    ("FCALL", "e1", "x"),
+    ("FCALL", "e1", "9"),
+    ("FUNCTION", "FLUSH", "SYNC"),
+]
+
+
+@pytest.mark.parametrize("proto", ["2", "3"])
+def test_scripts(pair: Pair, proto: str) -> None:
+    ours, theirs = pair.connect()
+    for client in (ours, theirs):
+        client.ask("HELLO", proto)
+        client.ask("SET", "str", "abc")
+        client.ask("ZADD", "z", "1.5", "m")
+    different = []
+    for script in SCRIPTS.strip("\n").split("\n----\n"):
+        replies = [client.ask("EVAL", script, "2", "k1", "k2", "a1", "a2") for client in (ours, theirs)]
+        if replies[0] != replies[1]:
+            different.append((script, *replies))
+    assert not different
+
+
+@pytest.mark.parametrize("proto", ["2", "3"])
+def test_commands(pair: Pair, proto: str) -> None:
+    ours, theirs = pair.connect()
+    for client in (ours, theirs):
+        client.ask("HELLO", proto)
+        client.ask("FUNCTION", "FLUSH")
+        client.ask("SCRIPT", "FLUSH")
+    different = []
+    for words in COMMANDS:
+        replies = [client.ask(*words) for client in (ours, theirs)]
+        if replies[0] != replies[1]:
+            different.append((words, *replies))
+    assert not different
+
+
+def test_the_same_globals(pair: Pair) -> None:
+    """All but the function that Redis keeps its error handler in, and cjson.new: there is one cjson."""
+    script = (
+        "local t = {} for k, v in pairs(_G) do if type(v) == 'table' and k ~= '_G' then for kk, vv in pairs(v) do "
+        "t[#t + 1] = k .. '.' .. kk .. ':' .. type(vv) end else t[#t + 1] = k .. ':' .. type(v) end end "
+        "table.sort(t) return table.concat(t, ' ')"
+    )
+    ours, theirs = pair.connect()
+    mine, other = (client.ask("EVAL", script, "0").split(b"\r\n")[1].split() for client in (ours, theirs))
+    assert set(other) - set(mine) == {b"__redis__err__handler:function", b"cjson.new:function"}
+    assert set(mine) <= set(other)
