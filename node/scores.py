@@ -75,21 +75,26 @@ def _parse_bound(text: bytes) -> tuple[float, bool]:
     if opened:
         text = text[1:]
     shared = _SHARED.get(text)
-    if shared is not None:
-        return shared, opened
-    # C's string ends with the first NUL, and C reads no digits as zero.
-    number = text.partition(b"\0")[0].lstrip(_BLANKS)
+    return parse_loosely(text, _NOT_A_BOUND) if shared is None else shared, opened
+
+
+def parse_loosely(text: bytes, refusal: bytes) -> float:
+    """The double that C reads from `text` as a string of its own; raises Error(`refusal`) when something is left.
+
+    C's string ends with the first NUL, blanks may stand before the number, no text at all is zero, and a number that is
+    too large is an infinity.
+    """
+    number = text.partition(b"\0")[0]
     if not number:
-        if text[:1] and text[:1] != b"\0":
-            raise Error(_NOT_A_BOUND)
-        return 0.0, opened
+        return 0.0
+    number = number.lstrip(_BLANKS)
     try:
-        bound = float(number)
+        value = float(number)
     except ValueError:
-        bound = _parse_hex(number, _NOT_A_BOUND)
-    if bound != bound or 95 in number or number[-1] <= 32:
-        raise Error(_NOT_A_BOUND)
-    return bound, opened
+        value = _parse_hex(number, refusal)
+    if value != value or 95 in number or number[-1] <= 32:
+        raise Error(refusal)
+    return value
 
 
 class LexBound(NamedTuple):

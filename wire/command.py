@@ -88,6 +88,8 @@ class KeySpec:
     keynum: int = -1
     first: int = 0
     notes: str = ""
+    # COMMAND INFO has no words for where these keys are (and `find` may know only some of them).
+    unknown: bool = False
 
     def find(self, argv: Sequence[bytes]) -> range:
         """The indexes of the keys in `argv`; empty when the arguments do not hold them."""

@@ -146,6 +146,10 @@ def _key_spec(key: KeySpec) -> dict[bytes, Any]:
     if key.notes:
         entry[b"notes"] = key.notes.encode()
     entry[b"flags"] = ReplySet(Simple(flag.encode()) for flag in key.flags)
+    if key.unknown:
+        entry[b"begin_search"] = {b"type": b"unknown", b"spec": {}}
+        entry[b"find_keys"] = {b"type": b"unknown", b"spec": {}}
+        return entry
     if key.keyword:
         where: dict[bytes, Any] = {b"keyword": key.keyword.encode(), b"startfrom": key.begin}
         entry[b"begin_search"] = {b"type": b"keyword", b"spec": where}
@@ -162,7 +166,7 @@ def _key_spec(key: KeySpec) -> dict[bytes, Any]:
 
 def _is_movable(key: KeySpec) -> bool:
     """Whether the keys' places depend on the arguments' values."""
-    return bool(key.keyword) or key.keynum >= 0
+    return key.unknown or bool(key.keyword) or key.keynum >= 0
 
 
 def _legacy_range(spec: CommandSpec) -> tuple[int, int, int]:
