@@ -7,6 +7,9 @@ list of its own, for bisection: an element is found by its position in O(log n),
 The first chunk is kept apart: it is all there is of a short list, and while the head of a long one grows or shrinks
 nothing else changes. Positions of the other chunks count from an origin of their own for the same reason: a new first
 chunk pushes the old one in front of them, and no number moves.
+
+Chunks that have come to lie in the midst of a long list are packed (`node.structures.packed`): that is where most of
+its elements are, and hardly anybody asks for them there. Who changes one finds a list again.
 """
 
 from __future__ import annotations
@@ -17,12 +20,14 @@ from itertools import accumulate, chain
 from sys import getsizeof
 from typing import ClassVar
 
+from node.structures.packed import PackedChunk
+
+Chunk = list[bytes] | PackedChunk
+
 # Elements in a chunk, at most. More make the middle dearer (an insertion moves half of it), fewer the row of chunks.
 CHUNK_MAX = 512
 # After removals neighbours that have together no more than this become one.
 _MERGED_MAX = CHUNK_MAX // 2
-# An element's place in a chunk.
-_PLACE_BYTES = 8
 
 
 class Quicklist:
@@ -38,9 +43,9 @@ class Quicklist:
         """Takes `items` over."""
         # The first chunk, empty only if all is.
         self._head = items
-        # The chunks behind it, none of them empty, and the position of the first element of each, which grows by the
-        # length of the one before. Both are None, or neither.
-        self._rest: list[list[bytes]] | None = None
+        # The chunks behind it, none of them empty and the last one never packed, and the position of the first element
+        # of each, which grows by the length of the one before. Both are None, or neither.
+        self._rest: list[Chunk] | None = None
         self._starts: list[int] | None = None
         if len(items) > CHUNK_MAX:
             self._build([items])
@@ -61,24 +66,25 @@ class Quicklist:
         """The element at `index`, which is not negative and below the length."""
         if index < len(self._head):
             return self._head[index]
-        chunk, offset = self._find(index)
-        return self._chunk(chunk)[offset]
+        at, offset = self._find(index)
+        chunk = self._chunk(at)
+        return chunk.at(offset) if isinstance(chunk, PackedChunk) else chunk[offset]
 
     def slice(self, start: int, stop: int) -> list[bytes]:
         """The elements from `start` up to `stop`, both within the list; a list of its own."""
         head = self._head
         if stop <= len(head) or self._rest is None:
             return head[start:stop]
-        chunk, offset = self._find(start) if start >= len(head) else (-1, start)
+        at, offset = self._find(start) if start >= len(head) else (-1, start)
         items: list[bytes] = []
         missing = stop - start
         while True:
-            part = self._chunk(chunk)[offset : offset + missing]
+            part = self._chunk(at)[offset : offset + missing]
             items += part
             missing -= len(part)
             if not missing:
                 return items
-            chunk += 1
+            at += 1
             offset = 0
 
     def index(self, value: bytes) -> int:
@@ -86,7 +92,7 @@ class Quicklist:
         before = 0
         for chunk in self._chunks():
             if value in chunk:
-                return before + chunk.index(value)
+                return before + _items(chunk).index(value)
             before += len(chunk)
         return -1
 
@@ -97,51 +103,46 @@ class Quicklist:
         """
         found: list[int] = []
         skip = abs(rank) - 1
+        forward = rank > 0
+        edge = 0 if forward else len(self)
         chunks = self._chunks()
-        if rank > 0:
-            before = 0
-            for chunk in chunks:
-                window = chunk if compared_max >= len(chunk) else chunk[:compared_max]
-                if value in window:
-                    _collect(found, [before + i for i, item in enumerate(window) if item == value], skip, count)
-                    skip = max(skip - window.count(value), 0)
-                compared_max -= len(window)
-                if len(found) == count or not compared_max:
-                    break
-                before += len(chunk)
-            return found
-        before = len(self)
-        for chunk in reversed(chunks):
-            before -= len(chunk)
-            begin = max(len(chunk) - compared_max, 0)
-            window = chunk[begin:] if begin else chunk
+        for chunk in chunks if forward else reversed(chunks):
+            length = len(chunk)
+            looked_at = min(length, compared_max)
+            if not forward:
+                edge -= length
+            begin = 0 if forward else length - looked_at
+            window = chunk if looked_at == length else chunk[begin : begin + looked_at]
             if value in window:
-                matches = [before + begin + i for i, item in enumerate(window) if item == value]
-                matches.reverse()
-                _collect(found, matches, skip, count)
+                matches = [edge + begin + offset for offset, item in enumerate(window) if item == value]
+                if not forward:
+                    matches.reverse()
+                found += matches[skip : skip + count - len(found)]
                 skip = max(skip - len(matches), 0)
-            compared_max -= len(window)
+            compared_max -= looked_at
             if len(found) == count or not compared_max:
                 break
+            if forward:
+                edge += length
         return found
 
     def copy(self) -> Quicklist:
         copied = Quicklist(self._head.copy())
         if self._rest is not None and self._starts is not None:
-            copied._rest = [chunk.copy() for chunk in self._rest]
+            copied._rest = [chunk if isinstance(chunk, PackedChunk) else chunk.copy() for chunk in self._rest]
             copied._starts = self._starts.copy()
         return copied
 
     def memory_bytes(self, samples: int) -> int:
-        """An estimate: the chunks as they are, and elements as large as the first `samples` of them (0: all)."""
-        length = len(self)
-        looked_at = self.slice(0, min(samples, length) if samples else length)
-        elements = sum(map(getsizeof, looked_at)) * length // len(looked_at) if looked_at else 0
-        own = getsizeof(self) + getsizeof(self._head)
-        if self._rest is not None:
-            # Full chunks have no room to spare, or little.
-            own += sum(getsizeof(chunk) for chunk in self._rest[:1]) * len(self._rest) + 2 * getsizeof(self._rest)
-        return own + elements
+        """An estimate: the chunks, and elements as large as the first `samples` of each that is not packed (0: all)."""
+        size = getsizeof(self)
+        for chunk in self._chunks():
+            if isinstance(chunk, PackedChunk):
+                size += chunk.memory_bytes()
+            elif chunk:
+                looked_at = chunk[:samples] if samples else chunk
+                size += getsizeof(chunk) + sum(map(getsizeof, looked_at)) * len(chunk) // len(looked_at)
+        return size if self._rest is None else size + 2 * getsizeof(self._rest)
 
     # Changing
 
@@ -170,12 +171,13 @@ class Quicklist:
             self._rest, self._starts = [[item]], [0]
             return len(head) + 1
         tail = rest[-1]
-        if len(tail) < CHUNK_MAX:
+        if type(tail) is list and len(tail) < CHUNK_MAX:
             tail.append(item)
         else:
             starts.append(starts[-1] + len(tail))
             tail = [item]
             rest.append(tail)
+            self._pack(len(rest) - 3)
         return len(self._head) + starts[-1] + len(tail) - starts[0]
 
     def pop_left(self) -> bytes:
@@ -183,7 +185,7 @@ class Quicklist:
         head = self._head
         item = head.pop(0)
         if not head and self._rest is not None:
-            self._head = self._rest[0]
+            self._head = _items(self._rest[0])
             self._drop_chunks(0, 1)
         return item
 
@@ -192,7 +194,7 @@ class Quicklist:
         rest = self._rest
         if rest is None:
             return self._head.pop()
-        tail = rest[-1]
+        tail = self._open(len(rest) - 1)
         item = tail.pop()
         if not tail:
             self._drop_chunks(len(rest) - 1, len(rest))
@@ -207,9 +209,9 @@ class Quicklist:
             self._head = []
             self._rest = self._starts = None
         else:
-            chunk, offset = self._find(count)
-            self._head = self._rest[chunk][offset:]
-            self._drop_chunks(0, chunk + 1)
+            at, offset = self._find(count)
+            self._head = self._rest[at][offset:]
+            self._drop_chunks(0, at + 1)
 
     def drop_right(self, count: int) -> None:
         """Remove the last `count` elements; there are as many."""
@@ -218,17 +220,17 @@ class Quicklist:
             del self._head[length:]
             self._rest = self._starts = None
         elif self._rest is not None:
-            chunk, offset = self._find(length - 1)
-            del self._rest[chunk][offset + 1 :]
-            self._drop_chunks(chunk + 1, len(self._rest))
+            at, offset = self._find(length - 1)
+            del self._open(at)[offset + 1 :]
+            self._drop_chunks(at + 1, len(self._rest))
 
     def set(self, index: int, item: bytes) -> None:
         """Replace the element at `index`, which is not negative and below the length."""
         if index < len(self._head):
             self._head[index] = item
         else:
-            chunk, offset = self._find(index)
-            self._chunk(chunk)[offset] = item
+            at, offset = self._find(index)
+            self._open(at)[offset] = item
 
     def insert(self, index: int, item: bytes) -> None:
         """Put an element before the one that is at `index`; at the length: behind all."""
@@ -239,7 +241,7 @@ class Quicklist:
         else:
             # Behind the element before it, so that it stays in a chunk that exists.
             at, offset = self._find(index - 1) if index > len(self._head) else (-1, index - 1)
-            chunk = self._chunk(at)
+            chunk = self._open(at)
             chunk.insert(offset + 1, item)
             if len(chunk) > CHUNK_MAX:
                 half = len(chunk) // 2
@@ -254,15 +256,16 @@ class Quicklist:
         left = abs(count) or len(self)
         removed = 0
         for at in range(len(chunks)) if count >= 0 else range(len(chunks) - 1, -1, -1):
-            chunk = chunks[at]
-            matches = chunk.count(value)
-            if not matches:
+            if value not in chunks[at]:
                 continue
+            chunk = _items(chunks[at])
+            matches = chunk.count(value)
             if matches <= left:
                 chunks[at] = [item for item in chunk if item != value]
             else:
                 matches = left
                 _remove_some(chunk, value, left, from_right=count < 0)
+                chunks[at] = chunk
             removed += matches
             left -= matches
             if not left:
@@ -278,16 +281,36 @@ class Quicklist:
 
     # Chunks
 
-    def _chunks(self) -> list[list[bytes]]:
+    def _chunks(self) -> list[Chunk]:
         """All of them."""
         return [self._head] if self._rest is None else [self._head, *self._rest]
 
-    def _chunk(self, at: int) -> list[bytes]:
+    def _chunk(self, at: int) -> Chunk:
         """One of the rest; -1 is the head."""
         if at < 0:
             return self._head
         assert self._rest is not None, "a position beyond the end"
         return self._rest[at]
+
+    def _open(self, at: int) -> list[bytes]:
+        """The same, to be changed."""
+        if at < 0:
+            return self._head
+        assert self._rest is not None, "a position beyond the end"
+        chunk = self._rest[at] = _items(self._rest[at])
+        return chunk
+
+    def _pack(self, at: int) -> None:
+        """Pack a chunk of the rest if it is far enough from the ends.
+
+        A full one stays open at either, so that a list which shrinks and grows by an element again and again packs and
+        opens nothing; and the ends are what is read.
+        """
+        assert self._rest is not None
+        if 0 < at < len(self._rest) - 2:
+            chunk = self._rest[at]
+            if not isinstance(chunk, PackedChunk):
+                self._rest[at] = PackedChunk.of(chunk) or chunk
 
     def _find(self, index: int) -> tuple[int, int]:
         """Which chunk of the rest has the element at `index`, and where in it."""
@@ -304,6 +327,7 @@ class Quicklist:
         else:
             self._rest.insert(0, self._head)
             self._starts.insert(0, self._starts[0] - len(self._head))
+            self._pack(1)
 
     def _drop_chunks(self, start: int, stop: int) -> None:
         """Take chunks out at one end of the rest."""
@@ -311,23 +335,31 @@ class Quicklist:
         assert self._starts is not None
         del self._rest[start:stop]
         del self._starts[start:stop]
-        if not self._rest:
+        if self._rest:
+            self._open(len(self._rest) - 1)
+        else:
             self._rest = self._starts = None
 
-    def _build(self, chunks: list[list[bytes]]) -> None:
+    def _build(self, chunks: list[Chunk]) -> None:
         """Become what these chunks hold: empty ones left out, small neighbours joined, large ones cut."""
-        row: list[list[bytes]] = []
+        row: list[Chunk] = []
         for chunk in chunks:
             if row and len(row[-1]) + len(chunk) <= _MERGED_MAX:
-                row[-1] += chunk
+                row[-1] = [*row[-1], *chunk]
             elif len(chunk) > CHUNK_MAX:
                 row += [chunk[at : at + CHUNK_MAX] for at in range(0, len(chunk), CHUNK_MAX)]
             elif chunk:
                 row.append(chunk)
-        self._head = row[0] if row else []
+        self._head = _items(row[0]) if row else []
         rest = row[1:]
-        self._rest = rest or None
-        self._starts = list(accumulate(map(len, rest[:-1]), initial=0)) if rest else None
+        if not rest:
+            self._rest = self._starts = None
+            return
+        self._rest = rest
+        self._starts = list(accumulate(map(len, rest[:-1]), initial=0))
+        self._open(len(rest) - 1)
+        for at in range(len(rest)):
+            self._pack(at)
 
     def _check(self) -> None:
         """For tests: whether everything above holds."""
@@ -336,15 +368,16 @@ class Quicklist:
             assert len(self._head) <= CHUNK_MAX, len(self._head)
             return
         assert self._starts is not None
+        assert type(self._head) is type(self._rest[-1]) is list
         lengths = [len(chunk) for chunk in self._chunks()]
         assert all(0 < length <= CHUNK_MAX for length in lengths), lengths
         starts = list(accumulate(lengths[1:-1], initial=self._starts[0]))
         assert starts == self._starts, (starts, self._starts)
 
 
-def _collect(found: list[int], matches: list[int], skip: int, count: int) -> None:
-    """Add what of `matches` is wanted: not the first `skip`, and no more than `count` altogether."""
-    found += matches[skip : skip + count - len(found)]
+def _items(chunk: Chunk) -> list[bytes]:
+    """The elements as a list: the chunk itself, or a new one."""
+    return chunk[:] if isinstance(chunk, PackedChunk) else chunk
 
 
 def _remove_some(chunk: list[bytes], value: bytes, count: int, *, from_right: bool) -> None:

@@ -12,8 +12,10 @@ from node.structures.lists import CHUNK_MAX, Quicklist
 from tests.node.differential import budget
 
 # Few different elements, so that equal ones are everywhere.
-VALUES = [b"%d" % (number * number % 7) for number in range(3 * CHUNK_MAX)]
-LENGTH = st.sampled_from([0, 1, 5, CHUNK_MAX - 1, CHUNK_MAX, CHUNK_MAX + 1, 2 * CHUNK_MAX, 3 * CHUNK_MAX])
+VALUES = [b"%d" % (number * number % 7) for number in range(9 * CHUNK_MAX)]
+LENGTH = st.sampled_from(
+    [0, 1, 5, CHUNK_MAX - 1, CHUNK_MAX, CHUNK_MAX + 1, 3 * CHUNK_MAX, 7 * CHUNK_MAX, 9 * CHUNK_MAX]
+)
 # A place in a list, as a fraction of its length: the ends and the joints of chunks are met often enough.
 PLACE = st.one_of(st.sampled_from([0.0, 0.2, 1 / 3, 0.5, 2 / 3, 1.0]), st.floats(0, 1))
 VALUE = st.sampled_from([*VALUES[:5], b"new"])
@@ -129,9 +131,28 @@ def test_it_is_what_a_plain_list_is(length: int, steps: list[tuple[Step, bytes, 
     assert list(value) == plain
 
 
-@pytest.mark.parametrize("length", [0, 10, 5000])
+@pytest.mark.parametrize("length", [0, 10, 1500])
 def test_its_estimate_of_memory_is_near_the_sum_of_its_parts(length: int) -> None:
     value = Quicklist([b"element-%06d" % number for number in range(length)])
     # Each element is an object of 47 bytes, and has a place in a chunk.
     assert length * 55 <= value.memory_bytes(5) <= length * 58 + 200
     assert value.memory_bytes(0) == value.memory_bytes(5)
+
+
+def test_most_of_a_long_list_is_packed_however_it_grew() -> None:
+    items = [b"element-%06d" % number for number in range(100_000)]
+    from_left, from_right, at_once = Quicklist([]), Quicklist([]), Quicklist(items.copy())
+    for item in items:
+        from_left.push_left(item)
+        from_right.push_right(item)
+    for value in (from_left, from_right, at_once):
+        value._check()
+        # An element is 14 bytes long; what of the ends is not packed is the rest.
+        assert value.memory_bytes(5) < 18 * len(items)
+    assert list(from_right) == list(at_once) == list(from_left)[::-1] == items
+
+
+def test_long_elements_are_not_packed() -> None:
+    value = Quicklist([b"x" * 1000] * 5000)
+    assert value.memory_bytes(0) > 5000 * 1040
+    assert list(value) == [b"x" * 1000] * 5000

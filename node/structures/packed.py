@@ -1,0 +1,61 @@
+"""Many short strings as one: what a long list keeps of the elements that nobody is working on.
+
+A Python object costs some forty bytes beside what it holds, several times what a queued id or event is long. Packed,
+the elements of a chunk are one string and a row of the places where each ends: about the size of Redis' listpack. It
+is never changed, so copies share it.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from itertools import accumulate
+from sys import getsizeof
+
+# An end is written in 16 bits. Elements that take more bytes together are so long that packing would gain little.
+_TYPE = "H"
+_BYTES_MAX = (1 << 16) - 1
+
+
+class PackedChunk:
+    """Some hundreds of `bytes`, in order. What is not packed is a list: both are read in the same ways."""
+
+    __slots__ = ("_data", "_ends")
+
+    def __init__(self, data: bytes, ends: array[int]) -> None:
+        self._data = data
+        self._ends = ends
+
+    @classmethod
+    def of(cls, items: list[bytes]) -> PackedChunk | None:
+        """`items` packed, if that is worth while."""
+        ends = list(accumulate(map(len, items)))
+        return cls(b"".join(items), array(_TYPE, ends)) if ends[-1] <= _BYTES_MAX else None
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self[:])
+
+    def __contains__(self, item: bytes) -> bool:
+        # Most are not there, and for that one search through the bytes is enough.
+        return item in self._data and item in self[:]
+
+    def __getitem__(self, which: slice) -> list[bytes]:
+        """A range of the elements, without a step."""
+        start, stop, _ = which.indices(len(self._ends))
+        data = self._data
+        begin = self._ends[start - 1] if start else 0
+        items = []
+        for end in self._ends[start:stop]:
+            items.append(data[begin:end])
+            begin = end
+        return items
+
+    def at(self, index: int) -> bytes:
+        """The element at `index`, which is not negative."""
+        return self._data[self._ends[index - 1] if index else 0 : self._ends[index]]
+
+    def memory_bytes(self) -> int:
+        return getsizeof(self) + getsizeof(self._data) + getsizeof(self._ends)
