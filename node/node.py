@@ -159,6 +159,8 @@ class Node:
             on_role=self._role_changed,
         )
         self.append_only.log.stream_offset = self.propagation.stream_offset
+        self.append_only.log.on_sync = self._log_synced
+        self.replication.upstream.synced_offset = lambda: self.append_only.replicated
         self.replication.upstream.before_copy = self.append_only.switch_off
         self.replication.upstream.copied = self.append_only.resume
         # None outside cluster mode. Making it locks and reads nodes.conf.
@@ -275,6 +277,13 @@ class Node:
         else:
             # A copy that was broken off left the log switched off.
             self.append_only.resume()
+
+    def _log_synced(self) -> None:
+        """More of the log is on the disk: clients may wait for that, and so may those of our master."""
+        if self.replication.replicas.waits:
+            self.replication.replicas.waits.check()
+        if self.replication.is_replica:
+            self.replication.upstream.note_synced()
 
     def _stream_is_frozen(self) -> bool:
         """Whether this node must add nothing to the replication stream: a replica is taking over, or may have."""

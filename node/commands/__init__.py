@@ -48,6 +48,7 @@ from node.commands import (
     strings,
     substrings,
     transactions,
+    waits,
 )
 from wire.commands import client, command, pubsub, tracking
 from wire.commands import connection as wire_connection
@@ -101,4 +102,5 @@ MODULES: tuple[ModuleType, ...] = (
     cluster_view,
     persistence,
     replication,
+    waits,
 )

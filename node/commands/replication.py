@@ -173,15 +173,19 @@ def replconf(call: Call) -> Reply:
     for index in range(1, len(argv), 2):
         option, value = argv[index].lower(), argv[index + 1]
         if option == b"ack":
-            # Any further pair (FACK, of Redis 7.2) belongs to it. Never answered, not even by an error.
+            # A further pair belongs to it: FACK, of Redis 7.2. Never answered, not even by an error.
             if session.replica is not None and value.isdigit():
-                replicas.acknowledge(session.replica, int(value))
+                replicas.acknowledge(session.replica, int(value), _synced_offset(argv[index + 2 :]))
             return NO_REPLY
         if option == b"getack":
             # For replicas, in the stream; the replica's side has seen to it.
             return NO_REPLY
         _describe(replicas.introduced(session), option, value, argv[index])
     return OK
+
+
+def _synced_offset(pair: list[bytes]) -> int:
+    return int(pair[1]) if len(pair) == 2 and pair[0].lower() == b"fack" and pair[1].isdigit() else 0
 
 
 def _describe(peer: ReplicaPeer, option: bytes, value: bytes, shown: bytes) -> None:
@@ -213,38 +217,3 @@ def _describe(peer: ReplicaPeer, option: bytes, value: bytes, shown: bytes) -> N
         peer.without_data = True
     else:
         raise Error(b"ERR Unrecognized REPLCONF option: %b" % shown)
-
-
-@command(
-    "WAIT",
-    arity=3,
-    flags=NOSCRIPT,
-    group="generic",
-    since="3.0.0",
-    complexity="O(1)",
-    summary="Wait for the synchronous replication of all the write commands sent in the context of the current "
-    "connection",
-    syntax="numreplicas timeout",
-    categories=("connection",),
-    tips=("request_policy:all_shards", "response_policy:agg_min"),
-)
-def wait(call: Call) -> Reply:
-    replication = call.node.replication
-    session = call.session
-    if replication.is_replica:
-        raise Error(
-            b"ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is "
-            b"configured to be writable (which is not the default) writes to replicas are just local and are not "
-            b"propagated."
-        )
-    count = parse_integer(call.argv[1])
-    timeout_ms = parse_integer(call.argv[2], b"ERR timeout is not an integer or out of range")
-    if timeout_ms < 0:
-        raise Error(b"ERR timeout is negative")
-    replicas = replication.replicas
-    acknowledged = replicas.acknowledged(session.write_offset)
-    if acknowledged >= count or not call.may_block:
-        return acknowledged
-    replicas.waits.add(session, session.write_offset, count, timeout_ms)
-    replicas.ask_for_acknowledgements()
-    return call.park()

@@ -85,7 +85,7 @@ class Master:
         self._is_replica = is_replica
         self.feed = Feed(history, self._send, turn.request)
         self.copies = Copies(settings, runtime, keyspace, self.feed, saver, child, self._online)
-        self.waits = Waits(self.acknowledged)
+        self.waits = Waits()
         # Clients that have told us what kind of replica they are, but have not asked for the stream yet.
         self._introduced: dict[NodeSession, ReplicaPeer] = {}
         # The replicas, in order of attaching.
@@ -226,9 +226,10 @@ class Master:
 
     # What replicas say
 
-    def acknowledge(self, peer: ReplicaPeer, offset: int) -> None:
-        """REPLCONF ACK: the replica has applied everything up to `offset`."""
+    def acknowledge(self, peer: ReplicaPeer, offset: int, synced: int) -> None:
+        """REPLCONF ACK: the replica has applied everything up to `offset`, and its log is synced up to `synced`."""
         peer.ack_offset = max(peer.ack_offset, offset)
+        peer.synced_offset = max(peer.synced_offset, synced)
         peer.ack_at = asyncio.get_running_loop().time()
         if peer.state is PeerState.ONLINE and peer.held:
             peer.release()
@@ -240,6 +241,10 @@ class Master:
     def acknowledged(self, offset: int) -> int:
         """How many replicas have everything up to `offset`."""
         return sum(peer.state is PeerState.ONLINE and peer.ack_offset >= offset for peer in self.peers.values())
+
+    def synced(self, offset: int) -> int:
+        """How many replicas have everything up to `offset` on their disks."""
+        return sum(peer.state is PeerState.ONLINE and peer.synced_offset >= offset for peer in self.peers.values())
 
     def ask_for_acknowledgements(self) -> None:
         """Send GETACK at the end of this turn."""

@@ -33,6 +33,7 @@ class ReplicaPeer:
         "rdb_only",
         "session",
         "state",
+        "synced_offset",
         "waiting_since",
         "without_data",
     )
@@ -63,6 +64,8 @@ class ReplicaPeer:
         # What it said it has applied, and when it said so (loop time).
         self.ack_offset = 0
         self.ack_at = 0.0
+        # What it said is on its disk; 0 when it logs nothing.
+        self.synced_offset = 0
 
     @property
     def name(self) -> str:

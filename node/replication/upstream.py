@@ -43,6 +43,7 @@ class Upstream:
 
     __slots__ = (
         "_applier",
+        "_asked",
         "_connecting",
         "_copy_offset",
         "_copy_replid",
@@ -61,6 +62,7 @@ class Upstream:
         "link",
         "master",
         "state",
+        "synced_offset",
         "unsure",
     )
 
@@ -96,6 +98,10 @@ class Upstream:
         self._connecting: asyncio.Task[None] | None = None
         self._loading: asyncio.Task[None] | None = None
         self._retry: asyncio.TimerHandle | None = None
+        # The offset up to which everything is on our disk; None while nothing is logged.
+        self.synced_offset: Callable[[], int | None] = lambda: None
+        # The master asked how far we are, and may not yet know that the disk is as far.
+        self._asked = False
         # Where the copy under way stands.
         self._copy_replid = b""
         self._copy_offset = -1
@@ -138,10 +144,20 @@ class Upstream:
         return self._master_side.feed.history.offset + self._applier.unapplied
 
     def acknowledge(self, offset: int | None = None) -> None:
-        """Tell the master how far we are."""
+        """Tell the master how far we are, and, if we keep a log, how much of that is on the disk."""
         if self.link is not None and self.state is LinkState.CONNECTED and self._copy_offset != -1:
             at = self._master_side.feed.history.offset if offset is None else offset
-            self.link.send(encode_command([b"REPLCONF", b"ACK", b"%d" % at]))
+            words = [b"REPLCONF", b"ACK", b"%d" % at]
+            synced = self.synced_offset()
+            if synced is not None:
+                words += (b"FACK", b"%d" % synced)
+            self.link.send(encode_command(words))
+
+    def note_synced(self) -> None:
+        """More of our log is on the disk: a master that asked how far we are may wait for just that."""
+        if self._asked and self.synced_offset() == self._master_side.feed.history.offset:
+            self._asked = False
+            self.acknowledge()
 
     def cron(self) -> None:
         """Once a second: acknowledge, and give up a master that has fallen silent."""
@@ -295,6 +311,7 @@ class Upstream:
             self._again(_RETRY_AFTER_S)
             return
         if asked_for is not None:
+            self._asked = True
             self.acknowledge(asked_for)
 
     # Loading

@@ -12,7 +12,7 @@ from wire.table import CommandTable
 
 TABLE = CommandTable(commands.MODULES, gates_of)
 # Not in Redis 7.0, or with subcommands or options that it does not have.
-NEWER = ("client|setinfo", "client|no-touch", "zrank", "zrevrank")
+NEWER = ("client|setinfo", "client|no-touch", "zrank", "zrevrank", "waitaof")
 # Containers list their subcommands, of which Redis may have more; the entries of the others are compared whole.
 PLAIN = [name for name, command in TABLE.all.items() if not command.subcommands]
 

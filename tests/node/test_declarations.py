@@ -14,7 +14,7 @@ from wire.syntax import parse_syntax
 COMPLETE = ("string", "hash", "set", "generic", "transactions", "pubsub")
 FAMILIES = (*COMPLETE, "sorted-set", "geo", "connection", "server")
 # Redis 7.0 does not know them yet, or knows fewer arguments.
-LATER = ("client|setinfo", "client|no-touch", "zrank", "zrevrank")
+LATER = ("client|setinfo", "client|no-touch", "zrank", "zrevrank", "waitaof")
 SPECS = {
     spec.name: spec
     for module in commands.MODULES

@@ -17,7 +17,7 @@ from wire.encoder import encode_command
 
 PORT = 7000
 CONFIG = "/data/redis.conf"
-BASICS = f'port {PORT}\nprotected-mode no\ndatabases 1\nsave ""\nappendonly yes\n'
+BASICS = f'port {PORT}\nprotected-mode no\ndatabases 1\nsave ""\n'
 # Power cuts in one world.
 CUTS = 6
 
@@ -54,7 +54,9 @@ def serve(world: World, server: Host, change: Callable[[Node], None]) -> Node:
         made.append(node)
 
     process = server.start("node", node_program(world, CONFIG, note))
-    run_until(world, lambda: not process.alive or bool(made and made[0].append_only.log.is_open))
+    run_until(world, lambda: not process.alive or bool(made))
+    run_until(world, lambda: not process.alive or made[0].append_only.log.is_open is made[0].settings.appendonly)
+    run_for(world, 0.05)
     assert process.alive, "the node refused to start"
     return made[0]
 
@@ -64,7 +66,7 @@ def cut_power(seed: int, policy: str, change: Callable[[Node], None] = lambda _:
     with forgiving(seed) as world:
         server, client = world.add_host("server"), world.add_host("client")
         server.disk.make_folder("/data")
-        config = BASICS + f"appendfsync {policy}\nauto-aof-rewrite-min-size 2kb\n"
+        config = BASICS + f"appendonly yes\nappendfsync {policy}\nauto-aof-rewrite-min-size 2kb\n"
         server.disk.put(CONFIG, config.encode())
         writers, chance = Writers(server), world.stream("cuts")
         rewrites = 0
@@ -113,7 +115,7 @@ def full_disk(policy: str) -> tuple[list[bytes], Process]:
     with forgiving() as world:
         server, client = world.add_host("server"), world.add_host("client")
         server.disk.make_folder("/data")
-        server.disk.put(CONFIG, (BASICS + f"appendfsync {policy}\n").encode())
+        server.disk.put(CONFIG, (BASICS + f"appendonly yes\nappendfsync {policy}\n").encode())
         node = serve(world, server, lambda _: None)
         process = next(iter(server.processes.values()))
 
@@ -158,3 +160,41 @@ def test_a_full_disk_ends_a_node_that_promised_every_write() -> None:
     replies, process = full_disk("always")
     assert replies == [b"+OK\r\n"]
     assert process.status == 1
+
+
+def minutes_kept(policy: str) -> int:
+    """A write a minute, a snapshot after an hour, and no power any more after two and a half: how many are left?"""
+    written = 150
+    with forgiving() as world:
+        server, client = world.add_host("server"), world.add_host("client")
+        server.disk.make_folder("/data")
+        lines = f"appendonly yes\nappendfsync {policy}\n" if policy else "appendonly no\n"
+        server.disk.put(CONFIG, (BASICS + lines + "hz 1\n").encode())
+        serve(world, server, lambda _: None)
+
+        async def write() -> None:
+            reader, writer = await asyncio.open_connection(server.ip, PORT)
+            for minute in range(1, written + 1):
+                await asyncio.sleep(60)
+                writer.write(encode_command([b"SET", b"minute:%d" % minute, b"1"]))
+                assert await reader.readuntil(b"\r\n") == b"+OK\r\n"
+                if minute == 60:
+                    writer.write(encode_command([b"BGSAVE"]))
+                    assert (await reader.readuntil(b"\r\n")).startswith(b"+Background saving")
+            writer.close()
+
+        writing = start(client, write)
+        run_for(world, 60 * written + 0.5)
+        assert not writing.alive
+        server.cut_power()
+        server.boot()
+        database = serve(world, server, lambda _: None).keyspace.database(0)
+        kept = sum(database.get(b"minute:%d" % minute) is not None for minute in range(1, written + 1))
+        assert kept == database.size
+        return kept
+
+
+def test_what_each_way_of_keeping_data_loses() -> None:
+    assert minutes_kept("") == 60
+    assert minutes_kept("everysec") in (149, 150)
+    assert minutes_kept("always") == 150

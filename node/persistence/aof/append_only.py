@@ -171,6 +171,7 @@ class AppendOnly:
         self.scheduled = False
         self._propagation.set_log(None)
         self.log.close()
+        self.log.on_sync()
         if self._child.kind is ChildKind.REWRITE:
             self._runtime.log.notice("Killing the AOF child")
             self._child.kill()
@@ -180,6 +181,17 @@ class AppendOnly:
         wanted = self._settings.appendonly and self.state is AofState.OFF and not self._loader.active
         if wanted and not self.switch_on():
             self._runtime.log.warning("Can't switch the AOF on again: what is executed is not logged")
+
+    # Who wants to know
+
+    def has_synced(self, position: int) -> bool:
+        """Whether everything up to this position in the log (`AofLog.fed`) would survive a power cut."""
+        return self.state is AofState.ON and self.log.synced >= position
+
+    @property
+    def replicated(self) -> int | None:
+        """The replication offset up to which everything would; None when nothing is logged."""
+        return self.log.replicated if self.state is AofState.ON else None
 
     # Rewriting
 
@@ -210,6 +222,7 @@ class AppendOnly:
             return
         if succeeded and self.log.is_open:
             self.state = AofState.ON
+            self.log.on_sync()
         else:
             # It was for another state of things, or it failed: from the beginning.
             self._propagation.set_log(None)

@@ -125,6 +125,11 @@ class AofLog:
         return sum(map(len, self._pieces))
 
     @property
+    def replicated(self) -> int:
+        """The replication offset up to which everything is known to be synced."""
+        return self.stream_offset() if self.synced >= self.fed else self.synced_offset
+
+    @property
     def syncing(self) -> bool:
         return self._syncing is not None
 
