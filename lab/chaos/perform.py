@@ -69,10 +69,7 @@ class _Performance:
                 once=asked.once,
                 reads=asked.reads,
             ),
-            {
-                f"shard-{number}": tags(*slot_range(self._topology, number), _TAGS)
-                for number in range(self._topology.masters)
-            },
+            {f"shard-{number}": _tags(self._topology, number) for number in range(self._topology.masters)},
             self._recorder,
         )
         # The faults that have struck, by number, with the seats that their roles had then.
@@ -116,11 +113,13 @@ class _Performance:
                 connect_timeout_ms=round(asked.patience * 1000),
                 silence_timeout_ms=round(asked.silence * 1000),
             )
-            await self._workload.work(number, client, self._stop)
-            self._working -= 1
-            await self._settled.wait()
-            await self._workload.read_share(number, client, patience_s=_READ_WITHIN_S)
-            await client.close()
+            try:
+                await self._workload.work(number, client, self._stop)
+                self._working -= 1
+                await self._settled.wait()
+                await self._workload.read_share(number, client, patience_s=_READ_WITHIN_S)
+            finally:
+                await client.close()
 
         return program
 
@@ -178,6 +177,12 @@ class _Performance:
         """The shards that it concerns; none stands for all."""
         shards = (self._roster.shard_of(seat) for seat in (*strike.targets, *strike.others))
         return list(dict.fromkeys(shard for shard in shards if shard))
+
+
+def _tags(topology: Topology, shard: int) -> list[str]:
+    """Hash tags of a shard's slots, not of its first and last: the worlds round the borders differently."""
+    first, last = slot_range(topology, shard)
+    return tags(first + 1, last - 1, _TAGS)
 
 
 def _schedule(scenario: Scenario) -> Iterator[tuple[float, Strike, bool]]:

@@ -19,6 +19,7 @@ from lab.chaos.roster import own_id
 from lab.chaos.scenario import Scenario
 from lab.chaos.stage import Program, Recording
 from lab.drivers import process
+from lab.drivers.nursery import Nursery
 from lab.drivers.process import Life
 from lab.engines import SENTINEL_CONF
 from lab.errors import LabError
@@ -68,21 +69,25 @@ async def _run(scenario: Scenario, recording: Recording, folder: Path, base: int
 
 async def _perform(scenario: Scenario, recording: Recording, folder: Path, base: int) -> None:
     make_folder(folder)
-    lab = await bring_up(scenario.cluster.topology(base), folder, fresh=True, timeout=_READY_WITHIN_S)
-    stage = _ProcessStage(lab, folder)
-    try:
-        await perform(scenario, stage, recording)
-    finally:
-        await stage.close()
-        take_down(lab, folder)
+    # It loads the programs while the lab starts, and what is started again later is forked from it: the time that a
+    # node takes to load would tell of Python and not of the cluster.
+    with Nursery() as nursery:
+        lab = await bring_up(scenario.cluster.topology(base), folder, fresh=True, timeout=_READY_WITHIN_S)
+        stage = _ProcessStage(lab, folder, nursery)
+        try:
+            await perform(scenario, stage, recording)
+        finally:
+            await stage.close()
+            take_down(lab, folder)
 
 
 class _ProcessStage:
     """A lab that is up, as `lab.chaos.stage.Stage` has it."""
 
-    def __init__(self, lab: Lab, folder: Path) -> None:
+    def __init__(self, lab: Lab, folder: Path, nursery: Nursery) -> None:
         self._lab = lab
         self._folder = folder
+        self._nursery = nursery
         self._logs = LogFiles({entry.name: entry.log for entry in lab.processes})
         self._loop = asyncio.get_running_loop()
         # The loop's and the wall clock's time when the clients began.
@@ -156,7 +161,7 @@ class _ProcessStage:
         if entry.identity is not None and entry.life is not Life.DEAD:
             # It was asked to end, and has not come to it.
             process.stop([entry.identity], timeout=STOP_TIMEOUT)
-        launch(entry, self._lab, self._folder)
+        launch(entry, self._lab, self._folder, self._nursery)
         del self._down[entry.name]
 
     def mend_all(self) -> None:

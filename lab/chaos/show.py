@@ -56,9 +56,10 @@ def one(screen: Console, outcome: Outcome) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("time", justify="right", no_wrap=True)
     table.add_column("who", no_wrap=True)
-    table.add_column("what", no_wrap=True, overflow="ellipsis")
+    table.add_column("what")
     for event in timeline(outcome.recording):
-        what = " ".join(part for part in (event.text, event.detail) if part)
+        between = ": " if event.kind in (Kind.ERRORS, Kind.ERRORS_END) else " "
+        what = between.join(part for part in (event.text, event.detail) if part)
         table.add_row(
             f"{event.at:.3f}", "" if event.who == NEMESIS else event.who, Text(what, style=_STYLES.get(event.kind, ""))
         )
@@ -70,10 +71,11 @@ def both(screen: Console, left: Outcome, right: Outcome) -> None:
     """Two runs of one scenario: their timelines side by side, and both verdicts."""
     rows = align(timeline(left.recording), timeline(right.recording))
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("event", no_wrap=True)
+    # On a narrow screen these wrap: nothing may be cut off.
+    table.add_column("event")
     for outcome in (left, right):
         table.add_column(str(outcome.recording.world), justify="right", no_wrap=True)
-        table.add_column("who", no_wrap=True, overflow="ellipsis")
+        table.add_column("who")
     table.add_column("later", justify="right", no_wrap=True)
     for row in rows:
         event = row.left or row.right
