@@ -29,6 +29,8 @@ _U32_BIG = Struct(">I")
 _STRING, _LIST, _SET, _ZSET, _HASH = range(5)
 # What stands for a key with a time to live, whichever it is.
 _EXPIRES = b"!!expire!!"
+# The same for a field of a hash, as Redis 7.4 has it.
+_FIELD_EXPIRES = b"!!hexpire!!"
 
 
 def joined(digest: int, data: bytes | bytearray) -> int:
@@ -65,7 +67,10 @@ def _digest_zset(digest: int, value: SortedSet) -> int:
 
 def _digest_hash(digest: int, value: Hash) -> int:
     for field, text in value.fields.items():
-        digest = joined(digest, _bytes(followed(followed(0, field), text)))
+        of_pair = followed(followed(0, field), text)
+        if value.expire_time(field) is not None:
+            of_pair = joined(of_pair, _FIELD_EXPIRES)
+        digest = joined(digest, _bytes(of_pair))
     return digest
 
 

@@ -17,7 +17,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from cluster.slots import SLOTS, key_slot
-from node.notifications import EXPIRED, Notifier
+from node.notifications import EXPIRED, GENERIC, HASH, Notifier
+from node.structures.deadlines import Deadlines
+from node.structures.hashes import Hash
 from node.structures.limits import DEFAULT_LIMITS
 from wire.errors import WRONGTYPE, Error
 
@@ -49,7 +51,17 @@ class Watcher(Protocol):
 class Database:
     """One numbered database."""
 
-    __slots__ = ("_space", "avg_ttl_ms", "expires", "index", "shards", "size", "volatile", "watchers")
+    __slots__ = (
+        "_space",
+        "avg_ttl_ms",
+        "expires",
+        "field_deadlines",
+        "index",
+        "shards",
+        "size",
+        "volatile",
+        "watchers",
+    )
 
     def __init__(self, index: int, space: Keyspace) -> None:
         self.index = index
@@ -61,6 +73,9 @@ class Database:
         # Keys, and keys with a time to live.
         self.size = 0
         self.volatile = 0
+        # Keys of hashes with fields that expire, each due not later than its first field. What is here of a key that
+        # is gone is dropped when its time comes.
+        self.field_deadlines = Deadlines()
         # For INFO keyspace: a running mean kept by active expiry.
         self.avg_ttl_ms = 0.0
         # Who is told of every change of a key: sessions that WATCH it, and the queues of clients that block on it.
@@ -211,6 +226,8 @@ class Database:
         self.size += 1
         if expire_at_ms is not None:
             self.set_expire_time(key, expire_at_ms)
+        if type(value) is Hash:
+            self.await_fields(key, value)
         return True
 
     def replace(self, key: bytes, value: Value) -> None:
@@ -262,6 +279,15 @@ class Database:
             self.volatile += 1
         expires[key] = when_ms
 
+    def await_fields(self, key: bytes, value: Value) -> None:
+        """If `value` is a hash with fields that expire, have active expiry look at `key` when the first one does."""
+        if type(value) is Hash and value.expiry is not None:
+            first_ms = value.expiry.first_ms()
+            assert first_ms is not None
+            awaited_ms = self.field_deadlines.times.get(key)
+            if awaited_ms is None or awaited_ms > first_ms:
+                self.field_deadlines.set(key, first_ms)
+
     def persist(self, key: bytes) -> bool:
         """Drop the time to live of `key`; False when it has none."""
         return self.volatile > 0 and self._forget_expiry(slot_of(key), key)
@@ -273,6 +299,7 @@ class Database:
         self.shards = [{} for _ in range(SLOTS)]
         self.expires = [None] * SLOTS
         self.size = self.volatile = 0
+        self.field_deadlines = Deadlines()
         self.avg_ttl_ms = 0.0
         for key in watched:
             self._break_watches(key)
@@ -452,6 +479,7 @@ class Keyspace:
         one.expires, two.expires = two.expires, one.expires
         one.size, two.size = two.size, one.size
         one.volatile, two.volatile = two.volatile, one.volatile
+        one.field_deadlines, two.field_deadlines = two.field_deadlines, one.field_deadlines
         one.avg_ttl_ms, two.avg_ttl_ms = two.avg_ttl_ms, one.avg_ttl_ms
         for database, key in watched:
             database._break_watches(key)
@@ -470,6 +498,24 @@ class Keyspace:
         self.expired_keys += 1
         self.effects.append((database.index, (b"DEL", key)))
         self.notifier.notify(EXPIRED, b"expired", key, database.index)
+
+    def expire_fields(self, database: Database, key: bytes, hash_: Hash, limit: int = 0) -> bool:
+        """Delete fields of the hash at `key` whose time has passed, and tell whoever must know; False if none is left.
+
+        No more than `limit` of them are deleted unless that is 0.
+        """
+        fields = hash_.take_due(self.now_ms, limit)
+        if not fields:
+            return True
+        self.effects.append((database.index, (b"HDEL", key, *fields)))
+        self.notifier.notify(HASH, b"hexpired", key, database.index)
+        if len(hash_):
+            database.changed(key, 0)
+            return True
+        database.remove(key)
+        self.dirty -= 1
+        self.notifier.notify(GENERIC, b"del", key, database.index)
+        return False
 
     def missed(self, database: Database, key: bytes) -> None:
         self.misses += 1

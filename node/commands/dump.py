@@ -100,6 +100,7 @@ def _restore(call: Call) -> Reply:
     if deleted:
         call.keyspace.dirty -= 1
     db.put(name, value)
+    db.await_fields(name, value)
     if ttl:
         db.set_expire_time(name, ttl)
         if not absolute:

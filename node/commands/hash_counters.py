@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from node.call import Call
+from node.commands.hash_access import write_hash
 from node.commands.hashes import store_field
 from node.long_double import add, format_long_double, parse_long_double
 from node.notifications import HASH
@@ -27,12 +28,12 @@ from wire.reply import Reply
 def hincrby(call: Call) -> Reply:
     _, name, field, text = call.argv
     increment = parse_integer(text)
-    hash_ = call.db.get_as(name, Hash)
+    hash_ = write_hash(call, name)
     value = None if hash_ is None else hash_.fields.get(field)
     number = increment if value is None else parse_integer(value, b"ERR hash value is not an integer") + increment
     if not INT64_MIN <= number <= INT64_MAX:
         raise Error(OVERFLOW)
-    store_field(call, hash_, field, b"%d" % number)
+    _store(call, hash_, field, b"%d" % number)
     call.notify(HASH, b"hincrby", name)
     return number
 
@@ -56,7 +57,7 @@ def hincrbyfloat(call: Call) -> Reply:
         raise Error(NOT_A_FLOAT) from None
     if change is None:
         raise Error(b"ERR value is NaN or Infinity")
-    hash_ = call.db.get_as(name, Hash)
+    hash_ = write_hash(call, name)
     value = None if hash_ is None else hash_.fields.get(field)
     try:
         before = (0, 0) if value is None else parse_long_double(value)
@@ -66,8 +67,19 @@ def hincrbyfloat(call: Call) -> Reply:
     if after is None:
         raise Error(b"ERR increment would produce NaN or Infinity")
     text = format_long_double(after)
-    store_field(call, hash_, field, text)
+    expires_at_ms = _store(call, hash_, field, text)
     call.notify(HASH, b"hincrbyfloat", name)
     # The result, since a replica on other hardware might add differently.
     call.propagate(b"HSET", name, field, text)
+    if expires_at_ms is not None:
+        call.propagate(b"HPEXPIREAT", name, b"%d" % expires_at_ms, b"FIELDS", b"1", field)
     return text
+
+
+def _store(call: Call, hash_: Hash | None, field: bytes, text: bytes) -> int | None:
+    """Set a field and keep its time to live, which is returned (in Unix milliseconds)."""
+    expires_at_ms = None if hash_ is None else hash_.expire_time(field)
+    store_field(call, hash_, field, text)
+    if hash_ is not None and expires_at_ms is not None:
+        hash_.expire_at(field, expires_at_ms)
+    return expires_at_ms

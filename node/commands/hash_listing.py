@@ -6,6 +6,7 @@ from itertools import chain
 
 from node.arguments import parse_draws
 from node.call import Call
+from node.commands.hash_access import read_hash
 from node.commands.sampling import draw
 from node.commands.scan import ScanOptions, parse_cursor, scan_keys
 from node.structures.hashes import Hash
@@ -29,7 +30,7 @@ from wire.reply import BulkMap, Bulks, Reply
     tips=("nondeterministic_output_order",),
 )
 def hgetall(call: Call) -> Reply:
-    hash_ = call.db.read_as(call.argv[1], Hash)
+    hash_ = read_hash(call, call.argv[1])
     return BulkMap() if hash_ is None else BulkMap(chain.from_iterable(hash_.fields.items()))
 
 
@@ -46,7 +47,7 @@ def hgetall(call: Call) -> Reply:
     tips=("nondeterministic_output_order",),
 )
 def hkeys(call: Call) -> Reply:
-    hash_ = call.db.read_as(call.argv[1], Hash)
+    hash_ = read_hash(call, call.argv[1])
     return Bulks() if hash_ is None else Bulks(hash_.fields)
 
 
@@ -63,7 +64,7 @@ def hkeys(call: Call) -> Reply:
     tips=("nondeterministic_output_order",),
 )
 def hvals(call: Call) -> Reply:
-    hash_ = call.db.read_as(call.argv[1], Hash)
+    hash_ = read_hash(call, call.argv[1])
     return Bulks() if hash_ is None else Bulks(hash_.fields.values())
 
 
@@ -82,7 +83,7 @@ def hvals(call: Call) -> Reply:
 def hrandfield(call: Call) -> Reply:
     argv = call.argv
     if len(argv) == 2:
-        hash_ = call.db.read_as(argv[1], Hash)
+        hash_ = read_hash(call, argv[1])
         return None if hash_ is None else random_key(hash_.fields, call.node.runtime.random.stream("hrandfield"))
     count = parse_draws(argv[2])
     if len(argv) > 4 or (len(argv) == 4 and argv[3].upper() != b"WITHVALUES"):
@@ -91,7 +92,7 @@ def hrandfield(call: Call) -> Reply:
     if with_values and abs(count) > INT64_MAX // 2:
         # Redis' own count of the items to answer would overflow.
         raise Error(OUT_OF_RANGE)
-    hash_ = call.db.read_as(argv[1], Hash)
+    hash_ = read_hash(call, argv[1])
     if hash_ is None:
         return []
     fields = draw(call, hash_.fields, count)
@@ -121,7 +122,7 @@ def _with_values(hash_: Hash, fields: list[bytes], *, nested: bool) -> Reply:
 def hscan(call: Call) -> Reply:
     argv = call.argv
     cursor = parse_cursor(argv[2])
-    hash_ = call.db.read_as(argv[1], Hash)
+    hash_ = read_hash(call, argv[1])
     if hash_ is None:
         return [b"0", []]
     options = ScanOptions(argv, 3, b"NOVALUES")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from node.call import Call
+from node.commands.hash_access import read_hash, without_expired, write_hash
 from node.notifications import GENERIC, HASH
 from node.structures.hashes import Hash
 from wire.command import DENYOOM, FAST, READONLY, WRITE, command, key
@@ -30,6 +31,8 @@ def hset(call: Call) -> Reply:
     _, name, field, value = argv
     db = call.db
     hash_ = db.get_as(name, Hash)
+    if hash_ is not None and hash_.expiry is not None:
+        hash_ = write_hash(call, name)
     settings = call.node.settings
     entries_max, value_max = settings.hash_max_listpack_entries, settings.hash_max_listpack_value
     if hash_ is not None:
@@ -69,7 +72,7 @@ def _set_fields(call: Call) -> int:
         raise wrong_arity(call.command.name)
     name = argv[1]
     db = call.db
-    hash_ = db.get_as(name, Hash)
+    hash_ = write_hash(call, name)
     is_new = hash_ is None
     if hash_ is None:
         hash_ = Hash()
@@ -101,7 +104,7 @@ def _set_fields(call: Call) -> int:
 )
 def hsetnx(call: Call) -> Reply:
     _, name, field, value = call.argv
-    hash_ = call.db.get_as(name, Hash)
+    hash_ = write_hash(call, name)
     if hash_ is not None and field in hash_.fields:
         return 0
     store_field(call, hash_, field, value)
@@ -133,7 +136,10 @@ def store_field(call: Call, hash_: Hash | None, field: bytes, value: bytes) -> N
 )
 def hget(call: Call) -> Reply:
     _, name, field = call.argv
+    # `read_hash`, written out.
     hash_ = call.db.read_as(name, Hash)
+    if hash_ is not None and hash_.expiry is not None:
+        hash_ = without_expired(call, name, hash_)
     return None if hash_ is None else hash_.fields.get(field)
 
 
@@ -150,7 +156,7 @@ def hget(call: Call) -> Reply:
 )
 def hmget(call: Call) -> Reply:
     argv = call.argv
-    hash_ = call.db.read_as(argv[1], Hash)
+    hash_ = read_hash(call, argv[1])
     if hash_ is None:
         return [None] * (len(argv) - 2)
     return [*map(hash_.fields.get, argv[2:])]
@@ -171,22 +177,23 @@ def hmget(call: Call) -> Reply:
 def hdel(call: Call) -> Reply:
     argv = call.argv
     name = argv[1]
-    hash_ = call.db.get_as(name, Hash)
+    hash_ = write_hash(call, name)
     if hash_ is None:
         return 0
-    fields = hash_.fields
-    before = len(fields)
-    for field in argv[2:]:
-        fields.pop(field, None)
-    deleted = before - len(fields)
+    deleted = hash_.remove(argv[2:])
     if deleted:
         call.db.changed(name, deleted)
         call.notify(HASH, b"hdel", name)
-        if not fields:
-            call.db.remove(name)
-            call.keyspace.dirty -= 1
-            call.notify(GENERIC, b"del", name)
+        drop_if_empty(call, name, hash_)
     return deleted
+
+
+def drop_if_empty(call: Call, name: bytes, hash_: Hash) -> None:
+    """Take the key away when its last field is gone."""
+    if not len(hash_):
+        call.db.remove(name)
+        call.keyspace.dirty -= 1
+        call.notify(GENERIC, b"del", name)
 
 
 @command(
@@ -201,7 +208,7 @@ def hdel(call: Call) -> Reply:
     syntax="key",
 )
 def hlen(call: Call) -> Reply:
-    hash_ = call.db.read_as(call.argv[1], Hash)
+    hash_ = read_hash(call, call.argv[1])
     return 0 if hash_ is None else len(hash_.fields)
 
 
@@ -218,7 +225,7 @@ def hlen(call: Call) -> Reply:
 )
 def hstrlen(call: Call) -> Reply:
     _, name, field = call.argv
-    hash_ = call.db.read_as(name, Hash)
+    hash_ = read_hash(call, name)
     return 0 if hash_ is None else len(hash_.fields.get(field) or b"")
 
 
@@ -235,5 +242,5 @@ def hstrlen(call: Call) -> Reply:
 )
 def hexists(call: Call) -> Reply:
     _, name, field = call.argv
-    hash_ = call.db.read_as(name, Hash)
+    hash_ = read_hash(call, name)
     return int(hash_ is not None and field in hash_.fields)

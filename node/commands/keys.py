@@ -180,6 +180,7 @@ def _rename(call: Call, *, replace: bool) -> bool:
 def _add(db: Database, name: bytes, value: Value, moment: int | None) -> None:
     """Put a value in its new place, its time to live with it."""
     db.put(name, value)
+    db.await_fields(name, value)
     if moment is not None:
         db.set_expire_time(name, moment)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from itertools import chain
 
 from node.persistence import listpack, ziplist, zipmap
-from node.persistence.rdb_encoding import Cursor, encode_length, encode_string
+from node.persistence.rdb_encoding import I64, Cursor, encode_length, encode_string
 from node.persistence.rdb_errors import RdbError
+from node.structures.deadlines import Deadlines
 from node.structures.hashes import Hash
+from wire.arguments import is_integer
 
 
 def decode_hash(cursor: Cursor) -> Hash:
@@ -42,6 +44,48 @@ def _from_items(items: list[bytes], cursor: Cursor, *, packed: bool = False) -> 
     limits = cursor.limits
     compact = len(fields) <= limits.hash_entries and (packed or max(map(len, items)) <= limits.hash_value)
     return Hash(fields, compact=compact)
+
+
+def decode_expiring_hash(cursor: Cursor) -> Hash:
+    """Type 24: before each field its time, counted from the earliest one and from 1 on; 0 for none."""
+    first_ms = cursor.integer(I64)
+    items: list[bytes] = []
+    times: dict[bytes, int] = {}
+    for _ in range(cursor.count()):
+        after_ms = cursor.length()
+        items += (cursor.string(), cursor.string())
+        if after_ms:
+            times[items[-2]] = first_ms + after_ms - 1
+    return _expiring(_from_items(items, cursor), times)
+
+
+def decode_expiring_hash_listpack(cursor: Cursor) -> Hash:
+    """Type 25: field, value and time in turns, 0 for none."""
+    cursor.integer(I64)
+    items = listpack.decode(cursor.string())
+    if len(items) % 3 or not all(map(is_integer, items[2::3])):
+        raise RdbError("Hash integrity check failed.", cursor.position)
+    pairs = [part for at in range(0, len(items), 3) for part in items[at : at + 2]]
+    times = {field: int(time) for field, time in zip(items[::3], items[2::3], strict=True) if int(time)}
+    return _expiring(_from_items(pairs, cursor, packed=True), times)
+
+
+def _expiring(hash_: Hash, times: dict[bytes, int]) -> Hash:
+    if times:
+        hash_.expiry = Deadlines(times)
+    return hash_
+
+
+def encode_expiring_hash(hash_: Hash, compress: bool) -> bytes:
+    """The body for type 24. No server before Redis 7.4 reads it, so it is only for hashes with fields that expire."""
+    assert hash_.expiry is not None
+    times = hash_.expiry.times
+    first_ms = min(times.values())
+    parts = [I64.pack(first_ms), encode_length(len(hash_))]
+    for field, value in hash_.fields.items():
+        parts.append(encode_length(times[field] - first_ms + 1 if field in times else 0))
+        parts += (encode_string(field, compress), encode_string(value, compress))
+    return b"".join(parts)
 
 
 def encode_hash(hash_: Hash, compress: bool) -> bytes:

@@ -2,7 +2,7 @@
 
 A new type of the keyspace adds a row to `DECODERS` (type byte → how to read the body) and one to
 `ENCODERS` (Python class → how to choose the type byte and write the body). `NAMES` knows all types of
-redis-server 7.0, so that a file with one we cannot hold is refused by name.
+redis-server 7.0 and later ones', so that a file with one we cannot hold is refused by name.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from collections.abc import Callable
 from node.persistence.rdb_encoding import Cursor, encode_string
 from node.persistence.rdb_errors import RdbError, RdbUnsupportedError
 from node.persistence.rdb_hash import (
+    decode_expiring_hash,
+    decode_expiring_hash_listpack,
     decode_hash,
     decode_hash_listpack,
     decode_hash_ziplist,
     decode_hash_zipmap,
+    encode_expiring_hash,
     encode_hash,
     encode_hash_listpack,
 )
@@ -54,6 +57,7 @@ SET_INTSET = 11
 HASH_LISTPACK = 16
 ZSET_LISTPACK = 17
 QUICKLIST = 18
+HASH_EXPIRING = 24
 
 # What a key can hold, as the keyspace holds it; a bytearray is a string that is being appended to.
 Value = object
@@ -84,6 +88,8 @@ NAMES = {
     19: "stream (version 2)",
     20: "set as listpack",
     21: "stream (version 3)",
+    HASH_EXPIRING: "hash with fields that expire",
+    25: "hash with fields that expire, as listpack",
 }
 
 DECODERS: dict[int, Decoder] = {
@@ -103,6 +109,8 @@ DECODERS: dict[int, Decoder] = {
     ZSET_LISTPACK: decode_zset_listpack,
     QUICKLIST: decode_quicklist,
     20: decode_set_listpack,
+    HASH_EXPIRING: decode_expiring_hash,
+    25: decode_expiring_hash_listpack,
 }
 
 
@@ -125,6 +133,8 @@ def _encode_zset(value: Value, compress: bool) -> tuple[int, bytes]:
 
 def _encode_hash(value: Value, compress: bool) -> tuple[int, bytes]:
     assert isinstance(value, Hash)
+    if value.expiry is not None:
+        return HASH_EXPIRING, encode_expiring_hash(value, compress)
     if value.compact:
         return HASH_LISTPACK, encode_hash_listpack(value, compress)
     return HASH, encode_hash(value, compress)

@@ -1,4 +1,4 @@
-"""Hashes: fields and their values."""
+"""Hashes: fields and their values; and, where a field has one, its time to live (Redis 7.4)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 from itertools import islice
 from typing import ClassVar
 
+from node.structures.deadlines import Deadlines
 from node.structures.table import DICT_MAX, Table
 
 Fields = dict[bytes, bytes] | Table[bytes]
@@ -14,7 +15,7 @@ Fields = dict[bytes, bytes] | Table[bytes]
 class Hash:
     """The value of a key: a dict of its fields while small, a table of them when large."""
 
-    __slots__ = ("compact", "fields")
+    __slots__ = ("compact", "expiry", "fields")
 
     kind: ClassVar[bytes] = b"hash"
 
@@ -25,17 +26,23 @@ class Hash:
             self.fields = fields if len(fields) <= DICT_MAX else Table(fields)
         # Whether Redis would keep it as a listpack. It never becomes one again after it has been too large for that.
         self.compact = compact
+        # When fields expire; None while none does.
+        self.expiry: Deadlines | None = None
 
     def __len__(self) -> int:
         return len(self.fields)
 
     @property
     def encoding(self) -> bytes:
-        return b"listpack" if self.compact else b"hashtable"
+        if not self.compact:
+            return b"hashtable"
+        return b"listpack" if self.expiry is None else b"listpackex"
 
     def set(self, field: bytes, value: bytes, entries_max: int, value_max: int) -> int:
         """Set one field; 1 when it is new, else 0. The limits are those of a listpack: fields, and bytes of either."""
         fields = self.fields
+        if self.expiry is not None:
+            self.persist(field)
         if not isinstance(fields, dict):
             return fields.put(field, value)
         before = len(fields)
@@ -47,10 +54,54 @@ class Hash:
             self.fields = Table(fields)
         return size - before
 
+    def remove(self, fields: list[bytes]) -> int:
+        """Take out fields; returns how many were there."""
+        own = self.fields
+        before = len(own)
+        for field in fields:
+            own.pop(field, None)
+        if self.expiry is not None:
+            for field in fields:
+                self.persist(field)
+        return before - len(own)
+
+    def expire_at(self, field: bytes, when_ms: int) -> None:
+        """Let an existing field expire at `when_ms`."""
+        if self.expiry is None:
+            self.expiry = Deadlines()
+        self.expiry.set(field, when_ms)
+
+    def expire_time(self, field: bytes) -> int | None:
+        """When the field expires, in Unix milliseconds; None when it does not."""
+        return None if self.expiry is None else self.expiry.times.get(field)
+
+    def persist(self, field: bytes) -> bool:
+        """Drop the time to live of a field; False when it has none."""
+        expiry = self.expiry
+        if expiry is None or not expiry.forget(field):
+            return False
+        if not expiry.times:
+            self.expiry = None
+        return True
+
+    def take_due(self, now_ms: int, limit: int = 0) -> list[bytes]:
+        """Take out fields that have expired, no more than `limit` of them unless that is 0."""
+        expiry = self.expiry
+        if expiry is None:
+            return []
+        due = expiry.take_due(now_ms, limit)
+        if not expiry.times:
+            self.expiry = None
+        for field in due:
+            self.fields.pop(field)
+        return due
+
     def copy(self) -> Hash:
         other = Hash()
         other.fields = self.fields.copy()
         other.compact = self.compact
+        if self.expiry is not None:
+            other.expiry = self.expiry.copy()
         return other
 
     def memory_bytes(self, samples: int) -> int:
@@ -64,5 +115,7 @@ class Hash:
     def _check(self) -> None:
         """Raise AssertionError unless it is kept as it should be."""
         assert isinstance(self.fields, Table) or len(self.fields) <= DICT_MAX
+        assert self.expiry is None or self.expiry.times
+        assert self.expiry is None or all(field in self.fields for field in self.expiry.times)
         if isinstance(self.fields, Table):
             self.fields._check()

@@ -13,8 +13,12 @@ from wire.syntax import parse_syntax
 
 COMPLETE = ("string", "hash", "set", "generic", "transactions", "pubsub")
 FAMILIES = (*COMPLETE, "sorted-set", "geo", "connection", "server")
+# Of Redis 7.4.
+FIELD_EXPIRY = tuple(
+    f"h{verb}" for verb in ("expire", "pexpire", "expireat", "pexpireat", "ttl", "pttl", "expiretime", "pexpiretime")
+) + ("hpersist",)
 # Redis 7.0 does not know them yet, or knows fewer arguments.
-LATER = ("client|setinfo", "client|no-touch", "zrank", "zrevrank", "waitaof")
+LATER = ("client|setinfo", "client|no-touch", "zrank", "zrevrank", "waitaof", *FIELD_EXPIRY)
 SPECS = {
     spec.name: spec
     for module in commands.MODULES

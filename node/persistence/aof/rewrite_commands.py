@@ -38,7 +38,10 @@ def _list(key: bytes, value: Value) -> Iterator[tuple[bytes, ...]]:
 
 def _hash(key: bytes, value: Value) -> Iterator[tuple[bytes, ...]]:
     assert isinstance(value, Hash)
-    return in_chunks(b"HMSET", key, (part for pair in value.fields.items() for part in pair), each=2)
+    yield from in_chunks(b"HMSET", key, (part for pair in value.fields.items() for part in pair), each=2)
+    if value.expiry is not None:
+        for field, when_ms in value.expiry.times.items():
+            yield b"HPEXPIREAT", key, b"%d" % when_ms, b"FIELDS", b"1", field
 
 
 def _set(key: bytes, value: Value) -> Iterator[tuple[bytes, ...]]:
