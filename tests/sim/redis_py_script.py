@@ -84,6 +84,8 @@ class Script:
             assert (await client.config_get("port")).keys() == {"port"}
             assert await client.rpush("{a}list", "one", "two") == 2
             assert await client.lrange("{a}list", 0, -1) == ["one", "two"]
+            assert list(await client.blpop(["{a}nothing", "{a}list"], timeout=1) or ()) == ["{a}list", "one"]
+            assert await client.blpop(["{a}nothing"], timeout=0.05) is None
             assert await client.hset("{a}hash", mapping={"x": "1"}) == 1
             assert await client.hgetall("{a}hash") == {"x": "1"}
             await raises(ResponseError, client.incr("{a}text"), "not an integer")
@@ -189,13 +191,19 @@ class Script:
         assert len({cluster.get_node_from_key(f"key:{number}").name for number in range(30)}) == 3
 
     async def slot_on_the_move(self, cluster: RedisCluster) -> None:
-        """ASK while a slot moves, MOVED once it has."""
+        """ASK while a slot moves, MOVED once it has; who waits for one of its keys is told then."""
         key = f"moving:{self.protocol}"
         slot = key_slot(key.encode())
         await cluster.delete(key)
         source = self._owner(cluster, key)
         target = next((node.host, node.port) for node in cluster.get_primaries() if (node.host, node.port) != source)
-        async with self._client(source) as giver, self._client(target) as taker:
+
+        async def waits() -> bool:
+            return bool((await giver.info("clients"))["blocked_clients"] == 1)
+
+        async with self._client(source) as giver, self._client(target) as taker, self._client(source) as waiter:
+            waiting = asyncio.create_task(waiter.blpop([key], timeout=0))
+            await eventually(waits)
             giver_id, taker_id = await giver.cluster("MYID"), await taker.cluster("MYID")
             await taker.cluster("SETSLOT", slot, "IMPORTING", giver_id)
             await giver.cluster("SETSLOT", slot, "MIGRATING", taker_id)
@@ -207,6 +215,7 @@ class Script:
             assert self._owner(cluster, key) == source
             for node in (taker, giver):
                 await node.cluster("SETSLOT", slot, "NODE", taker_id)
+            await raises(MovedError, waiting, str(slot))
             assert await cluster.get(key) == "asked for"
             assert self._owner(cluster, key) == target
             assert await cluster.delete(key) == 1
