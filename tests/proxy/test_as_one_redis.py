@@ -225,6 +225,35 @@ def test_blocking_commands(proxy: ProxyProcess, client: redis.Redis, cluster: Re
     assert pipe.execute()[2:] == [b"2", None]
 
 
+@pytest.mark.parametrize(
+    ("words", "reply"),
+    [
+        ("BRPOP {m}a {m}b 0", [b"{m}b", b"2"]),
+        ("BLMOVE {m}b {m}c LEFT RIGHT 0", b"1"),
+        ("BRPOPLPUSH {m}b {m}c 0", b"2"),
+        ("BLMPOP 0 2 {m}a {m}b LEFT COUNT 5", [b"{m}b", [b"1", b"2"]]),
+        ("BZPOPMIN {m}a {m}z 0", [b"{m}z", b"x", b"1"]),
+        ("BZMPOP 0 2 {m}a {m}z MAX", [b"{m}z", [[b"y", b"2"]]]),
+    ],
+)
+def test_every_blocking_command_waits_for_its_keys(
+    words: str, reply: object, proxy: ProxyProcess, cluster: RealCluster
+) -> None:
+    cluster.needs("BLMPOP", "BZMPOP")
+    with proxy.client() as client, proxy.client() as other, cluster.owner("{m}").client() as node:
+        client.set_response_callback(words.split()[0], lambda response, **_: response)
+        replies: list[object] = []
+        thread = threading.Thread(target=lambda: replies.append(client.execute_command(*words.split())))
+        thread.start()
+        wait_for(lambda: node.info("clients")["blocked_clients"] == 1, what="the client waits at the node")
+        with other.pipeline() as transaction:
+            transaction.rpush("{m}b", "1", "2").zadd("{m}z", {"x": 1, "y": 2}).execute()
+        thread.join()
+        assert replies == [reply]
+        with pytest.raises(redis.ResponseError, match="hash to the same slot"):
+            client.blpop(["{m}a", "{n}a"], timeout=1)
+
+
 def test_a_client_that_leaves_takes_nothing_with_it(proxy: ProxyProcess, cluster: RealCluster) -> None:
     """Its blocked command must go with it, or the node would give it the next element."""
     cluster.needs("BLPOP")
