@@ -16,11 +16,10 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextvars import Context, copy_context
 from heapq import heapify, heappop, heappush
-from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from sim.errors import DeadlockError, EscapeError, LivelockError
-from sim.process import PROCESS, Process
+from sim.process import PROCESS, Process, place_of
 
 if TYPE_CHECKING:
     from sim.clock import HostClock
@@ -197,7 +196,7 @@ class SimLoop(asyncio.BaseEventLoop):
             (task for task in asyncio.all_tasks(self) if isinstance(task, SimTask)), key=lambda task: task.number
         )
         lines = [
-            f"  {task.owner if task.owner is not None else 'the run'}: {task.get_name()} at {_place(task)}"
+            f"  {task.owner if task.owner is not None else 'the run'}: {task.get_name()} at {place_of(task)}"
             for task in tasks
             if task.owner is None or task.owner.alive
         ]
@@ -350,16 +349,6 @@ def _concerned(context: dict[str, Any]) -> Process | None:
 def _is_cancelled_timer(event: Event) -> bool:
     arguments = event[3]
     return bool(arguments) and isinstance(arguments[0], TimerHandle) and arguments[0].cancelled()
-
-
-def _place(task: SimTask) -> str:
-    """Where it waits: the innermost coroutine that it awaits."""
-    place = "its beginning"
-    waiting: object = task.get_coro()
-    while isinstance(waiting, CoroutineType) and waiting.cr_frame is not None:
-        place = f"{waiting.cr_code.co_filename}:{waiting.cr_frame.f_lineno}"
-        waiting = waiting.cr_await
-    return place
 
 
 def _set(over: asyncio.Future[None]) -> None:

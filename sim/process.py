@@ -5,9 +5,10 @@ look decides whether a callback runs (now, in a turn of its process' own), waits
 dropped (it is dead). A crash is just that: from one moment on nothing of the process runs. No task is cancelled, no
 ``finally`` is executed, because a killed process executes nothing.
 
-Each process has a queue of its own and runs it in turns, as its event loop would: what was ready at the beginning of
-a turn, then, a drawn while later (the CPU it used), the next. Meanwhile input collects, so that batching, group commit
-and buffers are exercised as they are in reality.
+Each process has a queue of its own and runs it in turns: what is ready, as its event loop would, and what becomes ready
+by that, until nothing is or, by chance, the CPU is taken away between two rounds. The next turn comes a drawn while
+later (the CPU it used). Meanwhile input collects, so that batching, group commit and buffers are exercised as they are
+in reality.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar
 from random import Random
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 # Which process the running code belongs to; None for the kernel, the network and the run's own code.
 PROCESS: ContextVar[Process | None] = ContextVar("process", default=None)
+
+# How often a process loses the CPU between two rounds of its loop, so that what happens meanwhile comes between them.
+_LOSES_CPU = 0.25
 
 
 class Resource:
@@ -164,6 +169,20 @@ class Process:
             callback, arguments = found
             self._loop.call_soon(callback, *arguments, context=self.context)
 
+    @property
+    def now(self) -> float:
+        """The world's time, as far as this process has come."""
+        return self._loop.now + self.lag_s
+
+    @property
+    def runs(self) -> bool:
+        """It is its turn. Its code can run at another time as well: when what it left is freed."""
+        return self._loop.current is self
+
+    def escaped(self, what: str) -> None:
+        """Its code reached for the real world."""
+        self._loop.report(self, what, None)
+
     # ---- stopping the clock
 
     @property
@@ -199,7 +218,7 @@ class Process:
             self._loop.at(self.ready_at, self._turn)
 
     def _turn(self) -> None:
-        """Run everything that was ready at the beginning."""
+        """Run what is ready, in rounds; each is one iteration of asyncio's loop."""
         if self._holds or not self.alive:
             self._scheduled = False
             return
@@ -208,19 +227,23 @@ class Process:
         self.lag_s = 0.0
         loop.current = self
         try:
-            for _ in range(len(ready)):
-                if not ready:
-                    # The process has ended, and with it what was to come.
-                    break
-                handle = ready.popleft()
-                if not handle._cancelled:
-                    # What `Handle._run` does, which is one call too many for what happens most.
-                    try:
-                        handle._context.run(handle._callback, *handle._args)  # type: ignore[attr-defined]
-                    except (SystemExit, KeyboardInterrupt):
-                        raise
-                    except BaseException as failure:
-                        loop.handle_failed(handle, failure)
+            going_on = True
+            while going_on:
+                for _ in range(len(ready)):
+                    if not ready:
+                        # The process has ended, and with it what was to come.
+                        break
+                    handle = ready.popleft()
+                    if not handle._cancelled:
+                        # What `Handle._run` does, which is one call too many for what happens most.
+                        try:
+                            handle._context.run(handle._callback, *handle._args)  # type: ignore[attr-defined]
+                        except (SystemExit, KeyboardInterrupt):
+                            raise
+                        except BaseException as failure:
+                            loop.handle_failed(handle, failure)
+                # What it does after it has waited comes after the world has caught up.
+                going_on = bool(ready) and not self.lag_s and self._cpu.random() > _LOSES_CPU
         except SystemExit as leaving:
             self.end(leaving.code if isinstance(leaving.code, int) else 1)
             return
@@ -246,6 +269,10 @@ class Process:
     def pending(self) -> list[SimTask]:
         return [task for task in self.tasks.values() if not task.done()]
 
+    def waiting(self) -> list[str]:
+        """What its tasks wait for, in order of birth, as sentences."""
+        return [f"{task.get_name()} at {place_of(task)}" for task in self.pending()]
+
     def dissolve(self) -> None:
         """Free what the tasks of a dead process hold: close their coroutines, oldest first. Their cleanup code finds a
         dead loop, dead sockets and a dead disk, so nothing of it is seen outside."""
@@ -260,6 +287,16 @@ class Process:
                     # Whatever the cleanup runs into is no finding: in reality it would not have run.
                     with contextlib.suppress(BaseException):
                         self.context.run(coroutine.close)
+
+
+def place_of(task: asyncio.Task[Any]) -> str:
+    """Where it waits: the innermost coroutine that it awaits."""
+    place = "its beginning"
+    waiting: object = task.get_coro()
+    while isinstance(waiting, CoroutineType) and waiting.cr_frame is not None:
+        place = f"{waiting.cr_code.co_filename}:{waiting.cr_frame.f_lineno}"
+        waiting = waiting.cr_await
+    return place
 
 
 def _nobody(_: Process) -> None:

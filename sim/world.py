@@ -21,9 +21,11 @@ from sim.clock import HostClock
 from sim.disk import MachineDisk
 from sim.errors import GoneError, UnexpectedExitError
 from sim.fabric import Fabric
+from sim.guard import install
 from sim.host import Host
 from sim.loop import SimLoop
 from sim.network import Network
+from sim.patches import Patches
 from sim.process import PROCESS, Process
 from sim.runtime import simulated_runtime
 from sim.trace import Trace
@@ -67,6 +69,8 @@ class World:
         # Whether a process may end as this one did; faults that make processes end say so here.
         self.may_exit: Callable[[Process], bool] = lambda process: process.status is None
         self._collected_at = 0
+        self._patches = Patches(self.stream("third parties' ids"), self.stream("third parties"))
+        install()
 
     def stream(self, purpose: str) -> Random:
         """A generator for one purpose. Each call begins the stream anew."""
@@ -114,7 +118,8 @@ class World:
         gc.disable()
         sys.unraisablehook = self._unraisable
         try:
-            result = self.loop.run_until_complete(main)
+            with self._patches.applied():
+                result = self.loop.run_until_complete(main)
         finally:
             sys.unraisablehook = hook
             if was_enabled:
@@ -168,7 +173,8 @@ class World:
 
     def _process_ended(self, process: Process) -> None:
         if not self.may_exit(process):
-            self.failures.append(f"{self.loop.now:.6f} {process.name} ended with status {process.status}")
+            left = "".join(f"\n  it left {line}" for line in process.waiting())
+            self.failures.append(f"{self.loop.now:.6f} {process.name} ended with status {process.status}{left}")
 
     def _failed(self, process: Process | None, what: str, failure: BaseException | None) -> None:
         text = "".join(traceback.format_exception(failure)) if failure is not None else ""

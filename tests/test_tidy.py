@@ -8,7 +8,7 @@ the order of a set. `runtime/` itself is where the outside begins; `lab/`, `benc
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -44,6 +44,8 @@ FORBIDDEN = {
     "asyncio.create_task": "runtime.tasks.Tasks.start",
     "asyncio.ensure_future": "runtime.tasks.Tasks.start",
     "asyncio.to_thread": "runtime.background",
+    "asyncio.as_completed": "asyncio.gather, TaskGroup or wait: this one takes a set of coroutines in any order",
+    "sys.exit": "a status returned from main",
     "print": "the log; sys.stderr in a main.py",
     "hash": "zlib.crc32 or another fixed function: hash() of bytes differs in every process",
     "id": "a number of its own: addresses differ in every process",
@@ -77,6 +79,7 @@ def test_product_code_asks_the_runtime(path: Path) -> None:
         if (name, rule) not in ALLOWED
     ]
     found += [f"{name}:{line}: iterates a set -> a dict keeps its order, or sorted()" for line in set_iterations(tree)]
+    found += [f"{name}:{line}: state of a module or class -> of an instance" for line in shared_state(tree)]
     assert not found, "\n" + "\n".join(found)
 
 
@@ -102,6 +105,22 @@ def test_allowances_are_used() -> None:
         "print('x')",
         "import asyncio, time\nloop.call_later(1, time.time)",
         "names = [hash(x) for x in y]",
+        "import datetime\ndatetime.datetime.utcnow()",
+        "import uuid\nuuid.uuid4()",
+        "from uuid import uuid1\nuuid1()",
+        "import secrets\nsecrets.token_hex()",
+        "import os\nos.urandom(1)",
+        "from random import shuffle as mix\nmix(x)",
+        "import random\nrandom.SystemRandom()",
+        "import pathlib\npathlib.Path('x').read_bytes()",
+        "from tempfile import mkstemp\nmkstemp()",
+        "import threading\nthreading.Thread(target=f).start()",
+        "import time\ntime.sleep(1)",
+        "import asyncio\nasyncio.as_completed(x)",
+        "import asyncio\nasyncio.to_thread(f)",
+        "from concurrent.futures import ThreadPoolExecutor\nThreadPoolExecutor()",
+        "import sys\nsys.exit(1)",
+        "sorted(x, key=lambda y: id(y))",
     ],
 )
 def test_the_rule_sees(source: str) -> None:
@@ -155,6 +174,34 @@ def test_set_iterations_are_seen(source: str) -> None:
 )
 def test_order_free_uses_of_sets_pass(source: str) -> None:
     assert not list(set_iterations(ast.parse(source)))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "seen = {}\ndef f(x):\n seen[x] = 1",
+        "seen = []\ndef f(x):\n seen.append(x)",
+        "seen: dict[str, int] = {}\ndef f(x):\n del seen[x]",
+        "from collections import deque\nseen = deque()\nclass A:\n def f(self): seen.popleft()",
+        "count = 0\ndef f():\n global count\n count += 1",
+    ],
+)
+def test_shared_state_is_seen(source: str) -> None:
+    assert list(shared_state(ast.parse(source)))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "TABLE = {1: 2}\ndef f(x): return TABLE[x]",
+        "table = {}\nfor x in range(3): table[x] = 1",
+        "seen = {}\ndef f(seen, x): seen[x] = 1",
+        "class A:\n __slots__ = ('x',)\n limit = 3",
+        "def f():\n seen = []\n seen.append(1)",
+    ],
+)
+def test_what_is_fixed_when_imported_passes(source: str) -> None:
+    assert not list(shared_state(ast.parse(source)))
 
 
 def forbidden_uses(tree: ast.AST) -> Iterator[tuple[int, str, str]]:
@@ -266,3 +313,48 @@ def _is_set(value: ast.expr, names: set[str]) -> bool:
         case ast.Name() | ast.Attribute():
             return _last_name(value) in names
     return False
+
+
+_MUTABLE = (ast.Dict, ast.List, ast.Set, ast.DictComp, ast.ListComp, ast.SetComp)
+_MAKERS = {"dict", "list", "set", "bytearray", "deque", "defaultdict", "Counter", "OrderedDict"}
+_CHANGES = {"append", "appendleft", "add", "update", "pop", "popleft", "popitem", "clear", "setdefault", "extend"} | {
+    *("remove", "discard", "insert"),
+}
+
+
+def shared_state(tree: ast.Module) -> Iterator[int]:
+    """Lines where a function changes what its module owns: all processes of a simulation live in one interpreter and
+    would share it. Tables that are filled while a module is imported pass; what classes own is RUF012's business."""
+    owned = {_last_name(target) for target, value in _assignments(tree.body) if _is_mutable(value)} - {""}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Global):
+            yield node.lineno
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            arguments = {argument.arg for argument in ast.walk(node.args) if isinstance(argument, ast.arg)}
+            local = {_last_name(target) for target, _ in _assignments(ast.walk(node)) if isinstance(target, ast.Name)}
+            yield from _changes(node, owned - arguments - local)
+
+
+def _assignments(nodes: Iterable[ast.AST]) -> Iterator[tuple[ast.expr, ast.expr]]:
+    for node in nodes:
+        if isinstance(node, ast.Assign):
+            yield from ((target, node.value) for target in node.targets)
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            yield node.target, node.value
+
+
+def _is_mutable(value: ast.expr) -> bool:
+    made = isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id in _MAKERS
+    return made or isinstance(value, _MUTABLE)
+
+
+def _changes(function: ast.AST, names: set[str]) -> Iterator[int]:
+    for node in ast.walk(function):
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
+            changed: ast.expr = node.value
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CHANGES:
+            changed = node.func.value
+        else:
+            continue
+        if isinstance(changed, ast.Name) and changed.id in names:
+            yield node.lineno

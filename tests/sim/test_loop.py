@@ -58,6 +58,27 @@ def test_nothing_left_to_happen_is_reported_with_who_waits() -> None:
             run_until_never(world)
 
 
+def test_a_deadlock_names_the_tasks_of_every_host() -> None:
+    async def wait() -> None:
+        task = asyncio.create_task(asyncio.Event().wait(), name="inner")
+        await task
+
+    with forgiving() as world:
+        processes = [start(world.add_host(name), wait) for name in ("a", "b")]
+        dead = start(world.add_host("c"), wait)
+        world.loop.at(0.5, dead.end, None)
+        with pytest.raises(DeadlockError) as caught:
+            run_until_never(world)
+    lines = str(caught.value).splitlines()
+    for process in processes:
+        assert [line.split(" at ")[0] for line in lines if str(process) in line] == [
+            f"  {process}: main of {process.name}",
+            f"  {process}: inner",
+        ]
+    # The dead wait for nothing.
+    assert str(dead) not in str(caught.value)
+
+
 def run_until_never(world: World) -> None:
     async def main() -> None:
         await asyncio.get_running_loop().create_future()
@@ -72,6 +93,34 @@ def test_time_that_stands_still_is_reported() -> None:
 
     with World(1) as world, pytest.raises(LivelockError, match="Time stands still"):
         world.run(spin())
+
+
+def test_a_process_that_spins_is_reported_by_name() -> None:
+    """Without a CPU model its turns take no time; with one, time goes on and whoever waits for it times out."""
+
+    async def spin() -> None:
+        while True:  # noqa: ASYNC110 - spinning is the point
+            await asyncio.sleep(0)
+
+    with World(1, cpu_cost_s=(0.0, 0.0)) as world:
+        start(world.add_host("spinner"), spin)
+        with pytest.raises(LivelockError, match=r"process spinner .*main of spinner"):
+            run_for(world, 1.0)
+    with World(1) as world:
+        start(world.add_host("spinner"), spin)
+        run_for(world, 0.1)
+
+
+def test_an_unexpected_exit_names_what_the_process_left() -> None:
+    async def leave() -> None:
+        task = asyncio.create_task(asyncio.sleep(1000), name="the work")
+        await asyncio.sleep(0.1)
+        assert not task.done()
+
+    with World(1) as world:
+        process = start(world.add_host("a"), leave)
+        with pytest.raises(UnexpectedExitError, match=r"(?s)a ended with status 0\n  it left the work at .*tasks\.py"):
+            run_until(world, lambda: not process.alive)
 
 
 def test_a_process_that_fails_fails_the_run() -> None:
