@@ -244,11 +244,11 @@ class Executor:
         call.rewritten = True
         return reply
 
-    def apply(self, session: NodeSession, argv: list[bytes], *, logged: bool) -> Reply:
-        """Run one command of our master's stream, or of a log: no gates, no redirection, nothing passed on.
+    def apply(self, session: NodeSession, argv: list[bytes], *, replaying: bool = False) -> Reply:
+        """Run one command of our master's stream, or, `replaying`, of a log: no gates, no redirection.
 
-        What it does goes into our own log if it is to be `logged`. The caller has set how expired keys are seen. Raises
-        Error for a command that does not exist.
+        What a master's does is passed on to our own log, and a log's to nobody; nor is that one counted. The caller has
+        set how expired keys are seen. Raises Error for a command that does not exist.
         """
         command = self._table.find(argv)
         command.check_arity(len(argv))
@@ -259,16 +259,17 @@ class Executor:
             return QUEUED
         call.argv = argv
         call.command = command
-        command.calls += 1
-        self.processed += 1
+        if not replaying:
+            command.calls += 1
+            self.processed += 1
         dirty = self._keyspace.dirty
         try:
             reply = command.handler(call)
         except Error as error:
             reply = error
-            command.failed_calls += 1
+            command.failed_calls += not replaying
         effects = self._keyspace.effects
-        if logged:
+        if self._propagation.logging and not replaying:
             if not call.rewritten and _repeats(command, changed=self._keyspace.dirty != dirty):
                 effects.append((call.db.index, tuple(argv)))
             self._propagation.log_commands(effects, atomic=True)

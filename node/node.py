@@ -161,7 +161,7 @@ class Node:
         self.append_only.log.stream_offset = self.propagation.stream_offset
         self.append_only.log.on_sync = self._log_synced
         self.replication.upstream.synced_offset = lambda: self.append_only.replicated
-        self.replication.upstream.before_copy = self.append_only.switch_off
+        self.replication.upstream.before_copy = self.append_only.suspend
         self.replication.upstream.copied = self.append_only.resume
         # None outside cluster mode. Making it locks and reads nodes.conf.
         self.cluster: Clustering | None = None
@@ -220,6 +220,7 @@ class Node:
             await self.append_only.load_at_start()
         else:
             await self.replication.load_at_start(as_replica=as_replica)
+            self.append_only.resume()
         if settings.replicaof is not None:
             self.replication.follow(*settings.replicaof)
         if cluster is not None:

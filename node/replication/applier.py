@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 from node.execute import Executor
 from node.keyspace import SEE_EXPIRED, Keyspace
-from node.propagation import Propagation
 from node.replication.feed import Feed
 from node.replication.stream import Portion, StreamReader
 from node.session import NodeSession
@@ -21,23 +20,13 @@ from wire.errors import Error
 class Applier:
     """The end of the stream: from bytes to changed data."""
 
-    __slots__ = (
-        "_executor",
-        "_feed",
-        "_keyspace",
-        "_propagation",
-        "_reader",
-        "_runtime",
-        "_session",
-        "_update_expiry_mode",
-    )
+    __slots__ = ("_executor", "_feed", "_keyspace", "_reader", "_runtime", "_session", "_update_expiry_mode")
 
     def __init__(
         self,
         runtime: Runtime,
         keyspace: Keyspace,
         executor: Executor,
-        propagation: Propagation,
         feed: Feed,
         session: NodeSession,
         update_expiry_mode: Callable[[], None],
@@ -45,7 +34,6 @@ class Applier:
         self._runtime = runtime
         self._keyspace = keyspace
         self._executor = executor
-        self._propagation = propagation
         # Where the bytes go on to our own replicas.
         self._feed = feed
         # The client that the commands run as. It keeps its database from one link to the next, because a resumed
@@ -90,10 +78,9 @@ class Applier:
         keyspace.expiry = SEE_EXPIRED
         session = self._session
         apply = self._executor.apply
-        logged = self._propagation.logging
         for argv in portion.commands:
             try:
-                reply = apply(session, argv, logged=logged)
+                reply = apply(session, argv)
             except Error as error:
                 reply = error
             if isinstance(reply, Error):

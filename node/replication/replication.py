@@ -100,9 +100,7 @@ class Replication:
             offset_frozen,
             lambda: self.is_replica,
         )
-        self._applier = Applier(
-            runtime, keyspace, executor, propagation, self.replicas.feed, session, update_expiry_mode
-        )
+        self._applier = Applier(runtime, keyspace, executor, self.replicas.feed, session, update_expiry_mode)
         # The master of this node.
         self.upstream = Upstream(
             settings,

@@ -50,7 +50,7 @@ class AppendOnly:
         "_replay",
         "_runtime",
         "_settings",
-        "_update_expiry_mode",
+        "_suspended",
         "log",
         "rewriter",
         "scheduled",
@@ -86,6 +86,8 @@ class AppendOnly:
         self._replay = Replay(settings, runtime, self._folder, keyspace, executor, loader, session)
         # A rewrite is to begin as soon as it can.
         self.scheduled = False
+        # Switched off only until the data that is being loaded is there.
+        self._suspended = False
         turn.steps.append(self.log.end_turn)
 
     # At the start
@@ -96,7 +98,8 @@ class AppendOnly:
             self._folder.open()
             for _ in self._replay.steps():
                 await asyncio.sleep(0)
-            self._open_at_start()
+            if self._settings.appendonly:
+                self._open_at_start()
         except AofError as error:
             for line in error.lines:
                 self._runtime.log.warning(line)
@@ -133,6 +136,10 @@ class AppendOnly:
 
     def switch_on(self) -> bool:
         """CONFIG SET appendonly yes; False when that is not possible."""
+        if self._loader.active:
+            self._suspended = True
+            return True
+        self._suspended = False
         try:
             self._folder.open()
         except AofError as error:
@@ -164,7 +171,8 @@ class AppendOnly:
         return False
 
     def switch_off(self) -> None:
-        """CONFIG SET appendonly no, or a copy of a master's is about to replace everything; the files stay."""
+        """CONFIG SET appendonly no; the files stay."""
+        self._suspended = False
         if self.state is AofState.OFF:
             return
         self.state = AofState.OFF
@@ -176,10 +184,15 @@ class AppendOnly:
             self._runtime.log.notice("Killing the AOF child")
             self._child.kill()
 
+    def suspend(self) -> None:
+        """Everything is about to be replaced by a copy of our master's data."""
+        wanted = self.state is not AofState.OFF
+        self.switch_off()
+        self._suspended = wanted
+
     def resume(self) -> None:
-        """The data are there again, after `switch_off`: log them from here on, if they are to be logged."""
-        wanted = self._settings.appendonly and self.state is AofState.OFF and not self._loader.active
-        if wanted and not self.switch_on():
+        """The data are there: log them from here on, if they are to be logged."""
+        if self._suspended and not self.switch_on():
             self._runtime.log.warning("Can't switch the AOF on again: what is executed is not logged")
 
     # Who wants to know

@@ -100,7 +100,7 @@ class Replay:
         try:
             while (argv := commands.next()) is not None:
                 try:
-                    apply(session, argv, logged=False)
+                    apply(session, argv, replaying=True)
                 except Error:
                     name = argv[0].decode("utf-8", "replace")
                     raise AofError(f"Unknown command '{name}' reading the append only file {part.name}") from None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from node.persistence.aof.append_only import AofState
 from node.persistence.aof.errors import AofError
-from tests.node.replication.nodes import Nodes, Running
+from tests.node.replication.nodes import Client, Nodes, Running, free_port, until
 from wire.encoder import encode_command
 
 FOLDER = "appendonlydir"
@@ -196,3 +198,57 @@ async def test_debug_loadaof_repeats_the_log(nodes: Nodes) -> None:
     node.node.keyspace.database(0).remove(b"a")
     assert await node.client("DEBUG", "LOADAOF") == b"OK"
     await check(node)
+
+
+async def test_while_it_loads_clients_are_told_so(nodes: Nodes, tmp_path: Path) -> None:
+    write_files(tmp_path, SET * 20_000, SET * 20_000)
+    port = free_port()
+    starting = asyncio.create_task(nodes.start("node", appendonly=True, port=port))
+    seen = await during_load(port)
+    node = await starting
+    assert "LOADING Redis is loading the dataset in memory" in seen
+    assert (await node.client.info("persistence"))["loading"] == "0"
+    # What was repeated is nobody's request.
+    assert "cmdstat_set" not in await node.client.info("commandstats")
+    assert node.node.saver.changes == 40_000
+
+
+async def during_load(port: int) -> set[str]:
+    """The replies to PING until the first good one."""
+    seen = set()
+    while True:
+        try:
+            client = await Client.connect(port)
+        except OSError:
+            await asyncio.sleep(0)
+            continue
+        while (reply := await client("PING")) != b"PONG":
+            seen.add(str(reply))
+        await client.close()
+        return seen
+
+
+async def test_switched_on_while_a_snapshot_is_loaded(nodes: Nodes) -> None:
+    node = await nodes.start("node")
+    append_only = node.node.append_only
+    with node.node.loader.loading(1):
+        assert await node.client("CONFIG", "SET", "appendonly", "yes") == b"OK"
+        assert append_only.state is AofState.OFF
+    append_only.resume()
+    assert append_only.state is AofState.STARTING
+    await until(lambda: append_only.state is AofState.ON, what="the log")
+
+
+async def test_a_copy_takes_the_place_of_what_was_logged(nodes: Nodes) -> None:
+    node = await nodes.start("node", appendonly=True)
+    await node.client("SET", "own", "1")
+    master = await nodes.start("master")
+    await master.client("SET", "copied", "2")
+    await node.client("REPLICAOF", "127.0.0.1", master.port)
+    await node.in_sync()
+    await until(lambda: node.node.append_only.state is AofState.ON, what="the log")
+    await node.client("REPLICAOF", "NO", "ONE")
+    await node.client("SET", "later", "3")
+    await nodes.stop(node)
+    again = await nodes.start("node", appendonly=True)
+    assert await again.client("MGET", "own", "copied", "later") == [None, b"2", b"3"]
