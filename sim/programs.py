@@ -1,7 +1,8 @@
 """Our programs as simulated processes start them: from a configuration file on the host's disk to an exit status.
 
 What `main.py` of each program does around its `serve` belongs to a real process (arguments, folders, limits); here is
-what takes its place. `made` is shown the node or sentinel itself, for those who watch a run from above.
+what takes its place, with the same words in the log. `made` is shown the node or sentinel itself, for those who watch
+a run from above.
 """
 
 from __future__ import annotations
@@ -43,7 +44,10 @@ def node_program(world: World, config_path: str, made: Callable[[Node], None]) -
             return 1
         settings.dir = posixpath.dirname(config_path)
         log.level = Level[settings.loglevel.upper()]
-        return await serve_node(settings, runtime, config_path, made)
+        status = await serve_node(settings, runtime, config_path, made)
+        if status == 0:
+            log.warning("Redis is now ready to exit, bye bye...")
+        return status
 
     return main
 
@@ -65,6 +69,7 @@ def sentinel_program(world: World, config_path: str, made: Callable[[Sentinel], 
         except (SettingsError, MissingFileError, StartError) as error:
             log.warning(str(error))
             return 1
+        log.warning("Sentinel is now ready to exit, bye bye...")
         return 0
 
     return main
@@ -81,6 +86,7 @@ def proxy_program(world: World, arguments: list[str]) -> Main:
         except BindError as error:
             runtime.log.warning(f"Warning: {error}")
             return 1
+        runtime.log.warning("Proxy is now ready to exit, bye bye...")
         return 0
 
     return main

@@ -48,7 +48,7 @@ class Kind(StrEnum):
     ELECTED = "{}: a leader is elected"
     PROMOTED = "{}: a replica becomes master"
     SWITCHED = "{}: sentinels announce the new master"
-    FAILED_OVER_NOT = "{}: failover given up"
+    GIVEN_UP = "{}: failover given up"
     STOPS_SERVING = "{} stops serving (cluster_state:fail)"
     SERVES = "{} serves again (cluster_state:ok)"
     DEMOTED = "{} becomes a replica"
@@ -188,7 +188,7 @@ _LINES: tuple[tuple[re.Pattern[str], Kind, _Part, _Part], ...] = tuple(
         (r"\+vote-for-leader (\w+) \d+", Kind.VOTE, _nothing, _votes),
         (r"\+elected-leader master (\S+)", Kind.ELECTED, _group, _nothing),
         (r"\+switch-master (\S+) \S+ \d+ (\S+ \d+)", Kind.SWITCHED, _group, _heir),
-        (r"-failover-abort-\S+ master (\S+)", Kind.FAILED_OVER_NOT, _group, _nothing),
+        (r"-failover-abort-\S+ master (\S+)", Kind.GIVEN_UP, _group, _nothing),
         (r"\+tilt", Kind.TILT, _speaker, _nothing),
         (r"-tilt", Kind.CALM, _speaker, _nothing),
         (r"Sentinel ID is", Kind.STARTED, _speaker, _nothing),

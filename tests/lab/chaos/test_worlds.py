@@ -35,6 +35,22 @@ lasting = 2.5
 service-within = 10.0
 masters = { shard-0 = "node-3" }
 """
+TWICE = """
+summary = "one master after the other"
+duration = 5.0
+[cluster]
+replicas = 2
+[[faults]]
+at = 0.5
+kind = "kill"
+whom = "master of shard-0"
+[[faults]]
+at = 2.0
+kind = "stop"
+whom = "master of shard-0"
+[expect]
+failovers = 2
+"""
 
 
 @pytest.fixture
@@ -58,6 +74,19 @@ def test_the_seed_decides_everything(short: Scenario) -> None:
     assert timeline(one) == timeline(again)
     assert one.history_text == again.history_text
     assert one.history_text != other.history_text
+
+
+def test_roles_are_those_of_the_moment(tmp_path: Path) -> None:
+    # The second fault asks for the master of the same shard, who is another by then, and is asked to end in order.
+    (tmp_path / "twice.toml").write_text(TWICE)
+    scenario = load(str(tmp_path / "twice.toml"))
+    outcome = conclude(scenario, simulated.run(scenario, seed=1))
+    assert outcome.good, [outcome.failures, outcome.expectations]
+    told = outcome.recording.events
+    first, second = [event.detail for event in told if event.kind is Kind.STRUCK]
+    promoted = [event.who for event in told if event.kind is Kind.PROMOTED]
+    assert (first, second) == ("node-0", promoted[0])
+    assert [event.who for event in told if event.kind is Kind.ENDED] == [second]
 
 
 def test_a_run_that_is_not_as_expected_is_not_good(short: Scenario) -> None:
