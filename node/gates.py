@@ -16,7 +16,6 @@ from wire.clients import Clients
 from wire.command import (
     ADMIN,
     ALLOW_BUSY,
-    BLOCKING,
     DENYOOM,
     IN_SUBSCRIPTION,
     MAY_REPLICATE,
@@ -58,7 +57,7 @@ def gates_of(spec: CommandSpec) -> int:
     """The conditions under which the command must take the slow lane."""
     flags = spec.flags
     gates = MUTED | CLOSING | ALL_PAUSED | ONE_SHOT
-    if spec.handler is None or "|" in spec.name or flags & BLOCKING:
+    if spec.handler is None or "|" in spec.name:
         gates |= ALWAYS
     if not flags & NO_AUTH:
         gates |= NEEDS_AUTH

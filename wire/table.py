@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import ModuleType
 
-from wire.command import FAST, CommandSpec, Handler
+from wire.command import BLOCKING, FAST, CommandSpec, Handler
 from wire.errors import Error, unknown_command, unknown_subcommand, wrong_arity
 from wire.reply import Reply
 from wire.session import ALWAYS
@@ -47,8 +47,8 @@ class Command:
         self.argc_max = spec.arity if spec.arity > 0 else _NO_LIMIT
         # The conditions that send it to the slow lane (`node.gates`); containers always go there.
         self.gates = gates
-        # It never takes long by itself.
-        self.brief = bool(spec.flags & FAST) or spec.complexity == "O(1)"
+        # It never takes long by itself, and never parks the client: its like can run one after another.
+        self.brief = (bool(spec.flags & FAST) or spec.complexity == "O(1)") and not spec.flags & BLOCKING
         # Where its only key is; 0 when it has none, -1 when finding its keys takes the declaration.
         self.key_index = _single_key(spec)
         # By lower-case name, for a container.

@@ -49,6 +49,12 @@ _WAITING: tuple[Template, ...] = (
     ("ECHO", "next"),
     ("SELECT", st.sampled_from(["0", "0", "1"])),
 )
+# In a script nothing blocks, and nobody is served before its end.
+_SCRIPT = (
+    "local popped = redis.pcall('blmpop', 0, 2, KEYS[1], KEYS[2], 'LEFT') "
+    "redis.pcall('rpush', KEYS[1], '7', '8') redis.pcall('lpush', KEYS[2], '9') "
+    "return {popped, redis.pcall('llen', KEYS[1])}"
+)
 _ACTING: tuple[Template, ...] = (
     ("RPUSH", KEY, ITEMS),
     ("RPUSH", KEY, ITEMS),
@@ -68,6 +74,8 @@ _ACTING: tuple[Template, ...] = (
     ("FLUSHALL",),
     ("PEXPIRE", KEY, "-1"),
     ("ZUNIONSTORE", KEY, COUNTED),
+    ("SORT", KEY, "BY", "nosort", "STORE", KEY),
+    ("EVAL", _SCRIPT, "2", KEY, KEY),
     ("MULTI",),
     ("MULTI",),
     ("EXEC",),
