@@ -43,8 +43,7 @@ def lpush(call: Call) -> Reply:
             length = value.push_left(argv[2])
             call.db.changed(name)
         else:
-            _push_all_left(value, argv)
-            length = len(value)
+            length = value.extend_left(argv[2:])
             call.db.changed(name, len(argv) - 2)
     elif value is None:
         length = _create(call, name, argv[:1:-1])
@@ -76,8 +75,7 @@ def rpush(call: Call) -> Reply:
             length = value.push_right(argv[2])
             call.db.changed(name)
         else:
-            value.extend(argv[2:])
-            length = len(value)
+            length = value.extend_right(argv[2:])
             call.db.changed(name, len(argv) - 2)
     elif value is None:
         length = _create(call, name, argv[2:])
@@ -86,11 +84,6 @@ def rpush(call: Call) -> Reply:
     if call.keyspace.notifier.flags:
         call.notify(LIST, b"rpush", name)
     return length
-
-
-def _push_all_left(value: Quicklist, argv: list[bytes]) -> None:
-    for item in argv[2:]:
-        value.push_left(item)
 
 
 def _create(call: Call, name: bytes, items: list[bytes]) -> int:
@@ -117,10 +110,10 @@ def lpushx(call: Call) -> Reply:
     value = call.db.get_as(argv[1], Quicklist)
     if value is None:
         return 0
-    _push_all_left(value, argv)
+    length = value.extend_left(argv[2:])
     call.db.changed(argv[1], len(argv) - 2)
     call.notify(LIST, b"lpush", argv[1])
-    return len(value)
+    return length
 
 
 @command(
@@ -140,10 +133,10 @@ def rpushx(call: Call) -> Reply:
     value = call.db.get_as(argv[1], Quicklist)
     if value is None:
         return 0
-    value.extend(argv[2:])
+    length = value.extend_right(argv[2:])
     call.db.changed(argv[1], len(argv) - 2)
     call.notify(LIST, b"rpush", argv[1])
-    return len(value)
+    return length
 
 
 @command(

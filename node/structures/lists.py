@@ -15,7 +15,7 @@ its elements are, and hardly anybody asks for them there. Who changes one finds 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import accumulate, chain
 from sys import getsizeof
 from typing import ClassVar
@@ -274,10 +274,24 @@ class Quicklist:
             self._build(chunks)
         return removed
 
-    def extend(self, items: Iterable[bytes]) -> None:
-        """Put elements behind all, in their order."""
-        for item in items:
-            self.push_right(item)
+    def extend_left(self, items: list[bytes]) -> int:
+        """Put elements in front of all, one after the other, so that the last one is first; returns the length."""
+        if len(self._head) + len(items) <= CHUNK_MAX:
+            self._head[:0] = reversed(items)
+        else:
+            for item in items:
+                self.push_left(item)
+        return len(self)
+
+    def extend_right(self, items: list[bytes]) -> int:
+        """Put elements behind all, in their order; returns the length."""
+        tail = self._head if self._rest is None else self._open(len(self._rest) - 1)
+        if len(tail) + len(items) <= CHUNK_MAX:
+            tail += items
+        else:
+            for item in items:
+                self.push_right(item)
+        return len(self)
 
     # Chunks
 

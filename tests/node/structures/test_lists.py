@@ -31,6 +31,16 @@ def _push(value: Quicklist, plain: list[bytes], item: bytes, place: float) -> No
             plain.append(item)
 
 
+def _extend(value: Quicklist, plain: list[bytes], item: bytes, place: float) -> None:
+    items = [item, *VALUES[: int(place * 1200)]]
+    if len(plain) % 2:
+        plain[:0] = reversed(items)
+        assert value.extend_left(items) == len(plain)
+    else:
+        plain += items
+        assert value.extend_right(items) == len(plain)
+
+
 def _pop(value: Quicklist, plain: list[bytes], item: bytes, place: float) -> None:  # noqa: ARG001 - as the others
     for _ in range(min(int(place * 1500), len(plain))):
         if place < 0.5:
@@ -106,6 +116,7 @@ def _copy(value: Quicklist, plain: list[bytes], item: bytes, place: float) -> No
 Step = Callable[[Quicklist, list[bytes], bytes, float], None]
 STEPS: list[Step] = [
     _push,
+    _extend,
     _pop,
     _drop_left,
     _drop_right,
