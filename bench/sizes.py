@@ -89,6 +89,11 @@ def _taken_and_put_back(verb: str, put: Callable[[Random, int, str], Words]) -> 
     return operation
 
 
+def _step(verb: str) -> Operation:
+    """One step of a walk, from anywhere: cursors of either server are numbers, and any number is one."""
+    return lambda chance, size: [[verb, "key", str(chance.randrange(1 << 32))]]
+
+
 _SORTED_SET: dict[str, Operation] = {
     "ZADD, another score": lambda chance, size: [["ZADD", "key", _score(chance, size), _member(chance, size)]],
     "ZINCRBY": lambda chance, size: [["ZINCRBY", "key", "1", _member(chance, size)]],
@@ -116,6 +121,7 @@ _SORTED_SET: dict[str, Operation] = {
         ["ZREVRANK", "key", _member(chance, size)],
     ],
     "ZRANDMEMBER": lambda chance, size: [["ZRANDMEMBER", "key"]],
+    "ZSCAN, a step": _step("ZSCAN"),
     "ZCARD": lambda chance, size: [["ZCARD", "key"]],
 }
 
@@ -137,6 +143,7 @@ _HASH: dict[str, Operation] = {
     "HDEL, HSET": _taken_and_put_back("HDEL", lambda chance, size, member: ["HSET", "key", member, "value"]),
     "HRANDFIELD": lambda chance, size: [["HRANDFIELD", "key"]],
     "HSCAN": lambda chance, size: [["HSCAN", "key", str(chance.getrandbits(32))]],
+    "HSCAN, a step": _step("HSCAN"),
     "HLEN": lambda chance, size: [["HLEN", "key"]],
 }
 
@@ -148,6 +155,7 @@ _SET: dict[str, Operation] = {
     "SRANDMEMBER": lambda chance, size: [["SRANDMEMBER", "key"]],
     "SRANDMEMBER of 10": lambda chance, size: [["SRANDMEMBER", "key", "10"]],
     "SSCAN": lambda chance, size: [["SSCAN", "key", str(chance.getrandbits(32))]],
+    "SSCAN, a step": _step("SSCAN"),
     "SCARD": lambda chance, size: [["SCARD", "key"]],
 }
 

@@ -74,8 +74,12 @@ def pop(call: Call, name: bytes, zset: SortedSet, end: bytes, count: int) -> Pop
     """Take up to `count` members out at the end ``MIN`` or ``MAX``."""
     size = len(zset)
     count = min(count, size)
-    popped = zset.cut(0, count) if end == LOWEST else zset.cut(size - count, size)
-    if end == HIGHEST:
+    if count == 1:
+        popped = [zset.pop(last=end == HIGHEST)]
+    elif end == LOWEST:
+        popped = zset.cut(0, count)
+    else:
+        popped = zset.cut(size - count, size)
         popped.reverse()
     removed_from(call, name, zset, count, b"zpopmin" if end == LOWEST else b"zpopmax")
     return popped

@@ -22,10 +22,8 @@ def pairs_reply(call: Call, pairs: list[tuple[bytes, float]]) -> Reply:
 
 def sorted_set(call: Call, scores: dict[bytes, float]) -> SortedSet:
     """A set made in one go, as compact as the settings allow."""
-    settings = call.node.settings
-    compact = len(scores) <= settings.zset_max_listpack_entries and (
-        not scores or max(map(len, scores)) <= settings.zset_max_listpack_value
-    )
+    limits = call.keyspace.limits
+    compact = len(scores) <= limits.zset_entries and (not scores or max(map(len, scores)) <= limits.zset_value)
     if compact:
         # A listpack has no negative zero.
         scores = {member: score + 0.0 for member, score in scores.items()}

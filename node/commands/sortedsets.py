@@ -56,8 +56,7 @@ def zadd(call: Call) -> Reply:
         old = zset.scores.get(member)
         if old is None:
             if zset.compact:
-                settings = call.node.settings
-                zset.fits(member, settings.zset_max_listpack_entries, settings.zset_max_listpack_value)
+                zset.make_room_for(member, call.keyspace.limits)
             zset.add(member, score)
             added = 1
         elif old == score:
@@ -73,8 +72,8 @@ def zadd(call: Call) -> Reply:
 
 def new_set(call: Call, member: bytes) -> SortedSet:
     """An empty set for `member` to be put in first; the key is the caller's to put."""
-    settings = call.node.settings
-    return SortedSet(compact=settings.zset_max_listpack_entries > 0 and len(member) <= settings.zset_max_listpack_value)
+    limits = call.keyspace.limits
+    return SortedSet(compact=limits.zset_entries > 0 and len(member) <= limits.zset_value)
 
 
 def _add_by_options(call: Call) -> Reply:
@@ -153,7 +152,7 @@ def add_members(call: Call, members: list[bytes], scores: list[float], given: se
         if b"XX" in given:
             return 0, 0, 0
         zset = new_set(call, members[0])
-    settings = call.node.settings
+    limits = call.keyspace.limits
     added = changed = met = 0
     for member, score in zip(members, scores, strict=True):
         old = zset.scores.get(member)
@@ -161,7 +160,7 @@ def add_members(call: Call, members: list[bytes], scores: list[float], given: se
             if b"XX" in given:
                 continue
             if zset.compact:
-                zset.fits(member, settings.zset_max_listpack_entries, settings.zset_max_listpack_value)
+                zset.make_room_for(member, limits)
             zset.add(member, score)
             added += 1
             changed += 1

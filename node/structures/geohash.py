@@ -65,9 +65,14 @@ class Cell(NamedTuple):
         )
 
     def neighbour(self, east: int, north: int) -> Cell:
-        """The cell so many columns and rows away; the grid has no edges."""
+        """The cell so many columns and rows away; the grid has no edges.
+
+        A position on the very edge of the map is in a column or row of its own behind the last, and stays there.
+        """
         mask = (1 << self.step) - 1
-        return Cell(self.column + east & mask, self.row + north & mask, self.step)
+        column = self.column + east & mask if east else self.column
+        row = self.row + north & mask if north else self.row
+        return Cell(column, row, self.step)
 
     def scores(self) -> tuple[int, int]:
         """The first score within the cell, and the first behind it."""

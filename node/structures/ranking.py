@@ -101,6 +101,22 @@ class Ranking:
             self._shrunk(at)
         return found
 
+    def pop(self, *, last: bool) -> tuple[bytes, float]:
+        """Take out the first entry or the last; there must be one. O(log n)."""
+        at = len(self._tops) - 1 if last else 0
+        place = -1 if last else 0
+        scores = self._scores[at]
+        score = scores.pop(place)
+        member = self._members[at].pop(place)
+        size = len(scores)
+        if last and size:
+            self._tops[at] = scores[-1]
+        if self._tree is not None:
+            self._count(at, -1)
+        if size < _CHUNK_MIN and len(self._tops) > 1:
+            self._shrunk(at)
+        return member, score
+
     def cut(self, start: int, stop: int) -> None:
         """Take out the entries of ranks `start` to `stop`: O(log n) and their number."""
         if start >= stop:

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import ClassVar, Self
 
 from node.scores import LexRange, ScoreRange
+from node.structures.limits import CompactLimits
 from node.structures.ranking import Ranking
 from node.structures.table import DICT_MAX, Table
 
@@ -71,9 +72,9 @@ class SortedSet:
 
     # Changing
 
-    def fits(self, member: bytes, entries_max: int, value_max: int) -> None:
-        """Before `member` is added: a compact set that becomes too large for it stops being one (listpack limits)."""
-        if len(self.scores) >= entries_max or len(member) > value_max:
+    def make_room_for(self, member: bytes, limits: CompactLimits) -> None:
+        """Before `member` is added: a compact set that becomes too large for it stops being one."""
+        if len(self.scores) >= limits.zset_entries or len(member) > limits.zset_value:
             self.compact = False
 
     def add(self, member: bytes, score: float) -> None:
@@ -110,6 +111,15 @@ class SortedSet:
         if self._ranking is not None:
             self._ranking.remove(score, member)
         return True
+
+    def pop(self, *, last: bool) -> tuple[bytes, float]:
+        """Take out the member with the lowest score, or the highest; there must be one. O(log n)."""
+        ranking = self._ranking
+        if ranking is None:
+            ranking = self.ranking()
+        popped = ranking.pop(last=last)
+        self.scores.pop(popped[0])
+        return popped
 
     def cut(self, start: int, stop: int) -> list[tuple[bytes, float]]:
         """Take out the members of ranks `start` to `stop`, and return them with their scores, ascending."""

@@ -57,6 +57,13 @@ class SortedSetMachine(RuleBasedStateMachine):
         stop = min(start + count, len(self.dumb))
         assert self.zset.cut(start, stop) == [(member, self.dumb.pop(member)) for member in members]
 
+    @precondition(lambda self: self.dumb)
+    @rule(last=st.booleans(), count=st.integers(1, 30))
+    def pop(self, last: bool, count: int) -> None:
+        for _ in range(min(count, len(self.dumb))):
+            member = self.ordered()[-1 if last else 0]
+            assert self.zset.pop(last=last) == (member, self.dumb.pop(member))
+
     @rule()
     def copied(self) -> None:
         other = self.zset.copy()
