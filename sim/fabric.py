@@ -75,8 +75,9 @@ class Link:
             for fault in self._weather.values():
                 delay_s += fault.delay_s
                 if fault.bandwidth:
+                    # It waits for those in front of it, and takes its time.
                     self._free_at = max(self._free_at, now) + size / fault.bandwidth
-                    delay_s = max(delay_s, self._free_at - now)
+                    delay_s += self._free_at - now
             if self.reordering and draw() < self.reordering:
                 delay_s += 10 * self._latency_s * draw()
         return now + delay_s

@@ -92,6 +92,11 @@ class Direction:
     def buffered(self) -> int:
         return self.unsent_bytes + self.flying_bytes + self._unheard_bytes
 
+    @property
+    def delivered(self) -> bool:
+        """All that was sent, and the end if it was, has arrived, and the sender knows."""
+        return not (self._unsent or self._flying or self._unheard or self._fin_wanted)
+
     def send(self, data: bytes) -> None:
         self._unsent.append(data)
         self.unsent_bytes += len(data)
@@ -412,7 +417,7 @@ class End(Resource):
 
     def _forget_if_done(self) -> None:
         """Both sides have sent all they had, and nobody holds this end."""
-        if self.released and self.ended and not self.outbound.buffered:
+        if self.released and self.ended and self.outbound.delivered:
             self._forget()
 
     def fail(self, error: int) -> None:
