@@ -24,15 +24,12 @@ from pathlib import Path
 from sim.faults import Kind
 from sim.shape import Shape
 from sim.swarm import command, plans, shrink, swarm
+from sim.timeline import Timeline
 from sim.trial import Plan, Verdict, run
 
-# What a timeline shows of what is told.
-_OF_NOTE = re.compile(
-    r"(strikes|mends) #|BROKEN|start |end |power cut|boot|# [+-](odown|try-failover|vote-for-leader|elected|failover|"
-    r"switch-master|tilt|promoted)|Marking node|Taking over|Failover (election|auth granted)|Cluster state changed|"
-    r"Reconfiguring myself|Full resync|partial resync.*successful|Successful partial|BUG REPORT|Unrecoverable"
-)
 _ALIASES = {"partition": Kind.CUT}
+_FAILOVER_HELP = "who replaces a dead master: the sentinels, or the cluster by votes"
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -60,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
     )
     match options.command:
         case "run":
-            return _conclude(run(plan, listen=_show))
+            return _run(plan)
         case "replay":
             return _replay(plan, options.out)
         case "shrink":
@@ -87,11 +84,13 @@ def _parser() -> argparse.ArgumentParser:
             added.add_argument("--seeds-of", metavar="WORD", help="seeds without end, drawn from a word: a commit, say")
             added.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="J", help="at a time")
             added.add_argument("--budget", type=_seconds, metavar="TIME", help="begin no run after this (3m, 90s)")
-            added.add_argument("--failover", choices=("sentinel", "cluster", "both"), default="both")
+            added.add_argument(
+                "--failover", choices=("sentinel", "cluster", "both"), default="both", help=_FAILOVER_HELP
+            )
         else:
-            added.add_argument("--seed", type=int, required=True, metavar="N")
+            added.add_argument("--seed", type=int, required=True, metavar="N", help="decides everything")
             added.add_argument("--only", type=_numbers, metavar="N,N", help="only these of the faults drawn ('none')")
-            added.add_argument("--failover", choices=("sentinel", "cluster"), default="sentinel")
+            added.add_argument("--failover", choices=("sentinel", "cluster"), default="sentinel", help=_FAILOVER_HELP)
         if name == "replay":
             added.add_argument("--out", type=Path, metavar="FILE", help="where to write the events (the screen)")
     commands.add_parser("rules", help="the rules alone: faster, and for bigger clusters", add_help=False)
@@ -105,21 +104,27 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--masters", type=int, default=usual.shape.masters, metavar="N", help="masters (3)")
     parser.add_argument("--replicas", type=int, metavar="N", help="replicas of each master (1)")
     parser.add_argument("--sentinels", type=int, metavar="N", help="sentinels (3; none with --failover cluster)")
-    parser.add_argument("--down-after-milliseconds", dest="down_after_ms", type=int, default=500, metavar="MS")
     parser.add_argument(
-        "--directive", action="append", default=[], metavar="'NAME VALUE'", help="one more for each node"
+        "--down-after-milliseconds", dest="down_after_ms", type=int, default=500, metavar="MS", help="silence (500)"
+    )
+    parser.add_argument(
+        "--directive", action="append", default=[], metavar="'NAME VALUE'", help="a line for every node's redis.conf"
     )
     parser.add_argument("--faults", type=_kinds, default=usual.kinds, metavar="KIND,KIND", help=f"of {kinds}, or none")
     parser.add_argument(
-        "--duration", type=_seconds, default=usual.duration_s, metavar="TIME", help="of the faults (30s)"
+        "--duration", type=_seconds, default=usual.duration_s, metavar="TIME", help="for which there are faults (30s)"
     )
     parser.add_argument("--clients", type=int, default=usual.clients, metavar="N", help="clients (3)")
-    parser.add_argument("--rate", type=float, default=usual.per_second, metavar="N", help="a second, each client (20)")
+    parser.add_argument(
+        "--rate", type=float, default=usual.per_second, metavar="N", help="operations a second of each (20)"
+    )
 
 
 def _shape(options: argparse.Namespace, failover: str) -> Shape:
     """Raises ValueError."""
     replicas = options.replicas
+    if options.masters < 1 or options.clients < 0 or options.rate <= 0 or (replicas is not None and replicas < 0):
+        raise ValueError("at least one master, and no negative numbers")
     if options.nodes is not None:
         if options.nodes % options.masters:
             raise ValueError(f"--nodes {options.nodes} cannot be {options.masters} masters with as many replicas each")
@@ -137,39 +142,60 @@ def _shape(options: argparse.Namespace, failover: str) -> Shape:
 
 
 def _seconds(text: str) -> float:
-    for unit, factor in (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("", 1.0)):
-        if text.endswith(unit):
-            return float(text.removesuffix(unit)) * factor
-    raise AssertionError("every text ends with nothing")
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|)", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"'{text}' is no time: 500ms, 90s, 3m, 1h")
+    return float(found[1]) * _UNITS[found[2]]
 
 
 def _seeds(text: str) -> range:
-    first, _, last = text.partition("..")
-    return range(int(first), int(last or first) + 1)
+    found = re.fullmatch(r"(\d+)(?:\.\.(\d+))?", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"'{text}' is no range of seeds: 1..1000")
+    return range(int(found[1]), int(found[2] or found[1]) + 1)
 
 
 def _numbers(text: str) -> tuple[int, ...]:
+    if text != "none" and re.fullmatch(r"\d+(,\d+)*", text) is None:
+        raise argparse.ArgumentTypeError(f"'{text}' is no list of faults: 0,3,4 (their numbers behind #), or none")
     return () if text == "none" else tuple(map(int, text.split(",")))
 
 
 def _kinds(text: str) -> tuple[Kind, ...]:
-    return () if text == "none" else tuple(_ALIASES.get(word) or Kind(word) for word in text.split(","))
+    if text == "none":
+        return ()
+    words = text.split(",")
+    unknown = [word for word in words if word not in _ALIASES and word not in list(Kind)]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"there is no fault '{unknown[0]}', but {', '.join(Kind)}")
+    return tuple(_ALIASES.get(word) or Kind(word) for word in words)
 
 
 # ---- the commands
 
 
-def _show(now: float, who: str, what: str) -> None:
-    if _OF_NOTE.search(what):
-        sys.stdout.write(f"{now:10.3f}  {who:<12} {what}\n")
+def _run(plan: Plan) -> int:
+    shape = plan.shape
+    by = f"{shape.sentinels} sentinels replace" if shape.failover == "sentinel" else "the others' votes replace"
+    kinds = ", ".join(plan.kinds) or "none"
+    sys.stdout.write(
+        f"{shape.masters} masters with {shape.replicas} replicas each; {by} a master that is silent for "
+        f"{shape.down_after_ms} ms\n{plan.clients} clients; {plan.duration_s:g} s of faults: {kinds}\n\n"
+    )
+    timeline = Timeline(sys.stdout.write)
+    verdict = run(plan, prepare=timeline.watch, listen=timeline.show)
+    sys.stdout.write("\n")
+    return _conclude(verdict)
 
 
 def _conclude(verdict: Verdict) -> int:
     """The verdict in a few lines; returns the exit status."""
     begun, acknowledged, refused, unknown = verdict.operations
     faults = ", ".join(f"{count} {kind}" for kind, count in verdict.struck.items()) or "none"
+    # A seed replays on the Python that found it: another one may order or draw otherwise.
+    python = f"Python {sys.version_info.major}.{sys.version_info.minor}"
     lines = [
-        f"seed {verdict.plan.seed}: {verdict.virtual_s:.1f} virtual seconds, {verdict.events} events, "
+        f"seed {verdict.plan.seed} on {python}: {verdict.virtual_s:.1f} virtual seconds, {verdict.events} events, "
         f"digest {verdict.digest}",
         f"faults: {faults}; {verdict.promotions} promotions",
         f"operations: {begun} begun, {acknowledged} acknowledged, {refused} refused, {unknown} unknown",
@@ -181,7 +207,7 @@ def _conclude(verdict: Verdict) -> int:
         widest = f", acknowledged up to {max(windows):.3f} s before a promotion" if windows else ""
         lines.append(f"lost: {len(verdict.losses)} acknowledged writes{widest}")
     if verdict.good:
-        lines.append("good")
+        lines.append("good: every rule held")
     else:
         lines += [f"BROKEN  {breach}" for breach in verdict.breaches]
         lines.append(f"replay it:  {command('replay', verdict.plan)}")
