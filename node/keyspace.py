@@ -244,6 +244,15 @@ class Database:
         if self.watchers:
             self._break_watches(key)
 
+    def unshare_string(self, key: bytes) -> bytearray:
+        """The existing string at `key`, kept from now on as one that is changed in place; no change by itself."""
+        space = self._space
+        shard = self.shards[space.slot if key is space.key else space.slot_of(key)]
+        value = shard[key]
+        if type(value) is not bytearray:
+            value = shard[key] = bytearray(value)
+        return value
+
     def changed(self, key: bytes, count: int = 1) -> None:
         """The value at `key` was changed in place, in `count` ways (what `dirty` and `save` points count)."""
         self._space.dirty += count

@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import ModuleType
 
 from node.commands import (
+    bitfields,
+    bitmaps,
     cluster,
     cluster_help,
     cluster_session,
@@ -23,6 +25,7 @@ from node.commands import (
     hash_expiry,
     hash_listing,
     hashes,
+    hyperloglog,
     keys,
     lcs,
     list_moves,
@@ -59,6 +62,9 @@ MODULES: tuple[ModuleType, ...] = (
     counters,
     substrings,
     lcs,
+    bitmaps,
+    bitfields,
+    hyperloglog,
     lists,
     list_pops,
     list_moves,

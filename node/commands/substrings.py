@@ -30,8 +30,8 @@ def append(call: Call) -> Reply:
         length = len(addition)
     else:
         length = len(value) + len(addition)
-        _check_length(call, length)
-        value = _changeable(value)
+        check_length(call, length)
+        value = changeable(value)
         value += addition
         db.replace(name, value)
     call.notify(STRING, b"append", name)
@@ -59,13 +59,13 @@ def setrange(call: Call) -> Reply:
     if not part:
         return 0 if value is None else len(value)
     end = offset + len(part)
-    _check_length(call, end)
+    check_length(call, end)
     if value is None:
         value = bytearray(end)
         value[offset:] = part
         db.put(name, value)
     else:
-        value = _changeable(value)
+        value = changeable(value)
         if len(value) < offset:
             value += bytes(offset - len(value))
         value[offset:end] = part
@@ -74,11 +74,12 @@ def setrange(call: Call) -> Reply:
     return len(value)
 
 
-def _changeable(value: bytes | bytearray) -> bytearray:
+def changeable(value: bytes | bytearray) -> bytearray:
+    """The value as one that can be changed in place."""
     return value if type(value) is bytearray else bytearray(value)
 
 
-def _check_length(call: Call, length: int) -> None:
+def check_length(call: Call, length: int) -> None:
     """`proto-max-bulk-len` bounds what can be built up, too; our master's word counts for more."""
     if length > call.node.service.bulk_max and not call.session.from_master:
         raise Error(STRING_TOO_LONG)

@@ -1,0 +1,226 @@
+"""Strings as bitmaps. Bit 0 is the most significant one of the first byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from operator import and_, or_, xor
+
+from node.call import Call
+from node.commands.substrings import changeable, check_length
+from node.notifications import GENERIC, STRING
+from wire.arguments import parse_integer
+from wire.command import DENYOOM, FAST, READONLY, WRITE, KeySpec, command, key
+from wire.errors import SYNTAX, Error
+from wire.reply import Reply
+
+_BAD_OFFSET = b"ERR bit offset is not an integer or out of range"
+_BAD_BIT = b"ERR bit is not an integer or out of range"
+
+
+@command(
+    "SETBIT",
+    arity=4,
+    flags=WRITE | DENYOOM,
+    keys=key(1, "RW", "access", "update"),
+    group="bitmap",
+    since="2.2.0",
+    complexity="O(1)",
+    summary="Sets or clears the bit at offset of the string value. Creates the key if it doesn't exist.",
+    syntax="key offset value",
+)
+def setbit(call: Call) -> Reply:
+    _, name, where, bit_text = call.argv
+    offset = bit_offset(call, where)
+    if bit_text not in (b"0", b"1"):
+        raise Error(_BAD_BIT)
+    value, has_grown = grown(call, name, (offset >> 3) + 1)
+    mask = 0x80 >> (offset & 7)
+    old = 1 if value[offset >> 3] & mask else 0
+    if old == (bit_text == b"1") and not has_grown:
+        return old
+    value[offset >> 3] ^= 0 if old == (bit_text == b"1") else mask
+    call.db.replace(name, value)
+    call.notify(STRING, b"setbit", name)
+    return old
+
+
+@command(
+    "GETBIT",
+    arity=3,
+    flags=READONLY | FAST,
+    keys=key(1, "RO", "access"),
+    group="bitmap",
+    since="2.2.0",
+    complexity="O(1)",
+    summary="Returns a bit value by offset.",
+    syntax="key offset",
+)
+def getbit(call: Call) -> Reply:
+    _, name, where = call.argv
+    offset = bit_offset(call, where)
+    value = call.db.read_string(name)
+    if value is None or offset >> 3 >= len(value):
+        return 0
+    return value[offset >> 3] >> (7 - (offset & 7)) & 1
+
+
+def bit_offset(call: Call, text: bytes, *, unit: int = 1, refusal: bytes = _BAD_OFFSET) -> int:
+    """The bit that an argument names, in units of so many bits; raises Error where no string reaches it."""
+    number = parse_integer(text, refusal)
+    offset = number * unit
+    # Our master's word counts for more than our own limit.
+    if offset < 0 or (offset >> 3 >= call.node.service.bulk_max and not call.session.from_master):
+        raise Error(refusal)
+    return offset
+
+
+def grown(call: Call, name: bytes, length: int) -> tuple[bytearray, bool]:
+    """The string at `name`, to be changed and put back, with zeros behind it up to `length`; and whether it grew."""
+    value = changeable(call.db.get_string(name) or b"")
+    missing = length - len(value)
+    if missing <= 0:
+        return value, False
+    check_length(call, length)
+    value += bytes(missing)
+    return value, True
+
+
+@command(
+    "BITCOUNT",
+    arity=-2,
+    flags=READONLY,
+    keys=key(1, "RO", "access"),
+    group="bitmap",
+    since="2.6.0",
+    complexity="O(N)",
+    summary="Counts the number of set bits (population counting) in a string.",
+    syntax="key [start end [BYTE | BIT]]",
+    history=(("7.0.0", "Added the `BYTE|BIT` option."),),
+)
+def bitcount(call: Call) -> Reply:
+    argv = call.argv
+    # Nothing is asked of the arguments when there is nothing to count.
+    value = call.db.read_string(argv[1])
+    if value is None:
+        return 0
+    if len(argv) == 2:
+        return int.from_bytes(value, "big").bit_count()
+    if len(argv) not in (4, 5):
+        raise Error(SYNTAX)
+    start, end = parse_integer(argv[2]), parse_integer(argv[3])
+    by_bit = len(argv) == 5 and _is_bit_unit(argv[4])
+    if not value or (start < 0 and end < 0 and start > end):
+        return 0
+    total = len(value) * 8 if by_bit else len(value)
+    start, end = _clipped(start, end, total)
+    if start > end:
+        return 0
+    if not by_bit:
+        return int.from_bytes(value[start : end + 1], "big").bit_count()
+    return (_bits(value, start, end)).bit_count()
+
+
+def _is_bit_unit(text: bytes) -> bool:
+    unit = text.upper()
+    if unit not in (b"BYTE", b"BIT"):
+        raise Error(SYNTAX)
+    return unit == b"BIT"
+
+
+def _clipped(start: int, end: int, total: int) -> tuple[int, int]:
+    """A range counted from either end, within 0 to total - 1."""
+    if start < 0:
+        start = max(start + total, 0)
+    if end < 0:
+        end = max(end + total, 0)
+    return start, min(end, total - 1)
+
+
+def _bits(value: bytes | bytearray, first: int, last: int) -> int:
+    """The bits from `first` to `last` as a number."""
+    part = int.from_bytes(value[first >> 3 : (last >> 3) + 1], "big") >> (7 - (last & 7))
+    return part & ((1 << last - first + 1) - 1)
+
+
+@command(
+    "BITPOS",
+    arity=-3,
+    flags=READONLY,
+    keys=key(1, "RO", "access"),
+    group="bitmap",
+    since="2.8.7",
+    complexity="O(N)",
+    summary="Finds the first set (1) or clear (0) bit in a string.",
+    syntax="key bit [start [end [BYTE | BIT]]]",
+    history=(("7.0.0", "Added the `BYTE|BIT` option."),),
+)
+def bitpos(call: Call) -> Reply:
+    argv = call.argv
+    bit = parse_integer(argv[2])
+    if bit not in (0, 1):
+        raise Error(b"ERR The bit argument must be 1 or 0.")
+    value = call.db.read_string(argv[1])
+    if value is None:
+        return -1 if bit else 0
+    if len(argv) > 6:
+        raise Error(SYNTAX)
+    start = parse_integer(argv[3]) if len(argv) > 3 else 0
+    end = parse_integer(argv[4]) if len(argv) > 4 else -1
+    by_bit = len(argv) == 6 and _is_bit_unit(argv[5])
+    total = len(value) * 8 if by_bit else len(value)
+    start, end = _clipped(start, end, total)
+    if start > end:
+        return -1
+    if not by_bit:
+        start, end = start * 8, end * 8 + 7
+    found = _first(value, bit, start, end)
+    # Without an end, the string goes on with zeros for ever.
+    if found < 0 and not bit and len(argv) < 5:
+        return len(value) * 8
+    return found
+
+
+def _first(value: bytes | bytearray, bit: int, first: int, last: int) -> int:
+    """The first bit from `first` to `last` that is `bit`; -1 without one."""
+    width = last - first + 1
+    bits = _bits(value, first, last)
+    if not bit:
+        bits ^= (1 << width) - 1
+    return first + width - bits.bit_length() if bits else -1
+
+
+_OPERATIONS: dict[bytes, Callable[[int, int], int]] = {b"AND": and_, b"OR": or_, b"XOR": xor}
+
+
+@command(
+    "BITOP",
+    arity=-4,
+    flags=WRITE | DENYOOM,
+    keys=(KeySpec(2, ("OW", "update")), KeySpec(3, ("RO", "access"), last=-1)),
+    group="bitmap",
+    since="2.6.0",
+    complexity="O(N)",
+    summary="Performs bitwise operations on multiple strings, and stores the result.",
+    syntax="operation destkey key [key ...]",
+)
+def bitop(call: Call) -> Reply:
+    operation = call.argv[1].upper()
+    target, *names = call.argv[2:]
+    if operation not in (*_OPERATIONS, b"NOT"):
+        raise Error(SYNTAX)
+    if operation == b"NOT" and len(names) != 1:
+        raise Error(b"ERR BITOP NOT must be called with a single source key.")
+    db = call.db
+    values = [db.read_string(name) or b"" for name in names]
+    length = max(map(len, values))
+    if not length:
+        if db.delete(target):
+            call.notify(GENERIC, b"del", target)
+        return 0
+    # Shorter ones have zeros behind them.
+    numbers = [int.from_bytes(value, "big") << 8 * (length - len(value)) for value in values]
+    result = numbers[0] ^ ((1 << 8 * length) - 1) if operation == b"NOT" else reduce(_OPERATIONS[operation], numbers)
+    db.put(target, bytearray(result.to_bytes(length, "big")))
+    call.notify(STRING, b"set", target)
+    return length

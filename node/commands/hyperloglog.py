@@ -1,0 +1,202 @@
+"""HyperLogLogs: PFADD, PFCOUNT, PFMERGE. The values are strings (`node.hyperloglog`)."""
+
+from __future__ import annotations
+
+from node.call import Call
+from node.hyperloglog import value as hll
+from node.notifications import STRING
+from wire.command import ADMIN, DENYOOM, FAST, READONLY, WRITE, KeySpec, command, key
+from wire.errors import Error
+from wire.reply import OK, Reply, Simple
+
+_COUNT_NOTES = "RW because it may change the internal representation of the key, and propagate to replicas"
+
+
+@command(
+    "PFADD",
+    arity=-2,
+    flags=WRITE | DENYOOM | FAST,
+    keys=key(1, "RW", "insert"),
+    group="hyperloglog",
+    since="2.8.9",
+    complexity="O(1) to add every element.",
+    summary="Adds elements to a HyperLogLog key. Creates the key if it doesn't exist.",
+    syntax="key [element [element ...]]",
+)
+def pfadd(call: Call) -> Reply:
+    name = call.argv[1]
+    value = _changeable(call, name)
+    changes = 0
+    if value is None:
+        value = hll.new()
+        changes = 1
+    sparse_max = call.node.settings.hll_sparse_max_bytes
+    for element in call.argv[2:]:
+        index, rank = hll.place(element)
+        changes += hll.raise_register(value, index, rank, sparse_max)
+    if not changes:
+        return 0
+    hll.forget_estimate(value)
+    _store(call, name, value, changes)
+    return 1
+
+
+@command(
+    "PFCOUNT",
+    arity=-2,
+    flags=READONLY,
+    keys=(KeySpec(1, ("RW", "access"), last=-1, notes=_COUNT_NOTES),),
+    group="hyperloglog",
+    since="2.8.9",
+    complexity="O(1) with a very small average constant time when called with a single key. O(N) with N being the "
+    "number of keys, and much bigger constant times, when called with multiple keys.",
+    summary="Returns the approximated cardinality of the set(s) observed by the HyperLogLog key(s).",
+    syntax="key [key ...]",
+)
+def pfcount(call: Call) -> Reply:
+    names = call.argv[1:]
+    db = call.db
+    if len(names) > 1:
+        return hll.cardinality(_highest(_read_all(call, names)))
+    value = db.read_string(names[0])
+    if value is None:
+        return 0
+    hll.check(value)
+    value = db.unshare_string(names[0])
+    known = hll.cached_estimate(value)
+    if known is not None:
+        return known
+    cardinality = hll.cardinality(hll.registers(value))
+    # A reader that writes: the estimate is kept in the value, and replicas are told to do the same.
+    hll.cache_estimate(value, cardinality)
+    db.changed(names[0])
+    call.propagate(*call.argv)
+    return cardinality
+
+
+def _read_all(call: Call, names: list[bytes]) -> list[bytes | bytearray]:
+    """The values that there are, one by one: raises Error at the first that is no HyperLogLog."""
+    values = []
+    for name in names:
+        value = call.db.read_string(name)
+        if value is not None:
+            hll.check(value)
+            values.append(value)
+    return values
+
+
+def _highest(values: list[bytes | bytearray]) -> bytes:
+    """Each register at its highest in any of the values."""
+    everything = [hll.registers(value) for value in values]
+    if len(everything) > 1:
+        return bytes(map(max, *everything))
+    return everything[0] if everything else hll.registers(hll.new())
+
+
+@command(
+    "PFMERGE",
+    arity=-2,
+    flags=WRITE | DENYOOM,
+    keys=key(1, "RW", "access", "insert") + (KeySpec(2, ("RO", "access"), last=-1),),
+    group="hyperloglog",
+    since="2.8.9",
+    complexity="O(N) to merge N HyperLogLogs, but with high constant times.",
+    summary="Merges one or more HyperLogLog values into a single key.",
+    syntax="destkey [sourcekey [sourcekey ...]]",
+)
+def pfmerge(call: Call) -> Reply:
+    target = call.argv[1]
+    values = _read_all(call, call.argv[1:])
+    merged = _highest(values)
+    dense = any(map(hll.is_dense, values))
+    value = _changeable(call, target)
+    if value is None:
+        value = hll.new()
+    if dense:
+        hll.make_dense(value)
+    sparse_max = call.node.settings.hll_sparse_max_bytes
+    for index, rank in enumerate(merged):
+        if rank:
+            hll.raise_register(value, index, rank, sparse_max)
+    hll.forget_estimate(value)
+    _store(call, target, value, 1)
+    return OK
+
+
+def _changeable(call: Call, name: bytes) -> bytearray | None:
+    """A copy of the value, so that one that turns out to be damaged stays as it was."""
+    value = call.db.get_string(name)
+    if value is None:
+        return None
+    hll.check(value)
+    return bytearray(call.db.unshare_string(name))
+
+
+def _store(call: Call, name: bytes, value: bytearray, changes: int) -> None:
+    call.db.replace(name, value)
+    call.keyspace.dirty += changes - 1
+    call.notify(STRING, b"pfadd", name)
+
+
+@command(
+    "PFDEBUG",
+    arity=3,
+    flags=WRITE | DENYOOM | ADMIN,
+    keys=key(2, "RW", "access"),
+    group="hyperloglog",
+    since="2.8.9",
+    complexity="N/A",
+    summary="Internal commands for debugging HyperLogLog values.",
+    syntax="subcommand key",
+)
+def pfdebug(call: Call) -> Reply:
+    _, verb, name = call.argv
+    value = _changeable(call, name)
+    if value is None:
+        raise Error(b"ERR The specified key does not exist")
+    word = verb.upper()
+    if word == b"GETREG":
+        registers = list(hll.registers(value))
+        if not hll.is_dense(value):
+            _make_dense(call, name, value)
+        return registers
+    if word == b"ENCODING":
+        return Simple(b"dense" if hll.is_dense(value) else b"sparse")
+    if word == b"TODENSE":
+        if hll.is_dense(value):
+            return 0
+        _make_dense(call, name, value)
+        return 1
+    raise Error(b"ERR Unknown PFDEBUG subcommand '%b'" % verb)
+
+
+def _make_dense(call: Call, name: bytes, value: bytearray) -> None:
+    hll.make_dense(value)
+    call.db.replace(name, value)
+
+
+@command(
+    "PFSELFTEST",
+    arity=1,
+    flags=ADMIN,
+    group="hyperloglog",
+    since="2.8.9",
+    complexity="N/A",
+    summary="An internal command for testing HyperLogLog values.",
+)
+def pfselftest(call: Call) -> Reply:
+    """Whether estimates are what they should be, in both encodings, up to ten thousand elements."""
+    value, dense = hll.new(), hll.new()
+    hll.make_dense(dense)
+    sparse_max = call.node.settings.hll_sparse_max_bytes
+    for count in range(1, 10_001):
+        index, rank = hll.place(b"element-%d" % count)
+        for one in (value, dense):
+            hll.raise_register(one, index, rank, sparse_max)
+        if count in (10, 100, 1000, 10_000):
+            registers = hll.registers(value)
+            if registers != hll.registers(dense):
+                raise Error(b"ERR TESTFAILED dense/sparse disagree")
+            if abs(hll.cardinality(registers) - count) > count * 0.05 + 1:
+                raise Error(b"ERR TESTFAILED Too big error. card:%d" % count)
+    return OK

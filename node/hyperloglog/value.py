@@ -1,0 +1,118 @@
+"""A HyperLogLog as the string that a key holds: ``HYLL``, the encoding, the last estimate, then the registers.
+
+The estimate in bytes 8 to 15 is little-endian; its highest bit says that it is out of date. Dense registers are six
+bits each, the first in the low bits of the first byte.
+"""
+
+from __future__ import annotations
+
+from binascii import a2b_base64, b2a_base64
+
+from node.hyperloglog import sparse
+from node.hyperloglog.estimate import RANK_MAX, REGISTERS, estimate
+from node.hyperloglog.murmur import murmur64
+from wire.errors import Error
+
+_MAGIC = b"HYLL"
+_HEADER = 16
+_DENSE, _SPARSE = 0, 1
+_DENSE_SIZE = _HEADER + REGISTERS * 6 // 8
+_STALE = 0x80
+_NOT_ONE = b"WRONGTYPE Key is not a valid HyperLogLog string value."
+_CORRUPT = b"INVALIDOBJ Corrupted HLL object detected"
+# base64 takes six bits at a time, too: the other way round, but at the speed of C.
+_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_TO_VALUE = bytes.maketrans(_ALPHABET, bytes(range(64)))
+_TO_LETTER = bytes.maketrans(bytes(range(64)), _ALPHABET)
+
+
+def new() -> bytearray:
+    """One that has seen nothing."""
+    return bytearray(_MAGIC + bytes((_SPARSE,)) + bytes(_HEADER - 5) + sparse.empty())
+
+
+def check(value: bytes | bytearray) -> None:
+    """Raises Error for a string that is no HyperLogLog."""
+    if len(value) < _HEADER or value[:4] != _MAGIC or value[4] > _SPARSE:
+        raise Error(_NOT_ONE)
+    if value[4] == _DENSE and len(value) != _DENSE_SIZE:
+        raise Error(_NOT_ONE)
+
+
+def is_dense(value: bytes | bytearray) -> bool:
+    return value[4] == _DENSE
+
+
+def place(element: bytes) -> tuple[int, int]:
+    """The register of an element, and what it is raised to: how far behind its lowest bits the first one is set."""
+    h = murmur64(element)
+    rest = h >> 14 | 1 << RANK_MAX
+    return h & REGISTERS - 1, (rest & -rest).bit_length()
+
+
+def raise_register(value: bytearray, index: int, rank: int, sparse_max: int) -> bool:
+    """Let a register be `rank` at least; False when it is. A sparse value that gets too big becomes dense.
+
+    Raises Error when the value is damaged.
+    """
+    if value[4] == _SPARSE:
+        if rank <= sparse.VALUE_MAX:
+            try:
+                codes = sparse.raised(value[_HEADER:], index, rank)
+            except sparse.SparseError:
+                raise Error(_CORRUPT) from None
+            if codes is None:
+                return False
+            if len(codes) + _HEADER <= sparse_max:
+                value[_HEADER:] = codes
+                return True
+        make_dense(value)
+    bit = index * 6
+    at = _HEADER + (bit >> 3)
+    shift = bit & 7
+    # The last register ends with the last byte.
+    pair = value[at] | (value[at + 1] << 8 if at + 1 < len(value) else 0)
+    if pair >> shift & 63 >= rank:
+        return False
+    pair = pair & ~(63 << shift) | rank << shift
+    value[at] = pair & 0xFF
+    if at + 1 < len(value):
+        value[at + 1] = pair >> 8
+    return True
+
+
+def registers(value: bytes | bytearray) -> bytes:
+    """All registers, a byte each; raises Error when the value is damaged."""
+    if value[4] == _SPARSE:
+        try:
+            return sparse.registers(value[_HEADER:])
+        except sparse.SparseError:
+            raise Error(_CORRUPT) from None
+    return b2a_base64(value[_HEADER:][::-1], newline=False).translate(_TO_VALUE)[::-1]
+
+
+def make_dense(value: bytearray) -> None:
+    """Give each register its six bits; raises Error when the value is damaged."""
+    if value[4] == _DENSE:
+        return
+    packed = a2b_base64(registers(value).translate(_TO_LETTER)[::-1])[::-1]
+    value[_HEADER:] = packed
+    value[4] = _DENSE
+
+
+def cached_estimate(value: bytes | bytearray) -> int | None:
+    """The estimate that the value carries; None when it is out of date."""
+    return None if value[15] & _STALE else int.from_bytes(value[8:16], "little")
+
+
+def cache_estimate(value: bytearray, cardinality: int) -> None:
+    value[8:16] = cardinality.to_bytes(8, "little")
+
+
+def forget_estimate(value: bytearray) -> None:
+    value[15] |= _STALE
+
+
+def cardinality(all_registers: bytes) -> int:
+    """The estimate for these registers."""
+    return estimate([all_registers.count(rank) for rank in range(64)])

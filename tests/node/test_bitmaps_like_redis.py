@@ -1,0 +1,54 @@
+"""Random sequences of bitmap commands, valid and not: our node and a real redis-server must agree."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.node.conftest import Pair
+from tests.node.differential import KEY, Replicas, Steps, Template, assert_alike, budget, options, steps_of
+
+_OFFSET = st.sampled_from(["0", "1", "7", "8", "13", "100", "4294967295", "4294967296", "-1", "x", "1000", "01"])
+_INTEGER = st.sampled_from(["0", "1", "-1", "3", "-5", "255", "9223372036854775807", "-9223372036854775808", "x", "70"])
+_BIT = st.sampled_from(["0", "1", "2", "x"])
+_VALUE = st.binary(max_size=12)
+_ENCODING = st.sampled_from(["u8", "i8", "u1", "i1", "u63", "i64", "u64", "i65", "u5", "i13", "x8", "u0", "8", "u"])
+_PLACE = st.sampled_from(["0", "1", "#0", "#1", "#3", "7", "100", "-1", "#-1", "x", "#x", "4294967290"])
+_UNIT = st.sampled_from(["BYTE", "bit", "x"])
+_FIELD = options(
+    ["GET", _ENCODING, _PLACE],
+    ["SET", _ENCODING, _PLACE, _INTEGER],
+    ["INCRBY", _ENCODING, _PLACE, _INTEGER],
+    ["OVERFLOW", st.sampled_from(["WRAP", "sat", "FAIL", "x"])],
+    ["GET"],
+)
+
+_TEMPLATES: tuple[Template, ...] = (
+    ("SET", KEY, _VALUE),
+    ("SET", KEY, _VALUE),
+    ("SETBIT", KEY, st.sampled_from(["0", "7", "8", "100", "-1", "x", "4294967296"]), _BIT),
+    ("GETBIT", KEY, _OFFSET),
+    ("BITCOUNT", KEY),
+    ("BITCOUNT", KEY, _INTEGER),
+    ("BITCOUNT", KEY, _INTEGER, _INTEGER),
+    ("BITCOUNT", KEY, _INTEGER, _INTEGER, _UNIT),
+    ("BITPOS", KEY, _BIT),
+    ("BITPOS", KEY, _BIT, _INTEGER),
+    ("BITPOS", KEY, _BIT, _INTEGER, _INTEGER),
+    ("BITPOS", KEY, _BIT, _INTEGER, _INTEGER, _UNIT),
+    ("BITOP", st.sampled_from(["AND", "or", "XOR", "NOT", "x"]), KEY, st.lists(KEY, min_size=1, max_size=3)),
+    ("BITFIELD", KEY, _FIELD),
+    ("BITFIELD", KEY, _FIELD),
+    ("BITFIELD_RO", KEY, _FIELD),
+    ("EXPIRE", KEY, "100"),
+    ("LPUSH", KEY, "x"),
+    ("DEL", KEY),
+    ("MULTI",),
+    ("EXEC",),
+)
+
+
+@given(steps=steps_of(_TEMPLATES), proto=st.sampled_from(["2", "3"]))
+@budget(60)
+def test_bitmaps(pair: Pair, replicas: Replicas, steps: Steps, proto: str) -> None:
+    assert_alike(pair, replicas, steps, proto)

@@ -1,0 +1,61 @@
+"""HyperLogLogs: random commands, and values that grow large; bytes and estimates are a real server's."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.node.conftest import Pair
+from tests.node.differential import KEY, Replicas, Steps, Template, assert_alike, budget, steps_of
+
+_ELEMENTS = st.lists(st.integers(0, 300).map(str), max_size=12)
+_EMPTY = b"HYLL\1" + bytes(11) + b"\x7f\xff"
+_VALUE = st.sampled_from(
+    [b"x", _EMPTY, _EMPTY[:-1], _EMPTY + b"\0", b"HYLL\0" + bytes(11 + 12288), b"HYLL\2" + bytes(20), b"HYLL\1"]
+)
+
+_TEMPLATES: tuple[Template, ...] = (
+    ("PFADD", KEY, _ELEMENTS),
+    ("PFADD", KEY, _ELEMENTS),
+    ("PFCOUNT", KEY),
+    ("PFCOUNT", st.lists(KEY, max_size=3)),
+    ("PFMERGE", st.lists(KEY, max_size=3)),
+    ("PFDEBUG", st.sampled_from(["ENCODING", "TODENSE", "x"]), KEY),
+    ("SET", KEY, _VALUE),
+    ("GET", KEY),
+    ("DEL", KEY),
+    ("LPUSH", KEY, "x"),
+    ("EXPIRE", KEY, "100"),
+    ("MULTI",),
+    ("EXEC",),
+)
+
+
+@given(steps=steps_of(_TEMPLATES), proto=st.sampled_from(["2", "3"]))
+@budget(50)
+def test_hyperloglogs(pair: Pair, replicas: Replicas, steps: Steps, proto: str) -> None:
+    assert_alike(pair, replicas, steps, proto)
+
+
+@pytest.mark.parametrize("sizes", [(100, 1000), (3000, 3000), (50_000, 10)])
+def test_large_ones(pair: Pair, sizes: tuple[int, int]) -> None:
+    """Through the change from sparse to dense."""
+    ours, theirs = pair.connect()
+    for number, size in enumerate(sizes):
+        for start in range(0, size, 500):
+            words = ("PFADD", f"h{number}", *(f"{number}-{i}" for i in range(start, min(start + 500, size))))
+            assert ours.ask(*words) == theirs.ask(*words)
+    for words in (
+        ("GET", "h0"),
+        ("PFCOUNT", "h0"),
+        ("GET", "h0"),
+        ("PFCOUNT", "h0", "h1"),
+        ("PFMERGE", "m", "h0", "h1"),
+        ("PFCOUNT", "m"),
+        ("GET", "m"),
+        ("PFDEBUG", "GETREG", "h1"),
+        ("GET", "h1"),
+    ):
+        assert ours.ask(*words) == theirs.ask(*words), words[:2]
+    assert ours.ask("PFSELFTEST") == b"+OK\r\n"
