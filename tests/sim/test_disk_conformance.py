@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import subprocess
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +159,57 @@ def test_a_lock_is_held_until_the_file_is_closed(on_disk: Callable[[Body], None]
     on_disk(body)
 
 
+CAPACITY = 64 * 1024
+
+
+@pytest.fixture
+def small_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[Body], None]]:
+    """Run a body on a disk that holds 64 KiB."""
+
+    def simulated(body: Body) -> None:
+        with forgiving() as world:
+            host = world.add_host("a")
+            host.disk.capacity = CAPACITY
+            process = use(world, host, body)
+            run_until(world, lambda: not process.alive)
+            assert not world.failures
+
+    if request.param == "simulated":
+        yield simulated
+        return
+    mounting = ["mount", "-t", "tmpfs", "-o", f"size={CAPACITY}", "tmpfs", str(tmp_path)]
+    mounted = subprocess.run(mounting, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"no file system of a given size can be mounted here: {mounted.stderr.strip()}")
+    yield lambda body: asyncio.run(body(RealDisk(str(tmp_path))))
+    subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+@pytest.mark.parametrize("small_disk", ["real", "simulated"], indirect=True)
+def test_a_full_disk_takes_what_fits_and_works_again_when_there_is_room(small_disk: Callable[[Body], None]) -> None:
+    async def body(disk: Disk) -> None:
+        disk.replace("safe", b"old" * 1000)
+        file = disk.create("log")
+        file.write(b"x" * 40_000)
+        with pytest.raises(OSError, match="No space left on device") as caught:
+            file.write(b"y" * 100_000)
+        assert caught.value.errno == errno.ENOSPC
+        # Files take whole pages, on tmpfs.
+        assert CAPACITY - 4096 <= file.size <= CAPACITY - 3000
+        # What is there can be kept, but nothing new.
+        await file.sync()
+        with pytest.raises(OSError, match="No space left on device"):
+            disk.replace("safe", b"new" * 2000)
+        assert disk.read("safe") == b"old" * 1000
+        assert disk.listdir() == ["log", "safe"]
+        file.truncate(40_000)
+        disk.replace("safe", b"new" * 2000)
+        assert (disk.read("safe"), disk.read("log")) == (b"new" * 2000, b"x" * 40_000)
+        file.close()
+
+    small_disk(body)
+
+
 # ---- what only the simulated one can do
 
 
@@ -240,15 +293,23 @@ def test_a_thousand_power_cuts() -> None:
 
     async def body(disk: Disk) -> None:
         file = disk.create("log")
-        file.write(b"synced.")
+        file.write(b"syn")
         file.sync_now()
-        disk.sync_dir_now()
+        file.write(b"ced.")
+        await asyncio.gather(file.sync(), disk.sync_dir())
         file.write(b"unsynced")
+        disk.create("removed").close()
+        disk.replace("hasty", b"old")
         disk.replace("safe", b"old")
         disk.replace("safe", b"new")
+        # Synced itself, but not its name; a rename that is not synced; one before its content is; a removal.
+        _synced(disk, "created")
+        _synced(disk, "hasty.tmp")
+        disk.rename("hasty.tmp", "hasty")
         careless = disk.create("careless.tmp")
         careless.write(b"content")
         disk.rename("careless.tmp", "careless")
+        disk.unlink("removed")
 
     for seed in range(1000):
         left = after_power_cut(seed, body)
@@ -262,8 +323,82 @@ def test_a_thousand_power_cuts() -> None:
             kinds["whole" if tail == b"unsynced" else "torn" if tail else "lost"] += 1
         content = left.get("careless")
         kinds["no name" if content is None else "renamed" if content == b"content" else "renamed, torn"] += 1
+        assert left.get("created", b"content") == b"content"
+        kinds["created" if "created" in left else "missing"] += 1
+        assert left["hasty"] in (b"old", b"content")
+        kinds["replaced" if left["hasty"] == b"content" else "rename lost"] += 1
+        kinds["still there" if "removed" in left else "removed"] += 1
+        # Names change in order.
+        assert "careless" not in left or left["hasty"] == b"content"
     assert min(kinds[kind] for kind in ("zeros", "whole", "torn", "lost")) > 20
     assert min(kinds[kind] for kind in ("no name", "renamed", "renamed, torn")) > 20
+    assert min(kinds[kind] for kind in ("missing", "created", "rename lost", "replaced")) > 20
+    assert min(kinds[kind] for kind in ("still there", "removed")) > 20
+
+
+def _synced(disk: Disk, name: str) -> None:
+    file = disk.create(name)
+    file.write(b"content")
+    file.sync_now()
+    file.close()
+
+
+def test_a_failing_disk_refuses_to_sync_and_what_was_written_is_lost_with_the_power() -> None:
+    caught: list[int | None] = []
+
+    async def body(disk: Disk) -> None:
+        file = disk.create("a")
+        disk.sync_dir_now()
+        file.write(b"written")
+        for attempt in (file.sync, disk.sync_dir, _now(file.sync_now), _now(disk.sync_dir_now)):
+            try:
+                await attempt()
+            except OSError as error:
+                caught.append(error.errno)
+        with pytest.raises(OSError, match="Input/output error"):
+            disk.replace("b", b"x")
+        assert (disk.read("a"), disk.listdir()) == (b"written", ["a"])
+        await asyncio.sleep(1e9)
+
+    with forgiving() as world:
+        host = world.add_host("a")
+        use(world, host, body)
+        world.loop.at(0.0, setattr, host.disk, "failing", True)
+        run_for(world, 1.0)
+        assert not world.failures
+        assert caught == [errno.EIO] * 4
+        host.cut_power()
+        assert b"written".startswith(host.disk.content("/a").rstrip(b"\0"))
+
+
+def _now(sync: Callable[[], None]) -> Callable[[], Coroutine[Any, Any, None]]:
+    async def call() -> None:
+        sync()
+
+    return call
+
+
+def test_a_slow_disk_takes_longer_to_sync_and_nothing_else() -> None:
+    times: dict[float, list[float]] = {}
+
+    async def body(disk: Disk, slowness: float) -> None:
+        loop = asyncio.get_running_loop()
+        file = disk.create("a")
+        began = loop.time()
+        file.write(b"x" * 100_000)
+        disk.read("a")
+        written = loop.time()
+        await file.sync()
+        times[slowness] = [written - began, loop.time() - written]
+
+    for slowness in (1.0, 100.0):
+        with forgiving() as world:
+            host = world.add_host("a")
+            host.disk.slowness = slowness
+            process = use(world, host, partial(body, slowness=slowness))
+            run_until(world, lambda process=process: not process.alive)
+    assert times[1.0][0] == times[100.0][0] == 0.0
+    assert times[100.0][1] == pytest.approx(100 * times[1.0][1], rel=0.1)
 
 
 def test_a_rename_without_a_sync_of_the_folder_may_not_have_happened() -> None:
