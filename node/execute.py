@@ -297,6 +297,8 @@ class Executor:
     def _serve_blocked(self) -> None:
         """Something that blocked clients wait for has come; the command that brought it has been passed on."""
         self._blocked.serve(self._run_blocked)
+        # A key that had logically expired may have been met.
+        self.pass_on_effects()
 
     def _run_blocked(self, call: Call, serve: Serve, key: bytes) -> Reply:
         """Run a blocked client's command, which looks at `key`; what it does is passed on by itself."""

@@ -20,9 +20,7 @@ from itertools import accumulate, chain
 from sys import getsizeof
 from typing import ClassVar
 
-from node.structures.packed import PackedChunk
-
-Chunk = list[bytes] | PackedChunk
+from node.structures.packed import Chunk, PackedChunk, chunk_bytes, items_of
 
 # Elements in a chunk, at most. More make the middle dearer (an insertion moves half of it), fewer the row of chunks.
 CHUNK_MAX = 512
@@ -92,7 +90,7 @@ class Quicklist:
         before = 0
         for chunk in self._chunks():
             if value in chunk:
-                return before + _items(chunk).index(value)
+                return before + items_of(chunk).index(value)
             before += len(chunk)
         return -1
 
@@ -134,15 +132,16 @@ class Quicklist:
         return copied
 
     def memory_bytes(self, samples: int) -> int:
-        """An estimate: the chunks, and elements as large as the first `samples` of each that is not packed (0: all)."""
-        size = getsizeof(self)
-        for chunk in self._chunks():
-            if isinstance(chunk, PackedChunk):
-                size += chunk.memory_bytes()
-            elif chunk:
-                looked_at = chunk[:samples] if samples else chunk
-                size += getsizeof(chunk) + sum(map(getsizeof, looked_at)) * len(chunk) // len(looked_at)
-        return size if self._rest is None else size + 2 * getsizeof(self._rest)
+        """An estimate by `samples` chunks of the middle, and as many elements where they are not packed (0: by all)."""
+        size = getsizeof(self) + (2 * getsizeof(self._rest) if self._rest is not None else 0)
+        chunks = self._chunks()
+        # Between these are those that may be packed; the others are not.
+        middle = chunks[2:-2]
+        size += sum(chunk_bytes(chunk, samples) for chunk in chunks[:2] + chunks[2:][-2:])
+        if middle:
+            looked_at = middle[:: max(len(middle) // samples, 1)] if samples else middle
+            size += sum(chunk_bytes(chunk, samples) for chunk in looked_at) * len(middle) // len(looked_at)
+        return size
 
     # Changing
 
@@ -185,7 +184,7 @@ class Quicklist:
         head = self._head
         item = head.pop(0)
         if not head and self._rest is not None:
-            self._head = _items(self._rest[0])
+            self._head = items_of(self._rest[0])
             self._drop_chunks(0, 1)
         return item
 
@@ -258,7 +257,7 @@ class Quicklist:
         for at in range(len(chunks)) if count >= 0 else range(len(chunks) - 1, -1, -1):
             if value not in chunks[at]:
                 continue
-            chunk = _items(chunks[at])
+            chunk = items_of(chunks[at])
             matches = chunk.count(value)
             if matches <= left:
                 chunks[at] = [item for item in chunk if item != value]
@@ -311,7 +310,7 @@ class Quicklist:
         if at < 0:
             return self._head
         assert self._rest is not None, "a position beyond the end"
-        chunk = self._rest[at] = _items(self._rest[at])
+        chunk = self._rest[at] = items_of(self._rest[at])
         return chunk
 
     def _pack(self, at: int) -> None:
@@ -364,7 +363,7 @@ class Quicklist:
                 row += [chunk[at : at + CHUNK_MAX] for at in range(0, len(chunk), CHUNK_MAX)]
             elif chunk:
                 row.append(chunk)
-        self._head = _items(row[0]) if row else []
+        self._head = items_of(row[0]) if row else []
         rest = row[1:]
         if not rest:
             self._rest = self._starts = None
@@ -387,11 +386,6 @@ class Quicklist:
         assert all(0 < length <= CHUNK_MAX for length in lengths), lengths
         starts = list(accumulate(lengths[1:-1], initial=self._starts[0]))
         assert starts == self._starts, (starts, self._starts)
-
-
-def _items(chunk: Chunk) -> list[bytes]:
-    """The elements as a list: the chunk itself, or a new one."""
-    return chunk[:] if isinstance(chunk, PackedChunk) else chunk
 
 
 def _remove_some(chunk: list[bytes], value: bytes, count: int, *, from_right: bool) -> None:

@@ -59,3 +59,21 @@ class PackedChunk:
 
     def memory_bytes(self) -> int:
         return getsizeof(self) + getsizeof(self._data) + getsizeof(self._ends)
+
+
+# A part of a long list.
+Chunk = list[bytes] | PackedChunk
+
+
+def items_of(chunk: Chunk) -> list[bytes]:
+    """The elements as a list: the chunk itself, or a new one."""
+    return chunk[:] if isinstance(chunk, PackedChunk) else chunk
+
+
+def chunk_bytes(chunk: Chunk, samples: int) -> int:
+    """What it costs; elements that are objects are judged by the first `samples` of them (0: all)."""
+    if isinstance(chunk, PackedChunk):
+        return chunk.memory_bytes()
+    looked_at = chunk[:samples] if samples else chunk
+    elements = sum(map(getsizeof, looked_at)) * len(chunk) // len(looked_at) if looked_at else 0
+    return getsizeof(chunk) + elements
