@@ -15,6 +15,7 @@ from wire.reply import (
     PARKED,
     Bulks,
     BulkSet,
+    Digits,
     Push,
     Raw,
     Reply,
@@ -121,6 +122,8 @@ def _encode_rare(out: list[bytes], value: Reply, proto: int) -> None:
         out += (head, value, CRLF)
     elif isinstance(value, Raw):
         out.append(value)
+    elif isinstance(value, Digits) and proto == 3:
+        out.append(b",%b\r\n" % value)
     elif isinstance(value, (bytes, bytearray)):
         out += (b"$%d\r\n" % len(value), bytes(value), CRLF)
     elif isinstance(value, dict):

@@ -30,6 +30,12 @@ class Verbatim(bytes):
     __slots__ = ()
 
 
+class Digits(bytes):
+    """A double of which other digits are shown than a double has: a double in RESP3, a bulk string in RESP2."""
+
+    __slots__ = ()
+
+
 class Raw(bytes):
     """A reply that is encoded already."""
 

@@ -12,7 +12,7 @@ from node.structures import geohash
 from node.structures.sortedsets import SortedSet
 from wire.command import DENYOOM, READONLY, WRITE, command, key
 from wire.errors import SYNTAX, Error
-from wire.reply import NIL_ARRAY, Raw, Reply
+from wire.reply import NIL_ARRAY, Digits, Reply
 
 _ADD_OPTIONS = (b"NX", b"XX", b"CH")
 # Metres in each unit.
@@ -82,16 +82,15 @@ def parse_unit(text: bytes) -> float:
 )
 def geopos(call: Call) -> Reply:
     return [
-        NIL_ARRAY if score is None else coordinates(call, geohash.position_of(score))
+        NIL_ARRAY if score is None else coordinates(geohash.position_of(score))
         for score in _scores(call, call.argv[2:])
     ]
 
 
-def coordinates(call: Call, position: tuple[float, float]) -> Reply:
-    """A position in an answer: with as many digits as C's long double shows, and doubles only in RESP3."""
+def coordinates(position: tuple[float, float]) -> Reply:
+    """A position in an answer: with as many digits as C's long double shows."""
     texts = [(b"%.17f" % part).rstrip(b"0").rstrip(b".") for part in position]
-    texts = [b"0" if text == b"-0" else text for text in texts]
-    return texts if call.session.proto == 2 else [Raw(b",%b\r\n" % text) for text in texts]
+    return [Digits(b"0" if text == b"-0" else text) for text in texts]
 
 
 @command(

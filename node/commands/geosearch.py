@@ -152,7 +152,7 @@ def _run(call: Call, search: _Search, zset: SortedSet | None, event: bytes) -> R
         raise Error(b"ERR the ANY argument requires COUNT argument")
     places = [] if zset is None else search.find(zset)
     if search.target is None:
-        return [_answer(call, search, place) for place in places] if search.with_ else [place[0] for place in places]
+        return [_answer(search, place) for place in places] if search.with_ else [place[0] for place in places]
     if search.store_distances:
         scores = {member: distance / search.unit for member, _, distance, _ in places}
     else:
@@ -162,7 +162,7 @@ def _run(call: Call, search: _Search, zset: SortedSet | None, event: bytes) -> R
     return stored
 
 
-def _answer(call: Call, search: _Search, place: _Place) -> Reply:
+def _answer(search: _Search, place: _Place) -> Reply:
     member, score, distance, position = place
     answer: list[Reply] = [member]
     if b"WITHDIST" in search.with_:
@@ -170,7 +170,7 @@ def _answer(call: Call, search: _Search, place: _Place) -> Reply:
     if b"WITHHASH" in search.with_:
         answer.append(int(score))
     if b"WITHCOORD" in search.with_:
-        answer.append(coordinates(call, position))
+        answer.append(coordinates(position))
     return answer
 
 

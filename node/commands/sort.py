@@ -158,9 +158,9 @@ def _sorted(call: Call, request: _Request) -> list[bytes]:
     if isinstance(value, Set):
         if request.ordered:
             return _ordered(call, request, value.listed())[start:stop]
-        if request.target is None:
+        if request.target is None and call.session.connection is not None:
             return value.listed()[start:stop]
-        # What a replica stores must not depend on how it keeps its sets.
+        # What is stored, or decides what a script does, must not depend on how a server keeps its sets.
         return sorted(value.members, reverse=request.descending)[start:stop]
     if isinstance(value, SortedSet):
         # Redis converts it, which OBJECT ENCODING shows.

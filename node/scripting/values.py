@@ -13,7 +13,7 @@ from lupa.lua51 import lua_type
 from node.scripting.sandbox import LuaTable, LuaValue, Sandbox
 from wire.encoder import encode, format_double
 from wire.errors import Error
-from wire.reply import NIL_ARRAY, Raw, Reply, ReplySet, Simple, Verbatim
+from wire.reply import NIL_ARRAY, Digits, Raw, Reply, ReplySet, Simple, Verbatim
 
 # Tables in tables in a script's result, at most; a table may contain itself.
 _DEPTH_MAX = 200
@@ -37,6 +37,8 @@ def to_lua(sandbox: Sandbox, reply: Reply, proto: int) -> LuaValue:
         return error_table(sandbox, reply.text)
     if kind is float:
         return format_double(reply) if proto == 2 else sandbox.table({b"double": reply})
+    if kind is Digits and proto == 3:
+        return sandbox.table({b"double": float(reply)})
     if kind is bool:
         return int(reply) if proto == 2 else reply
     if isinstance(reply, Verbatim):

@@ -12,6 +12,7 @@ from math import asin, cos, degrees, pi, sin, sqrt
 from typing import NamedTuple
 
 STEPS = 26
+_SIZE = 1 << STEPS
 LONGITUDE_MAX = 180.0
 LATITUDE_MAX = 85.05112878
 # As Redis has it, or the last digits of distances would differ.
@@ -28,9 +29,8 @@ def _spread(byte: int) -> int:
     return sum((byte >> bit & 1) << 2 * bit for bit in range(8))
 
 
-# The bits of each byte with a gap before each; and of the even bits of each byte, the number they make.
+# The bits of each byte with a gap before each.
 _SPREAD = [_spread(byte) for byte in range(256)]
-_GATHERED = [sum((byte >> 2 * bit & 1) << bit for bit in range(4)) for byte in range(256)]
 
 
 class Area(NamedTuple):
@@ -92,9 +92,15 @@ def position_of(score: float) -> tuple[float, float]:
     """Longitude and latitude of the middle of the cell that a score stands for; any score stands for one."""
     # What does not fit 64 bits becomes what a processor makes of it.
     bits = int(score) & _MASK_64 if -(2.0**63) <= score < 2.0**64 else (score < 0) << 63
-    area = Cell(_gather(bits >> 1), _gather(bits), STEPS).area()
-    longitude = (area.west + area.east) / 2
-    latitude = (area.south + area.north) / 2
+    column, row = _gather(bits >> 1), _gather(bits)
+    # As `Cell.area` has it, but without the objects: a search asks for thousands.
+    west = -LONGITUDE_MAX + column / _SIZE * (2 * LONGITUDE_MAX)
+    east = -LONGITUDE_MAX + (column + 1) / _SIZE * (2 * LONGITUDE_MAX)
+    south = -LATITUDE_MAX + row / _SIZE * (2 * LATITUDE_MAX)
+    north = -LATITUDE_MAX + (row + 1) / _SIZE * (2 * LATITUDE_MAX)
+    longitude, latitude = (west + east) / 2, (south + north) / 2
+    if column < _SIZE and row < _SIZE:
+        return longitude, latitude
     return _clamp(longitude, LONGITUDE_MAX), _clamp(latitude, LATITUDE_MAX)
 
 
@@ -188,11 +194,13 @@ def _interleave(number: int) -> int:
 
 
 def _gather(bits: int) -> int:
-    """The number that every other bit makes."""
-    number = 0
-    for place, byte in enumerate(bits.to_bytes(8, "little")):
-        number |= _GATHERED[byte] << 4 * place
-    return number
+    """The number that every other bit makes: pairs of bits are pushed together, then pairs of pairs, and so on."""
+    bits &= 0x5555555555555555
+    bits = (bits | bits >> 1) & 0x3333333333333333
+    bits = (bits | bits >> 2) & 0x0F0F0F0F0F0F0F0F
+    bits = (bits | bits >> 4) & 0x00FF00FF00FF00FF
+    bits = (bits | bits >> 8) & 0x0000FFFF0000FFFF
+    return (bits | bits >> 16) & 0xFFFFFFFF
 
 
 def _clamp(value: float, limit: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -80,3 +81,19 @@ _TEMPLATES: tuple[Template, ...] = (
 @budget(120)
 def test_places(pair: Pair, replicas: Replicas, steps: Steps, proto: str) -> None:
     assert_alike(pair, replicas, steps, proto)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "return redis.call('GEOPOS', KEYS[1], 'm', 'none')",
+        "redis.setresp(3) return redis.call('GEOPOS', KEYS[1], 'm')",
+        "redis.setresp(3) return type(redis.call('GEOPOS', KEYS[1], 'm')[1][1]['double'])",
+        "return redis.call('GEODIST', KEYS[1], 'm', 'm')",
+    ],
+)
+def test_coordinates_in_scripts(pair: Pair, script: str) -> None:
+    ours, theirs = pair.connect()
+    for client in (ours, theirs):
+        client.ask("GEOADD", "key", "13.361389", "38.115556", "m")
+    assert ours.ask("EVAL", script, "1", "key") == theirs.ask("EVAL", script, "1", "key")

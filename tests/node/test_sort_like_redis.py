@@ -77,6 +77,15 @@ def test_weights_of_what_has_no_order(pair: Pair, kind: str, options: str) -> No
         assert ours.ask(verb, "key", *options.split()) == theirs.ask(verb, "key", *options.split())
 
 
+def test_a_script_sees_an_unsorted_set_in_order(pair: Pair) -> None:
+    for client in pair.connect():
+        client.ask("SADD", "set", *"qwertzuiopasdf")
+    ours, theirs = pair.connect()
+    for more in ("", ", 'DESC'", ", 'LIMIT', 2, 3"):
+        words = ("EVAL", f"return redis.call('SORT', KEYS[1], 'BY', 'nosort'{more})", "1", "set")
+        assert ours.ask(*words) == theirs.ask(*words)
+
+
 _TEXT = st.text("abc", max_size=12)
 _LCS: tuple[Template, ...] = (
     ("SET", st.sampled_from(["a", "b"]), _TEXT),
