@@ -12,7 +12,7 @@ from __future__ import annotations
 from sentinel.down import check_sdown
 from sentinel.instances import DataInstance, Instance, Master, Peer, Role
 from sentinel.knowledge import all_instances
-from sentinel.monitoring import make_round
+from sentinel.monitoring import make_round, slack
 from sentinel.step import Step
 
 # The longest time for which nobody looks: SENTINEL DEBUG and CONFIG SET may have changed what a note rested on.
@@ -31,7 +31,8 @@ def look_at_some(step: Step, master: Master) -> bool:
         return False
     now, wake_at = step.now, step.wake_at
     instances = [master, *master.replicas.values(), *master.peers.values()]
-    due = [instance for instance in instances if instance.watch_at <= now]
+    soon = now + slack(step, master)
+    due = [instance for instance in instances if instance.watch_at <= soon]
     active = []
     for instance in due:
         step.wake_at = now + _NOTE_MAX_MS

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sentinel.address import Address
 from sentinel.election import adopt_epoch
@@ -34,8 +35,12 @@ class Hello:
     master_config_epoch: int
 
     @classmethod
+    @lru_cache(256)
     def parse(cls, text: str) -> Hello | None:
-        """The message, or None where it is none: anybody can publish on that channel."""
+        """The message, or None where it is none: anybody can publish on that channel.
+
+        Remembered, because the nodes of a cluster pass each on to all who listen to any of them, and few ever change.
+        """
         fields = text.split(",")
         if len(fields) != 8:
             return None

@@ -44,7 +44,7 @@ from sentinel.hello import take_hello
 from sentinel.info import take_cluster_nodes, take_info
 from sentinel.instances import DataInstance, Master, Peer, Replica
 from sentinel.knowledge import Knowledge, all_instances
-from sentinel.monitoring import make_rounds, take_pong
+from sentinel.monitoring import make_rounds, slack, take_pong
 from sentinel.periods import Periods
 from sentinel.requests import AskDown, ClusterNodes, Info, Ping
 from sentinel.roster import monitor, reconfigure, reconfigure_self, remove, reset, resolve
@@ -148,7 +148,9 @@ class SentinelMachine:
 
     def _tick(self, step: Step, _event: Tick) -> list[Master]:
         return [
-            master for master in self.knowledge.masters.values() if master.wake_at is None or master.wake_at <= step.now
+            master
+            for master in self.knowledge.masters.values()
+            if master.wake_at is None or master.wake_at <= step.now + slack(step, master)
         ]
 
     def _connected(self, step: Step, event: Connected) -> list[Master]:

@@ -89,6 +89,9 @@ class SimLoop(asyncio.BaseEventLoop):
         # Called after every slice of events.
         self.between_slices: Callable[[], None] = _nothing
 
+    # Asked when a handle or task is made: never in debug mode, and no call of Python code to find that out.
+    get_debug = staticmethod(bool)
+
     # ---- time and events
 
     def time(self) -> float:
