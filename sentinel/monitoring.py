@@ -180,7 +180,15 @@ def _ping(step: Step, master: Master, instance: Instance) -> None:
 
 def _say_hello(step: Step, master: Master, instance: Instance) -> None:
     link = instance.link
-    if not link.accepts_periodic or not step.elapsed(instance.hello_sent_at, step.periods.publish):
+    if not link.accepts_periodic or (isinstance(instance, Replica) and _is_passed_on(master, instance)):
+        return
+    if not step.elapsed(instance.hello_sent_at, step.periods.publish):
         return
     instance.hello_sent_at = step.now
     step.send(link, Publish(compose(step, master, link)))
+
+
+def _is_passed_on(master: Master, replica: Replica) -> bool:
+    """Whether whoever listens to the replica hears what we say on its master: the nodes of a cluster tell one another
+    what is published on any of them, so saying it on every node would have all hear it as often as there are nodes."""
+    return master.cluster and replica.cluster and replica.link_up and master.link.up and master.sdown_at is None
