@@ -20,7 +20,7 @@ from cluster.slots import SLOTS, key_slot
 from node.notifications import EXPIRED, GENERIC, HASH, Notifier
 from node.structures.deadlines import Deadlines
 from node.structures.hashes import Hash
-from node.structures.limits import DEFAULT_LIMITS
+from node.structures.limits import CompactLimits
 from wire.errors import WRONGTYPE, Error
 
 if TYPE_CHECKING:
@@ -442,7 +442,7 @@ class Keyspace:
         # Commands to propagate beside or instead of the one that runs: (database, argv), in order.
         self.effects: list[tuple[int, tuple[bytes, ...]]] = []
         # Up to what size collections that are loaded are compact.
-        self.limits = DEFAULT_LIMITS
+        self.limits = CompactLimits()
         # Libraries of functions are part of the data; scripting puts its own here.
         self.functions: FunctionStore | None = None
         self.hits = 0

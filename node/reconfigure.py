@@ -144,6 +144,7 @@ def _compact_limits(node: Node) -> None:
         intset_entries=settings.set_max_intset_entries,
         zset_entries=settings.zset_max_listpack_entries,
         zset_value=settings.zset_max_listpack_value,
+        shapes=node.keyspace.limits.shapes,
     )
 
 

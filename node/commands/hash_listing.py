@@ -84,7 +84,7 @@ def hrandfield(call: Call) -> Reply:
     argv = call.argv
     if len(argv) == 2:
         hash_ = read_hash(call, argv[1])
-        return None if hash_ is None else random_key(hash_.fields, call.node.runtime.random.stream("hrandfield"))
+        return None if hash_ is None else random_key(hash_.mapping(), call.node.runtime.random.stream("hrandfield"))
     count = parse_draws(argv[2])
     if len(argv) > 4 or (len(argv) == 4 and argv[3].upper() != b"WITHVALUES"):
         raise Error(SYNTAX)
@@ -95,7 +95,7 @@ def hrandfield(call: Call) -> Reply:
     hash_ = read_hash(call, argv[1])
     if hash_ is None:
         return []
-    fields = draw(call, hash_.fields, count)
+    fields = draw(call, hash_.mapping(), count)
     return _with_values(hash_, fields, nested=call.session.proto > 2) if with_values else Bulks(fields)
 
 
@@ -126,5 +126,5 @@ def hscan(call: Call) -> Reply:
     if hash_ is None:
         return [b"0", []]
     options = ScanOptions(argv, 3, b"NOVALUES")
-    after, fields = scan_keys(hash_.fields, cursor, options, whole=hash_.compact)
+    after, fields = scan_keys(hash_.mapping(), cursor, options, whole=hash_.compact)
     return [after, Bulks(fields) if options.no_values else _with_values(hash_, fields, nested=False)]

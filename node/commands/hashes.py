@@ -41,6 +41,7 @@ def hset(call: Call) -> Reply:
     else:
         hash_ = Hash()
         added = hash_.set(field, value, entries_max, value_max)
+        hash_.pack(call.keyspace.limits.shapes)
         db.put(name, hash_)
     if call.keyspace.notifier.flags:
         call.notify(HASH, b"hset", name)
@@ -82,6 +83,7 @@ def _set_fields(call: Call) -> int:
     for at in range(2, len(argv), 2):
         added += hash_.set(argv[at], argv[at + 1], entries_max, value_max)
     if is_new:
+        hash_.pack(call.keyspace.limits.shapes)
         db.put(name, hash_)
         call.keyspace.dirty += count - 1
     else:

@@ -43,7 +43,9 @@ def _from_items(items: list[bytes], cursor: Cursor, *, packed: bool = False) -> 
         raise RdbError("Duplicate hash fields detected", cursor.position)
     limits = cursor.limits
     compact = len(fields) <= limits.hash_entries and (packed or max(map(len, items)) <= limits.hash_value)
-    return Hash(fields, compact=compact)
+    hash_ = Hash(fields, compact=compact)
+    hash_.pack(limits.shapes)
+    return hash_
 
 
 def decode_expiring_hash(cursor: Cursor) -> Hash:

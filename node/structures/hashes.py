@@ -7,13 +7,14 @@ from itertools import islice
 from typing import ClassVar
 
 from node.structures.deadlines import Deadlines
+from node.structures.records import Record, Shapes
 from node.structures.table import DICT_MAX, Table
 
-Fields = dict[bytes, bytes] | Table[bytes]
+Fields = dict[bytes, bytes] | Table[bytes] | Record
 
 
 class Hash:
-    """The value of a key: a dict of its fields while small, a table of them when large."""
+    """The value of a key: its fields packed or in a dict while it is small, in a table when it is large."""
 
     __slots__ = ("compact", "expiry", "fields")
 
@@ -44,7 +45,13 @@ class Hash:
         if self.expiry is not None:
             self.persist(field)
         if not isinstance(fields, dict):
-            return fields.put(field, value)
+            if isinstance(fields, Table):
+                return fields.put(field, value)
+            grown = fields.with_added(field, value)
+            if grown is not None and len(field) <= value_max and len(value) <= value_max and len(grown) <= entries_max:
+                self.fields = grown
+                return 1
+            fields = self.fields = dict(fields.items())
         before = len(fields)
         fields[field] = value
         size = len(fields)
@@ -54,9 +61,28 @@ class Hash:
             self.fields = Table(fields)
         return size - before
 
+    def pack(self, shapes: Shapes) -> None:
+        """Keep the fields packed, if there are many hashes like this one."""
+        if self.compact and isinstance(self.fields, dict):
+            packed = shapes.pack(self.fields)
+            if packed is not None:
+                self.fields = packed
+
+    def unpacked(self) -> dict[bytes, bytes] | Table[bytes]:
+        """The fields in a form that can be changed, and in which they stay from now on."""
+        fields = self.fields
+        if isinstance(fields, Record):
+            fields = self.fields = dict(fields.items())
+        return fields
+
+    def mapping(self) -> dict[bytes, bytes] | Table[bytes]:
+        """The fields in a form that can be walked and drawn from; not to be changed."""
+        fields = self.fields
+        return dict(fields.items()) if isinstance(fields, Record) else fields
+
     def remove(self, fields: list[bytes]) -> int:
         """Take out fields; returns how many were there."""
-        own = self.fields
+        own = self.unpacked()
         before = len(own)
         for field in fields:
             own.pop(field, None)
@@ -92,13 +118,15 @@ class Hash:
         due = expiry.take_due(now_ms, limit)
         if not expiry.times:
             self.expiry = None
+        fields = self.unpacked()
         for field in due:
-            self.fields.pop(field)
+            fields.pop(field)
         return due
 
     def copy(self) -> Hash:
         other = Hash()
-        other.fields = self.fields.copy()
+        # What is packed never changes.
+        other.fields = self.fields if isinstance(self.fields, Record) else self.fields.copy()
         other.compact = self.compact
         if self.expiry is not None:
             other.expiry = self.expiry.copy()
@@ -106,6 +134,8 @@ class Hash:
 
     def memory_bytes(self, samples: int) -> int:
         fields = self.fields
+        if isinstance(fields, Record):
+            return sys.getsizeof(self) + sys.getsizeof(fields) + sys.getsizeof(fields.data)
         size = len(fields)
         sampled = list(fields.items()) if not samples else list(islice(fields.items(), samples))
         parts = sum(sys.getsizeof(field) + sys.getsizeof(value) for field, value in sampled)
@@ -115,6 +145,7 @@ class Hash:
     def _check(self) -> None:
         """Raise AssertionError unless it is kept as it should be."""
         assert isinstance(self.fields, Table) or len(self.fields) <= DICT_MAX
+        assert self.compact or not isinstance(self.fields, Record)
         assert self.expiry is None or self.expiry.times
         assert self.expiry is None or all(field in self.fields for field in self.expiry.times)
         if isinstance(self.fields, Table):
