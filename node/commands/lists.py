@@ -37,19 +37,24 @@ _PUSH_COMPLEXITY += "arguments."
 def lpush(call: Call) -> Reply:
     argv = call.argv
     name = argv[1]
-    value = call.db.get(name)
+    db = call.db
+    keyspace = call.keyspace
+    value = db.get(name)
     if type(value) is Quicklist:
+        # What `Database.changed` does, without the call where nobody watches.
         if len(argv) == 3:
             length = value.push_left(argv[2])
-            call.db.changed(name)
+            keyspace.dirty += 1
         else:
             length = value.extend_left(argv[2:])
-            call.db.changed(name, len(argv) - 2)
+            keyspace.dirty += len(argv) - 2
+        if db.watchers:
+            db.changed(name, 0)
     elif value is None:
         length = _create(call, name, argv[:1:-1])
     else:
         raise Error(WRONGTYPE)
-    if call.keyspace.notifier.flags:
+    if keyspace.notifier.flags:
         call.notify(LIST, b"lpush", name)
     return length
 
@@ -69,19 +74,24 @@ def lpush(call: Call) -> Reply:
 def rpush(call: Call) -> Reply:
     argv = call.argv
     name = argv[1]
-    value = call.db.get(name)
+    db = call.db
+    keyspace = call.keyspace
+    value = db.get(name)
     if type(value) is Quicklist:
+        # What `Database.changed` does, without the call where nobody watches.
         if len(argv) == 3:
             length = value.push_right(argv[2])
-            call.db.changed(name)
+            keyspace.dirty += 1
         else:
             length = value.extend_right(argv[2:])
-            call.db.changed(name, len(argv) - 2)
+            keyspace.dirty += len(argv) - 2
+        if db.watchers:
+            db.changed(name, 0)
     elif value is None:
         length = _create(call, name, argv[2:])
     else:
         raise Error(WRONGTYPE)
-    if call.keyspace.notifier.flags:
+    if keyspace.notifier.flags:
         call.notify(LIST, b"rpush", name)
     return length
 

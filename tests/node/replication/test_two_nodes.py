@@ -166,6 +166,22 @@ async def test_a_client_that_waits_hears_that_its_master_was_demoted(nodes: Node
     assert str(await master.client.reply()).startswith("UNBLOCKED ")
 
 
+async def test_a_write_of_the_master_serves_a_client_that_blocks_at_the_replica(nodes: Nodes) -> None:
+    """One that may write: what it pops there is its own affair, and no part of the stream."""
+    master, replica = await pair(nodes, replica_read_only=False)
+    replica.client.send("BLPOP", "list", 0)
+    await until(lambda: any(session.parked for session in replica.node.clients))
+    await master.client("MULTI")
+    await master.client("BLPOP", "list", 0)
+    await master.client("RPUSH", "list", "1", "2")
+    await master.client("BLPOP", "list", 0)
+    assert await master.client("EXEC") == [None, 2, [b"list", b"1"]]
+    assert await replica.client.reply() == [b"list", b"2"]
+    await replica.caught_up_with(master)
+    assert await replica.client("EXISTS", "list") == 0
+    assert await master.client("LRANGE", "list", 0, -1) == [b"2"]
+
+
 async def test_writes_need_as_many_good_replicas_as_told(nodes: Nodes) -> None:
     master = await nodes.start("master", min_replicas_to_write=1)
     master.node.replication.update_conditions()
