@@ -86,19 +86,26 @@ class Network:
         _check(process, options)
         names: Sequence[str | None] = [host] if host is None or isinstance(host, str) else list(host)
         ports: list[Port] = []
-        for name in names:
-            address = (self._own_address(process.host, name or _WILDCARD), int(port) or process.host.free_port())
-            if process.host.taken(address, process.host.ports):
-                for opened in ports:
-                    opened.reclaim()
-                raise _os_error(errno.EADDRINUSE)
 
-            def accept(end: End) -> None:
-                SimTransport(self.loop, process, end, factory()).begin()
+        def accept(end: End) -> None:
+            SimTransport(self.loop, process, end, factory()).begin()
 
-            opened = Port(self.loop, process, address, options.get("backlog", 100), accept)
-            process.host.ports[address] = opened
-            ports.append(opened)
+        number = int(port) or process.host.free_port()
+        try:
+            for name in names:
+                address = (self._own_address(process.host, name or _WILDCARD), number)
+                if process.host.taken(address, process.host.ports):
+                    raise _os_error(errno.EADDRINUSE)
+                opened = Port(self.loop, process, address, options.get("backlog", 100), accept)
+                process.host.ports[address] = opened
+                ports.append(opened)
+        except OSError as error:
+            for opened in ports:
+                opened.reclaim()
+            # asyncio's words, and uvloop's.
+            why = os.strerror(error.errno or 0).lower()
+            what = f"error while attempting to bind on address {(name or _WILDCARD, number)}: {why}"
+            raise OSError(error.errno, what) from None
         return SimServer(self.loop, process, ports)
 
     async def connect(
@@ -125,7 +132,7 @@ class Network:
             raise
         if error:
             end.close()
-            raise OSError(error, f"Connect call failed {remote}: {os.strerror(error)}")
+            raise _os_error(error)
         protocol = factory()
         transport = SimTransport(self.loop, process, end, protocol)
         transport.begin()

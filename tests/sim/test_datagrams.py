@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from functools import partial
 
 import asyncio_dgram
 import pytest
@@ -117,24 +118,37 @@ def test_linux_has_as_much_room(size: int) -> None:
     assert arrived * 212_992 / buffer == pytest.approx(ROOM_FOR[size], rel=0.5, abs=1)
 
 
+async def who_hears_that_nobody_listens(own_ip: str, to: tuple[str, int]) -> list[str]:
+    heard: list[str] = []
+    connected = await asyncio_dgram.connect(to)
+    unconnected = await asyncio_dgram.bind((own_ip, 0))
+    for name, send in (("connected", connected.send), ("unconnected", partial(unconnected.send, addr=to))):
+        try:
+            for _ in range(2):
+                await send(b"x")
+                await asyncio.sleep(0.1)
+        except ConnectionRefusedError:
+            heard.append(name)
+    connected.close()
+    unconnected.close()
+    return heard
+
+
 def test_only_a_connected_socket_hears_that_nobody_listens() -> None:
     heard: list[str] = []
     with forgiving() as world:
         sender, receiver = world.add_host("sender"), world.add_host("receiver")
 
-        async def connected() -> None:
-            stream = await asyncio_dgram.connect((receiver.ip, 9))
-            await stream.send(b"x")
-            await asyncio.sleep(0.1)
-            try:
-                await stream.send(b"y")
-            except ConnectionRefusedError:
-                heard.append("connected")
-            unconnected = await asyncio_dgram.bind((sender.ip, 10))
-            for _ in range(2):
-                await unconnected.send(b"x", (receiver.ip, 9))
-                await asyncio.sleep(0.1)
+        async def main() -> None:
+            heard.extend(await who_hears_that_nobody_listens(sender.ip, (receiver.ip, 9)))
 
-        process = start(sender, connected)
+        process = start(sender, main)
         run_until(world, lambda: not process.alive)
     assert heard == ["connected"]
+
+
+def test_on_linux_too() -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as held:
+        held.bind(("127.0.0.1", 0))
+        nobody = held.getsockname()
+    assert asyncio.run(who_hears_that_nobody_listens("127.0.0.1", nobody)) == ["connected"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import signal
 from collections.abc import Iterator
 
@@ -12,6 +11,7 @@ import pytest
 from redis._parsers import _AsyncHiredisParser, _AsyncRESP2Parser, _AsyncRESP3Parser
 from redis.asyncio.connection import AbstractConnection, DefaultParser
 
+from lab.actions import restart
 from sim.cluster import Seat, SimCluster
 from sim.process import Process
 from sim.shape import NODE_PORT, SENTINEL_PORT, Shape
@@ -82,7 +82,7 @@ class Real:
         await wait_until(lambda: _refuses(node), what=f"the end of {node}")
 
     async def restart(self, node: Address) -> None:
-        await asyncio.to_thread(self._lab.ok, "restart", self._name(node))
+        await asyncio.to_thread(restart, self._lab.folder, self._name(node), timeout=20.0)
 
 
 async def _refuses(node: Address) -> bool:
@@ -107,8 +107,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.mark.parametrize("protocol", [2, 3])
 @pytest.mark.usefixtures("_parser")
 def test_simulated(protocol: int) -> None:
-    # redis-py shuffles the nodes it starts from with the interpreter's own generator.
-    random.seed(protocol)
     with World(f"redis-py {protocol}") as world:
         cluster = SimCluster(world, Shape())
         cluster.start()

@@ -298,6 +298,22 @@ def test_an_address_is_bound_once_and_must_be_ones_own() -> None:
     assert errors == [errno.EADDRINUSE, errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EADDRNOTAVAIL]
 
 
+def test_a_server_that_cannot_have_all_its_addresses_has_none() -> None:
+    with forgiving() as world:
+        host, other = world.add_host("a"), world.add_host("b")
+
+        async def main() -> None:
+            words = (
+                rf"error while attempting to bind on address \('{other.ip}', 7000\): cannot assign requested address"
+            )
+            with pytest.raises(OSError, match=words):
+                await asyncio.start_server(echo, [host.ip, other.ip], PORT)
+            await asyncio.start_server(echo, host.ip, PORT)
+
+        process = start(host, main)
+        run_until(world, lambda: not process.alive)
+
+
 def when_a_writer_hears(cut: str, *, released: bool) -> tuple[str, float]:
     """How a connection ends, and how long after the last write, when the way there or the way back is cut for good.
     With `released`, when the kernel forgets it although nobody holds it any more."""
