@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections import Counter
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -85,6 +87,12 @@ def test_a_node_says_what_is_wrong_with_its_disk(kind: Kind, words: str) -> None
         client = start(world.add_host("client"), save)
         run_until(world, lambda: not client.alive)
         assert any(words in line for line in world.trace.text())
+
+
+def test_the_document_describes_every_kind() -> None:
+    document = Path(__file__).parent.parent.parent / "docs" / "faults.md"
+    rows = [line.split("|")[1] for line in document.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    assert sorted(re.findall(r"`([a-z-]+)`", " ".join(rows))) == sorted(Kind)
 
 
 def test_the_help_names_every_kind(capsys: pytest.CaptureFixture[str]) -> None:
