@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any
 
 from node.call import Call
-from node.structures.table import Table, random_keys, random_keys_repeating
+from node.structures.table import Drawable, random_keys, random_keys_repeating
 from wire.errors import OUT_OF_RANGE, Error
-
-V = TypeVar("V")
 
 # Redis would go on until its memory is used up.
 _REPEATING_MAX = 1 << 24
 
 
-def draw(call: Call, keys: dict[bytes, V] | Table[V], count: int) -> list[bytes]:
+def draw(call: Call, keys: dict[bytes, Any] | Drawable, count: int) -> list[bytes]:
     """So many different keys; with a negative count so many that may come again."""
     chance = call.node.runtime.random.stream(call.command.name)
     if count >= 0:

@@ -212,4 +212,4 @@ def sscan(call: Call) -> Reply:
     set_ = call.db.read_as(argv[1], Set)
     if set_ is None:
         return [b"0", []]
-    return scan_keys(set_.members, cursor, ScanOptions(argv, 3), whole=set_.compact)
+    return scan_keys(set_.mapping(), cursor, ScanOptions(argv, 3), whole=set_.compact)

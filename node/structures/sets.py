@@ -7,22 +7,23 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import ClassVar
 
+from node.structures.integers import Integers
 from node.structures.table import DICT_MAX, Table
 from wire.arguments import is_integer
 
-# No `set`: its order differs in every process, and a random member of it cannot be had. The values mean nothing.
-Members = dict[bytes, bool] | Table[bool]
+# No Python `set`: its order differs in every process, and a random member of it cannot be had. The values mean nothing.
+Members = dict[bytes, bool] | Table[bool] | Integers
 
 
 class Set:
-    """The value of a key: a dict of its members while small, a table of them when large."""
+    """The value of a key: its members as numbers or in a dict while it is small, in a table when it is large."""
 
     __slots__ = ("compact", "members")
 
     kind: ClassVar[bytes] = b"set"
 
     def __init__(self) -> None:
-        self.members: Members = {}
+        self.members: Members = Integers()
         # Whether Redis would keep it as an intset. It never becomes one again after a member was none, or one too many.
         self.compact = True
 
@@ -36,8 +37,14 @@ class Set:
     def add(self, member: bytes, intset_max: int) -> int:
         """Add one member; 1 when it is new, else 0. An intset has up to `intset_max` members."""
         members = self.members
-        if not isinstance(members, dict):
+        if isinstance(members, Table):
             return members.put(member, True)
+        if isinstance(members, Integers):
+            if len(members) < min(intset_max, DICT_MAX) and is_integer(member):
+                return members.put(member)
+            if member in members:
+                return 0
+            members = self.members = dict.fromkeys(members, True)
         before = len(members)
         members[member] = True
         size = len(members)
@@ -51,7 +58,13 @@ class Set:
 
     def listed(self) -> list[bytes]:
         """All members; those of an intset ascend."""
-        return sorted(self.members, key=int) if self.compact else list(self.members)
+        members = self.members
+        return sorted(members, key=int) if self.compact and not isinstance(members, Integers) else list(members)
+
+    def mapping(self) -> dict[bytes, bool] | Table[bool]:
+        """The members in a form that can be walked; not to be changed."""
+        members = self.members
+        return dict.fromkeys(members, True) if isinstance(members, Integers) else members
 
     def copy(self) -> Set:
         other = Set()
@@ -61,6 +74,8 @@ class Set:
 
     def memory_bytes(self, samples: int) -> int:
         members = self.members
+        if isinstance(members, Integers):
+            return sys.getsizeof(self) + members.memory_bytes()
         sampled = list(members) if not samples else list(islice(members, samples))
         places = sys.getsizeof(members) if isinstance(members, dict) else members.memory_bytes()
         each = sum(map(sys.getsizeof, sampled)) / max(len(sampled), 1)
@@ -69,8 +84,9 @@ class Set:
     def _check(self) -> None:
         """Raise AssertionError unless it is kept as it should be."""
         assert isinstance(self.members, Table) or len(self.members) <= DICT_MAX
-        if isinstance(self.members, Table):
+        if not isinstance(self.members, dict):
             self.members._check()
+        assert self.compact or not isinstance(self.members, Integers)
         if self.compact:
             assert all(map(is_integer, self.members))
 

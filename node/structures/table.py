@@ -22,10 +22,21 @@ import sys
 from collections.abc import Iterator
 from itertools import chain, islice
 from random import Random
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from zlib import crc32
 
 V = TypeVar("V")
+
+
+class Drawable(Protocol):
+    """A collection other than a dict of which a random key can be had."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def random_key(self, chance: Random) -> bytes: ...
+
 
 # Above this number of keys a collection is a table.
 DICT_MAX = 512
@@ -252,11 +263,11 @@ def walk(keys: dict[bytes, V] | Table[V], cursor: int, count: int) -> tuple[int,
     return end, [key for key in keys if cursor <= crc32(key) < end]
 
 
-def random_key(keys: dict[bytes, V] | Table[V], chance: Random) -> bytes:
+def random_key(keys: dict[bytes, Any] | Drawable, chance: Random) -> bytes:
     """One of the keys, each as likely as the others; there must be some."""
-    if isinstance(keys, Table):
-        return keys.random_key(chance)
-    return _key_at(keys, int(chance.random() * len(keys)))
+    if isinstance(keys, dict):
+        return _key_at(keys, int(chance.random() * len(keys)))
+    return keys.random_key(chance)
 
 
 def _key_at(keys: dict[bytes, V], place: int) -> bytes:
@@ -265,12 +276,12 @@ def _key_at(keys: dict[bytes, V], place: int) -> bytes:
     return next(islice(reversed(keys), last - place, None) if place * 2 > last else islice(keys, place, None))
 
 
-def random_keys(keys: dict[bytes, V] | Table[V], count: int, chance: Random) -> list[bytes]:
+def random_keys(keys: dict[bytes, Any] | Drawable, count: int, chance: Random) -> list[bytes]:
     """So many different keys; all of them, in the collection's own order, when it has no more."""
     size = len(keys)
     if count >= size:
         return list(keys)
-    if count * 3 > size or not isinstance(keys, Table):
+    if count * 3 > size or isinstance(keys, dict):
         return chance.sample(list(keys), count)
     chosen: dict[bytes, None] = {}
     while len(chosen) < count:
@@ -278,8 +289,8 @@ def random_keys(keys: dict[bytes, V] | Table[V], count: int, chance: Random) -> 
     return list(chosen)
 
 
-def random_keys_repeating(keys: dict[bytes, V] | Table[V], count: int, chance: Random) -> list[bytes]:
+def random_keys_repeating(keys: dict[bytes, Any] | Drawable, count: int, chance: Random) -> list[bytes]:
     """So many keys, each drawn by itself: the same one may come again."""
-    if isinstance(keys, Table) and count * 8 < len(keys):
+    if not isinstance(keys, dict) and count * 8 < len(keys):
         return [keys.random_key(chance) for _ in range(count)]
     return chance.choices(list(keys), k=count)
