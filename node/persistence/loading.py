@@ -141,7 +141,7 @@ class Loader:
         Raises RdbError; part of the data is in the keyspace then. `after_slice` is called every few milliseconds.
         """
         target = KeyspaceTarget(self._keyspace, self._runtime.clock.wall_ms() if drop_expired else None)
-        self._drop_functions()
+        self.drop_functions()
         with self.loading(len(data)):
             reader = RdbReader(data, target, self._keyspace.limits)
             # While loading nothing has expired, whatever the clock says.
@@ -177,7 +177,7 @@ class Loader:
         """
         if flush:
             self._keyspace.clear()
-            self._drop_functions()
+            self.drop_functions()
         target = KeyspaceTarget(self._keyspace, None, merge=merge)
         self._keyspace.expiry = SEE_EXPIRED
         try:
@@ -186,7 +186,7 @@ class Loader:
             self._update_expiry_mode()
         self.note(target)
 
-    def _drop_functions(self) -> None:
+    def drop_functions(self) -> None:
         """FLUSHALL leaves libraries alone; other data bring their own."""
         if self._keyspace.functions is not None:
             self._keyspace.functions.clear()

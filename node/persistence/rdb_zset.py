@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from node.persistence import listpack, ziplist
 from node.persistence.rdb_encoding import Cursor, encode_length, encode_score, encode_string
 from node.persistence.rdb_errors import RdbError
@@ -13,12 +15,20 @@ from wire.errors import Error
 
 def decode_zset(cursor: Cursor) -> SortedSet:
     """Type 5: scores in binary."""
-    return _sorted_set({cursor.string(): cursor.score() for _ in range(cursor.count())}, cursor)
+    return _unpacked(cursor, cursor.score)
 
 
 def decode_old_zset(cursor: Cursor) -> SortedSet:
     """Type 3: scores as text."""
-    return _sorted_set({cursor.string(): cursor.text_score() for _ in range(cursor.count())}, cursor)
+    return _unpacked(cursor, cursor.text_score)
+
+
+def _unpacked(cursor: Cursor, score: Callable[[], float]) -> SortedSet:
+    count = cursor.count()
+    scores = {cursor.string(): score() for _ in range(count)}
+    if len(scores) != count:
+        raise RdbError("Zset with duplicate members detected", cursor.position)
+    return _sorted_set(scores, cursor)
 
 
 def decode_zset_listpack(cursor: Cursor) -> SortedSet:

@@ -288,6 +288,7 @@ class AppendOnly:
         """DEBUG LOADAOF: what the log says takes the place of all keys, at once; raises Error."""
         self.log.flush(force=True)
         self._keyspace.clear()
+        self._loader.drop_functions()
         try:
             self._folder.open()
             for _ in self._replay.steps():

@@ -83,7 +83,7 @@ class Replay:
             self._runtime.log.notice("Reading RDB base file on AOF loading...")
             target = KeyspaceTarget(self._keyspace, None)
             try:
-                reader = RdbReader(data, target)
+                reader = RdbReader(data, target, self._keyspace.limits)
                 while not reader.read_some(_SLICE):
                     yield reader.position
                     self._see_everything()

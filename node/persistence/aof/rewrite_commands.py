@@ -80,6 +80,8 @@ def write_commands(write: Callable[[bytes], object], keyspace: Keyspace, annotat
     """Write everything as commands, behind `annotation`."""
     pieces = [annotation]
     size = 0
+    if keyspace.functions is not None:
+        pieces += [encode_command((b"FUNCTION", b"LOAD", source)) for source in keyspace.functions.sources()]
     for database in keyspace.databases():
         if not database.size:
             continue

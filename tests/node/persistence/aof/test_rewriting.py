@@ -55,6 +55,8 @@ async def test_a_base_of_commands(nodes: Nodes, tmp_path: Path) -> None:
     await client("SADD", "set", "a", "b")
     await client("SADD", "integers", 3, 1, 2)
     await client("ZADD", "zset", "0.1", "b", "-inf", "a")
+    library = "#!lua name=lib\nredis.register_function('one', function() return 1 end)"
+    assert await client("FUNCTION", "LOAD", library) == b"lib"
     await client("SELECT", 9)
     await client("SET", "far", "away")
     await client("BGREWRITEAOF")
@@ -62,6 +64,7 @@ async def test_a_base_of_commands(nodes: Nodes, tmp_path: Path) -> None:
     base = (folder(tmp_path) / "appendonly.aof.2.base.aof").read_bytes()
     assert base.startswith(b"#TS:")
     expected = [
+        [b"FUNCTION", b"LOAD", library.encode()],
         [b"SET", b"string", b"1"],
         [b"PEXPIREAT", b"string", b"1900000000000"],
         [b"RPUSH", b"list", *(b"%d" % n for n in range(64))],
@@ -79,6 +82,7 @@ async def test_a_base_of_commands(nodes: Nodes, tmp_path: Path) -> None:
     assert await again.client("LRANGE", "list", 60, -1) == [b"%d" % n for n in range(60, 70)]
     assert await again.client("ZSCORE", "zset", "b") == b"0.10000000000000001"
     assert await again.client("PEXPIRETIME", "string") == 1_900_000_000_000
+    assert await again.client("FCALL", "one", 0) == 1
 
 
 async def test_it_is_rewritten_by_itself_when_it_has_grown(nodes: Nodes, tmp_path: Path) -> None:
