@@ -84,15 +84,16 @@ def parse_loosely(text: bytes, refusal: bytes) -> float:
     C's string ends with the first NUL, blanks may stand before the number, no text at all is zero, and a number that is
     too large is an infinity.
     """
-    number = text.partition(b"\0")[0]
-    if not number:
-        return 0.0
-    number = number.lstrip(_BLANKS)
     try:
-        value = float(number)
+        value = float(text)
     except ValueError:
-        value = _parse_hex(number, refusal)
-    if value != value or 95 in number or number[-1] <= 32:
+        number = text.partition(b"\0")[0]
+        if not number:
+            return 0.0
+        if number != text:
+            return parse_loosely(number, refusal)
+        value = _parse_hex(number.lstrip(_BLANKS), refusal)
+    if value != value or 95 in text or text[-1] <= 32:
         raise Error(refusal)
     return value
 

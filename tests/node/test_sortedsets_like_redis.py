@@ -189,3 +189,19 @@ def test_draws_and_walks(pair: Pair, size: int) -> None:
         ours.ask("ZREM", "zset", f"new {step - 1}")
     assert known.issubset(met)
     assert (step > 1) == (size > 5)
+
+
+@pytest.mark.parametrize(
+    ("proto", "score", "missing"), [("2", b"$3\r\n1.5\r\n", b"*-1\r\n"), ("3", b",1.5\r\n", b"_\r\n")]
+)
+def test_ranks_with_scores_as_in_redis_7_2(pair: Pair, proto: str, score: bytes, missing: bytes) -> None:
+    ours, _ = pair.connect()
+    ours.ask("HELLO", proto)
+    ours.ask("ZADD", "zset", "1", "a", "1.5", "b", "2", "c", "3", "d")
+    assert ours.ask("ZRANK", "zset", "b", "withscore") == b"*2\r\n:1\r\n" + score
+    assert ours.ask("ZREVRANK", "zset", "b", "WITHSCORE") == b"*2\r\n:2\r\n" + score
+    assert ours.ask("ZRANK", "zset", "none", "WITHSCORE") == missing
+    assert ours.ask("ZRANK", "none", "b", "WITHSCORE") == missing
+    assert ours.ask("ZRANK", "zset", "b", "WITHSCORES") == b"-ERR syntax error\r\n"
+    too_many = ours.ask("ZRANK", "zset", "b", "WITHSCORE", "x")
+    assert too_many == b"-ERR wrong number of arguments for 'zrank' command\r\n"
