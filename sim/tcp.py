@@ -6,8 +6,8 @@ read fills its window and stops the sender. Kernel buffers survive the process: 
 after it was killed, then comes the end of the stream, or a reset if it left input unread.
 
 Simplifications: there is no congestion control, and an acknowledgement gets lost only where the way back is cut. Then
-the sender may have ten packets underway that it has not heard of, sends one of them again and again, and gives up as if
-nothing had arrived.
+the sender may have a few packets underway that it has not heard of, sends one of them again and again, and gives up as
+if nothing had arrived.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ _RETRANSMIT_FIRST_S = 0.2
 _RETRANSMIT_MAX_S = 120.0
 _RETRANSMISSIONS_MAX = 1 + 15
 _ORPHAN_RETRANSMISSIONS_MAX = 1 + 8
-# Packets that may be underway unacknowledged: what Linux' congestion window has at first. And the data in one.
-_UNHEARD_MAX = 10
+# Packets that may be underway unacknowledged: what Linux' congestion window has at first, and the probe, which is a new
+# one where there is more to send. And the data in one.
+_UNHEARD_MAX = 10 + 1
 _SEGMENT = 1448
 # What a kernel takes from a process before it has to wait, and what it keeps for one that does not read.
 SEND_BUFFER = 256 * 1024

@@ -186,7 +186,7 @@ ROWS = [
     Row("cut on the way back", "cut back", ask, "?", after_s=0.4, mended_after_s=0.3),
     Row("cut, idle", "cut", read_in_vain, "nothing", after_s=_SHORT_S),
     Row("cut: dialled", "cut", dial, "connected", after_s=1.0, mended_after_s=0.6),
-    Row("cut: dialled, for longer", "cut", dial, "connected", after_s=3.0, mended_after_s=2.4),
+    Row("cut: dialled, for longer", "cut", dial, "connected", after_s=2.0, mended_after_s=1.4),
     Row("power cut", "power cut", read_in_vain, "nothing", after_s=_SHORT_S),
     Row("power cut and boot, idle", "power cut", read_in_vain, "nothing", after_s=_SHORT_S, mended_after_s=0.3),
     Row("power cut and boot: asked", "power cut", ask, "ECONNRESET", after_s=0.4, mended_after_s=0.3),

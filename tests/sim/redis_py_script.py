@@ -15,7 +15,6 @@ from typing import Any, Protocol
 import pytest
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
-from redis.asyncio.lock import Lock
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import ConstantBackoff
@@ -161,25 +160,21 @@ class Script:
             assert await heir.acquire()
             assert await heir.owned()
             assert not await gone.owned()
-            # redis-py gives locks back and extends them by scripts, which a node may not have.
-            if await client.execute_command("COMMAND LIST", "FILTERBY", "PATTERN", "evalsha"):
-                await self._lock_by_scripts(client, heir, gone)
+            # Giving a lock back and extending it are scripts.
+            await raises(LockError, gone.release(), "lock")
+            assert await heir.extend(5)
+            await heir.release()
+            inside = 0
 
-    async def _lock_by_scripts(self, client: Redis, heir: Lock, gone: Lock) -> None:
-        await raises(LockError, gone.release(), "lock")
-        assert await heir.extend(5)
-        await heir.release()
-        inside = 0
+            async def work() -> None:
+                nonlocal inside
+                async with client.lock("{l}lock", timeout=5, sleep=0.01):
+                    assert inside == 0
+                    inside += 1
+                    await asyncio.sleep(0.02)
+                    inside -= 1
 
-        async def work() -> None:
-            nonlocal inside
-            async with client.lock("{l}lock", timeout=5, sleep=0.01):
-                assert inside == 0
-                inside += 1
-                await asyncio.sleep(0.02)
-                inside -= 1
-
-        await asyncio.gather(*(work() for _ in range(4)))
+            await asyncio.gather(*(work() for _ in range(4)))
 
     # ---- the cluster
 

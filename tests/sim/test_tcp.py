@@ -389,7 +389,7 @@ def test_without_acknowledgements_a_sender_gets_no_further_than_its_first_window
         mended_at = world.loop.now
         run_until(world, lambda: len(received) == 160)
         assert world.loop.now - mended_at == pytest.approx(3.2 - 2.4, abs=0.05)
-    assert at_the_mend == [4 * 10]
+    assert at_the_mend == [4 * 11]
     assert bytes(received) == b"".join(b"%03d " % number for number in range(40))
 
 
