@@ -50,6 +50,7 @@ ALL_PAUSED = 1 << FIRST_FREE + 8  # CLIENT PAUSE ALL
 STANDS_BACK = 1 << FIRST_FREE + 9  # a replica has more data than this master: nothing may take it for well
 BUSY = 1 << FIRST_FREE + 11  # a script has run for too long
 # Conditions of one session.
+RESTRICTED = 1 << FIRST_FREE + 12  # its user may not do everything
 ONE_SHOT = 1 << FIRST_FREE + 10  # ASKING holds for the next command only
 
 
@@ -60,7 +61,7 @@ def gates_of(spec: CommandSpec) -> int:
     if spec.handler is None or "|" in spec.name:
         gates |= ALWAYS
     if not flags & NO_AUTH:
-        gates |= NEEDS_AUTH
+        gates |= NEEDS_AUTH | RESTRICTED
     if not flags & UNQUEUED or flags & NO_MULTI:
         gates |= IN_MULTI
     if not flags & IN_SUBSCRIPTION:
@@ -158,12 +159,14 @@ def _is_write(session: NodeSession, command: Command) -> bool:
 class Gatekeeper:
     """Walks the gates in Redis' order."""
 
-    __slots__ = ("_after_redirection", "_before_redirection", "_conditions", "redirect")
+    __slots__ = ("_after_redirection", "_before_redirection", "_conditions", "forbid", "redirect")
 
     def __init__(self, conditions: Conditions) -> None:
         self._conditions = conditions
         # Where a key of the command belongs to another node: set in cluster mode (`node.redirection`).
         self.redirect: Callable[[NodeSession, Command, list[bytes]], Error | None] | None = None
+        # Whether a client's user may run a command: set where there are users (`node.acl`).
+        self.forbid: Callable[[NodeSession, Command, list[bytes]], Error | None] | None = None
         self._before_redirection = (
             Gate(NEEDS_AUTH, _always, _fixed(NOAUTH)),
             Gate(
@@ -194,6 +197,10 @@ class Gatekeeper:
         for gate in self._before_redirection:
             if concerns & gate.condition and gate.refuses(session, command):
                 return Error(gate.text(command))
+        if concerns & RESTRICTED and self.forbid is not None:
+            refusal = self.forbid(session, command, argv)
+            if refusal is not None:
+                return refusal
         if self.redirect is not None:
             refusal = self.redirect(session, command, argv)
             if refusal is not None:

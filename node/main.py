@@ -15,6 +15,7 @@ from typing import Any
 
 from cluster.bus import BusPortError
 from cluster.nodes_conf import NodesConfError
+from node.acl.accounts import AccountsError
 from node.clustering import KeysInOtherDatabasesError
 from node.crash import report_crash
 from node.node import Node
@@ -167,8 +168,6 @@ def _cannot_serve(settings: NodeSettings, log: Log) -> bool:
     """Settings that would leave the server less guarded, or less reachable, than its owner believes."""
     if settings.tls_port:
         log.warning("Failed to configure TLS: Shardlab speaks no TLS.")
-    elif settings.aclfile:
-        log.warning("Aborting Redis startup because of ACL errors: Shardlab reads no ACL files.")
     elif settings.loadmodule:
         log.warning(f"Can't load module from {settings.loadmodule[0][0]}: server aborting")
     elif not settings.bind or not settings.port:
@@ -214,6 +213,9 @@ async def serve(settings: NodeSettings, runtime: Runtime, config_file: str, made
         return 1
     except (NodesConfError, BusPortError, KeysInOtherDatabasesError) as error:
         log.warning(str(error))
+        return 1
+    except AccountsError as error:
+        log.warning(f"Aborting Redis startup because of ACL errors: {'. '.join(error.lines)}")
         return 1
     except (RdbError, AofError, OSError):
         # Whoever loads the data has said what is wrong with it.

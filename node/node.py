@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from node import commands
+from node.acl.accounts import Accounts
 from node.blocking import BlockedClients
 from node.call import Call
 from node.clustering import Clustering
@@ -38,9 +39,8 @@ from node.shutdown import Shutdown
 from node.slowlog import SlowLog
 from node.stats import SAMPLE_PERIOD_S, Traffic
 from runtime import Runtime, Tasks
-from runtime.settings import to_bytes
 from wire.clients import Clients
-from wire.front import Credentials, Front
+from wire.front import Front
 from wire.listener import Listener
 from wire.pubsub import Broker
 from wire.table import CommandTable
@@ -64,18 +64,20 @@ class Node:
         self.table = CommandTable(commands.MODULES, gates_of)
         for old, new in settings.rename_command:
             self.table.rename(old, new)
+        self.accounts = Accounts(self.table, self.clients, runtime.clock)
         self.front = Front(
             clock=runtime.clock,
             clients=self.clients,
             broker=self.broker,
             table=self.table,
-            credentials=Credentials(to_bytes(settings.requirepass)),
+            credentials=self.accounts,
             identity=self,
         )
         self.notifier = Notifier(self.broker)
         self.keyspace = Keyspace(settings.databases, self.notifier)
         self.conditions = Conditions(self.clients)
         self.gatekeeper = Gatekeeper(self.conditions)
+        self.gatekeeper.forbid = self.accounts.forbid
         self.monitor = Monitor(self.conditions, runtime.clock)
         self.propagation = Propagation()
         self.slow_log = SlowLog(runtime.clock)
@@ -101,6 +103,7 @@ class Node:
             self.keyspace,
             self.conditions,
             runtime.log,
+            self.accounts,
             self._inner_session(),
             clustered=settings.cluster_enabled,
         )

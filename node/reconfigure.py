@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from node.acl.accounts import AccountsError
 from node.persistence.aof.append_only import AofState
 from node.settings import NodeSettings
 from node.structures.limits import CompactLimits
 from runtime import Level
 from runtime.directives import Kind, Words
 from runtime.process import RESERVED_FILES
-from runtime.settings import to_bytes
+from runtime.settings import to_bytes, to_text
 from wire.errors import Error
 
 if TYPE_CHECKING:
@@ -106,7 +107,14 @@ def _max_clients(node: Node) -> None:
 
 
 def _password(node: Node) -> None:
-    node.front.credentials.password = to_bytes(node.settings.requirepass)
+    node.accounts.require_password(to_bytes(node.settings.requirepass))
+
+
+def _users(node: Node) -> None:
+    accounts, settings = node.accounts, node.settings
+    accounts.rules.all_channels = settings.acl_pubsub_default == "allchannels"
+    accounts.log.max = settings.acllog_max_len
+    accounts.log.trim()
 
 
 def _events(node: Node) -> None:
@@ -183,6 +191,8 @@ def _append_only(node: Node) -> None:
 _APPLIERS: dict[str, _Applier] = {
     "maxclients": _max_clients,
     "requirepass": _password,
+    "acl_pubsub_default": _users,
+    "acllog_max_len": _users,
     "notify_keyspace_events": _events,
     "client_output_buffer_limit": _limits,
     "proto_max_bulk_len": _limits,
@@ -216,8 +226,23 @@ def _applier(field: str) -> _Applier | None:
 
 def apply_at_start(node: Node) -> None:
     """Bring the parts that keep copies up to date with the settings a node starts with."""
-    for applier in (_password, _events, _limits, _keepalive, _expiry, _slow_log, _compact_limits):
+    for applier in (_users, _password, _events, _limits, _keepalive, _expiry, _slow_log, _compact_limits):
         applier(node)
+    _load_users(node)
+
+
+def _load_users(node: Node) -> None:
+    """The users that the configuration names, or its ACL file; raises AccountsError."""
+    settings = node.settings
+    if settings.user:
+        node.accounts.load_at_start(settings.user)
+    if settings.aclfile:
+        folder, _, name = settings.aclfile.rpartition("/")
+        try:
+            text = to_text(node.runtime.files.folder(folder or ".").read(name))
+        except OSError as error:
+            raise AccountsError([f"Error loading ACLs, opening file '{settings.aclfile}': {error.strerror}"]) from None
+        node.accounts.load(text, settings.aclfile)
 
 
 def shown(node: Node, field: str) -> str:

@@ -33,7 +33,7 @@ from runtime import Runtime, Tasks
 from wire.clients import Clients
 from wire.command import CommandSpec
 from wire.commands import client, connection, pubsub
-from wire.front import Credentials, Front
+from wire.front import Front, Password
 from wire.listener import Listener
 from wire.outward import Greeting
 from wire.pubsub import Broker
@@ -85,7 +85,7 @@ class Proxy:
         errands = Errands(self._topology, runtime.random, settings.hold_timeout_ms)
         self._clients: Clients[ProxySession] = Clients(settings.maxclients)
         table = CommandTable(_OWN, lambda _: 0)
-        credentials = Credentials(settings.requirepass.encode())
+        credentials = Password(settings.requirepass.encode())
         front = Front(runtime.clock, self._clients, Broker(), table, credentials, Identity())
         transactions = Transactions()
         subscriptions = Subscriptions(self._topology, settings.hold_timeout_ms)

@@ -14,7 +14,7 @@ from sentinel.driver import Driver
 from sentinel.machine import SentinelMachine
 from sentinel.service import SentinelService, SentinelSession
 from wire.clients import Clients
-from wire.front import Credentials, Front
+from wire.front import Front, Password
 from wire.listener import Listener
 from wire.pubsub import Broker
 from wire.table import CommandTable
@@ -60,7 +60,7 @@ class Sentinel:
             clients=self.clients,
             broker=self.broker,
             table=self.table,
-            credentials=Credentials(to_bytes(server.requirepass)),
+            credentials=Password(to_bytes(server.requirepass)),
             identity=self,
         )
         self.service = SentinelService(

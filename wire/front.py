@@ -34,8 +34,30 @@ REDIS_VERSION = "7.0.15"
 SHARDLAB_VERSION = "0.1.0"
 
 
-class Credentials:
-    """Who may come in: the default user's password (`requirepass`)."""
+class Credentials(Protocol):
+    """Who may come in."""
+
+    @property
+    def needed(self) -> bool:
+        """Whether a new client must authenticate."""
+        ...
+
+    @property
+    def has_password(self) -> bool:
+        """Whether the default user has one."""
+        ...
+
+    def accept(self, session: Session, name: bytes, password: bytes, command: bytes) -> bool:
+        """Whether `password` opens the account `name` for a client that sent this command (AUTH, HELLO)."""
+        ...
+
+    def admitted(self, session: Session) -> None:
+        """The client is somebody else now: `Session.user`."""
+        ...
+
+
+class Password:
+    """One account, the default user's, with one password or none (`requirepass`)."""
 
     __slots__ = ("password",)
 
@@ -46,9 +68,16 @@ class Credentials:
     def needed(self) -> bool:
         return bool(self.password)
 
-    def accept(self, user: bytes, password: bytes) -> bool:
-        """Whether `password` opens the account `user`; the default user without a password takes any."""
-        return user == b"default" and (not self.password or password == self.password)
+    @property
+    def has_password(self) -> bool:
+        return bool(self.password)
+
+    def accept(self, session: Session, name: bytes, password: bytes, command: bytes) -> bool:  # noqa: ARG002
+        """The default user without a password takes any."""
+        return name == b"default" and (not self.password or password == self.password)
+
+    def admitted(self, session: Session) -> None:
+        """Whoever is in may do everything."""
 
 
 @dataclass(slots=True)
@@ -63,7 +92,8 @@ class Front:
     identity: Identity
 
     def admit(self, session: Session) -> None:
-        """A new client: it must authenticate first when a password is set."""
+        """A new client, or one that begins anew: it must authenticate first when a password is set."""
+        self.credentials.admitted(session)
         if self.credentials.needed:
             session.mask |= NEEDS_AUTH
             if session.connection is not None:
@@ -73,5 +103,6 @@ class Front:
         """The client gave the right password."""
         session.user = user
         session.mask &= ~NEEDS_AUTH
+        self.credentials.admitted(session)
         if session.connection is not None:
             session.connection.decoder.limited = False

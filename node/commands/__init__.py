@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from node.commands import (
+    acl,
     bitfields,
     bitmaps,
     cluster,
@@ -99,6 +100,7 @@ MODULES: tuple[ModuleType, ...] = (
     connection,
     config,
     server,
+    acl,
     debug,
     slowlog,
     memory,

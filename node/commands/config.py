@@ -132,7 +132,10 @@ def config_rewrite(call: Call) -> Reply:
         raise Error(b"ERR The server is running without a config file")
     path, _, name = node.config_file.rpartition("/")
     settings = node.settings.model_copy(
-        update={"replicaof": None if node.cluster else node.replication.upstream.master}
+        update={
+            "replicaof": None if node.cluster else node.replication.upstream.master,
+            "user": [] if node.settings.aclfile else node.accounts.directives(),
+        }
     )
     try:
         folder = node.runtime.files.folder(path or "/")

@@ -6,7 +6,9 @@ collected and passed on together, in MULTI and EXEC when there are several.
 
 from __future__ import annotations
 
+from node.acl.accounts import forbidden_since
 from node.call import Call
+from node.gates import RESTRICTED
 from wire.command import ALLOW_BUSY, FAST, LOADING, NOSCRIPT, SKIP_SLOWLOG, STALE, UNQUEUED, command, keys
 from wire.encoder import encode_into
 from wire.errors import EXECABORT, Error
@@ -55,7 +57,12 @@ def exec_(call: Call) -> Reply:
             return NIL_ARRAY
         pieces = [b"*%d\r\n" % len(transaction.queue)]
         run = call.node.executor.run
+        restricted = session.mask & RESTRICTED
         for command, argv in transaction.queue:
+            denial = call.node.accounts.denial(session, command, argv, b"multi") if restricted else None
+            if denial is not None:
+                encode_into(pieces, Error(forbidden_since(denial)), session.proto)
+                continue
             # Encoded at once: a later command may change the value in place, or the protocol (HELLO).
             encode_into(pieces, run(call, command, argv), session.proto)
         return Raw(b"".join(pieces))

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from node.acl.accounts import Accounts
+from node.acl.selector import Reason
 from node.call import Call
-from node.gates import DISK_ERROR, OUT_OF_MEMORY, READ_ONLY, STALE, TOO_FEW_REPLICAS, Conditions
+from node.gates import DISK_ERROR, OUT_OF_MEMORY, READ_ONLY, RESTRICTED, STALE, TOO_FEW_REPLICAS, Conditions
 from node.keyspace import Keyspace
 from node.scripting.flags import ALLOW_CROSS_SLOT_KEYS, ALLOW_OOM, ALLOW_STALE, COMPATIBLE, NO_CLUSTER, NO_WRITES
 from node.scripting.values import error_table, to_lua
@@ -42,6 +44,12 @@ _TOO_FEW = b"NOREPLICAS Not enough good replicas to write."
 _NO_MEMORY = b"OOM command not allowed when used memory > 'maxmemory'."
 _FOREIGN_KEY = b"ERR Script attempted to access a non local key in a cluster node"
 _TWO_SLOTS = b"ERR Script attempted to access keys that do not hash to the same slot"
+_DENIED = {
+    Reason.COMMAND: b"ERR The user executing the script can't run this command or subcommand",
+    Reason.KEY: b"ERR The user executing the script can't access at least one of the keys mentioned in the command "
+    b"arguments",
+    Reason.CHANNEL: b"ERR The user executing the script can't publish to the channel mentioned in the command",
+}
 _NO_SUCH_COMMAND = b"ERR Invalid command passed to redis.acl_check_cmd()"
 
 
@@ -57,6 +65,7 @@ class Gateway:
         keyspace: Keyspace,
         conditions: Conditions,
         log: Log,
+        accounts: Accounts,
         session: NodeSession,
         clustered: bool,
     ) -> None:
@@ -65,6 +74,7 @@ class Gateway:
         self._keyspace = keyspace
         self._conditions = conditions
         self._log = log
+        self._accounts = accounts
         # The client that a script's commands run as.
         self._session = session
         self._clustered = clustered
@@ -75,6 +85,7 @@ class Gateway:
         self.on_register: Callable[[bytes, LuaFunction, bytes | None, bytes], bytes | None]
         # Of the script that runs: what it may do, the protocol that it chose, whether it has written, when it began.
         self._flags = 0
+        self._restricted = False
         self.resp = 2
         self.wrote = False
         self.now_ms = 0
@@ -96,6 +107,7 @@ class Gateway:
         session.from_master = client.from_master
         session.call.db = call.db
         session.proto = 2
+        self._restricted = bool(client.mask & RESTRICTED)
         self._flags = flags
         self.resp = 2
         self.wrote = False
@@ -162,10 +174,11 @@ class Gateway:
 
     def acl_check(self, *arguments: LuaValue) -> tuple[bool, bytes | None]:
         try:
-            self._table.find(_words(arguments))
+            argv = _words(arguments)
+            command = self._table.find(argv)
         except Error:
             return False, _NO_SUCH_COMMAND
-        return True, None
+        return self._accounts.user_of(self._session).denial(command, argv) is None, None
 
     def tick(self) -> bytes | None:
         return self.on_tick()
@@ -189,6 +202,10 @@ class Gateway:
         concerns = command.gates & self._conditions.mask
         if concerns & STALE and not flags & WHILE_STALE:
             raise Error(_STALE_REPLICA)
+        if self._restricted:
+            denial = self._accounts.denial(self._session, command, argv, b"lua")
+            if denial is not None:
+                raise Error(_DENIED[denial[0]])
         if flags & WRITE:
             if self._flags & NO_WRITES:
                 raise Error(_READ_ONLY_SCRIPT)

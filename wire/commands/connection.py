@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from runtime.settings import to_text
 from wire.call import Call
 from wire.command import ALLOW_BUSY, FAST, IN_SUBSCRIPTION, LOADING, NO_AUTH, NOSCRIPT, STALE, UNQUEUED, command
 from wire.errors import NOAUTH_HELLO, SYNTAX, WRONGPASS, Error, wrong_arity
@@ -67,9 +68,9 @@ def auth(call: Call) -> Reply:
     argv = call.argv
     if len(argv) > 3:
         raise Error(SYNTAX)
-    if len(argv) == 2 and not call.front.credentials.needed:
+    if len(argv) == 2 and not call.front.credentials.has_password:
         raise Error(_NO_PASSWORD)
-    _log_in(call, argv[1] if len(argv) == 3 else b"default", argv[-1])
+    _log_in(call, argv[1] if len(argv) == 3 else b"default", argv[-1], b"AUTH")
     return OK
 
 
@@ -106,7 +107,7 @@ def hello(call: Call) -> Reply:
         else:
             raise Error(b"ERR Syntax error in HELLO option '%b'" % argv[at])
     if user is not None:
-        _log_in(call, user, password)
+        _log_in(call, user, password, b"HELLO")
     if session.mask & NEEDS_AUTH:
         raise Error(NOAUTH_HELLO)
     if name is not None:
@@ -171,7 +172,7 @@ def _protocol(text: bytes) -> int:
     return int(text)
 
 
-def _log_in(call: Call, user: bytes, password: bytes) -> None:
-    if not call.front.credentials.accept(user, password):
+def _log_in(call: Call, user: bytes, password: bytes, command: bytes) -> None:
+    if not call.front.credentials.accept(call.session, user, password, command):
         raise Error(WRONGPASS)
-    call.front.authenticated(call.session, user.decode())
+    call.front.authenticated(call.session, to_text(user))

@@ -1,0 +1,222 @@
+"""All users of a node: who comes in, and what each client may run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from node.acl.log import AclLog
+from node.acl.rules import ParenthesisError, RuleError, Rules, joined_selectors
+from node.acl.selector import Denial, Reason
+from node.acl.user import User
+from node.gates import RESTRICTED
+from node.session import NodeSession
+from runtime.clock import Clock
+from runtime.settings import to_bytes, to_text
+from wire.client_line import client_line
+from wire.clients import Clients
+from wire.errors import Error
+from wire.session import Session
+from wire.table import Command, CommandTable
+
+_DEFAULT = b"default"
+_REFUSALS = {
+    Reason.KEY: b"this user has no permissions to access one of the keys used as arguments",
+    Reason.CHANNEL: b"this user has no permissions to access one of the channels used as arguments",
+}
+
+
+class AccountsError(Exception):
+    """An ACL file, or a directive, that is not as it should be; each line says what is wrong with a line."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+class Accounts:
+    """The users by name; implements `wire.front.Credentials`."""
+
+    __slots__ = ("_clients", "_clock", "by_name", "log", "rules")
+
+    def __init__(self, table: CommandTable, clients: Clients[NodeSession], clock: Clock) -> None:
+        self.rules = Rules(table)
+        self._clients = clients
+        self._clock = clock
+        self.log = AclLog()
+        self.by_name: dict[bytes, User] = {_DEFAULT: self._new_default()}
+
+    def _new_default(self) -> User:
+        user = self.rules.new_user(_DEFAULT)
+        self.rules.apply(user, [b"on", b"nopass", b"~*", b"&*", b"+@all"])
+        return user
+
+    # ---- `wire.front.Credentials`
+
+    @property
+    def needed(self) -> bool:
+        default = self.by_name[_DEFAULT]
+        return not (default.enabled and default.no_password)
+
+    @property
+    def has_password(self) -> bool:
+        return not self.by_name[_DEFAULT].no_password
+
+    def accept(self, session: Session, name: bytes, password: bytes, command: bytes) -> bool:
+        user = self.by_name.get(name)
+        if user is not None and user.enabled and user.opens_with(password):
+            return True
+        assert isinstance(session, NodeSession)
+        self._note(session, (Reason.AUTH, command), b"toplevel", name)
+        return False
+
+    def admitted(self, session: Session) -> None:
+        user = self.by_name[to_bytes(session.user)]
+        session.mask = session.mask & ~RESTRICTED if user.unrestricted else session.mask | RESTRICTED
+
+    # ---- judging
+
+    def user_of(self, session: Session) -> User:
+        return self.by_name[to_bytes(session.user)]
+
+    def denial(self, session: NodeSession, command: Command, argv: Sequence[bytes], context: bytes) -> Denial | None:
+        """What forbids the client this command, which is put into the log; None when it may run it."""
+        denial = self.user_of(session).denial(command, argv)
+        if denial is not None:
+            self._note(session, denial, context, to_bytes(session.user))
+        return denial
+
+    def forbid(self, session: NodeSession, command: Command, argv: Sequence[bytes]) -> Error | None:
+        """The refusal of a client's command; None when its user may run it."""
+        context = b"multi" if session.transaction is not None else b"toplevel"
+        denial = self.denial(session, command, argv, context)
+        return None if denial is None else Error(b"NOPERM " + refusal(denial))
+
+    def _note(self, session: NodeSession, denial: Denial, context: bytes, username: bytes) -> None:
+        now_ms = self._clock.wall_ms()
+        self.log.note(*_named(denial, context, username), client_line(session, [], now_ms), now_ms)
+
+    # ---- changing
+
+    def set_user(self, name: bytes, words: Sequence[bytes]) -> None:
+        """ACL SETUSER: make or change a user, whole or not at all; raises RuleError or ParenthesisError."""
+        old = self.by_name.get(name)
+        user = self.rules.new_user(name) if old is None else old.copy()
+        self.rules.apply(user, words)
+        self.by_name[name] = user
+        self._update_clients(name, user)
+
+    def load_at_start(self, lines: Sequence[Sequence[str]]) -> None:
+        """The `user` lines of a configuration file, each without that word; raises AccountsError."""
+        users: dict[bytes, User] = {}
+        for line in lines:
+            words = [to_bytes(word) for word in line]
+            try:
+                self._load_line(users, [b"user", *words])
+            except (AccountsError, RuleError, ParenthesisError) as error:
+                raise AccountsError([_explained(error)]) from None
+        self.by_name |= users
+
+    def require_password(self, password: bytes) -> None:
+        """`requirepass`: the default user's only password, or none at all."""
+        self.set_user(_DEFAULT, [b"resetpass", b">" + password if password else b"nopass"])
+
+    def delete(self, name: bytes) -> bool:
+        """Forget a user, whose clients are hung up on; False when there is none."""
+        if self.by_name.pop(name, None) is None:
+            return False
+        for session in self._clients:
+            if to_bytes(session.user) == name:
+                session.drop()
+        return True
+
+    def _update_clients(self, name: bytes, user: User) -> None:
+        for session in self._clients:
+            if to_bytes(session.user) != name or session.from_master:
+                continue
+            self.admitted(session)
+            channels = (*session.channels, *session.shard_channels)
+            hears_too_much = any(not user.allows_channel(channel, literally=False) for channel in channels) or any(
+                not user.allows_channel(pattern, literally=True) for pattern in session.patterns
+            )
+            if hears_too_much:
+                session.drop()
+
+    # ---- files
+
+    def describe(self) -> list[bytes]:
+        """Every user as a line of an ACL file, by name."""
+        return [b"user %b %b" % (name, self.by_name[name].describe()) for name in sorted(self.by_name)]
+
+    def directives(self) -> list[tuple[str, ...]]:
+        """What the `user` directives of a rewritten configuration say; nothing where there is only the usual user."""
+        default = self.by_name[_DEFAULT]
+        if len(self.by_name) == 1 and default.enabled and default.unrestricted and len(default.passwords) <= 1:
+            return []
+        return [tuple(to_text(line).split()[1:]) for line in self.describe()]
+
+    def load(self, text: str, source: str) -> None:
+        """The users of an ACL file take the place of all others; raises AccountsError and changes nothing."""
+        lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
+        users: dict[bytes, User] = {}
+        wrong: list[str] = []
+        for number, line in lines:
+            if not line or line.startswith("#"):
+                continue
+            try:
+                self._load_line(users, to_bytes(line).split())
+            except (AccountsError, RuleError, ParenthesisError) as error:
+                wrong.append(f"{source}:{number}: {_explained(error)}")
+        if wrong:
+            raise AccountsError(wrong)
+        users.setdefault(_DEFAULT, self._new_default())
+        gone = [name for name in self.by_name if name not in users]
+        changed = self.by_name
+        self.by_name = changed | users
+        for name in gone:
+            self.delete(name)
+        for name, user in users.items():
+            self._update_clients(name, user)
+
+    def _load_line(self, users: dict[bytes, User], words: list[bytes]) -> None:
+        if len(words) < 2 or words[0].lower() != b"user":
+            raise AccountsError(["line should start with user keyword and a user name"])
+        name = words[1]
+        if name in users:
+            raise AccountsError([f"user '{to_text(name)}' is declared twice"])
+        user = self.rules.new_user(name)
+        self.rules.apply(user, joined_selectors(words[2:]))
+        users[name] = user
+
+
+def _named(denial: Denial, context: bytes, username: bytes) -> tuple[Reason, bytes, bytes, bytes]:
+    return denial[0], context, denial[1], username
+
+
+def _explained(error: Exception) -> str:
+    if isinstance(error, RuleError):
+        return f"{error.reason.decode()}: {to_text(error.word)}"
+    if isinstance(error, ParenthesisError):
+        return f"Unmatched parenthesis in selector definition: {to_text(error.start)}"
+    return str(error)
+
+
+# What EXEC says of a command that has been forbidden since it was queued.
+_REASONS = {
+    Reason.COMMAND: b"no permission to execute the command or subcommand",
+    Reason.KEY: b"no permission to touch the specified keys",
+    Reason.CHANNEL: b"no permission to access one of the channels used as arguments to the command",
+}
+
+
+def forbidden_since(denial: Denial) -> bytes:
+    """What EXEC answers in place of a command that was allowed when it was queued."""
+    return (
+        b"NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. "
+        b"This command is no longer allowed for the following reason: " + _REASONS[denial[0]]
+    )
+
+
+def refusal(denial: Denial) -> bytes:
+    """What a client is told, behind NOPERM."""
+    reason, name = denial
+    return _REFUSALS.get(reason, b"this user has no permissions to run the '%b' command" % name)
