@@ -149,7 +149,10 @@ def acl_list(call: Call) -> Reply:
     syntax="username",
     history=(
         ("6.2.0", "Added Pub/Sub channel patterns."),
-        ("7.0.0", "Added selectors and changed the format of key and channel patterns from a list to their rule."),
+        (
+            "7.0.0",
+            "Added selectors and changed the format of key and channel patterns from a list to their rule representation.",
+        ),
     ),
 )
 def acl_getuser(call: Call) -> Reply:
