@@ -112,7 +112,6 @@ class AppendOnly:
         folder, log = self._folder, self._runtime.log
         folder.tidy()
         if not folder.manifest.parts:
-            log.notice("Creating AOF base file on server start")
             self.rewriter.make_first_base()
         manifest = folder.manifest
         if manifest.increments:

@@ -259,9 +259,6 @@ class AofLog:
         log = self._runtime.log
         if not self._error:
             log.warning(f"Error writing to the AOF file: {reason}")
-        if self._settings.appendfsync == "always":
-            log.warning("Can't recover from AOF write error when the AOF fsync policy is 'always'. Exiting...")
-            self._runtime.process.exit(1)
         try:
             # Half a command in the middle would be the end of the log.
             file.truncate(before)
@@ -270,6 +267,9 @@ class AofLog:
             # It stays, then, and the rest is written behind it.
             data = data[file.size - before :]
             self.written += file.size - before
+        if self._settings.appendfsync == "always":
+            log.warning("Can't recover from AOF write error when the AOF fsync policy is 'always'. Exiting...")
+            self._runtime.process.exit(1)
         self._pieces[:] = [data]
         self._set_error(reason)
 

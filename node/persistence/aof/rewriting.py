@@ -120,6 +120,7 @@ class Rewriter:
         """At a start without files: a base of what is there, which is nothing; raises OSError."""
         disk, form = self._disk(), self._form()
         base = self._folder.manifest.next_base(self._settings.appendfilename, form.suffix)
+        self._runtime.log.notice(f"Creating AOF base file {base.name} on server start")
         write_base(disk, base.name, self._keyspace, self._remarks(), form)
         self._folder.manifest = replace(self._folder.manifest, base=base)
 
