@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 
 from cluster.extensions import decode_extensions, encode_extensions
 from cluster.fields import BrokenFrameError, MalformedMessageError, exactly, host, node_id
@@ -62,6 +63,10 @@ _PUBLISH_BYTES_MAX = HEADER_BYTES + _LENGTHS.size + 2 * 512 * 1024 * 1024
 _CARRIES_PAYLOAD = frozenset({MessageType.PUBLISH, MessageType.PUBLISHSHARD, MessageType.MODULE})
 
 _NO_MASTER = bytes(ID_LENGTH)
+_EXT_DATA = MessageFlag.EXT_DATA.value
+# An enumeration looks a number up in Python code; every heartbeat has one of each of these.
+_node_flags = lru_cache(1024)(NodeFlag)
+_message_flags = lru_cache(256)(MessageFlag)
 
 
 class FrameReader:
@@ -233,7 +238,7 @@ def decode(frame: bytes) -> Message:
         raise MalformedMessageError(f"protocol version {version}")
     header = Header(
         sender=node_id(sender),
-        flags=NodeFlag(flags),
+        flags=_node_flags(flags),
         ip=host(ip),
         port=port,
         cport=cport,
@@ -243,11 +248,11 @@ def decode(frame: bytes) -> Message:
         master=None if master == _NO_MASTER else node_id(master),
         offset=offset,
         cluster_ok=state == 0,
-        mflags=MessageFlag(mflags),
+        mflags=_message_flags(mflags),
         pport=pport,
     )
     if number <= MessageType.MEET:
-        carried = extensions if MessageFlag.EXT_DATA in header.mflags else 0
+        carried = extensions if mflags & _EXT_DATA else 0
         return Message(header, _decode_heartbeat(MessageType(number), frame, count, carried))
     decoder = _BODIES.get(number)
     return Message(header, Unrecognized(number) if decoder is None else decoder(frame))

@@ -10,7 +10,7 @@ import struct
 
 from cluster.endpoints import CLIENT_NETWORKS_MAX, ClientNetwork, EndpointError
 from cluster.fields import MalformedMessageError, exactly, host, node_id, text
-from cluster.messages import Extensions
+from cluster.messages import NO_EXTENSIONS, Extensions
 
 _EXTENSION = struct.Struct(">IH2x")
 _FORGOTTEN = struct.Struct(">40sQ")
@@ -26,6 +26,8 @@ _EXT_CLIENT_NETWORK = 0x534C
 
 def encode_extensions(extensions: Extensions) -> list[bytes]:
     """In the order in which Redis and Valkey write them, ours last."""
+    if extensions is NO_EXTENSIONS:
+        return []
     encoded = [
         _extension(number, _padded(text))
         for number, text in (
@@ -58,6 +60,8 @@ def _padded(text: str) -> bytes:
 
 def decode_extensions(frame: bytes, at: int, count: int) -> Extensions:
     """The extensions that fill `frame` from `at` to its end; those of unknown type are skipped."""
+    if not count and at == len(frame):
+        return NO_EXTENSIONS
     texts = {_EXT_HOSTNAME: "", _EXT_NODENAME: "", _EXT_CLIENT_IPV4: "", _EXT_CLIENT_IPV6: ""}
     forgotten: list[tuple[str, int]] = []
     shard_id: str | None = None
