@@ -6,7 +6,8 @@ import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sim.tcp import Direction, End
+from sim.direction import Direction
+from sim.tcp import End
 
 if TYPE_CHECKING:
     from sim.host import Host
