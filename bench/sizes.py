@@ -16,6 +16,7 @@ import socket
 import statistics
 import sys
 from collections.abc import Callable, Iterator
+from math import pi
 from random import Random
 from typing import NamedTuple
 
@@ -159,8 +160,39 @@ _SET: dict[str, Operation] = {
     "SCARD": lambda chance, size: [["SCARD", "key"]],
 }
 
+# Places are spread over a square of ten degrees at the equator, which has about so many square kilometres.
+_DEGREES = 10
+_SQUARE_KM = 1_236_000
+
+
+def _place(number: int, _: int) -> Words:
+    """A member at a position of its own: multiples of these two fractions cover a square evenly."""
+    longitude, latitude = number * 0.7548776662 % 1 * _DEGREES, number * 0.5698402910 % 1 * _DEGREES
+    return [f"{longitude:.6f}", f"{latitude:.6f}", f"member:{number:07d}"]
+
+
+def _search_for_ten(*options: str) -> Operation:
+    """A circle in which about ten of the places are."""
+
+    def operation(chance: Random, size: int) -> list[Words]:
+        radius_km = (10 / size * _SQUARE_KM / pi) ** 0.5
+        middle = ["FROMLONLAT", *(f"{chance.random() * _DEGREES:.6f}" for _ in range(2))]
+        return [["GEOSEARCH", "key", *middle, "BYRADIUS", f"{radius_km:.3f}", "km", *options]]
+
+    return operation
+
+
+_GEO: dict[str, Operation] = {
+    "GEOADD, another place": lambda chance, size: [["GEOADD", "key", *_place(chance.randrange(size), size)]],
+    "GEOPOS": _of_member("GEOPOS"),
+    "GEODIST": lambda chance, size: [["GEODIST", "key", _member(chance, size), _member(chance, size)]],
+    "GEOSEARCH of about 10": _search_for_ten(),
+    "GEOSEARCH, nearest": _search_for_ten("ASC", "COUNT", "1", "WITHDIST"),
+}
+
 FAMILIES = {
     "zset": Family(["ZADD", "key"], lambda number, size: [str(number % size), f"member:{number:07d}"], _SORTED_SET),
+    "geo": Family(["GEOADD", "key"], _place, _GEO),
     "list": Family(["RPUSH", "key"], lambda number, _: [f"member:{number:07d}"], _LIST),
     "set": Family(["SADD", "key"], lambda number, _: [f"member:{number:07d}"], _SET),
     "hash": Family(["HSET", "key"], lambda number, _: [f"member:{number:07d}", f"value:{number}"], _HASH),

@@ -6,6 +6,8 @@ inside. Unsorted results come in the order of the cells, as in Redis.
 
 from __future__ import annotations
 
+from math import hypot
+
 from node.call import Call
 from node.commands.geo import coordinates, distance_text, parse_position, parse_unit
 from node.commands.sortedset_results import store
@@ -20,6 +22,9 @@ from wire.reply import Reply
 _NO_SUCH_MEMBER = b"ERR could not decode requested zset member"
 # How an answer may be enriched, in the order in which it is.
 _WITH = (b"WITHDIST", b"WITHHASH", b"WITHCOORD")
+
+# Degrees by which a place may be beyond the box around what is looked for, and still be inside by a rounding error.
+_SLACK = 1e-6
 
 # Member, score, distance from the middle in metres, position.
 _Place = tuple[bytes, float, float, tuple[float, float]]
@@ -113,20 +118,23 @@ class _Search:
         assert middle is not None
         if radius_m is None:
             box = geohash.bounding_box(middle, self.width_m / 2, self.height_m / 2)
-            reach_m = ((self.width_m / 2) ** 2 + (self.height_m / 2) ** 2) ** 0.5
+            reach_m = hypot(self.width_m / 2, self.height_m / 2)
         else:
             box = geohash.bounding_box(middle, radius_m, radius_m)
             reach_m = radius_m
         limit = self.count if self.any else len(zset)
         places: list[_Place] = []
-        scores = zset.scores
+        south, north = box.south - _SLACK, box.north + _SLACK
         for cell in geohash.covering_cells(middle, box, reach_m):
             first, behind = cell.scores()
-            for member in zset.members(*zset.ranks_by_score(ScoreRange(first, False, behind, True))):
-                position = geohash.position_of(scores[member])
+            for member, score in zset.pairs(*zset.ranks_by_score(ScoreRange(first, False, behind, True))):
+                position = geohash.position_of(score)
+                # Half of what the cells hold is too far north or south, which is seen without trigonometry.
+                if not south <= position[1] <= north:
+                    continue
                 distance = self._distance_if_inside(middle, position)
                 if distance is not None:
-                    places.append((member, scores[member], distance, position))
+                    places.append((member, score, distance, position))
                     if len(places) >= limit:
                         return places
         return places

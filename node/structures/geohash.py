@@ -8,7 +8,7 @@ GEOADD, "How does it work?", and https://en.wikipedia.org/wiki/Geohash.
 
 from __future__ import annotations
 
-from math import asin, cos, degrees, pi, sin, sqrt
+from math import asin, cos, degrees, isfinite, nan, pi, sin, sqrt
 from typing import NamedTuple
 
 STEPS = 26
@@ -119,7 +119,8 @@ def distance_m(one: tuple[float, float], other: tuple[float, float]) -> float:
     if v == 0.0:
         return _EARTH_RADIUS_M * abs(other_latitude - latitude)
     u = sin((other_latitude - latitude) / 2)
-    return 2.0 * _EARTH_RADIUS_M * asin(sqrt(u * u + cos(latitude) * cos(other_latitude) * v * v))
+    # Of two places on opposite sides the sum may be a rounding error above 1.
+    return 2.0 * _EARTH_RADIUS_M * asin(min(sqrt(u * u + cos(latitude) * cos(other_latitude) * v * v), 1.0))
 
 
 def latitude_distance_m(one: float, other: float) -> float:
@@ -132,7 +133,7 @@ def bounding_box(position: tuple[float, float], width_m: float, height_m: float)
     longitude, latitude = position
     height = degrees(height_m / _EARTH_RADIUS_M)
     edge = latitude - height if latitude < 0 else latitude + height
-    width = degrees(width_m / _EARTH_RADIUS_M / cos(edge * _RADIAN))
+    width = degrees(width_m / _EARTH_RADIUS_M / cos(edge * _RADIAN)) if isfinite(edge) else nan
     return Area(longitude - width, latitude - height, longitude + width, latitude + height)
 
 

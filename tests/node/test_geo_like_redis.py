@@ -27,7 +27,7 @@ UNIT = st.sampled_from(["m", "km", "FT", "mi"])
 LENGTH = st.one_of(
     st.integers(0, 30000).map(str),
     st.floats(0, 25).map(lambda value: f"{value:.3f}"),
-    st.sampled_from(["0", "100000", "5000000"]),
+    st.sampled_from(["0", "100000", "5000000", "20000000", "1e300", "inf"]),
 )
 COUNT = st.sampled_from(["1", "3", "100", "0", "-1", "x"])
 
