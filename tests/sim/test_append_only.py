@@ -25,10 +25,13 @@ CUTS = 6
 class Writers:
     """Clients that write keys once each, and remember which they were told are safe."""
 
-    def __init__(self, server: Host) -> None:
+    def __init__(self, world: World, server: Host, pause_s: float) -> None:
+        self._world = world
         self._server = server
+        self._pause_s = pause_s
         self.begun = 0
-        self.acknowledged: dict[bytes, bytes] = {}
+        # By key: the value, and when it was acknowledged.
+        self.acknowledged: dict[bytes, tuple[bytes, float]] = {}
 
     async def write(self) -> None:
         """Until the connection breaks."""
@@ -39,8 +42,8 @@ class Writers:
                 key, value = b"key:%d" % self.begun, b"value of %d" % self.begun
                 writer.write(encode_command([b"SET", key, value]))
                 assert await reader.readexactly(5) == b"+OK\r\n"
-                self.acknowledged[key] = value
-                await asyncio.sleep(0.004)
+                self.acknowledged[key] = value, self._world.loop.now
+                await asyncio.sleep(self._pause_s)
         except (OSError, asyncio.IncompleteReadError):
             writer.close()
 
@@ -61,27 +64,39 @@ def serve(world: World, server: Host, change: Callable[[Node], None]) -> Node:
     return made[0]
 
 
-def cut_power(seed: int, policy: str, change: Callable[[Node], None] = lambda _: None) -> Counter[str]:
-    """What became of acknowledged writes after several power cuts."""
+def cut_power(
+    seed: int,
+    policy: str,
+    change: Callable[[Node], None] = lambda _: None,
+    *,
+    life_s: float = 0.3,
+    pause_s: float = 0.004,
+) -> Counter[str]:
+    """What became of acknowledged writes after several power cuts, and how old the oldest lost one was, in ms."""
     with forgiving(seed) as world:
         server, client = world.add_host("server"), world.add_host("client")
         server.disk.make_folder("/data")
         config = BASICS + f"appendonly yes\nappendfsync {policy}\nauto-aof-rewrite-min-size 2kb\n"
         server.disk.put(CONFIG, config.encode())
-        writers, chance = Writers(server), world.stream("cuts")
+        writers, chance = Writers(world, server, pause_s), world.stream("cuts")
         rewrites = 0
+        cuts = []
         for _ in range(CUTS):
             node = serve(world, server, change)
             for _ in range(4):
                 start(client, writers.write)
-            run_for(world, chance.uniform(0.01, 0.3))
+            run_for(world, chance.uniform(0.01, life_s))
             rewrites += node.append_only.rewriter.rewrites
             server.cut_power()
+            cuts.append(world.loop.now)
             run_for(world, 0.1)
             server.boot()
         database = serve(world, server, change).keyspace.database(0)
-        kept = sum(database.get(key) == value for key, value in writers.acknowledged.items())
-        return Counter(kept=kept, lost=len(writers.acknowledged) - kept, rewrites=rewrites)
+        lost = [at for key, (value, at) in writers.acknowledged.items() if database.get(key) != value]
+        # A reply may still have been on its way when the power went.
+        oldest_s = max((next(cut for cut in cuts if cut >= at - 0.1) - at for at in lost), default=0.0)
+        kept = len(writers.acknowledged) - len(lost)
+        return Counter(kept=kept, lost=len(lost), rewrites=rewrites, oldest_ms=round(oldest_s * 1000))
 
 
 def test_nothing_acknowledged_is_lost_when_every_write_is_synced() -> None:
@@ -95,6 +110,12 @@ def test_without_a_sync_something_is_lost() -> None:
     """So the test above would notice."""
     found: Counter[str] = sum((cut_power(seed, "no") for seed in range(1)), Counter())
     assert found["lost"]
+
+
+def test_with_a_sync_every_second_no_more_than_that_is_lost() -> None:
+    found = cut_power(3, "everysec", life_s=5.0, pause_s=0.05)
+    assert found["kept"] > found["lost"] > 0
+    assert 0 < found["oldest_ms"] < 1100
 
 
 def test_a_reply_before_the_sync_is_noticed() -> None:
