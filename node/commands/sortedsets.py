@@ -38,13 +38,7 @@ def zadd(call: Call) -> Reply:
     if len(argv) != 4:
         return _add_by_options(call)
     _, name, text, member = argv
-    try:
-        score = parse_score(text)
-    except Error:
-        if text.upper() in _ADD_OPTIONS:
-            # An option, and half a pair.
-            raise Error(SYNTAX) from None
-        raise
+    score = _parse_only_score(text)
     db = call.db
     zset = db.get_as(name, SortedSet)
     if zset is None:
@@ -68,6 +62,16 @@ def zadd(call: Call) -> Reply:
     if call.keyspace.notifier.flags:
         call.notify(ZSET, b"zadd", name)
     return added
+
+
+def _parse_only_score(text: bytes) -> float:
+    """The score of a single pair; in its place an option leaves half a pair (ZINCRBY is ZADD with INCR to Redis)."""
+    try:
+        return parse_score(text)
+    except Error:
+        if text.upper() in _ADD_OPTIONS:
+            raise Error(SYNTAX) from None
+        raise
 
 
 def new_set(call: Call, member: bytes) -> SortedSet:
@@ -114,7 +118,7 @@ def _add_by_options(call: Call) -> Reply:
 )
 def zincrby(call: Call) -> Reply:
     _, name, text, member = call.argv
-    increment = parse_score(text)
+    increment = _parse_only_score(text)
     zset = call.db.get_as(name, SortedSet)
     old = None if zset is None else zset.scores.get(member)
     if zset is None or old is None or old + increment != old + increment:

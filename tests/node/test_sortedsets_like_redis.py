@@ -60,6 +60,7 @@ _TEMPLATES: tuple[Template, ...] = (
     ("ZADD", KEY, PAIRS, MEMBER),
     ("ZADD", KEY, st.sampled_from(["nx", "XX", "incr"]), MEMBER),
     ("ZINCRBY", KEY, SCORE, MEMBER),
+    ("ZINCRBY", KEY, st.sampled_from(["nx", "LT", "foo"]), MEMBER),
     ("ZREM", KEY, st.lists(MEMBER, min_size=1, max_size=3)),
     ("ZSCORE", KEY, MEMBER),
     ("ZMSCORE", KEY, st.lists(MEMBER, min_size=1, max_size=3)),
