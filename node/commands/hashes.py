@@ -33,15 +33,14 @@ def hset(call: Call) -> Reply:
     hash_ = db.get_as(name, Hash)
     if hash_ is not None and hash_.expiry is not None:
         hash_ = write_hash(call, name)
-    settings = call.node.settings
-    entries_max, value_max = settings.hash_max_listpack_entries, settings.hash_max_listpack_value
+    limits = call.keyspace.limits
     if hash_ is not None:
-        added = hash_.set(field, value, entries_max, value_max)
+        added = hash_.set(field, value, limits)
         db.changed(name)
     else:
         hash_ = Hash()
-        added = hash_.set(field, value, entries_max, value_max)
-        hash_.pack(call.keyspace.limits.shapes)
+        added = hash_.set(field, value, limits)
+        hash_.pack(limits.shapes)
         db.put(name, hash_)
     if call.keyspace.notifier.flags:
         call.notify(HASH, b"hset", name)
@@ -77,13 +76,12 @@ def _set_fields(call: Call) -> int:
     is_new = hash_ is None
     if hash_ is None:
         hash_ = Hash()
-    settings = call.node.settings
-    entries_max, value_max = settings.hash_max_listpack_entries, settings.hash_max_listpack_value
+    limits = call.keyspace.limits
     added = 0
     for at in range(2, len(argv), 2):
-        added += hash_.set(argv[at], argv[at + 1], entries_max, value_max)
+        added += hash_.set(argv[at], argv[at + 1], limits)
     if is_new:
-        hash_.pack(call.keyspace.limits.shapes)
+        hash_.pack(limits.shapes)
         db.put(name, hash_)
         call.keyspace.dirty += count - 1
     else:
@@ -116,9 +114,8 @@ def hsetnx(call: Call) -> Reply:
 
 def store_field(call: Call, hash_: Hash | None, field: bytes, value: bytes) -> None:
     """Set a field in the hash of the command's key, which is made if it is None."""
-    settings = call.node.settings
     kept = Hash() if hash_ is None else hash_
-    kept.set(field, value, settings.hash_max_listpack_entries, settings.hash_max_listpack_value)
+    kept.set(field, value, call.keyspace.limits)
     if hash_ is None:
         call.db.put(call.argv[1], kept)
     else:

@@ -70,7 +70,7 @@ def _store(call: Call, combine: _Combine, event: bytes) -> Reply:
     db = call.db
     members = combine(_sources(call, argv[2:]))
     if members:
-        db.put(name, set_of(members, call.node.settings.set_max_intset_entries))
+        db.put(name, set_of(members, call.keyspace.limits.intset_entries))
         call.notify(SET, event, name)
     elif db.delete(name):
         call.notify(GENERIC, b"del", name)

@@ -34,7 +34,7 @@ def sadd(call: Call) -> Reply:
     is_new = set_ is None
     if set_ is None:
         set_ = Set()
-    intset_max = call.node.settings.set_max_intset_entries
+    intset_max = call.keyspace.limits.intset_entries
     if len(argv) == 3:
         added = set_.add(argv[2], intset_max)
     else:
@@ -110,7 +110,7 @@ def smove(call: Call) -> Reply:
         return int(member in set_.members)
     if not take_out(call, source, set_, [member], b"srem"):
         return 0
-    intset_max = call.node.settings.set_max_intset_entries
+    intset_max = call.keyspace.limits.intset_entries
     if target is None:
         target = Set()
         target.add(member, intset_max)

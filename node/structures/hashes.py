@@ -7,6 +7,7 @@ from itertools import islice
 from typing import ClassVar
 
 from node.structures.deadlines import Deadlines
+from node.structures.limits import CompactLimits
 from node.structures.records import Record, Shapes
 from node.structures.table import DICT_MAX, Table
 
@@ -39,7 +40,7 @@ class Hash:
             return b"hashtable"
         return b"listpack" if self.expiry is None else b"listpackex"
 
-    def set(self, field: bytes, value: bytes, entries_max: int, value_max: int) -> int:
+    def set(self, field: bytes, value: bytes, limits: CompactLimits) -> int:
         """Set one field; 1 when it is new, else 0. The limits are those of a listpack: fields, and bytes of either."""
         fields = self.fields
         if self.expiry is not None:
@@ -48,15 +49,18 @@ class Hash:
             if isinstance(fields, Table):
                 return fields.put(field, value)
             grown = fields.with_added(field, value)
-            if grown is not None and len(field) <= value_max and len(value) <= value_max and len(grown) <= entries_max:
+            most = limits.hash_value
+            if grown is not None and len(grown) <= limits.hash_entries and len(field) <= most and len(value) <= most:
                 self.fields = grown
                 return 1
             fields = self.fields = dict(fields.items())
         before = len(fields)
         fields[field] = value
         size = len(fields)
-        if self.compact and (size > entries_max or len(value) > value_max or len(field) > value_max):
-            self.compact = False
+        if self.compact:
+            most = limits.hash_value
+            if size > limits.hash_entries or len(value) > most or len(field) > most:
+                self.compact = False
         if size > DICT_MAX:
             self.fields = Table(fields)
         return size - before

@@ -77,7 +77,7 @@ def test_a_listpack_of_other_members_is_a_set_like_any() -> None:
 def test_a_hash_there_and_back(size: int, long: bool) -> None:
     value = Hash()
     for number in range(size):
-        value.set(b"%d" % number, b"x" * 65 if long else b"", 512, 64)
+        value.set(b"%d" % number, b"x" * 65 if long else b"", CompactLimits())
     value._check()
     kind, body = ENCODERS[Hash](value, True)
     assert kind == (16 if size <= 512 and not long else 4)

@@ -7,9 +7,10 @@ import random
 import pytest
 
 from node.structures.hashes import Hash
+from node.structures.limits import CompactLimits
 from node.structures.records import Record, Shapes
 
-_LIMITS = (512, 64)
+_LIMITS = CompactLimits()
 _NAMES = [b"name", b"mail", b"age", b"", b"city", b"x" * 64]
 
 
@@ -18,7 +19,7 @@ def _packed(shapes: Shapes, *names: bytes) -> Hash:
     for _ in range(8):
         hash_ = Hash()
         for name in names:
-            hash_.set(name, b"value of " + name[:9], *_LIMITS)
+            hash_.set(name, b"value of " + name[:9], _LIMITS)
         hash_.pack(shapes)
     assert isinstance(hash_.fields, Record)
     return hash_
@@ -36,7 +37,7 @@ def test_is_a_dict(seed: int) -> None:
             name = _NAMES[step % 6] if chance.random() < 0.9 else chance.choice(_NAMES)
             value = b"v" * chance.choice([0, 1, 7, 64, 64, 65, 300])
             if chance.random() < 0.9:
-                assert hash_.set(name, value, *_LIMITS) == (name not in plain)
+                assert hash_.set(name, value, _LIMITS) == (name not in plain)
                 plain[name] = value
             else:
                 assert hash_.remove([name]) == (plain.pop(name, None) is not None)
@@ -60,12 +61,12 @@ def test_what_grows_stays_packed_and_what_changes_does_not() -> None:
     _packed(shapes, b"a", b"b")
     hash_ = _packed(shapes, b"a")
     other = hash_.copy()
-    assert hash_.set(b"b", b"2", *_LIMITS) == 1
+    assert hash_.set(b"b", b"2", _LIMITS) == 1
     assert isinstance(hash_.fields, Record)
     assert hash_.fields[b"b"] == b"2"
     with pytest.raises(KeyError):
         hash_.fields[b"c"]
-    assert hash_.set(b"a", b"3", *_LIMITS) == 0
+    assert hash_.set(b"a", b"3", _LIMITS) == 0
     assert hash_.fields == {b"a": b"3", b"b": b"2"}
     assert list(other.fields.items()) == [(b"a", b"value of a")]
 
@@ -82,12 +83,16 @@ def test_fields_of_a_packed_hash_expire() -> None:
 
 
 def test_limits_of_a_listpack_are_those_of_a_record() -> None:
-    for field, value, limits in ((b"c", b"x" * 65, _LIMITS), (b"c" * 65, b"", _LIMITS), (b"c", b"", (2, 64))):
+    for field, value, limits in (
+        (b"c", b"x" * 65, _LIMITS),
+        (b"c" * 65, b"", _LIMITS),
+        (b"c", b"", CompactLimits(hash_entries=2)),
+    ):
         shapes = Shapes()
         for _ in range(8):
             shapes.find((b"a", b"b", field))
         hash_ = _packed(shapes, b"a", b"b")
-        hash_.set(field, value, *limits)
+        hash_.set(field, value, limits)
         assert not hash_.compact
         hash_._check()
         assert hash_.fields[field] == value
