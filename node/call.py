@@ -37,6 +37,7 @@ class Call(WireCall):
         session.asking = False
         session.readonly = False
         self.node.monitor.remove(session)
+        self.node.tracking.stop(session)
         self.db = self.keyspace.database(0)
         super().reset()
 

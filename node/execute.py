@@ -11,6 +11,7 @@ Handlers return Python values; the commonest are encoded inline here, the others
 from __future__ import annotations
 
 from binascii import crc_hqx
+from functools import partial
 
 from cluster.slots import SLOTS
 from node.blocking import BlockedClients, Serve
@@ -21,6 +22,7 @@ from node.monitor import Monitor
 from node.propagation import Propagation
 from node.session import NodeSession
 from node.slowlog import SlowLog
+from node.tracking import Tracking
 from runtime.clock import Clock
 from wire.command import MAY_REPLICATE, UNQUEUED, WRITE
 from wire.decoder import Batch
@@ -56,6 +58,7 @@ class Executor:
         "_wall_ms",
         "errors",
         "processed",
+        "tracking",
     )
 
     def __init__(
@@ -67,6 +70,7 @@ class Executor:
         monitor: Monitor,
         slow_log: SlowLog,
         blocked: BlockedClients,
+        tracking: Tracking,
         clock: Clock,
     ) -> None:
         self._table = table
@@ -85,6 +89,8 @@ class Executor:
         # One byte a slot: 0 where a key needs a closer look, in cluster mode because the slot is not ours, or moving.
         self._owned = bytearray(b"\1") * SLOTS
         self._clustered = False
+        # Who must know which keys a command has read (CLIENT TRACKING).
+        self.tracking = tracking
         # For INFO: commands run since the start, and error replies by their code.
         self.processed = 0
         self.errors: dict[bytes, int] = {}
@@ -235,6 +241,8 @@ class Executor:
             reply = error
             command.failed_calls += 1
             self.count(error)
+        if call.session.tracked is not None:
+            self.tracking.read(call.session, call.db, command, argv)
         if self._monitor.watched:
             self._monitor.show(call.session, command, argv)
         if not call.rewritten and _repeats(command, changed=keyspace.dirty != dirty):
@@ -364,7 +372,10 @@ class Executor:
                 call.rewritten = False
                 started_ns = self._perf_ns()
                 try:
-                    reply = command.handler(call)
+                    if session.tracked is None:
+                        reply = command.handler(call)
+                    else:
+                        reply = self.tracking.run(session, partial(command.handler, call), command, argv)
                 except Error as error:
                     reply = error
                     command.failed_calls += 1

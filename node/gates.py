@@ -51,13 +51,14 @@ STANDS_BACK = 1 << FIRST_FREE + 9  # a replica has more data than this master: n
 BUSY = 1 << FIRST_FREE + 11  # a script has run for too long
 # Conditions of one session.
 RESTRICTED = 1 << FIRST_FREE + 12  # its user may not do everything
+TRACKING = 1 << FIRST_FREE + 13  # it wants to know when what it reads changes
 ONE_SHOT = 1 << FIRST_FREE + 10  # ASKING holds for the next command only
 
 
 def gates_of(spec: CommandSpec) -> int:
     """The conditions under which the command must take the slow lane."""
     flags = spec.flags
-    gates = MUTED | CLOSING | ALL_PAUSED | ONE_SHOT
+    gates = MUTED | CLOSING | ALL_PAUSED | ONE_SHOT | TRACKING
     if spec.handler is None or "|" in spec.name:
         gates |= ALWAYS
     if not flags & NO_AUTH:

@@ -60,7 +60,7 @@ def _sections() -> dict[str, Section]:
         "server": Section("Server", sections.server),
         "clients": Section(
             "Clients",
-            lambda node: sections.clients(node.clients, _cluster_connections(node)),
+            lambda node: sections.clients(node.clients, _cluster_connections(node), node.tracking.client_count),
         ),
         "memory": Section("Memory", lambda node: sections.memory(node.runtime, node.settings, _backlog_bytes(node))),
         "persistence": Section(

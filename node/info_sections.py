@@ -64,7 +64,7 @@ def server(node: Node) -> Fields:
     ]
 
 
-def clients(clients: Clients[NodeSession], cluster_connections: int) -> Fields:
+def clients(clients: Clients[NodeSession], cluster_connections: int, tracking_clients: int) -> Fields:
     blocked = sum(session.parked for session in clients)
     return [
         ("connected_clients", sum(session.replica is None for session in clients)),
@@ -73,7 +73,7 @@ def clients(clients: Clients[NodeSession], cluster_connections: int) -> Fields:
         ("client_recent_max_input_buffer", 0),
         ("client_recent_max_output_buffer", 0),
         ("blocked_clients", blocked),
-        ("tracking_clients", 0),
+        ("tracking_clients", tracking_clients),
         ("clients_in_timeout_table", 0),
     ]
 
@@ -159,7 +159,9 @@ def stats(node: Node, traffic: Traffic, keyspace: Keyspace, expiry: ActiveExpiry
         *((name, 0) for name in ("slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses")),
         *((name, 0) for name in ("active_defrag_key_hits", "active_defrag_key_misses")),
         *((name, 0) for name in ("total_active_defrag_time", "current_active_defrag_time")),
-        *((name, 0) for name in ("tracking_total_keys", "tracking_total_items", "tracking_total_prefixes")),
+        ("tracking_total_keys", node.tracking.key_count),
+        ("tracking_total_items", node.tracking.item_count),
+        ("tracking_total_prefixes", node.tracking.prefix_count),
         ("unexpected_error_replies", 0),
         ("total_error_replies", sum(errors.values())),
         ("dump_payload_sanitizations", 0),

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 Value = Any
 S = TypeVar("S", bound="Structure")
 
+# Stands among the watched keys of each database while somebody is told of all of them.
+_EVERY_KEY = b"\0every key"
+
 # How logically expired keys are treated.
 DELETE_EXPIRED = 0  # a master
 HIDE_EXPIRED = 1  # a replica, or a master whose clients are paused
@@ -343,6 +346,9 @@ class Database:
                 del self.watchers[key]
 
     def _break_watches(self, key: bytes) -> None:
+        observer = self._space.observer
+        if observer is not None:
+            observer.touched(self, key, gone=False)
         watchers = self.watchers.get(key)
         if watchers is not None:
             gone = key not in self.shards[slot_of(key)]
@@ -418,6 +424,7 @@ class Keyspace:
         "misses",
         "notifier",
         "now_ms",
+        "observer",
         "slot",
     )
 
@@ -445,6 +452,8 @@ class Keyspace:
         self.limits = CompactLimits()
         # Libraries of functions are part of the data; scripting puts its own here.
         self.functions: FunctionStore | None = None
+        # Who is told of every change of any key.
+        self.observer: Watcher | None = None
         self.hits = 0
         self.misses = 0
         self.expired_keys = 0
@@ -469,7 +478,18 @@ class Keyspace:
             if not 0 <= index < self.count:
                 raise IndexError(index)
             database = self._databases[index] = Database(index, self)
+            if self.observer is not None:
+                database.watchers[_EVERY_KEY] = {}
         return database
+
+    def observe(self, observer: Watcher | None) -> None:
+        """Tell `observer` of every change of any key, or nobody any more."""
+        self.observer = observer
+        for database in self._databases.values():
+            # Writers look only whether anybody watches anything.
+            database.watchers.pop(_EVERY_KEY, None)
+            if observer is not None:
+                database.watchers[_EVERY_KEY] = {}
 
     def databases(self) -> list[Database]:
         """Those in use so far, by number."""

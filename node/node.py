@@ -38,6 +38,7 @@ from node.settings import NodeSettings
 from node.shutdown import Shutdown
 from node.slowlog import SlowLog
 from node.stats import SAMPLE_PERIOD_S, Traffic
+from node.tracking import Tracking
 from runtime import Runtime, Tasks
 from wire.clients import Clients
 from wire.front import Front
@@ -82,6 +83,7 @@ class Node:
         self.propagation = Propagation()
         self.slow_log = SlowLog(runtime.clock)
         self.blocked = BlockedClients()
+        self.tracking = Tracking(self.keyspace, self.clients, self.turn)
         self.executor = Executor(
             self.table,
             self.keyspace,
@@ -90,6 +92,7 @@ class Node:
             self.monitor,
             self.slow_log,
             self.blocked,
+            self.tracking,
             runtime.clock,
         )
         self.pauses = Pauses(self.conditions, self.clients, self._update_expiry_mode)
@@ -310,6 +313,7 @@ class Node:
         return [peer.name for peer in peers if peer.ack_offset < self.replication.offset]
 
     def _session_closed(self, session: NodeSession) -> None:
+        self.tracking.stop(session)
         self.service.output_limits.forget(session)
         if session.connection is not None:
             self.traffic.ended(session.connection.bytes_in, session.connection.bytes_out)

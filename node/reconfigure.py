@@ -117,6 +117,10 @@ def _users(node: Node) -> None:
     accounts.log.trim()
 
 
+def _tracking(node: Node) -> None:
+    node.tracking.max_keys = node.settings.tracking_table_max_keys
+
+
 def _events(node: Node) -> None:
     node.notifier.choose(node.settings.notify_keyspace_events)
 
@@ -191,6 +195,7 @@ def _append_only(node: Node) -> None:
 _APPLIERS: dict[str, _Applier] = {
     "maxclients": _max_clients,
     "requirepass": _password,
+    "tracking_table_max_keys": _tracking,
     "acl_pubsub_default": _users,
     "acllog_max_len": _users,
     "notify_keyspace_events": _events,
@@ -226,7 +231,7 @@ def _applier(field: str) -> _Applier | None:
 
 def apply_at_start(node: Node) -> None:
     """Bring the parts that keep copies up to date with the settings a node starts with."""
-    for applier in (_users, _password, _events, _limits, _keepalive, _expiry, _slow_log, _compact_limits):
+    for applier in (_users, _tracking, _password, _events, _limits, _keepalive, _expiry, _slow_log, _compact_limits):
         applier(node)
     _load_users(node)
 

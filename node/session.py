@@ -25,6 +25,34 @@ class Transaction:
         self.aborted = False
 
 
+class Tracked:
+    """What a client asked for with CLIENT TRACKING."""
+
+    __slots__ = ("broadcast", "broken", "caching", "no_loop", "opt_in", "opt_out", "prefixes", "redirect")
+
+    def __init__(self) -> None:
+        # BCAST: told of every change of keys with these prefixes; otherwise of what it has read.
+        self.broadcast = False
+        self.prefixes: dict[bytes, None] = {}
+        # Only what it reads after CLIENT CACHING YES, or all but what it reads after CLIENT CACHING NO.
+        self.opt_in = False
+        self.opt_out = False
+        # What CLIENT CACHING said of the next command.
+        self.caching: bool | None = None
+        # Not told of what it changes itself.
+        self.no_loop = False
+        # The client that is told in its place; 0: itself. Broken when that one is gone.
+        self.redirect = 0
+        self.broken = False
+
+    @property
+    def remembers(self) -> bool:
+        """Whether what the command reads is to be remembered."""
+        if self.opt_in:
+            return self.caching is True
+        return not (self.opt_out and self.caching is False)
+
+
 class NodeSession(Session):
     """State of one client of a node."""
 
@@ -37,6 +65,7 @@ class NodeSession(Session):
         "postponed",
         "readonly",
         "replica",
+        "tracked",
         "transaction",
         "watched",
         "write_offset",
@@ -59,6 +88,8 @@ class NodeSession(Session):
         self.monitoring = False
         # Parked by a pause: its next command runs when the pause ends.
         self.postponed = False
+        # CLIENT TRACKING.
+        self.tracked: Tracked | None = None
         # This session applies our master's stream.
         self.from_master = False
         # Set once the client turned out to be a replica (PSYNC).
@@ -81,6 +112,8 @@ class NodeSession(Session):
         letters += super().flags.removeprefix("N")
         letters += "x" if self.transaction is not None else ""
         letters += "d" if self.broken else ""
+        if self.tracked is not None:
+            letters += "t" + ("R" if self.tracked.broken else "") + ("B" if self.tracked.broadcast else "")
         return (letters + "r" if self.readonly else letters) or "N"
 
     @property

@@ -52,10 +52,11 @@ from node.commands import (
     sortedsets,
     strings,
     substrings,
+    tracking,
     transactions,
     waits,
 )
-from wire.commands import client, command, pubsub, tracking
+from wire.commands import client, command, pubsub
 from wire.commands import connection as wire_connection
 
 MODULES: tuple[ModuleType, ...] = (

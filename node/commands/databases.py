@@ -108,6 +108,7 @@ def _key_at(db: Database, position: int) -> bytes:
 )
 def flushdb(call: Call) -> Reply:
     _check_flush_mode(call.argv)
+    call.node.tracking.flushed()
     call.keyspace.dirty += call.db.clear()
     # Repeated even when nothing was here: a replica may hold what we do not.
     call.propagate(*call.argv)
@@ -132,6 +133,7 @@ def flushdb(call: Call) -> Reply:
 )
 def flushall(call: Call) -> Reply:
     _check_flush_mode(call.argv)
+    call.node.tracking.flushed()
     call.keyspace.dirty += call.keyspace.clear() + 1
     call.propagate(*call.argv)
     return OK

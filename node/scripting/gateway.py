@@ -75,8 +75,9 @@ class Gateway:
         self._conditions = conditions
         self._log = log
         self._accounts = accounts
-        # The client that a script's commands run as.
+        # The client that a script's commands run as, and the one that runs the script.
         self._session = session
+        self._client = session
         self._clustered = clustered
         # DEBUG SET-DISABLE-DENY-SCRIPTS: also commands that are not for scripts.
         self.permits_all = False
@@ -107,6 +108,7 @@ class Gateway:
         session.from_master = client.from_master
         session.call.db = call.db
         session.proto = 2
+        self._client = client
         self._restricted = bool(client.mask & RESTRICTED)
         self._flags = flags
         self.resp = 2
@@ -154,6 +156,8 @@ class Gateway:
         effects = self._keyspace.effects
         before = len(effects)
         reply = self._executor.run(call, command, argv)
+        if self._client.tracked is not None:
+            self._executor.tracking.read(self._client, call.db, command, argv)
         if self._keyspace.dirty != dirty:
             self.wrote = True
         if self._replicate == _REPLICATE_NONE:

@@ -1,6 +1,6 @@
 """CLIENT: who is connected, what a connection is called, which replies it wants, and its end at another's hand.
 
-What only a node can do (PAUSE, UNPAUSE) is declared there, client-side caching in `tracking`.
+What only a node can do (PAUSE, UNPAUSE, TRACKING) is declared there.
 """
 
 from __future__ import annotations

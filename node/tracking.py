@@ -1,0 +1,217 @@
+"""Client-side caching: who has read which key, and who must be told that it has changed.
+
+Two modes, as in Redis ("Client-side caching"). By default the node remembers which client read which key, and tells it
+once when the key changes. In broadcasting mode it remembers nothing, and tells a client of every change of a key with
+one of its prefixes. Messages are collected and go out at the end of the loop's turn, behind the replies: a client that
+reads a value and the word that it is outdated in this order drops it, and in the other order would keep it.
+
+The keys remembered are watched like those of WATCH, so a client that tracks nothing costs nobody anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from node.gates import TRACKING
+from node.keyspace import Database, Keyspace
+from node.session import NodeSession, Tracked
+from wire.clients import Clients
+from wire.command import READONLY
+from wire.reply import NIL_ARRAY, Push
+from wire.table import Command
+from wire.turn import Turn
+
+_CHANNEL = b"__redis__:invalidate"
+
+
+class Tracking:
+    """All clients that track, and what they have read."""
+
+    __slots__ = (
+        "_changed",
+        "_clients",
+        "_keyspace",
+        "_outdated",
+        "_prefixes",
+        "_readers",
+        "_running",
+        "_turn",
+        "max_keys",
+    )
+
+    def __init__(self, keyspace: Keyspace, clients: Clients[NodeSession], turn: Turn) -> None:
+        self._keyspace = keyspace
+        self._clients = clients
+        self._turn = turn
+        turn.steps.append(self.end_turn)
+        # Who has read a key since they were last told of it, the keys in the order of their first reading.
+        self._readers: dict[tuple[Database, bytes], dict[NodeSession, None]] = {}
+        # Who hears of all keys that begin so.
+        self._prefixes: dict[bytes, dict[NodeSession, None]] = {}
+        # Told at the end of the turn: which client of which key (None: of all), and for broadcasts each key with the
+        # client that changed it.
+        self._outdated: list[tuple[NodeSession, bytes | None]] = []
+        self._changed: dict[bytes, NodeSession | None] = {}
+        # The tracking client whose command runs.
+        self._running: NodeSession | None = None
+        # `tracking-table-max-keys`; 0: no limit.
+        self.max_keys = 1_000_000
+
+    # ---- for INFO
+
+    @property
+    def client_count(self) -> int:
+        return sum(session.tracked is not None for session in self._clients)
+
+    @property
+    def key_count(self) -> int:
+        return len(self._readers)
+
+    @property
+    def item_count(self) -> int:
+        return sum(map(len, self._readers.values()))
+
+    @property
+    def prefix_count(self) -> int:
+        return len(self._prefixes)
+
+    # ---- on and off
+
+    def start(self, session: NodeSession, tracked: Tracked) -> None:
+        """CLIENT TRACKING ON, or once more with more prefixes."""
+        session.tracked = tracked
+        session.mask |= TRACKING
+        for prefix in tracked.prefixes:
+            self._prefixes.setdefault(prefix, {})[session] = None
+        self._observe()
+
+    def stop(self, session: NodeSession) -> None:
+        """CLIENT TRACKING OFF, or the client is gone. What it has read is forgotten as it changes."""
+        if session.tracked is None:
+            return
+        for prefix in session.tracked.prefixes:
+            sessions = self._prefixes[prefix]
+            del sessions[session]
+            if not sessions:
+                del self._prefixes[prefix]
+        session.tracked = None
+        session.mask &= ~TRACKING
+        self._observe()
+
+    def _observe(self) -> None:
+        self._keyspace.observe(self if self._prefixes else None)
+
+    # ---- what clients read
+
+    def run(self, session: NodeSession, run: Callable[[], Any], command: Command, argv: list[bytes]) -> Any:
+        """Run a command of a tracking client, and remember what it read."""
+        self._running = session
+        try:
+            return run()
+        finally:
+            self._running = None
+            tracked = session.tracked
+            if tracked is not None:
+                self.read(session, session.call.db, command, argv)
+                # CLIENT CACHING holds for the next command.
+                if not command.name.startswith("client"):
+                    tracked.caching = None
+
+    def read(self, session: NodeSession, database: Database, command: Command, argv: list[bytes]) -> None:
+        """A command of a tracking client, or of its transaction or script, has read its keys."""
+        tracked = session.tracked
+        if tracked is None or tracked.broadcast or not command.flags & READONLY or not tracked.remembers:
+            return
+        for place in command.spec.keys_in(argv):
+            key = argv[place]
+            readers = self._readers.get((database, key))
+            if readers is None:
+                readers = self._readers[database, key] = {}
+                database.watch(key, self)
+            readers[session] = None
+        self._limit()
+
+    def _limit(self) -> None:
+        """Forget the keys that were read first, where there are too many; their readers are told that they changed."""
+        while self.max_keys and len(self._readers) > self.max_keys:
+            (database, key), readers = next(iter(self._readers.items()))
+            self._tell(readers, key)
+            readers.clear()
+            self._forget(database, key)
+
+    def _forget(self, database: Database, key: bytes) -> None:
+        del self._readers[database, key]
+        database.unwatch(key, self)
+
+    # ---- what changes
+
+    def touched(self, database: Database, key: bytes, *, gone: bool) -> None:  # noqa: ARG002 - a change is a change
+        """A key was changed (a `node.keyspace.Watcher`)."""
+        readers = self._readers.get((database, key))
+        if readers:
+            self._tell([reader for reader in readers if not self._is_own(reader)], key)
+            # Told once; the empty entry goes at the end of the turn, since nobody may stop watching in here.
+            readers.clear()
+            self._turn.request()
+        if self._prefixes:
+            self._changed[key] = self._running
+            self._turn.request()
+
+    def _is_own(self, session: NodeSession) -> bool:
+        return session is self._running and session.tracked is not None and session.tracked.no_loop
+
+    def _tell(self, readers: Iterable[NodeSession], key: bytes) -> None:
+        self._outdated += [(reader, key) for reader in readers]
+        self._turn.request()
+
+    def flushed(self) -> None:
+        """All keys are gone, or those of a database: every tracking client forgets everything."""
+        for database, key in list(self._readers):
+            self._forget(database, key)
+        self._outdated += [(session, None) for session in self._clients if session.tracked is not None]
+        self._turn.request()
+
+    # ---- at the end of the turn
+
+    def end_turn(self) -> None:
+        """Send what has been collected; a step of the node's turn."""
+        if self._outdated:
+            outdated, self._outdated = self._outdated, []
+            for session, key in outdated:
+                self._send(session, NIL_ARRAY if key is None else [key])
+            for (database, name), readers in list(self._readers.items()):
+                if not readers:
+                    self._forget(database, name)
+        if self._changed:
+            changed, self._changed = self._changed, {}
+            for prefix, sessions in self._prefixes.items():
+                keys = [key for key in changed if key.startswith(prefix)]
+                for session in sessions if keys else ():
+                    self._broadcast(session, keys, changed)
+
+    def _broadcast(self, session: NodeSession, keys: list[bytes], changed: dict[bytes, NodeSession | None]) -> None:
+        if session.tracked is not None and session.tracked.no_loop:
+            keys = [key for key in keys if changed[key] is not session]
+        if keys:
+            self._send(session, keys)
+
+    def _send(self, session: NodeSession, keys: Any) -> None:
+        """Tell a client, or the one that it chose to be told in its place."""
+        tracked = session.tracked
+        if tracked is None:
+            return
+        target: NodeSession | None = session
+        if tracked.redirect:
+            target = self._clients.by_id.get(tracked.redirect)
+            if target is None:
+                tracked.broken = True
+                if session.proto == 3:
+                    session.push(Push([b"tracking-redir-broken", tracked.redirect]))
+                return
+        assert target is not None
+        if target.proto == 3:
+            target.push(Push([b"invalidate", keys]))
+        elif tracked.redirect and target.subscriptions:
+            # RESP2 knows no pushes: it looks like a message of a channel that the client has subscribed to.
+            target.push(Push([b"message", _CHANNEL, keys]))

@@ -1,0 +1,200 @@
+"""Client-side caching: options, and what clients are told of changes, are a real server's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.node.conftest import Pair
+from tests.node.raw_client import RawClient, parse_reply
+from tests.waiting import wait_for
+
+_OPTIONS = """
+TRACKING on REDIRECT 99999999
+TRACKING on REDIRECT x
+TRACKING foo
+TRACKING on PREFIX a
+TRACKING on BCAST PREFIX a PREFIX ab
+TRACKING on BCAST OPTIN
+TRACKING on BCAST OPTOUT
+TRACKING on OPTIN OPTOUT
+TRACKING on FOO
+CACHING yes
+CACHING foo
+TRACKING on
+TRACKINGINFO
+GETREDIR
+CACHING yes
+TRACKING on BCAST
+TRACKING on OPTIN
+TRACKING off
+TRACKING on OPTIN
+CACHING no
+CACHING foo
+CACHING yes
+TRACKINGINFO
+TRACKING on OPTOUT
+TRACKING off
+TRACKING on OPTOUT NOLOOP
+CACHING yes
+CACHING no
+TRACKINGINFO
+TRACKING off
+TRACKING on BCAST PREFIX foo PREFIX bar NOLOOP
+TRACKING on BCAST PREFIX baz
+TRACKING on BCAST PREFIX fo
+TRACKINGINFO
+TRACKING off
+TRACKING on BCAST
+TRACKINGINFO
+TRACKING off
+TRACKINGINFO
+TRACKING off foo
+TRACKING on REDIRECT
+GETREDIR
+"""
+
+
+@pytest.fixture(params=[0, 1], ids=["ours", "theirs"])
+def port(request: pytest.FixtureRequest, pair: Pair) -> int:
+    """Each server in turn: what a test demands of ours, the real one does too."""
+    return (pair.ours, pair.theirs)[request.param]
+
+
+@pytest.fixture
+def clients(port: int) -> Iterator[tuple[RawClient, RawClient]]:
+    """One in RESP3 that tracks, and one that changes things."""
+    both = RawClient(port), RawClient(port)
+    both[0].ask("HELLO", "3")
+    yield both
+    for client in both:
+        client.ask("RESET")
+        client.close()
+
+
+@pytest.mark.parametrize("proto", ["2", "3"])
+def test_options(pair: Pair, proto: str) -> None:
+    ours, theirs = pair.connect()
+    for client in (ours, theirs):
+        client.ask("HELLO", proto)
+    different = []
+    for line in _OPTIONS.strip().splitlines():
+        replies = [client.ask("CLIENT", *line.split()) for client in (ours, theirs)]
+        if line == "TRACKINGINFO":
+            # Prefixes have no order.
+            replies = [b"".join(sorted(reply.splitlines())) for reply in replies]
+        if replies[0] != replies[1]:
+            different.append((line, *replies))
+    assert not different
+
+
+def _told(client: RawClient) -> object:
+    kind, what = parse_reply(client.read_reply())
+    assert kind == b"invalidate"
+    return what
+
+
+def test_a_reader_is_told_once(clients: tuple[RawClient, RawClient]) -> None:
+    reader, writer = clients
+    reader.ask("CLIENT", "TRACKING", "on")
+    reader.ask("MGET", "a", "b")
+    writer.ask_all([("SET", "a", "1"), ("SET", "a", "2"), ("SET", "c", "1"), ("INCR", "b")])
+    assert [_told(reader), _told(reader)] == [[b"a"], [b"b"]]
+    reader.ask("GET", "a")
+    writer.ask("EXPIRE", "a", "100")
+    assert _told(reader) == [b"a"]
+    assert reader.ask("PING") == b"+PONG\r\n"
+
+
+def test_what_is_read_in_transactions(clients: tuple[RawClient, RawClient]) -> None:
+    reader, writer = clients
+    reader.ask("CLIENT", "TRACKING", "on")
+    reader.ask_all([("MULTI",), ("GET", "a"), ("SET", "x", "1"), ("EXEC",)])
+    writer.ask("SET", "a", "1")
+    assert _told(reader) == [b"a"]
+
+
+def test_what_is_read_in_scripts(pair: Pair) -> None:
+    """Redis 7.0 forgets these, later versions do not."""
+    reader, writer = RawClient(pair.ours), RawClient(pair.ours)
+    reader.ask("HELLO", "3")
+    reader.ask("CLIENT", "TRACKING", "on")
+    reader.ask("EVAL", "return redis.call('GET', 'b')", "0")
+    writer.ask("SET", "b", "1")
+    assert _told(reader) == [b"b"]
+    reader.close()
+    writer.close()
+
+
+def test_own_changes_come_behind_the_reply(clients: tuple[RawClient, RawClient]) -> None:
+    client, _ = clients
+    client.ask("CLIENT", "TRACKING", "on")
+    client.ask("GET", "a")
+    assert client.ask("SET", "a", "1") == b"+OK\r\n"
+    assert _told(client) == [b"a"]
+    client.ask("CLIENT", "TRACKING", "on", "NOLOOP")
+    client.ask("GET", "a")
+    assert client.ask_all([("SET", "a", "1"), ("PING",)]) == [b"+OK\r\n", b"+PONG\r\n"]
+
+
+def test_optin_and_optout(clients: tuple[RawClient, RawClient]) -> None:
+    reader, writer = clients
+    reader.ask("CLIENT", "TRACKING", "on", "OPTIN")
+    reader.ask_all([("GET", "a"), ("CLIENT", "CACHING", "yes"), ("GET", "b"), ("GET", "c")])
+    writer.ask("MSET", "a", "1", "b", "1", "c", "1")
+    assert _told(reader) == [b"b"]
+    reader.ask_all([("CLIENT", "TRACKING", "off"), ("CLIENT", "TRACKING", "on", "OPTOUT")])
+    reader.ask_all([("CLIENT", "CACHING", "no"), ("GET", "a"), ("GET", "b")])
+    writer.ask("MSET", "a", "1", "b", "1")
+    assert _told(reader) == [b"b"]
+    assert reader.ask("PING") == b"+PONG\r\n"
+
+
+def test_broadcasts(clients: tuple[RawClient, RawClient]) -> None:
+    reader, writer = clients
+    reader.ask("CLIENT", "TRACKING", "on", "BCAST", "PREFIX", "user:", "PREFIX", "o")
+    writer.ask_all([("MULTI",), ("SET", "user:1", "x"), ("SET", "user:2", "x"), ("SET", "other", "x"), ("EXEC",)])
+    told = [_told(reader), _told(reader)]
+    assert sorted(sorted(keys) for keys in told) == [[b"other"], [b"user:1", b"user:2"]]  # type: ignore[call-overload]
+    writer.ask("SET", "nothing", "x")
+    writer.ask("DEL", "user:1")
+    assert _told(reader) == [b"user:1"]
+
+
+def test_everything_is_gone(clients: tuple[RawClient, RawClient]) -> None:
+    reader, writer = clients
+    reader.ask("CLIENT", "TRACKING", "on")
+    reader.ask("GET", "a")
+    writer.ask("SET", "b", "1")
+    writer.ask("FLUSHALL")
+    assert _told(reader) is None
+
+
+def test_redirection_to_a_client_of_resp2(port: int, clients: tuple[RawClient, RawClient]) -> None:
+    reader, writer = clients
+    listener = RawClient(port)
+    number = str(parse_reply(listener.ask("CLIENT", "ID")))
+    listener.ask("SUBSCRIBE", "__redis__:invalidate")
+    reader.ask("CLIENT", "TRACKING", "on", "REDIRECT", number)
+    assert reader.ask("CLIENT", "GETREDIR") == f":{number}\r\n".encode()
+    reader.ask("GET", "a")
+    writer.ask("SET", "a", "1")
+    assert parse_reply(listener.read_reply()) == [b"message", b"__redis__:invalidate", [b"a"]]
+    reader.ask("GET", "a")
+    writer.ask("FLUSHALL")
+    assert parse_reply(listener.read_reply()) == [b"message", b"__redis__:invalidate", None]
+    reader.ask("GET", "a")
+    listener.close()
+    wait_for(lambda: number.encode() not in writer.ask("CLIENT", "LIST", "ID", number), what="the listener's end")
+    writer.ask("SET", "a", "2")
+    assert parse_reply(reader.read_reply()) == [b"tracking-redir-broken", int(number)]
+
+
+def test_expired_keys_are_told(clients: tuple[RawClient, RawClient]) -> None:
+    reader, writer = clients
+    reader.ask("CLIENT", "TRACKING", "on")
+    writer.ask("SET", "a", "1", "PX", "30")
+    reader.ask("GET", "a")
+    wait_for(lambda: writer.ask("GET", "a") == b"$-1\r\n", what="the end of the key")
+    assert _told(reader) == [b"a"]
