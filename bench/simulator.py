@@ -211,7 +211,7 @@ def _best(world: World, slice_s: float, read: Callable[[], float]) -> float:
 FIGURES: dict[str, Callable[[], Figure]] = {
     "callbacks": callbacks,
     "datagrams": datagrams,
-    "nodes": lambda: idle(sentinels=0),
+    "nodes": lambda: idle(sentinels=0, down_after_ms=1_000),
     "idle": idle,
     "idle-redis": lambda: idle(down_after_ms=30_000),
     "busy": busy,

@@ -29,7 +29,7 @@ def test_fifty_thousand_callbacks_a_second() -> None:
 
 
 def test_six_idle_nodes_run_fifty_times_as_fast_as_time() -> None:
-    reached(idle(seconds=5.0, sentinels=0), 50)
+    reached(idle(seconds=5.0, sentinels=0, down_after_ms=1_000), 50)
 
 
 def test_a_hundred_nodes_with_ten_datagrams_a_second_run_fifteen_times_as_fast() -> None:
