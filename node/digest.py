@@ -6,7 +6,8 @@ members; a list follows its elements, a hash's pair is its field followed by its
 the way a value is kept nor the order of what has none; idle times and encodings do not count.
 
 Each type has a function in `DIGESTS`, which takes a digest (of the key's name, the type and what came before) and
-the value. A new type of the keyspace adds a row.
+the value. A new type of the keyspace adds a row. (A stream, type 6, follows its entries: of each the id as
+``ms.seq``, then its fields and values in turns.)
 """
 
 from __future__ import annotations

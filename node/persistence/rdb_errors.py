@@ -32,6 +32,10 @@ class RdbTruncatedError(RdbError):
         return ["Short read or OOM loading DB. Unrecoverable error, aborting now.", *super().lines]
 
 
+class RdbEmptyError(RdbError):
+    """A collection without elements. No server keeps one; in a file its key is left out, as Redis does."""
+
+
 class RdbChecksumError(RdbError):
     """The file's bytes are not those that were written."""
 

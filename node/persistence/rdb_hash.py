@@ -6,7 +6,7 @@ from itertools import chain
 
 from node.persistence import listpack, ziplist, zipmap
 from node.persistence.rdb_encoding import I64, Cursor, encode_length, encode_string
-from node.persistence.rdb_errors import RdbError
+from node.persistence.rdb_errors import RdbEmptyError, RdbError
 from node.structures.deadlines import Deadlines
 from node.structures.hashes import Hash
 from wire.arguments import is_integer
@@ -37,7 +37,7 @@ def _from_items(items: list[bytes], cursor: Cursor, *, packed: bool = False) -> 
     if len(items) % 2:
         raise RdbError("Hash integrity check failed.", cursor.position)
     if not items:
-        raise RdbError("Empty hash", cursor.position)
+        raise RdbEmptyError("Empty hash", cursor.position)
     fields = dict(zip(items[::2], items[1::2], strict=True))
     if 2 * len(fields) != len(items):
         raise RdbError("Duplicate hash fields detected", cursor.position)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from node.persistence import listpack, ziplist
 from node.persistence.rdb_encoding import Cursor, encode_length, encode_string
-from node.persistence.rdb_errors import RdbError
+from node.persistence.rdb_errors import RdbEmptyError, RdbError
 from node.structures.lists import Quicklist
 
 # What a node of type 18 is: one element as it is, or a listpack.
@@ -50,7 +50,7 @@ def decode_quicklist(cursor: Cursor) -> Quicklist:
 
 def _quicklist(items: list[bytes], cursor: Cursor) -> Quicklist:
     if not items:
-        raise RdbError("Empty list", cursor.position)
+        raise RdbEmptyError("Empty list", cursor.position)
     return Quicklist(items)
 
 

@@ -27,7 +27,7 @@ from node.persistence.rdb_encoding import (
     SELECTDB,
     Cursor,
 )
-from node.persistence.rdb_errors import RdbChecksumError, RdbError, RdbForeignError, RdbTruncatedError
+from node.persistence.rdb_errors import RdbChecksumError, RdbEmptyError, RdbError, RdbForeignError, RdbTruncatedError
 from node.persistence.rdb_types import DECODERS, STRING, Value, decoder_of
 from node.structures.limits import DEFAULT_LIMITS, CompactLimits
 
@@ -98,8 +98,12 @@ class RdbReader:
             kind = cursor.byte()
             if kind in DECODERS:
                 key = cursor.string()
-                value = cursor.string() if kind == STRING else DECODERS[kind](cursor)
-                target.entry(key, value, expire_at_ms)
+                try:
+                    value = cursor.string() if kind == STRING else DECODERS[kind](cursor)
+                except RdbEmptyError:
+                    pass
+                else:
+                    target.entry(key, value, expire_at_ms)
                 expire_at_ms = None
                 pending = False
             elif kind == EXPIRETIME_MS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from node.persistence import intset, listpack
 from node.persistence.rdb_encoding import Cursor, encode_length, encode_string
-from node.persistence.rdb_errors import RdbError
+from node.persistence.rdb_errors import RdbEmptyError, RdbError
 from node.structures.sets import Set, set_of
 
 
@@ -25,7 +25,7 @@ def decode_set_listpack(cursor: Cursor) -> Set:
 
 def _from_members(members: list[bytes], cursor: Cursor) -> Set:
     if not members:
-        raise RdbError("Empty set", cursor.position)
+        raise RdbEmptyError("Empty set", cursor.position)
     made = set_of(members, cursor.limits.intset_entries)
     if len(made) != len(members):
         raise RdbError("Duplicate set members detected", cursor.position)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from node.persistence import listpack, ziplist
 from node.persistence.rdb_encoding import Cursor, encode_length, encode_score, encode_string
-from node.persistence.rdb_errors import RdbError
+from node.persistence.rdb_errors import RdbEmptyError, RdbError
 from node.scores import parse_score
 from node.structures.sortedsets import SortedSet
 from wire.encoder import format_double
@@ -55,7 +55,7 @@ def _from_items(items: list[bytes], cursor: Cursor) -> SortedSet:
 
 def _sorted_set(scores: dict[bytes, float], cursor: Cursor, *, packed: bool = False) -> SortedSet:
     if not scores:
-        raise RdbError("Empty zset", cursor.position)
+        raise RdbEmptyError("Empty zset", cursor.position)
     limits = cursor.limits
     compact = len(scores) <= limits.zset_entries and (packed or max(map(len, scores)) <= limits.zset_value)
     return SortedSet(scores, compact=compact)

@@ -225,3 +225,9 @@ def test_redis_check_rdb_finds_nothing_wrong(tmp_path: Path) -> None:
     assert "RDB looks OK!" in checked.stdout
     assert "5000 keys read" in checked.stdout
     assert "2500 expires" in checked.stdout
+
+
+@pytest.mark.parametrize("empty", ["01 0165 00", "02 0165 00", "03 0165 00", "04 0165 00", "05 0165 00", "12 0165 00"])
+def test_a_key_without_elements_is_left_out_and_its_time_with_it(empty: str) -> None:
+    told = read(file(f"fc 0100000000000000 {empty} {KEY}"))
+    assert told.entries == [(0, b"k", b"v", None)]
