@@ -22,12 +22,14 @@ from node.structures.hashes import Hash
 from node.structures.lists import Quicklist
 from node.structures.sets import Set
 from node.structures.sortedsets import SortedSet
+from node.structures.stream_ids import SEQUENCE_BITS, SEQUENCE_MAX
+from node.structures.streams import Stream
 
 _SIZE = 20
 _U32_BIG = Struct(">I")
 
 # Redis' numbers of the types.
-_STRING, _LIST, _SET, _ZSET, _HASH = range(5)
+_STRING, _LIST, _SET, _ZSET, _HASH, _MODULE, _STREAM = range(7)
 # What stands for a key with a time to live, whichever it is.
 _EXPIRES = b"!!expire!!"
 # The same for a field of a hash, as Redis 7.4 has it.
@@ -75,6 +77,16 @@ def _digest_hash(digest: int, value: Hash) -> int:
     return digest
 
 
+def _digest_stream(digest: int, value: Stream) -> int:
+    for node in value.nodes():
+        for place in range(node.first, node.stop()):
+            entry_id = node.id_at(place)
+            digest = followed(digest, b"%d.%d" % (entry_id >> SEQUENCE_BITS, entry_id & SEQUENCE_MAX))
+            for part in node.items_at(place):
+                digest = followed(digest, part)
+    return digest
+
+
 # By class: Redis' number of the type, and how its contents are taken in.
 DIGESTS: dict[type, tuple[int, Callable[[int, Any], int]]] = {
     bytes: (_STRING, followed),
@@ -83,6 +95,7 @@ DIGESTS: dict[type, tuple[int, Callable[[int, Any], int]]] = {
     Set: (_SET, _digest_set),
     SortedSet: (_ZSET, _digest_zset),
     Hash: (_HASH, _digest_hash),
+    Stream: (_STREAM, _digest_stream),
 }
 
 

@@ -42,6 +42,12 @@ class Raw(bytes):
     __slots__ = ()
 
 
+class Encoded(Raw):
+    """An array, encoded already, that is the same in both protocols; a script gets it as a table all the same."""
+
+    __slots__ = ()
+
+
 class Bulks(list[bytes]):
     """An array of nothing but `bytes`: it is encoded without a look at each item's type, several times as fast."""
 

@@ -36,6 +36,7 @@ from node.persistence.rdb_set import (
     encode_set,
     encode_set_intset,
 )
+from node.persistence.rdb_stream import decode_stream, decode_stream_2, decode_stream_3, encode_stream
 from node.persistence.rdb_zset import (
     decode_old_zset,
     decode_zset,
@@ -48,6 +49,7 @@ from node.structures.hashes import Hash
 from node.structures.lists import Quicklist
 from node.structures.sets import Set
 from node.structures.sortedsets import SortedSet
+from node.structures.streams import Stream
 
 STRING = 0
 SET = 2
@@ -57,6 +59,7 @@ SET_INTSET = 11
 HASH_LISTPACK = 16
 ZSET_LISTPACK = 17
 QUICKLIST = 18
+STREAM = 19
 HASH_EXPIRING = 24
 
 # What a key can hold, as the keyspace holds it; a bytearray is a string that is being appended to.
@@ -85,7 +88,7 @@ NAMES = {
     HASH_LISTPACK: "hash as listpack",
     ZSET_LISTPACK: "sorted set as listpack",
     QUICKLIST: "list as quicklist",
-    19: "stream (version 2)",
+    STREAM: "stream (version 2)",
     20: "set as listpack",
     21: "stream (version 3)",
     HASH_EXPIRING: "hash with fields that expire",
@@ -105,10 +108,13 @@ DECODERS: dict[int, Decoder] = {
     12: decode_zset_ziplist,
     13: decode_hash_ziplist,
     14: decode_quicklist_of_ziplists,
+    15: decode_stream,
     HASH_LISTPACK: decode_hash_listpack,
     ZSET_LISTPACK: decode_zset_listpack,
     QUICKLIST: decode_quicklist,
+    STREAM: decode_stream_2,
     20: decode_set_listpack,
+    21: decode_stream_3,
     HASH_EXPIRING: decode_expiring_hash,
     25: decode_expiring_hash_listpack,
 }
@@ -147,6 +153,11 @@ def _encode_set(value: Value, compress: bool) -> tuple[int, bytes]:
     return SET, encode_set(value, compress)
 
 
+def _encode_stream(value: Value, compress: bool) -> tuple[int, bytes]:
+    assert isinstance(value, Stream)
+    return STREAM, encode_stream(value, compress)
+
+
 ENCODERS: dict[type, Encoder] = {
     bytes: _encode_string,
     bytearray: _encode_string,
@@ -154,6 +165,7 @@ ENCODERS: dict[type, Encoder] = {
     Hash: _encode_hash,
     Set: _encode_set,
     SortedSet: _encode_zset,
+    Stream: _encode_stream,
 }
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import hiredis
 from lupa.lua51 import lua_type
 
 from node.scripting.sandbox import LuaTable, LuaValue, Sandbox
 from wire.encoder import encode, format_double
 from wire.errors import Error
-from wire.reply import NIL_ARRAY, Digits, Raw, Reply, ReplySet, Simple, Verbatim
+from wire.reply import NIL_ARRAY, Digits, Encoded, Raw, Reply, ReplySet, Simple, Verbatim
 
 # Tables in tables in a script's result, at most; a table may contain itself.
 _DEPTH_MAX = 200
@@ -53,6 +54,10 @@ def to_lua(sandbox: Sandbox, reply: Reply, proto: int) -> LuaValue:
         return sandbox.table({b"map": sandbox.table(entries)})
     if isinstance(reply, ReplySet) and proto == 3:
         return sandbox.table({b"set": sandbox.table({to_lua(sandbox, item, proto): True for item in reply})})
+    if kind is Encoded:
+        reader = hiredis.Reader()
+        reader.feed(reply)
+        return to_lua(sandbox, reader.gets(), proto)
     if isinstance(reply, bytes | bytearray):
         return bytes(reply)
     assert isinstance(reply, list), f"no value for Lua can be made of {reply!r}"

@@ -49,6 +49,7 @@ WHOLE: dict[bytes, tuple[str, ...]] = {
     b"hash": ("HGETALL",),
     b"set": ("SMEMBERS",),
     b"zset": ("ZRANGE", "0", "-1", "WITHSCORES"),
+    b"stream": ("XRANGE", "-", "+"),
 }
 
 # A longer run than CI's: SHARDLAB_EXAMPLES=50 makes fifty times as many examples, other ones each time.

@@ -16,6 +16,8 @@ from node.structures.hashes import Hash
 from node.structures.lists import Quicklist
 from node.structures.sets import Set
 from node.structures.sortedsets import SortedSet
+from node.structures.stream_ids import format_id
+from node.structures.streams import Stream
 from wire.encoder import encode_command, format_double
 
 # A key's name and value to commands that make it.
@@ -55,6 +57,28 @@ def _sorted_set(key: bytes, value: Value) -> Iterator[tuple[bytes, ...]]:
     return in_chunks(b"ZADD", key, (part for member, score in pairs for part in (format_double(score), member)), each=2)
 
 
+def _stream(key: bytes, value: Value) -> Iterator[tuple[bytes, ...]]:
+    assert isinstance(value, Stream)
+    for node in value.nodes():
+        for place in range(node.first, node.stop()):
+            yield b"XADD", key, format_id(node.id_at(place)), *node.items_at(place)
+    if not value.length:
+        # An empty stream is one of which everything has been taken away again.
+        yield b"XADD", key, b"MAXLEN", b"0", b"0-1", b"x", b"y"
+    counted = (b"ENTRIESADDED", b"%d" % value.added, b"MAXDELETEDID", format_id(value.max_deleted_id))
+    yield b"XSETID", key, format_id(value.last_id), *counted
+    for name, group in value.groups_by_name():
+        read = b"%d" % group.entries_read
+        yield b"XGROUP", b"CREATE", key, name, format_id(group.last_id), b"ENTRIESREAD", read
+        for consumer in group.consumers_by_name():
+            if not len(consumer.pending):
+                yield b"XGROUP", b"CREATECONSUMER", key, name, consumer.name
+            for entry_id in consumer.pending.since(0):
+                delivery = group.deliveries[entry_id]
+                claimed = (b"TIME", b"%d" % delivery.time_ms, b"RETRYCOUNT", b"%d" % delivery.count)
+                yield b"XCLAIM", key, name, consumer.name, b"0", format_id(entry_id), *claimed, b"JUSTID", b"FORCE"
+
+
 def in_chunks(name: bytes, key: bytes, items: Iterable[bytes], *, each: int = 1) -> Iterator[tuple[bytes, ...]]:
     """Commands that add `items`, of `each` arguments, some of them at a time."""
     rest = iter(items)
@@ -69,6 +93,7 @@ REWRITERS: dict[type, Rewriter] = {
     Hash: _hash,
     Set: _set,
     SortedSet: _sorted_set,
+    Stream: _stream,
 }
 
 

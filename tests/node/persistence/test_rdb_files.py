@@ -129,7 +129,7 @@ REFUSED = [
     pytest.param(file("00 016b c5"), ["Unknown RDB string encoding type 5"], id="unknown string encoding"),
     pytest.param(file("00 016b c3 02 1e ffff"), ["Invalid LZF compressed string"], id="broken LZF"),
     pytest.param(file("00 016b 81" + "7f" * 8), EOF_LINES, id="a length that is a lie"),
-    pytest.param(file("13 016b 00"), ["can't hold: stream (version 2) (type 19)"], id="a stream"),
+    pytest.param(file("07 016b 00"), ["can't hold: module value (type 7)"], id="a module's value"),
     pytest.param(file("f6 00"), ["Pre-release function format not supported."], id="old functions"),
 ]
 

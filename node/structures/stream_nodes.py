@@ -1,0 +1,199 @@
+"""A node of a stream: some neighbouring entries, as Redis keeps them in one listpack.
+
+Which entries share a node shows: trimming with ``~`` removes whole nodes. So a node knows how large Redis' listpack of
+the same entries would be, and counts deleted entries as Redis does: there they keep their place until the node goes.
+
+The entries themselves are kept as XRANGE answers them, encoded, one behind the other: a range of them is a slice. (An
+object for each would take twice the memory, and encoding is most of the time that reading takes.)
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from sys import getsizeof
+from typing import Self
+
+from node.structures.stream_ids import SEQUENCE_BITS, SEQUENCE_MAX, format_id, make_id
+from wire.arguments import is_integer
+from wire.encoder import encode_bulks
+
+# The longest text of a 64-bit integer, which a listpack would keep as a number.
+_INTEGER_TEXT_MAX = 20
+# A listpack's header and end; an entry's flags with its length behind.
+_FRAME_SIZE = 7
+_FLAGS_SIZE = 2
+_INT64_LIMIT = 1 << 63
+
+
+def number_size(number: int) -> int:
+    """What `number` takes in a listpack."""
+    if 0 <= number < 128:
+        return 2
+    if -4096 <= number < 4096:
+        return 3
+    if -(1 << 15) <= number < 1 << 15:
+        return 4
+    if -(1 << 23) <= number < 1 << 23:
+        return 5
+    return 6 if -(1 << 31) <= number < 1 << 31 else 10
+
+
+def _text_size(text: bytes) -> int:
+    """What `text` takes in a listpack: its encoding, itself, and the length of both."""
+    size = len(text)
+    if size <= _INTEGER_TEXT_MAX and is_integer(text):
+        return number_size(int(text))
+    if size < 64:
+        return size + 2
+    whole = size + (2 if size < 4096 else 5)
+    return whole + 1 + (whole > 127) + (whole >= 16383) + (whole >= 2097151) + (whole >= 268435455)
+
+
+def wrapped(difference: int) -> int:
+    """A difference of two unsigned 64-bit numbers as a signed one, which is how listpacks keep it."""
+    return (difference + _INT64_LIMIT & SEQUENCE_MAX) - _INT64_LIMIT
+
+
+class StreamNode:
+    """Entries with ids that ascend, `first` of them passed over; a place is an index into all of them."""
+
+    __slots__ = ("_ends", "_entries", "_sequences", "_times", "base", "deleted", "fields", "first", "last_id", "size")
+
+    def __init__(self, base: int, fields: list[bytes]) -> None:
+        # The id of the first entry there ever was in this node, and its fields: Redis writes the others relative to it.
+        self.base = base
+        self.fields = fields
+        # Entries that have been deleted, wherever they stood.
+        self.deleted = 0
+        # The id of the last entry, deleted or not.
+        self.last_id = base
+        # The size of Redis' listpack without the two numbers that change with every entry, `len(self)` and `deleted`.
+        self.size = _FRAME_SIZE + number_size(len(fields)) + sum(map(_text_size, fields)) + 2
+        # How many entries at the beginning have been deleted and are still here.
+        self.first = 0
+        # The two halves of each id.
+        self._times = array("Q")
+        self._sequences = array("Q")
+        # The encoded entries, and where each of them ends.
+        self._entries = bytearray()
+        self._ends = array("Q")
+
+    # Reading
+
+    def __len__(self) -> int:
+        return len(self._times) - self.first
+
+    @property
+    def listpack_size(self) -> int:
+        """How large Redis' listpack would be."""
+        return self.size + number_size(len(self)) + number_size(self.deleted)
+
+    def find(self, entry_id: int) -> int:
+        """The place of the first entry that is not before `entry_id`."""
+        time_ms = entry_id >> SEQUENCE_BITS
+        times = self._times
+        place = bisect_left(times, time_ms, self.first)
+        if place < len(times) and times[place] == time_ms:
+            stop = bisect_right(times, time_ms, place)
+            place = bisect_left(self._sequences, entry_id & SEQUENCE_MAX, place, stop)
+        return place
+
+    def holds(self, entry_id: int) -> int:
+        """The place of the entry with this id; -1 when there is none."""
+        place = self.find(entry_id)
+        return place if place < len(self._times) and self.id_at(place) == entry_id else -1
+
+    def stop(self) -> int:
+        """The place behind the last entry."""
+        return len(self._times)
+
+    def id_at(self, place: int) -> int:
+        return self._times[place] << SEQUENCE_BITS | self._sequences[place]
+
+    def entries(self, start: int, stop: int) -> bytes:
+        """The encoded entries from one place up to another, which must not be the same."""
+        return bytes(self._entries[self._ends[start - 1] if start else 0 : self._ends[stop - 1]])
+
+    def items_at(self, place: int) -> list[bytes]:
+        """An entry's fields and values in turns."""
+        data = self._entries
+        at = data.index(b"*", self._ends[place - 1] + 1 if place else 1)
+        end = data.index(b"\r", at)
+        items = []
+        for _ in range(int(data[at + 1 : end])):
+            start = data.index(b"\r", end + 2) + 2
+            end = start + int(data[end + 3 : start - 2])
+            items.append(bytes(data[start:end]))
+        return items
+
+    # Changing
+
+    def append(self, entry_id: int, items: list[bytes]) -> None:
+        """Put an entry behind all others: fields and values in turns."""
+        fields = self.fields
+        count = len(items) // 2
+        time_ms, sequence = entry_id >> SEQUENCE_BITS, entry_id & SEQUENCE_MAX
+        base = self.base
+        size = (
+            _FLAGS_SIZE
+            + number_size(wrapped(time_ms - (base >> SEQUENCE_BITS)))
+            + number_size(wrapped(sequence - (base & SEQUENCE_MAX)))
+        )
+        if len(fields) == count and fields == items[::2]:
+            self.size += size + sum(map(_text_size, items[1::2])) + number_size(3 + count)
+        else:
+            self.size += size + number_size(count) + sum(map(_text_size, items)) + number_size(4 + 2 * count)
+        self.put(entry_id, items)
+
+    def put(self, entry_id: int, items: list[bytes]) -> None:
+        """The same for who knows the size of the whole node."""
+        text = format_id(entry_id)
+        self._times.append(entry_id >> SEQUENCE_BITS)
+        self._sequences.append(entry_id & SEQUENCE_MAX)
+        entries = self._entries
+        entries += b"*2\r\n$%d\r\n%b\r\n%b" % (len(text), text, encode_bulks(items))
+        self._ends.append(len(entries))
+        self.last_id = entry_id
+
+    def drop_first(self, count: int) -> None:
+        """Delete the first `count` entries."""
+        self.first += count
+        self.deleted += count
+
+    def delete(self, place: int) -> None:
+        """Delete the entry at `place`; those behind it move up."""
+        self.deleted += 1
+        if place == self.first:
+            self.first += 1
+            return
+        start, end = self._ends[place - 1], self._ends[place]
+        del self._entries[start:end], self._times[place], self._sequences[place]
+        width = end - start
+        self._ends[place:] = array("Q", [each - width for each in self._ends[place + 1 :]])
+
+    def copy(self) -> Self:
+        other = type(self).__new__(type(self))
+        other.base, other.fields = self.base, self.fields
+        other.deleted, other.last_id, other.size, other.first = self.deleted, self.last_id, self.size, self.first
+        other._times, other._sequences, other._ends = self._times[:], self._sequences[:], self._ends[:]
+        other._entries = self._entries[:]
+        return other
+
+    def memory_bytes(self) -> int:
+        parts = (self, self._times, self._sequences, self._ends, self._entries, self.fields, *self.fields)
+        return sum(map(getsizeof, parts))
+
+    def _check(self) -> None:
+        """Raise AssertionError unless everything fits together."""
+        count = len(self._times)
+        assert len(self._sequences) == len(self._ends) == count >= self.first
+        ids = [make_id(*parts) for parts in zip(self._times, self._sequences, strict=True)]
+        assert ids == sorted(set(ids))
+        assert not ids or self.base <= ids[0] <= ids[-1] <= self.last_id
+        assert list(self._ends) == sorted(self._ends)
+        assert len(self._entries) == (self._ends[-1] if count else 0)
+        for place in range(self.first, count):
+            text, items = format_id(ids[place]), self.items_at(place)
+            whole = b"*2\r\n$%d\r\n%b\r\n%b" % (len(text), text, encode_bulks(items))
+            assert self.entries(place, place + 1) == whole
