@@ -14,7 +14,7 @@ from lupa.lua51 import lua_type
 from node.scripting.sandbox import LuaTable, LuaValue, Sandbox
 from wire.encoder import encode, format_double
 from wire.errors import Error
-from wire.reply import NIL_ARRAY, Digits, Encoded, Raw, Reply, ReplySet, Simple, Verbatim
+from wire.reply import NIL_ARRAY, BulkMap, BulkSet, Digits, Encoded, Raw, Reply, ReplySet, Simple, Verbatim
 
 # Tables in tables in a script's result, at most; a table may contain itself.
 _DEPTH_MAX = 200
@@ -52,7 +52,9 @@ def to_lua(sandbox: Sandbox, reply: Reply, proto: int) -> LuaValue:
             return sandbox.table(flat)
         entries = {to_lua(sandbox, key, proto): _in_table(sandbox, value, proto) for key, value in reply.items()}
         return sandbox.table({b"map": sandbox.table(entries)})
-    if isinstance(reply, ReplySet) and proto == 3:
+    if isinstance(reply, BulkMap) and proto == 3:
+        return sandbox.table({b"map": sandbox.table(dict(zip(reply[::2], reply[1::2], strict=True)))})
+    if isinstance(reply, ReplySet | BulkSet) and proto == 3:
         return sandbox.table({b"set": sandbox.table({to_lua(sandbox, item, proto): True for item in reply})})
     if kind is Encoded:
         reader = hiredis.Reader()

@@ -193,6 +193,20 @@ redis.setresp(3) return redis.call('zrange','z',0,-1,'withscores')
 ----
 redis.setresp(3) return redis.call('get','nokey')
 ----
+redis.call('hset','h','a','1','b','2') local h=redis.call('hgetall','h') return {h,#h,redis.call('hkeys','h')}
+----
+redis.call('hset','h','a','1','b','2') redis.setresp(3) local h=redis.call('hgetall','h') return {h.map.a,h.map.b,#h}
+----
+redis.call('hset','h','a','1') redis.setresp(3) return {redis.call('hgetall','h'),redis.call('hgetall','nokey')}
+----
+redis.call('sadd','s','1','2') local s=redis.call('smembers','s') return {s,redis.call('sunion','s','nokey')}
+----
+redis.call('sadd','s','1','2') redis.setresp(3) local s=redis.call('smembers','s') return {s.set['1'],s.set['2'],#s}
+----
+redis.call('sadd','one','1') redis.setresp(3) return {redis.call('sdiff','one'),redis.call('spop','one',1),redis.call('sinter','one')}
+----
+redis.call('hset','h','a','1') redis.setresp(3) return redis.call('hrandfield','h',5,'withvalues')
+----
 return redis.call('get','nokey')
 ----
 return {redis.call('get','nokey'), 1}
