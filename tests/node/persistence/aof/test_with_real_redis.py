@@ -48,6 +48,21 @@ WRITES: list[Words] = [
     ("COPY", "hash", "{hash}copy"),
     ("RENAME", "float", "renamed"),
     ("DEL", "nothing"),
+    ("EVAL", "redis.call('SET', KEYS[1], 'v') redis.call('incr', KEYS[2]) return 1", "2", "{script}a", "{script}b"),
+    ("EVAL", "return redis.call('INCR', KEYS[1])", "1", "{script}b"),
+    ("FUNCTION", "LOAD", "#!lua name=lib\nredis.register_function('one', function() return 1 end)"),
+    ("SETBIT", "bits", "7", "1"),
+    ("PFADD", "hll", "a", "b"),
+    ("LMPOP", "1", "list", "RIGHT", "COUNT", "2"),
+    ("GETEX", "b", "PERSIST"),
+    ("SINTERSTORE", "none", "set", "nothing"),
+    ("GEOADD", "places", "13.36", "38.11", "Palermo"),
+    ("BZPOPMIN", "zset", "1"),
+    ("SELECT", "5"),
+    ("SET", "flushed", "1"),
+    ("FLUSHDB",),
+    ("SELECT", "0"),
+    ("SET", "last", "1"),
 ]
 
 
