@@ -183,6 +183,39 @@ def test_a_full_disk_ends_a_node_that_promised_every_write() -> None:
     assert process.status == 1
 
 
+def test_a_slow_sync_holds_up_no_client() -> None:
+    """A write would have to wait for the sync that is under way: it is put off, but no longer than two seconds."""
+    with forgiving() as world:
+        server, client = world.add_host("server"), world.add_host("client")
+        server.disk.make_folder("/data")
+        server.disk.put(CONFIG, (BASICS + "appendonly yes\nappendfsync everysec\n").encode())
+        node = serve(world, server, lambda _: None)
+        log = node.append_only.log
+        server.disk.slowness = 10_000.0
+        slowest_s = 0.0
+        put_off = []
+
+        async def write() -> None:
+            nonlocal slowest_s
+            reader, writer = await asyncio.open_connection(server.ip, PORT)
+            for _ in range(60):
+                asked_at = world.loop.now
+                writer.write(encode_command([b"INCR", b"n"]))
+                await reader.readuntil(b"\r\n")
+                slowest_s = max(slowest_s, world.loop.now - asked_at)
+                put_off.append(log.buffered)
+                await asyncio.sleep(0.1)
+            writer.close()
+
+        writing = start(client, write)
+        run_until(world, lambda: not writing.alive)
+        assert slowest_s < 0.05
+        assert any(put_off)
+        assert log.delayed_syncs > 0
+        server.disk.slowness = 1.0
+        run_until(world, lambda: log.synced == log.fed)
+
+
 def minutes_kept(policy: str) -> int:
     """A write a minute, a snapshot after an hour, and no power any more after two and a half: how many are left?"""
     written = 150
