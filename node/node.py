@@ -17,6 +17,7 @@ from node.expiry import ActiveExpiry
 from node.gates import Conditions, Gatekeeper, gates_of
 from node.idle import IdleClients
 from node.keyspace import DELETE_EXPIRED, HIDE_EXPIRED, Keyspace
+from node.migration import Migrations
 from node.monitor import Monitor
 from node.notifications import Notifier
 from node.pause import PausePurpose, Pauses
@@ -128,6 +129,9 @@ class Node:
         )
         self.service.denied = ProtectedMode(settings).denial
         self.tasks = Tasks(self._task_died)
+        self.migrations = Migrations(
+            self.tasks, self.pauses, self.executor.conclude, lambda: self.replication.is_replica
+        )
         self.child = Child(runtime, self.tasks)
         self.saver = Saver(settings, runtime, self.keyspace, self.conditions, self.child)
         self.loader = Loader(runtime, self.keyspace, self.conditions, self._update_expiry_mode)

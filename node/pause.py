@@ -19,6 +19,7 @@ class PausePurpose(Enum):
     CLIENT_COMMAND = "client-pause"
     FAILOVER = "failover"
     SHUTDOWN = "shutdown"
+    MIGRATION = "migration"
 
 
 class Pauses:

@@ -67,9 +67,9 @@ def to_lua(sandbox: Sandbox, reply: Reply, proto: int) -> LuaValue:
 
 
 def _in_table(sandbox: Sandbox, item: Reply, proto: int) -> LuaValue:
-    """As an element: a table cannot hold nil, and an array must not end at one."""
+    """As an element. In RESP3 null is nil, and an array has a hole there."""
     value = to_lua(sandbox, item, proto)
-    return False if value is None else value
+    return False if value is None and proto == 2 else value
 
 
 def error_table(sandbox: Sandbox, text: bytes) -> LuaTable:
