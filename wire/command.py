@@ -90,11 +90,13 @@ class KeySpec:
     notes: str = ""
     # COMMAND INFO has no words for where these keys are (and `find` may know only some of them).
     unknown: bool = False
+    # An empty argument says that there is no key here (MIGRATE).
+    optional: bool = False
 
     def find(self, argv: Sequence[bytes]) -> range:
         """The indexes of the keys in `argv`; empty when the arguments do not hold them."""
         start = self._start(argv)
-        if start <= 0 or start >= len(argv):
+        if start <= 0 or start >= len(argv) or (self.optional and not argv[start]):
             return range(0)
         if self.keynum >= 0:
             try:

@@ -7,7 +7,7 @@ from node.migration import Order
 from node.persistence.payload import serialized
 from runtime.settings import to_text
 from wire.arguments import parse_integer
-from wire.command import WRITE, KeySpec, command, key
+from wire.command import WRITE, KeySpec, command
 from wire.errors import SYNTAX, Error
 from wire.outward import Greeting
 from wire.reply import Reply, Simple
@@ -19,13 +19,15 @@ _USUAL_TIMEOUT_MS = 1000
     "MIGRATE",
     arity=-6,
     flags=WRITE,
-    keys=key(3, "RW", "access", "delete")
-    + (KeySpec(-2, ("RW", "access", "delete", "incomplete"), keyword="KEYS", last=-1),),
+    keys=(
+        KeySpec(3, ("RW", "access", "delete"), optional=True),
+        KeySpec(-2, ("RW", "access", "delete", "incomplete"), keyword="KEYS", last=-1),
+    ),
     group="generic",
     since="2.6.0",
     complexity="This command actually executes a DUMP+DEL in the source instance, and a RESTORE in the target "
-    "instance. See the pages of these commands for time complexity. Also an O(N) data transfer between the two instances is "
-    "performed.",
+    "instance. See the pages of these commands for time complexity. Also an O(N) data transfer between the two "
+    "instances is performed.",
     summary="Atomically transfers a key from one Redis instance to another.",
     syntax='host port <key | ""> destination-db timeout [COPY] [REPLACE] [AUTH password | AUTH2 username password] '
     "[KEYS key [key ...]]",

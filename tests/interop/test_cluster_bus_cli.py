@@ -6,6 +6,8 @@ import asyncio
 import re
 from pathlib import Path
 
+from redis.asyncio.cluster import RedisCluster
+
 from tests.interop.real_nodes import OURS, RealNode, needs_redis, running
 from tests.ports import free_base
 from tests.waiting import wait_until
@@ -41,10 +43,21 @@ async def test_create_check_info_reshard_add_and_delete(tmp_path: Path) -> None:
         assert (await cli("info", addresses[3])).count("| 1 slaves.") == 3
 
         source, target = [await node.cluster("MYID") for node in nodes[:2]]
-        await cli(
-            *("reshard", addresses[0], "--cluster-from", source, "--cluster-to", target),
-            *("--cluster-slots", "3", "--cluster-yes"),
-        )
+        # In slots 0 to 2, which are the first to go: "{3560}" is 0, "{22179}" 1, "{48756}" 2.
+        async with RedisCluster("127.0.0.1", nodes[0].port, decode_responses=True) as client:
+            await client.set("{3560}string", "kept")
+            await client.rpush("{3560}list", *range(50))
+            await client.zadd("{22179}sorted", {"a": 1.5})
+            await client.hset("{48756}hash", "f", "v")
+            await cli(
+                *("reshard", addresses[0], "--cluster-from", source, "--cluster-to", target),
+                *("--cluster-slots", "3", "--cluster-yes"),
+            )
+            assert await client.get("{3560}string") == "kept"
+            assert await client.llen("{3560}list") == 50
+            assert await client.zscore("{22179}sorted", "a") == 1.5
+            assert await client.hget("{48756}hash", "f") == "v"
+            assert client.get_node_from_key("{3560}string").port == nodes[1].port
 
         # A real node becomes a replica of ours, and leaves again.
         await cli("add-node", f"127.0.0.1:{guest.port}", addresses[0], "--cluster-slave", "--cluster-master-id", target)
