@@ -66,6 +66,6 @@ _TEMPLATES: tuple[Template, ...] = (
 
 
 @given(steps=steps_of(_TEMPLATES), proto=st.sampled_from(["2", "3"]))
-@budget(40)
+@budget(120)
 def test_sets(pair: Pair, replicas: Replicas, steps: Steps, proto: str) -> None:
     assert_alike(pair, replicas, steps, proto)
