@@ -5,18 +5,25 @@ goes on from there: the master serves what is left, and its replicas, which stil
 a copy of it (replication documentation, "Safety of replication when master has persistence turned off"). Here such a
 master stands back for a replica: it serves nobody, gives nobody a copy, and behaves like a dead node towards those who
 decide about a failover: sentinels get no good answer to PING, and where replicas elect each other, the bus hears
-nothing of it. Should nobody take over, it serves what it has in the end, as Redis would at once.
+nothing of it but that it has failed, in its own word, and its votes, which its own replicas may have, too: with another
+master down, its vote may be the one that is missing. Should nobody take over although a majority is there to decide, it
+serves what it has in the end, as Redis would at once.
 
 Offsets say who has more. They count on through failovers; a node that starts has that of its snapshot, or 0.
 """
 
 from __future__ import annotations
 
+from cluster import failure, outgoing
 from cluster.context import Context
+from cluster.events import Broadcast, Effect, Send, SendDatagram
+from cluster.messages import Fail, FailoverAuthAck
 
 # Failing to be heard takes a node timeout, an election about as long.
 _NODE_TIMEOUTS = 3
 _PATIENCE_MS_MIN = 10_000
+# How often it tells the others that it has failed: those whom it could not reach yet.
+_TELL_MS = 1000
 
 
 def returning(ctx: Context) -> bool:
@@ -33,7 +40,9 @@ def stands_back(ctx: Context) -> bool:
     patience_ms = max(_PATIENCE_MS_MIN, _NODE_TIMEOUTS * ctx.settings.node_timeout_ms)
     offset = ctx.facts.replication_offset()
     fuller = [node for node in ctx.myself.replicas if node.id in ctx.heard_directly and node.offset > offset]
-    stands_back = bool(fuller) and ctx.since(ctx.started_at) < patience_ms
+    if ctx.waits_since is None or not failure.sees_majority(ctx):
+        ctx.waits_since = ctx.now_ms
+    stands_back = bool(fuller) and ctx.since(ctx.waits_since) < patience_ms
     if stands_back and not ctx.stands_back:
         ctx.warning(
             f"I have lost data that replica {fuller[0].id} still has (my offset is {offset}, its offset is "
@@ -44,9 +53,20 @@ def stands_back(ctx: Context) -> bool:
     if stands_back != ctx.stands_back:
         ctx.stands_back = stands_back
         ctx.state.topology_changed = True
+    if silent(ctx) and ctx.since(ctx.told_failed_at) >= _TELL_MS:
+        ctx.told_failed_at = ctx.now_ms
+        outgoing.broadcast(ctx, Fail(ctx.myself.id))
     return stands_back
 
 
 def silent(ctx: Context) -> bool:
-    """Whether the bus must hear nothing of this node: its replicas wait for a majority to find it dead."""
+    """Whether the bus must hear nothing of this node that would make it look alive."""
     return ctx.stands_back and not ctx.settings.replica_no_failover
+
+
+def withheld(effect: Effect) -> bool:
+    """Whether a silent node does not say this."""
+    if not isinstance(effect, Send | Broadcast | SendDatagram):
+        return False
+    body, header = effect.message.body, effect.message.header
+    return not isinstance(body, FailoverAuthAck) and not (isinstance(body, Fail) and body.node == header.sender)

@@ -31,6 +31,7 @@ class Context:
         "guards",
         "has_served",
         "heard_directly",
+        "held_for_failed",
         "judge_state",
         "last_minority_at",
         "link_nodes",
@@ -45,7 +46,9 @@ class Context:
         "stands_back",
         "started_at",
         "state",
+        "told_failed_at",
         "try_failover",
+        "waits_since",
     )
 
     def __init__(
@@ -79,10 +82,15 @@ class Context:
         # When the machine started, and the nodes that have answered a ping since.
         self.started_at: float | None = None
         self.heard_directly: dict[str, None] = {}
+        # Whether somebody has said since then that this node is FAIL.
+        self.held_for_failed = False
         # Whether this node has served its slots since it started, and whether it lets a replica take them over
         # (`comeback`).
         self.has_served = False
         self.stands_back = False
+        # Since when it could have been replaced, and when it last told the others that it has failed.
+        self.waits_since: float | None = None
+        self.told_failed_at: float | None = None
         # When a master that was stopped may serve again.
         self.serve_from: float | None = None
         # When this node last saw only a minority of the masters.

@@ -113,7 +113,11 @@ def _siblings(ctx: Context) -> list[NodeEntry]:
 def _rank(ctx: Context) -> int:
     """How many siblings that may stand have newer data than we do."""
     offset = ctx.facts.replication_offset()
-    return sum(not node.nofailover and node.offset > offset for node in _siblings(ctx))
+    rivals = [node for node in _siblings(ctx) if not node.nofailover]
+    if not ctx.guards.most_data_first:
+        # For lessons only: the one that lags most goes first.
+        return sum(node.offset < offset for node in rivals)
+    return sum(node.offset > offset for node in rivals)
 
 
 def _ask_for_votes(ctx: Context) -> None:

@@ -113,3 +113,10 @@ def _clear_if_allowed(ctx: Context, node: NodeEntry) -> None:
     node.fail_at = None
     ctx.state.topology_changed = True
     ctx.changed()
+
+
+def sees_majority(ctx: Context) -> bool:
+    """Whether a majority of the masters with slots, this node perhaps among them, is not known to be failing."""
+    state = ctx.state
+    failing = [node for node in state.nodes.values() if (node.fail or node.pfail) and node.is_master and node.slots]
+    return state.size() - len(failing) >= state.majority()

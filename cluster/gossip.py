@@ -8,6 +8,7 @@ from cluster.context import Context
 from cluster.membership import NodeEntry
 from cluster.messages import GossipEntry, NodeFlag
 
+_FAIL = NodeFlag.FAIL.value
 _FAILING = NodeFlag.PFAIL.value | NodeFlag.FAIL.value
 # What is believed about a node that is new to us.
 _HEARSAY = (
@@ -32,6 +33,8 @@ def hear(ctx: Context, sender: NodeEntry | None, entries: tuple[GossipEntry, ...
                 _discover(ctx, entry)
         elif not node.myself:
             _compare(ctx, voice, node, entry)
+        elif entry.flags & _FAIL and sender is not None:
+            ctx.held_for_failed = True
 
 
 def _compare(ctx: Context, voice: NodeEntry | None, node: NodeEntry, entry: GossipEntry) -> None:

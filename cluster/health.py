@@ -6,7 +6,7 @@ already have given our slots to somebody else.
 
 from __future__ import annotations
 
-from cluster import comeback
+from cluster import comeback, failure
 from cluster.context import Context
 from cluster.events import StateChanged
 from cluster.slots import ALL_SLOTS
@@ -76,6 +76,9 @@ def _may_return(ctx: Context) -> bool:
     table, where it was our replica or a fellow master, and its first answer shows its claims. So once every node
     of the table has answered us, nothing is left to wait for. Nodes we believe FAIL count as well: one of them may be
     back, with our slots. A node that learns of new ones meanwhile waits for these, too.
+
+    Who is held for FAIL waits like Redis, though: a replica may be standing for election just now, and what we took
+    before it wins would be lost.
     """
     if ctx.serve_from is not None and ctx.now_ms < ctx.serve_from:
         return False
@@ -83,7 +86,9 @@ def _may_return(ctx: Context) -> bool:
         return False
     if not ctx.guards.wait_before_serving or ctx.since(ctx.started_at) >= _WRITABLE_DELAY_MS:
         return True
-    return all(node.id in ctx.heard_directly for node in ctx.state.others() if not node.handshake and not node.noaddr)
+    return not ctx.held_for_failed and all(
+        node.id in ctx.heard_directly for node in ctx.state.others() if not node.handshake and not node.noaddr
+    )
 
 
 def _covered(ctx: Context) -> bool:
@@ -94,8 +99,4 @@ def _covered(ctx: Context) -> bool:
 
 
 def _among_majority(ctx: Context) -> bool:
-    if not ctx.guards.minority_stops_serving:
-        return True
-    state = ctx.state
-    failing = [node for node in state.nodes.values() if (node.fail or node.pfail) and node.is_master and node.slots]
-    return state.size() - len(failing) >= state.majority()
+    return not ctx.guards.minority_stops_serving or failure.sees_majority(ctx)

@@ -94,6 +94,15 @@ class ClusterMachine:
     def settings(self) -> ClusterSettings:
         return self._ctx.settings
 
+    @property
+    def safeguards(self) -> Safeguards:
+        return self._ctx.guards
+
+    @safeguards.setter
+    def safeguards(self, guards: Safeguards) -> None:
+        """For simulations and lessons, before `Started`: no setting of a node leads here."""
+        self._ctx.guards = guards
+
     def deadline(self) -> float | None:
         """When the machine wants a `Tick`; None before `Started`. May move with every step."""
         moment = self._tick_at
@@ -250,7 +259,7 @@ class ClusterMachine:
         self.view.returning = comeback.returning(ctx)
         effects = ctx.effects
         if comeback.silent(ctx):
-            effects = [effect for effect in effects if not isinstance(effect, Send | Broadcast | SendDatagram)]
+            effects = [effect for effect in effects if not comeback.withheld(effect)]
         if ctx.save_wanted:
             # First of all: whatever the step says to others rests on it.
             save = Save(fsync=ctx.save_with_fsync)

@@ -129,7 +129,9 @@ def pong_by_datagram(ctx: Context, ip: str, port: int, asker: NodeEntry) -> None
 
 def heartbeat(ctx: Context, kind: MessageType, to: NodeEntry | None) -> Heartbeat:
     """A PING, PONG or MEET with gossip about other nodes; `to` is None when it is for several nodes or a stranger."""
-    return Heartbeat(kind, _gossip(ctx), _extensions(ctx, to))
+    # A node that is held for FAIL must hear of it: it may be back, and somebody about to take its place (`health`).
+    about = to if to is not None and to.fail and not to.handshake and not to.noaddr else None
+    return Heartbeat(kind, _gossip(ctx, about), _extensions(ctx, to))
 
 
 def _extensions(ctx: Context, to: NodeEntry | None) -> Extensions:

@@ -38,3 +38,5 @@ class Safeguards:
     resolve_epoch_collisions: bool = True
     # A replica whose data are too old does not stand.
     replica_data_age: bool = True
+    # Of several replicas the one with the most data stands first. Otherwise what only the others have is lost.
+    most_data_first: bool = True

@@ -48,7 +48,9 @@ def _objection(ctx: Context, candidate: NodeEntry, header: Header) -> str | None
         return "it is a master node"
     if master is None:
         return "I don't know its master"
-    if not master.fail and not header.mflags & MessageFlag.FORCEACK and guards.vote_only_when_master_failed:
+    # A master that stands back for its replicas is as good as failed, and knows it first.
+    failed = master.fail or (master.myself and ctx.stands_back)
+    if not failed and not header.mflags & MessageFlag.FORCEACK and guards.vote_only_when_master_failed:
         return "its master is up"
     silence_ms = ctx.since(master.voted_at)
     needed_ms = ctx.settings.node_timeout_ms * _SAME_MASTER_TIMEOUTS

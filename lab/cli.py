@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
 
         return check(words[1:])
     if words and words[0] == "sim":
-        from sim.main import main as simulate
+        from lab.simulate import main as simulate
 
         return simulate(words[1:])
     if words and words[0] == "chaos":

@@ -24,7 +24,8 @@ def adopt_epoch(step: Step, epoch: int) -> None:
 def vote(step: Step, master: Master, candidate: str, epoch: int) -> None:
     """Vote for `candidate` unless this epoch's vote is given; `master.leader` has the result."""
     adopt_epoch(step, epoch)
-    if master.leader_epoch >= epoch or step.knowledge.current_epoch > epoch:
+    voted = master.leader_epoch >= epoch and step.guards.vote_once_per_epoch
+    if voted or step.knowledge.current_epoch > epoch:
         return
     master.leader, master.leader_epoch = candidate, step.knowledge.current_epoch
     step.save()

@@ -90,6 +90,7 @@ class Replica(DataInstance):
         "master_host",
         "master_port",
         "offset",
+        "offset_max",
         "priority",
         "reconfiguration",
         "reconfiguration_at",
@@ -110,6 +111,8 @@ class Replica(DataInstance):
         self.priority = 100
         # How much of its master's stream it has.
         self.offset = 0
+        # The most that it has been seen to have of it.
+        self.offset_max = 0
         # Whether clients are told of it (`replica-announced`).
         self.announced = True
         # Whether the master's last INFO named it. In a cluster a replica can leave for another shard.
@@ -121,6 +124,12 @@ class Replica(DataInstance):
     @property
     def name(self) -> str:
         return f"{self.address.ip or self.address.host}:{self.address.port}"
+
+    @property
+    def has_forgotten(self) -> bool:
+        """Whether it had more than it has now, and has not reached its master since it was started (which is when it
+        reports -1 seconds of disconnection)."""
+        return self.link_down_ms < 0 and self.offset < self.offset_max
 
     def follows(self, address: Address) -> bool:
         """Whether it says that it is a replica of `address`."""

@@ -48,6 +48,7 @@ from sentinel.monitoring import make_rounds, slack, take_pong
 from sentinel.periods import Periods
 from sentinel.requests import AskDown, ClusterNodes, Info, Ping
 from sentinel.roster import monitor, reconfigure, reconfigure_self, remove, reset, resolve
+from sentinel.safeguards import SentinelSafeguards
 from sentinel.selection import acting_master, best_replica
 from sentinel.settings import Memory
 from sentinel.step import Step
@@ -60,12 +61,14 @@ SAVE_RETRY_MS = 1_000
 class SentinelMachine:
     """One sentinel's mind."""
 
-    __slots__ = ("_random", "_retry_save_at", "knowledge", "periods", "tilt")
+    __slots__ = ("_random", "_retry_save_at", "knowledge", "periods", "safeguards", "tilt")
 
     def __init__(
         self, memory: Memory, now_ms: int, *, port: int, random: Random, requirepass: str | None = None
     ) -> None:
         self.periods = Periods()
+        # All on, unless a simulation or a lesson takes one away.
+        self.safeguards = SentinelSafeguards()
         self.knowledge = Knowledge(memory, port, requirepass, now_ms)
         self.tilt = Tilt(now_ms)
         self._random = random
@@ -96,7 +99,7 @@ class SentinelMachine:
         return earliest
 
     def _step(self, now: int) -> Step:
-        return Step(now, self.knowledge, self.periods, self._random)
+        return Step(now, self.knowledge, self.periods, self._random, self.safeguards)
 
     def _take(self, step: Step, event: Event) -> list[Master]:
         """Learn from the event; returns the masters whose rules are to run."""

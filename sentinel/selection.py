@@ -20,11 +20,18 @@ CUT_OFF_TIMES = 10
 # The same for a sentinel that was started after the master went down, and cannot know when that was: ten short
 # down-after times are over before a few sentinels have been restarted, and then nobody would ever fail over.
 CUT_OFF_UNSEEN_MS = 60_000
+# A replica that was restarted while it could not reach its master has what its last snapshot had, or nothing. Redis
+# takes it, and a master that was only cut off for a second loses everything. Here it is taken when the master has been
+# down for so long that it may not come back.
+FORGOTTEN_MS = 10_000
 
 
 def best_replica(step: Step, master: Master) -> Replica | None:
     """The replica to promote, or None where none is good."""
     candidates = [replica for replica in master.replicas.values() if is_eligible(step, master, replica)]
+    if not step.guards.most_data_first:
+        # For lessons only.
+        return min(candidates, key=lambda replica: replica.offset, default=None)
     return min(candidates, key=_rank, default=None)
 
 
@@ -38,6 +45,8 @@ def is_eligible(step: Step, master: Master, replica: Replica) -> bool:
     if replica.info_at is None or now - replica.info_at > _info_validity(master, periods):
         return False
     if replica.link_down_ms > _cut_off_limit(master, now):
+        return False
+    if replica.has_forgotten and _down_for(master, now) < FORGOTTEN_MS:
         return False
     return not replica.cluster or belongs(master, replica)
 
@@ -82,6 +91,9 @@ def _info_validity(master: DataInstance, periods: Periods) -> int:
 
 
 def _cut_off_limit(master: Master, now: int) -> int:
-    down_for = now - master.sdown_at if master.sdown_at is not None else 0
-    limit = down_for + CUT_OFF_TIMES * master.options.down_after_ms
+    limit = _down_for(master, now) + CUT_OFF_TIMES * master.options.down_after_ms
     return limit if master.link.was_alive else max(limit, CUT_OFF_UNSEEN_MS)
+
+
+def _down_for(master: Master, now: int) -> int:
+    return now - master.sdown_at if master.sdown_at is not None else 0

@@ -16,15 +16,26 @@ from sentinel.knowledge import Knowledge
 from sentinel.link import Link
 from sentinel.periods import Periods
 from sentinel.requests import Request
+from sentinel.safeguards import SentinelSafeguards
+
+_ALL = SentinelSafeguards()
 
 
 class Step:
     """Handed through the rules of one step."""
 
-    __slots__ = ("effects", "knowledge", "now", "periods", "random", "saving", "wake_at")
+    __slots__ = ("effects", "guards", "knowledge", "now", "periods", "random", "saving", "wake_at")
 
-    def __init__(self, now: int, knowledge: Knowledge, periods: Periods, random: Random) -> None:
+    def __init__(
+        self,
+        now: int,
+        knowledge: Knowledge,
+        periods: Periods,
+        random: Random,
+        guards: SentinelSafeguards = _ALL,
+    ) -> None:
         self.now = now
+        self.guards = guards
         self.knowledge = knowledge
         self.periods = periods
         self.random = random

@@ -40,7 +40,8 @@ class Seat:
     # The last incarnation, and what it is inside (of a node or sentinel).
     process: Process | None = None
     inside: Node | Sentinel | None = None
-    # Told of every new incarnation.
+    # Every new incarnation is handed to the first before it begins, and then told to the second.
+    on_birth: Callable[[Node | Sentinel], None] = lambda inside: None
     on_show: Callable[[str, Node | Sentinel], None] = lambda name, inside: None
 
     @property
@@ -52,6 +53,11 @@ class Seat:
     def alive(self) -> bool:
         return self.process is not None and self.process.alive
 
+    @property
+    def runs(self) -> bool:
+        """It is alive and not stopped."""
+        return self.alive and self.process is not None and not self.process.paused
+
     def start(self) -> None:
         assert not self.alive, f"{self.name} runs"
         self.inside = None
@@ -59,6 +65,7 @@ class Seat:
 
     def show(self, inside: Node | Sentinel) -> None:
         """A new incarnation has read its files, and begins."""
+        self.on_birth(inside)
         self.inside = inside
         self.on_show(self.name, inside)
 

@@ -124,7 +124,18 @@ def _apply(names: dict[str, Inode], change: dict[str, Inode | None]) -> None:
 class MachineDisk:
     """The disk of one host."""
 
-    __slots__ = ("_chance", "_folders", "_loop", "_name", "_power_cuts", "_trace", "capacity", "failing", "slowness")
+    __slots__ = (
+        "_chance",
+        "_folders",
+        "_loop",
+        "_name",
+        "_power_cuts",
+        "_trace",
+        "capacity",
+        "failing",
+        "forgets",
+        "slowness",
+    )
 
     def __init__(self, loop: SimLoop, trace: Trace, name: str, chance: Random) -> None:
         self._loop = loop
@@ -142,6 +153,8 @@ class MachineDisk:
         self.failing = False
         # How many times as long as usual a sync takes.
         self.slowness = 1.0
+        # Whether a program of a planted bug (`sim.planted`) forgets to sync the file or folder at a path.
+        self.forgets: Callable[[str], bool] = _nothing
 
     @property
     def in_trouble(self) -> bool:
@@ -219,6 +232,10 @@ class MachineDisk:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
+def _nothing(path: str) -> bool:  # noqa: ARG001 - what a program without planted bug forgets
+    return False
+
+
 class SimFile(Resource):
     """An open file."""
 
@@ -249,12 +266,16 @@ class SimFile(Resource):
 
     async def sync(self) -> None:
         self._check_alive()
+        if self._disk.forgets(self._path):
+            return
         # One that is under way when the power is cut may count or not, as the tail that it syncs may be kept or not.
         await self._disk.sync(self._process, partial(self._inode.settle, self.size))
         self._check_alive()
 
     def sync_now(self) -> None:
         self._check_alive()
+        if self._disk.forgets(self._path):
+            return
         self._process.stall(self._disk.draw_sync_s())
         self._disk.check_sync()
         self._inode.settle(self.size)
@@ -337,11 +358,15 @@ class SimDisk:
 
     async def sync_dir(self) -> None:
         self._check_alive()
+        if self._disk.forgets(self._path):
+            return
         await self._disk.sync(self._process, partial(self._folder.settle, self._folder.changes))
         self._check_alive()
 
     def sync_dir_now(self) -> None:
         self._check_alive()
+        if self._disk.forgets(self._path):
+            return
         self._process.stall(self._disk.draw_sync_s())
         self._disk.check_sync()
         self._folder.settle(self._folder.changes)

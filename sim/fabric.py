@@ -50,6 +50,11 @@ class Link:
         # When a link of limited bandwidth has sent what was given to it.
         self._free_at = 0.0
 
+    @property
+    def clear(self) -> bool:
+        """Whether no fault concerns it."""
+        return not self.cuts and not self._weather
+
     def worsen(self, number: int, weather: Weather) -> None:
         self._weather[number] = weather
         self._sum_up()

@@ -7,13 +7,19 @@ votes are read off the log, which says of every vote for whom and in which epoch
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 from node.node import Node
 from sentinel.sentinel import Sentinel
+from sim.claims import Claims
 from sim.cluster import SimCluster
-from sim.faults import Kind, Strike
+from sim.faults import Strike
+from sim.heirs import Heirs
+from sim.losses import Copies, Loss
+from sim.serving import Serving
+from sim.troubles import Troubles
 from sim.workload import Mark, Workload
 
 _LOOK_EVERY_S = 0.1
@@ -26,14 +32,6 @@ HEALS = "once the faults stop the cluster heals"
 KEEPS = "no acknowledged write is lost outside the window of asynchronous replication"
 CONVERGES = "replicas converge to their master's data"
 RUNS = "no process fails"
-
-# A write acknowledged so long before a fault may not have been replicated when it struck, and so long after its end
-# those whom it hampered may not have caught up, or not know yet that they were replaced.
-_BEFORE_FAULT_S = 0.5
-_AFTER_FAULT_S = 5.0
-_HARMLESS = (Kind.SKEW, Kind.DRIFT, Kind.SLOW_DISK)
-# A node that cannot save its vote ends itself, so a full or failing disk is one of them.
-_CRASHES = (Kind.KILL, Kind.POWER_CUT, Kind.FULL_DISK, Kind.FAILING_DISK)
 
 _NODE_VOTE = re.compile(r"# Failover auth granted to (\w+) for epoch (\d+)")
 _PROMOTIONS = ("# Taking over the master", "# Failover election won", "# Manual failover")
@@ -51,17 +49,6 @@ class Breach:
         return f"{self.at_s:.3f} {self.rule}: {self.what}"
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """An acknowledged write that is gone."""
-
-    mark: Mark
-    # How long before its slot's next promotion it was acknowledged; None when there was none.
-    window_s: float | None
-    # A fault explains it.
-    explained: bool
-
-
 class Watch:
     """Looks at a running cluster."""
 
@@ -69,8 +56,12 @@ class Watch:
         self._cluster = cluster
         self._loop = cluster.world.loop
         self.breaches: list[Breach] = []
-        # Who claimed which slots at which epoch, ever: epoch to node id to slots.
-        self._claims: dict[int, dict[str, int]] = {}
+        self.claims = Claims()
+        self._serving = Serving(cluster, self.claims, self._breach)
+        self._copies = Copies(cluster)
+        self._heirs = Heirs(cluster, self._breach)
+        self._troubles = Troubles((), 0.0)
+        self._workload: Workload | None = None
         # Whom each voter chose, by voter, what the vote was about (a master's name for sentinels) and epoch; and the
         # last epoch in which each voted about each.
         self._votes: dict[tuple[str, str, int], str] = {}
@@ -81,7 +72,12 @@ class Watch:
         for seat in cluster.seats.values():
             seat.on_show = self._reborn
 
-    def start(self) -> None:
+    def start(self, workload: Workload | None = None, strikes: Sequence[Strike] = ()) -> None:
+        """Look on from now, also at what clients are told, if there is a workload, in view of the faults to come."""
+        self._workload = workload
+        self._troubles = Troubles(strikes, self._loop.now)
+        if workload is not None:
+            workload.on_answer = self._answered
         self._loop.at(self._loop.now + _LOOK_EVERY_S, self._look_again)
 
     def _look_again(self) -> None:
@@ -94,6 +90,9 @@ class Watch:
         self._cluster.world.trace.tell("invariants", f"BROKEN {rule}: {what}")
 
     def _heard(self, now: float, who: str, what: str) -> None:
+        if what.startswith(("end ", "power cut")):
+            self._copies.ended(who)
+            return
         vote = _NODE_VOTE.match(what)
         if vote is not None:
             self._voted(who, "", vote[1], int(vote[2]))
@@ -102,7 +101,11 @@ class Watch:
         elif what.startswith(_PROMOTIONS):
             self.promotions.append((now, who))
             # Once its turn is over.
-            self._loop.at(now, self.look)
+            self._loop.at(now, self._promoted, who)
+
+    def _promoted(self, who: str) -> None:
+        self.look()
+        self._heirs.judge(who, self._troubles)
 
     def _look_at_votes(self, who: str) -> None:
         """A sentinel's log names whom it votes for, and not which master the vote is about."""
@@ -129,6 +132,12 @@ class Watch:
             if epoch < voted:
                 self._breach(MEMORY, f"{name} voted in epoch {voted} and remembers {epoch}")
 
+    def _answered(self, client: str, by: str, slot: int, begun_at: float, mark: Mark | None) -> None:
+        """A client has got its answer; `mark` if that acknowledges one."""
+        self._serving.answered(client, by, slot, begun_at)
+        if mark is not None:
+            self._copies.acknowledged(mark)
+
     def look(self) -> None:
         """Check what must hold at every moment."""
         for name, node in self._cluster.nodes().items():
@@ -136,17 +145,12 @@ class Watch:
             myself = node.cluster.state.myself
             if not myself.is_master or not myself.slots:
                 continue
-            claims = self._claims.setdefault(myself.config_epoch, {})
-            if claims.get(myself.id, 0) == myself.slots:
-                continue
-            for other, slots in claims.items():
-                if other != myself.id and slots & myself.slots:
-                    common = (slots & myself.slots).bit_count()
-                    self._breach(
-                        ONE_MASTER,
-                        f"{name} ({myself.id}) and {other} have {common} slots at epoch {myself.config_epoch}",
-                    )
-            claims[myself.id] = claims.get(myself.id, 0) | myself.slots
+            claim = self.claims.note(self._loop.now, name, myself.id, myself.config_epoch, myself.slots)
+            for other in self.claims.clashing(claim) if claim is not None else ():
+                common = (other.slots & myself.slots).bit_count()
+                self._breach(ONE_MASTER, f"{name} and {other.name} have {common} slots at epoch {myself.config_epoch}")
+        self._serving.look()
+        self._copies.look()
 
     # ---- at the end
 
@@ -172,72 +176,21 @@ class Watch:
         for name, master_name, difference in differences(self._cluster):
             self._breach(CONVERGES, f"{name} differs from {master_name}: {difference}")
 
-    def check_marks(self, workload: Workload, strikes: list[Strike], began_at: float) -> list[Loss]:
-        """Every acknowledged mark is at its slot's master, or its loss is explained by a fault."""
-        nodes = self._cluster.nodes()
-        owners = _owners(nodes)
-        losses = []
-        for mark in workload.marks.values():
-            owner = owners.get(mark.slot)
-            if mark.acknowledged_at is None or owner is None:
-                continue
-            if nodes[owner].keyspace.database(0).shards[mark.slot].get(mark.key) == mark.value:
-                continue
-            at = mark.acknowledged_at
-            promoted = next((when for when, who in self.promotions if when >= at), None)
-            explained = self._explained(mark, at - began_at, strikes)
-            losses.append(Loss(mark, None if promoted is None else promoted - at, explained))
-        unexplained = [loss.mark for loss in losses if not loss.explained]
+    def check_marks(self) -> list[Loss]:
+        """Every acknowledged mark is at its slot's master, or its loss is excused. Returns all losses."""
+        marks = [] if self._workload is None else list(self._workload.marks.values())
+        losses = self._copies.losses(marks, self.claims, self._troubles)
+        unexplained = [loss for loss in losses if not loss.explained]
         if unexplained:
-            first = unexplained[0]
+            mark, window_s = unexplained[0].mark, unexplained[0].window_s
+            copies = ", ".join(f"{name} at {at:.3f}" for name, at in mark.copies.items()) or "nobody"
+            ended = "" if window_s is None else f", {window_s:.3f} s before that one's end"
             self._breach(
                 KEEPS,
-                f"{len(unexplained)} writes; {first.key.decode()} was acknowledged at {first.acknowledged_at:.3f} by "
-                f"{first.acknowledged_by} and is not at {owners[first.slot]}",
+                f"{len(unexplained)} writes; {mark.key.decode()} (slot {mark.slot}) was acknowledged at "
+                f"{mark.acknowledged_at:.3f} by {mark.acknowledged_by}{ended}; seen with {copies}; gone",
             )
         return losses
-
-    def _explained(self, mark: Mark, at_s: float, strikes: list[Strike]) -> bool:
-        """Whether asynchronous replication may lose a write that was acknowledged then: its master ended before it had
-        passed it on, or could not, or nobody could take it."""
-        shape = self._cluster.shape
-        master = self._cluster.name_at(mark.acknowledged_by.partition(":")[0])
-        shard = shape.shard_of(master)
-        replicas = [name for name in shape.node_names() if name != master and shape.shard_of(name) == shard]
-        # A node that is back before anybody replaced it has what its last snapshot had, and no more; its replicas then
-        # take a copy of that (Redis' documentation, "Safety of replication when master has persistence turned off").
-        forgotten = not shape.logs and any(
-            strike.kind in _CRASHES
-            and shape.shard_of(strike.targets[0]) == shard
-            and at_s <= strike.at_s + strike.lasting_s
-            for strike in strikes
-        )
-        if forgotten:
-            return True
-        return _hampered(master, at_s, strikes) or all(_hampered(replica, at_s, strikes) for replica in replicas)
-
-
-def _hampered(name: str, at_s: float, strikes: list[Strike]) -> bool:
-    """Whether a fault had to do with that host around that time."""
-    return any(
-        strike.at_s - _BEFORE_FAULT_S <= at_s <= strike.at_s + strike.lasting_s + _AFTER_FAULT_S
-        and (name in strike.targets or name in strike.others)
-        for strike in strikes
-        if strike.kind not in _HARMLESS
-    )
-
-
-def _owners(nodes: dict[str, Node]) -> dict[int, str]:
-    """The seat of each slot's master."""
-    owners = {}
-    for name, node in nodes.items():
-        assert node.cluster is not None
-        myself = node.cluster.state.myself
-        if myself.is_master:
-            for slot in range(16384):
-                if myself.slots >> slot & 1:
-                    owners[slot] = name
-    return owners
 
 
 def differences(cluster: SimCluster) -> list[tuple[str, str, str]]:

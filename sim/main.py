@@ -16,24 +16,35 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol
 
 from sim.faults import Kind
-from sim.shape import Shape
-from sim.swarm import command, plans, shrink, swarm
+from sim.planted import BUGS
+from sim.shape import Shape, draw_shape
+from sim.swarm import command, shrink, swarm
+from sim.tally import Tally
 from sim.timeline import Timeline
 from sim.trial import Plan, Verdict, run
+from sim.workload import Recorder
+from sim.world import World
 
 _ALIASES = {"partition": Kind.CUT}
 _FAILOVER_HELP = "who replaces a dead master: the sentinels, or the cluster by votes"
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 
 
-def main(argv: Sequence[str]) -> int:
-    """Run one command; returns its exit status."""
+class Witness(Recorder, Protocol):
+    """Somebody who writes down what the clients of a run see, and has something to say about it."""
+
+    def report(self, verdict: Verdict) -> Iterable[str]: ...
+
+
+def main(argv: Sequence[str], witness: Callable[[World], Witness] | None = None) -> int:
+    """Run one command; returns its exit status. A single run is shown to a witness, if there is one."""
     if argv and argv[0] == "rules":
         from sim.rules.main import main as rules
 
@@ -51,13 +62,15 @@ def main(argv: Sequence[str]) -> int:
         shape=shape,
         kinds=options.faults,
         duration_s=options.duration,
+        heal_within_s=options.heal_within,
         clients=options.clients,
         per_second=options.rate,
         only=getattr(options, "only", None),
+        bug=options.plant,
     )
     match options.command:
         case "run":
-            return _run(plan)
+            return _run(plan, witness)
         case "replay":
             return _replay(plan, options.out)
         case "shrink":
@@ -101,12 +114,10 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
     usual = Plan(0)
     kinds = ", ".join(Kind)
     parser.add_argument("--nodes", type=int, metavar="N", help="data nodes, masters and replicas together")
-    parser.add_argument("--masters", type=int, default=usual.shape.masters, metavar="N", help="masters (3)")
+    parser.add_argument("--masters", type=int, metavar="N", help="masters (3)")
     parser.add_argument("--replicas", type=int, metavar="N", help="replicas of each master (1)")
     parser.add_argument("--sentinels", type=int, metavar="N", help="sentinels (3; none with --failover cluster)")
-    parser.add_argument(
-        "--down-after-milliseconds", dest="down_after_ms", type=int, default=500, metavar="MS", help="silence (500)"
-    )
+    parser.add_argument("--down-after-milliseconds", dest="down_after_ms", type=int, metavar="MS", help="silence (500)")
     parser.add_argument(
         "--directive", action="append", default=[], metavar="'NAME VALUE'", help="a line for every node's redis.conf"
     )
@@ -114,29 +125,37 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--duration", type=_seconds, default=usual.duration_s, metavar="TIME", help="for which there are faults (30s)"
     )
+    parser.add_argument(
+        "--heal-within", type=_seconds, default=usual.heal_within_s, metavar="TIME", help="after the faults (90s)"
+    )
     parser.add_argument("--clients", type=int, default=usual.clients, metavar="N", help="clients (3)")
     parser.add_argument(
         "--rate", type=float, default=usual.per_second, metavar="N", help="operations a second of each (20)"
+    )
+    parser.add_argument(
+        "--plant", choices=tuple(BUGS), default="", metavar="BUG", help=f"have programs with a bug: {', '.join(BUGS)}"
     )
 
 
 def _shape(options: argparse.Namespace, failover: str) -> Shape:
     """Raises ValueError."""
+    usual = Shape()
+    masters = usual.masters if options.masters is None else options.masters
     replicas = options.replicas
-    if options.masters < 1 or options.clients < 0 or options.rate <= 0 or (replicas is not None and replicas < 0):
+    if masters < 1 or options.clients < 0 or options.rate <= 0 or (replicas is not None and replicas < 0):
         raise ValueError("at least one master, and no negative numbers")
     if options.nodes is not None:
-        if options.nodes % options.masters:
-            raise ValueError(f"--nodes {options.nodes} cannot be {options.masters} masters with as many replicas each")
-        replicas = options.nodes // options.masters - 1
+        if options.nodes % masters:
+            raise ValueError(f"--nodes {options.nodes} cannot be {masters} masters with as many replicas each")
+        replicas = options.nodes // masters - 1
     by_cluster = failover == "cluster"
-    sentinels = options.sentinels if options.sentinels is not None else 0 if by_cluster else 3
+    sentinels = options.sentinels if options.sentinels is not None else 0 if by_cluster else usual.sentinels
     return Shape(
-        masters=options.masters,
-        replicas=1 if replicas is None else replicas,
+        masters=masters,
+        replicas=usual.replicas if replicas is None else replicas,
         sentinels=sentinels,
         failover="cluster" if by_cluster else "sentinel",
-        down_after_ms=options.down_after_ms,
+        down_after_ms=usual.down_after_ms if options.down_after_ms is None else options.down_after_ms,
         directives=tuple(options.directive),
     )
 
@@ -174,7 +193,14 @@ def _kinds(text: str) -> tuple[Kind, ...]:
 # ---- the commands
 
 
-def _run(plan: Plan) -> int:
+def _run(plan: Plan, witness: Callable[[World], Witness] | None) -> int:
+    witnesses: list[Witness] = []
+
+    def recorders(world: World) -> list[Witness]:
+        if witness is not None:
+            witnesses.append(witness(world))
+        return witnesses
+
     shape = plan.shape
     by = f"{shape.sentinels} sentinels replace" if shape.failover == "sentinel" else "the others' votes replace"
     kinds = ", ".join(plan.kinds) or "none"
@@ -183,9 +209,12 @@ def _run(plan: Plan) -> int:
         f"{shape.down_after_ms} ms\n{plan.clients} clients; {plan.duration_s:g} s of faults: {kinds}\n\n"
     )
     timeline = Timeline(sys.stdout.write)
-    verdict = run(plan, prepare=timeline.watch, listen=timeline.show)
+    verdict = run(plan, prepare=timeline.watch, listen=timeline.show, recorders=recorders)
     sys.stdout.write("\n")
-    return _conclude(verdict)
+    status = _conclude(verdict)
+    for each in witnesses:
+        sys.stdout.writelines(f"{line}\n" for line in each.report(verdict))
+    return status
 
 
 def _conclude(verdict: Verdict) -> int:
@@ -197,15 +226,15 @@ def _conclude(verdict: Verdict) -> int:
     lines = [
         f"seed {verdict.plan.seed} on {python}: {verdict.virtual_s:.1f} virtual seconds, {verdict.events} events, "
         f"digest {verdict.digest}",
-        f"faults: {faults}; {verdict.promotions} promotions",
+        f"faults: {faults}; {len(verdict.failovers)} promotions",
         f"operations: {begun} begun, {acknowledged} acknowledged, {refused} refused, {unknown} unknown",
     ]
     if verdict.healed_after_s is not None:
         lines.append(f"healed {verdict.healed_after_s:.2f} s after the last fault was mended")
-    if verdict.losses:
-        windows = [loss.window_s for loss in verdict.losses if loss.window_s is not None]
-        widest = f", acknowledged up to {max(windows):.3f} s before a promotion" if windows else ""
-        lines.append(f"lost: {len(verdict.losses)} acknowledged writes{widest}")
+    for reason, count in Counter(loss.reason for loss in verdict.losses).items():
+        windows = [abs(loss.window_s) for loss in verdict.losses if loss.reason is reason and loss.window_s is not None]
+        widest = f" (by up to {max(windows):.3f} s)" if windows else ""
+        lines.append(f"lost: {count} acknowledged writes, {reason}{widest}")
     if verdict.good:
         lines.append("good: every rule held")
     else:
@@ -247,16 +276,14 @@ def _swarm(plan: Plan, options: argparse.Namespace) -> int:
     if options.seeds is None and options.budget is None:
         sys.stderr.write("shardlab sim swarm: --seeds-of has no end, so it needs a --budget\n")
         return 2
-    modes = ("sentinel", "cluster") if options.failover == "both" else (options.failover,)
     seeds = iter(options.seeds) if options.seeds is not None else _seeds_of(options.seeds_of)
-    total = len(options.seeds) if options.seeds is not None else None
-    tally = _Tally(total)
-    try:
-        shapes = [_shape(options, mode) for mode in modes]
-        bad = swarm(plans(seeds, plan, shapes), options.jobs, tally.add, budget_s=options.budget)
-    except ValueError as error:
-        sys.stderr.write(f"shardlab sim swarm: {error}\n")
-        return 2
+    runs = (replace(plan, seed=seed, shape=_drawn_shape(options, seed)) for seed in seeds)
+    with Tally(len(options.seeds) if options.seeds is not None else None) as tally:
+        try:
+            bad = swarm(runs, options.jobs, tally.add, budget_s=options.budget)
+        except ValueError as error:
+            sys.stderr.write(f"shardlab sim swarm: {error}\n")
+            return 2
     sys.stdout.write(tally.summary())
     if bad is not None:
         return _conclude(bad)
@@ -267,46 +294,23 @@ def _swarm(plan: Plan, options: argparse.Namespace) -> int:
     return 0
 
 
+def _drawn_shape(options: argparse.Namespace, seed: int) -> Shape:
+    """The shape of a seed's cluster; what the command line says is not drawn."""
+    drawn = draw_shape(seed, None if options.failover == "both" else options.failover)
+    told = _shape(options, drawn.failover)
+    return replace(
+        drawn,
+        masters=drawn.masters if options.masters is None and options.nodes is None else told.masters,
+        replicas=drawn.replicas if options.replicas is None and options.nodes is None else told.replicas,
+        sentinels=drawn.sentinels if options.sentinels is None else told.sentinels,
+        down_after_ms=drawn.down_after_ms if options.down_after_ms is None else told.down_after_ms,
+        directives=told.directives or drawn.directives,
+    )
+
+
 def _seeds_of(word: str) -> Iterator[int]:
     """Other seeds for every word, in an order of their own."""
     number = 0
     while True:
         yield int.from_bytes(sha256(f"{word}/{number}".encode()).digest()[:5], "big")
         number += 1
-
-
-class _Tally:
-    """What the runs so far amount to, shown as a bar while they go on."""
-
-    def __init__(self, total: int | None) -> None:
-        # How many there will be, if that is known.
-        self._total = total
-        self._runs = 0
-        self._virtual_s = 0.0
-        self._lost = 0
-        self._promotions = 0
-        self.acknowledged = 0
-        self.struck: Counter[Kind] = Counter()
-
-    def add(self, verdict: Verdict) -> None:
-        self._runs += 1
-        self._virtual_s += verdict.virtual_s
-        self._lost += len(verdict.losses)
-        self._promotions += verdict.promotions
-        self.acknowledged += verdict.operations[1]
-        self.struck += verdict.struck
-        if sys.stderr.isatty():
-            share = self._runs / self._total if self._total else 0.0
-            bar = f"[{'#' * round(30 * share):<30}] {self._runs}/{self._total}" if self._total else f"{self._runs} runs"
-            sys.stderr.write(f"\r{bar}  {self._virtual_s / 3600:.2f} virtual hours  {self._promotions} promotions ")
-            sys.stderr.flush()
-
-    def summary(self) -> str:
-        if sys.stderr.isatty():
-            sys.stderr.write("\n")
-        faults = ", ".join(f"{self.struck[kind]} {kind}" for kind in Kind if self.struck[kind])
-        return (
-            f"{self._runs} runs, {self._virtual_s / 3600:.2f} virtual hours, {self.acknowledged} operations "
-            f"acknowledged, {self._promotions} promotions, {self._lost} writes lost within the window\n"
-            f"faults: {faults or 'none'}\n"
-        )

@@ -14,7 +14,11 @@ from sim.loop import SimLoop
 
 # On average, one strike in so many seconds; and the least time that remains for one before the run ends.
 _EVERY_S = 5.0
+# Quiet runs, in which a single fault must have no excuse, and wild ones, in which they meet.
+_PACES = (0.5, 1.0, 1.0, 2.0, 4.0)
 _LAST_BEFORE_END_S = 1.0
+# The share of strikes that hit somebody whom another fault concerns at that moment.
+_NEAR = 0.3
 # How long strikes last: within a heartbeat, about as long as it takes to be noticed, much longer.
 _LENGTHS_S = ((0.02, 0.3), (0.3, 2.0), (2.0, 12.0))
 # These strike a process or host with a name; the others strike links.
@@ -32,10 +36,11 @@ def draw(
     """A schedule, in order of time. Bystanders (clients) are struck only by being on one side of a cut."""
     if not kinds:
         return []
-    count = max(1, round(duration_s / _EVERY_S * chance.uniform(0.4, 1.6)))
+    count = max(1, round(duration_s / _EVERY_S * chance.choice(_PACES) * chance.uniform(0.6, 1.4)))
     strikes: list[Strike] = []
     for _ in range(count):
-        strike = _draw_one(chance, len(strikes), kinds, duration_s, nodes, sentinels, bystanders)
+        near = chance.choice(strikes) if strikes and chance.random() < _NEAR else None
+        strike = _draw_one(chance, len(strikes), kinds, duration_s, nodes, sentinels, bystanders, near)
         # One process has one disk and one clock: the same fault twice at a time would be mended by the first mending.
         if not any(_clash(strike, other) for other in strikes):
             strikes.append(strike)
@@ -58,15 +63,22 @@ def _draw_one(
     nodes: Sequence[str],
     sentinels: Sequence[str],
     bystanders: Sequence[str],
+    near: Strike | None,
 ) -> Strike:
     kind = kinds[chance.randrange(len(kinds))]
-    at_s = round(chance.uniform(0.0, max(0.1, duration_s - _LAST_BEFORE_END_S)), 6)
+    latest_s = max(0.1, duration_s - _LAST_BEFORE_END_S)
+    if near is None:
+        at_s = round(chance.uniform(0.0, latest_s), 6)
+    else:
+        at_s = round(chance.uniform(near.at_s, min(near.at_s + near.lasting_s, latest_s)), 6)
     low, high = _LENGTHS_S[chance.randrange(len(_LENGTHS_S))]
     lasting_s = round(min(chance.uniform(low, high), duration_s - at_s), 6)
     amount = _draw_amount(chance, kind)
     everybody = [*nodes, *sentinels]
     # Sentinels are struck less often: a run in which most of them are dead shows little.
     among = sentinels if sentinels and chance.random() < 0.25 else nodes
+    if near is not None:
+        among = [name for name in (*near.targets, *near.others) if name in everybody] or among
     target = among[chance.randrange(len(among))]
     if kind not in _LINK_KINDS:
         return Strike(number, at_s, lasting_s, kind, (target,), (), amount)

@@ -54,6 +54,12 @@ class Shape:
         return self.masters * (1 + self.replicas)
 
     @property
+    def node_timeout_ms(self) -> int:
+        """When the sentinels replace masters, the nodes' own verdict must come later (`lab.configs` has the same
+        rule)."""
+        return self.down_after_ms if self.failover == "cluster" else max(5000, 4 * self.down_after_ms)
+
+    @property
     def logs(self) -> bool:
         """Writes are in a log on disk before they are acknowledged, and not only in the snapshots."""
         return "appendonly yes" in self.directives and "appendfsync always" in self.directives
@@ -70,21 +76,35 @@ class Shape:
         kind, _, number = name.partition("-")
         return (int(number) - self.masters) % self.masters if kind == "node" else None
 
+    def group_of(self, slot: int) -> str:
+        """The name of the shard that a slot begins in."""
+        return f"shard-{next(n for n in range(self.masters) if slot < SLOTS * (n + 1) // self.masters)}"
+
     def master_of(self, number: int) -> int | None:
         """Which master node `number` begins as a replica of; None for a master."""
         return None if number < self.masters else (number - self.masters) % self.masters
 
 
+def draw_shape(seed: int, failover: Literal["sentinel", "cluster"] | None) -> Shape:
+    """A shape for a seed, of one of the two kinds if told which."""
+    chance = Random(f"{seed} shape")
+    drawn: Literal["sentinel", "cluster"] = chance.choice(("sentinel", "cluster"))
+    masters, replicas = chance.choice((1, 2, 3, 3)), chance.choice((1, 1, 2))
+    down_after_ms = chance.choice((300, 500, 500, 1000))
+    if (failover or drawn) == "cluster":
+        # Fewer than three masters cannot agree on the death of one.
+        return Shape(3, replicas, 0, failover="cluster", down_after_ms=down_after_ms)
+    return Shape(masters, replicas, 3, down_after_ms=down_after_ms)
+
+
 def node_conf(shape: Shape, ip: str) -> bytes:
-    # When the sentinels replace masters, the nodes' own verdict must come later (`lab.configs` has the same rule).
-    timeout_ms = shape.down_after_ms if shape.failover == "cluster" else max(5000, 4 * shape.down_after_ms)
     lines = [
         f"port {NODE_PORT}",
         f"bind {ip}",
         "protected-mode no",
         "cluster-enabled yes",
         "cluster-config-file nodes.conf",
-        f"cluster-node-timeout {timeout_ms}",
+        f"cluster-node-timeout {shape.node_timeout_ms}",
         f"cluster-replica-no-failover {'yes' if shape.failover == 'sentinel' else 'no'}",
         "cluster-require-full-coverage no",
         "cluster-allow-replica-migration no",

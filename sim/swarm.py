@@ -14,7 +14,6 @@ from dataclasses import replace
 from itertools import islice
 
 from sim.faults import Kind
-from sim.shape import Shape
 from sim.trial import Plan, Verdict, run
 
 
@@ -80,6 +79,7 @@ def command(verb: str, plan: Plan) -> str:
         ("--sentinels", shape.sentinels, 0 if shape.failover == "cluster" else usual.shape.sentinels),
         ("--down-after-milliseconds", shape.down_after_ms, usual.shape.down_after_ms),
         ("--duration", f"{plan.duration_s:g}s", f"{usual.duration_s:g}s"),
+        ("--heal-within", f"{plan.heal_within_s:g}s", f"{usual.heal_within_s:g}s"),
         ("--clients", plan.clients, usual.clients),
         ("--rate", f"{plan.per_second:g}", f"{usual.per_second:g}"),
         ("--faults", _kinds(plan.kinds), _kinds(usual.kinds)),
@@ -88,6 +88,8 @@ def command(verb: str, plan: Plan) -> str:
             words += [option, str(value)]
     for directive in shape.directives:
         words += ["--directive", f"'{directive}'"]
+    if plan.bug:
+        words += ["--plant", plan.bug]
     if plan.only is not None:
         words += ["--only", ",".join(map(str, plan.only)) or "none"]
     return " ".join(words)
@@ -95,9 +97,3 @@ def command(verb: str, plan: Plan) -> str:
 
 def _kinds(kinds: Sequence[Kind]) -> str:
     return ",".join(kinds)
-
-
-def plans(seeds: Iterator[int], base: Plan, failovers: Sequence[Shape]) -> Iterator[Plan]:
-    """A plan for each seed, taking turns with the shapes."""
-    for seed in seeds:
-        yield replace(base, seed=seed, shape=failovers[seed % len(failovers)])

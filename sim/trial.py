@@ -15,8 +15,10 @@ from sim import nemesis
 from sim.cluster import SimCluster
 from sim.errors import SimulationError
 from sim.faults import Faults, Kind, Strike
-from sim.invariants import Breach, Loss, Watch, differences
-from sim.shape import NODE_PORT, Shape
+from sim.invariants import Breach, Watch, differences
+from sim.losses import Loss
+from sim.planted import BUGS
+from sim.shape import Shape
 from sim.trace import Listener
 from sim.workload import Recorder, Workload
 from sim.world import World
@@ -24,7 +26,7 @@ from sim.world import World
 _START_WITHIN_S = 30.0
 # A sentinel that was paused concludes nothing for half a minute (TILT), and a failover that found no leader is tried
 # again after twice the failover-timeout; then a full copy may be due.
-HEAL_WITHIN_S = 90.0
+_HEAL_WITHIN_S = 90.0
 _CONVERGE_WITHIN_S = 30.0
 
 
@@ -41,6 +43,10 @@ class Plan:
     per_second: float = 20.0
     # Only the strikes with these numbers; None for all.
     only: tuple[int, ...] | None = None
+    # How long it may take to heal.
+    heal_within_s: float = _HEAL_WITHIN_S
+    # A bug that its programs have (`sim.planted`).
+    bug: str = ""
 
 
 @dataclass(slots=True)
@@ -58,7 +64,9 @@ class Verdict:
     # Operations begun, acknowledged, refused, and of unknown outcome.
     operations: tuple[int, int, int, int] = (0, 0, 0, 0)
     losses: list[Loss] = field(default_factory=list)
-    promotions: int = 0
+    # When the faults began, and when which seat was promoted.
+    began_at_s: float = 0.0
+    failovers: list[tuple[float, str]] = field(default_factory=list)
     # How long the cluster took to heal once everything was mended.
     healed_after_s: float | None = None
     last_lines: list[str] = field(default_factory=list)
@@ -82,6 +90,8 @@ def run(
     what happens."""
     with World(plan.seed, keep_trace=keep_trace) as world:
         cluster = SimCluster(world, plan.shape)
+        if plan.bug:
+            BUGS[plan.bug](cluster)
         clients = [world.add_host(f"client-{number}") for number in range(plan.clients)]
         if listen is not None:
             world.trace.listen(listen)
@@ -95,22 +105,23 @@ def run(
             plan.shape.sentinel_names(),
             [host.name for host in clients],
         )
-        nodes = [(world.hosts[name].ip, NODE_PORT) for name in plan.shape.node_names()]
-        workload = Workload(world, nodes, recorders(world))
+        workload = Workload(world, plan.shape, recorders(world))
         prepare(cluster)
         verdict = Verdict(plan, [strike for strike in strikes if plan.only is None or strike.number in plan.only])
 
         async def main() -> None:
             cluster.start()
             await world.until(lambda: not cluster.faults(), _START_WITHIN_S, "the cluster does not start")
-            watch.start()
-            began_at = world.loop.now
+            watch.start(workload, verdict.strikes)
+            began_at = verdict.began_at_s = world.loop.now
             workload.start(clients, plan.per_second)
             nemesis.unleash(world.loop, faults, verdict.strikes)
             await world.until(lambda: world.loop.now >= began_at + plan.duration_s, plan.duration_s + 1, "time")
             faults.mend_all()
             workload.stop()
-            await _reckon(world, cluster, watch, workload, verdict, began_at)
+            await _reckon(world, cluster, watch, workload, verdict)
+            if verdict.healed_after_s is not None:
+                await workload.read_back(clients[0])
 
         try:
             world.run(main())
@@ -118,7 +129,7 @@ def run(
             watch.failed(str(error))
         verdict.struck = faults.struck
         verdict.breaches = watch.breaches
-        verdict.promotions = len(watch.promotions)
+        verdict.failovers = watch.promotions
         verdict.operations = (workload.begun, workload.acknowledged, workload.refused, workload.unknown)
         verdict.digest = world.trace.digest()
         verdict.events = world.loop.events
@@ -128,16 +139,14 @@ def run(
     return verdict
 
 
-async def _reckon(
-    world: World, cluster: SimCluster, watch: Watch, workload: Workload, verdict: Verdict, began_at: float
-) -> None:
+async def _reckon(world: World, cluster: SimCluster, watch: Watch, workload: Workload, verdict: Verdict) -> None:
     """Everything is mended: what must hold now?"""
     try:
         verdict.healed_after_s = await world.until(
-            lambda: not cluster.faults() and workload.stopped, HEAL_WITHIN_S, "healing"
+            lambda: not cluster.faults() and workload.stopped, verdict.plan.heal_within_s, "healing"
         )
     except TimeoutError:
-        watch.not_healed(cluster.faults(), HEAL_WITHIN_S)
+        watch.not_healed(cluster.faults(), verdict.plan.heal_within_s)
         return
     # What is on its way to the replicas arrives.
     try:
@@ -147,4 +156,4 @@ async def _reckon(
     await asyncio.sleep(1.0)
     watch.look()
     watch.check_epochs()
-    verdict.losses = watch.check_marks(workload, verdict.strikes, began_at)
+    verdict.losses = watch.check_marks()

@@ -9,15 +9,16 @@ is kept outside of it, in the world's time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
 
 from cluster.slots import key_slot
-from sim.client import Address, ClusterClient, happened
+from sim.client import ClusterClient, happened
 from sim.host import Host
 from sim.process import Process
+from sim.shape import NODE_PORT, Shape
 from sim.world import World
 from wire.errors import Error
 from wire.outward import OutwardError
@@ -25,6 +26,7 @@ from wire.outward import OutwardError
 _REGISTERS = 8
 _COUNTERS = 4
 _PAUSE_AFTER_FAILURE_S = 0.05
+_READ_BACK_WITHIN_S = 60.0
 # How many marks share a key's beginning does not matter; that keys spread over all slots does.
 _MARK = "mark:%d:%d"
 
@@ -32,8 +34,8 @@ _MARK = "mark:%d:%d"
 class Recorder(Protocol):
     """Where operations are written down: before they are sent, and when their outcome is known."""
 
-    def begin(self, client: int, function: str, key: str, argument: str | int | None) -> int:
-        """Returns the operation's number."""
+    def begin(self, client: int, function: str, key: str, argument: str | int | None, group: str) -> int:
+        """Returns the operation's number. `group` is the shard of its key."""
         ...
 
     def ok(self, number: int, result: str | int | None, node: str) -> None: ...
@@ -45,7 +47,7 @@ class Recorder(Protocol):
     def unknown(self, number: int, why: str) -> None: ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Mark:
     """A key that was written once."""
 
@@ -53,18 +55,25 @@ class Mark:
     value: bytes
     slot: int
     begun_at: float
-    # When it was acknowledged, by whom; None when it was not.
+    # When it was acknowledged, by whom (a host); None when it was not.
     acknowledged_at: float | None = None
     acknowledged_by: str = ""
+    # Which hosts were seen to have it, since when.
+    copies: dict[str, float] = field(default_factory=dict)
 
 
 class Workload:
     """Clients, until they are told to stop."""
 
-    def __init__(self, world: World, nodes: Sequence[Address], recorders: Sequence[Recorder] = ()) -> None:
+    def __init__(self, world: World, shape: Shape, recorders: Sequence[Recorder] = ()) -> None:
         self._world = world
-        self._nodes = nodes
+        self._shape = shape
+        self._nodes = [(world.hosts[name].ip, NODE_PORT) for name in shape.node_names()]
         self._recorders = recorders
+        # Told of every answer: who got it and who gave it (hosts), about which slot, when the command was begun, and
+        # the mark that it acknowledges, if any.
+        self.on_answer: Callable[[str, str, int, float, Mark | None], None] = _nobody_asks
+        self._names = {host.ip: name for name, host in world.hosts.items()}
         self._stopping = False
         self._clients: list[Process] = []
         # By client and number.
@@ -88,6 +97,25 @@ class Workload:
     def stopped(self) -> bool:
         return not any(client.alive for client in self._clients)
 
+    async def read_back(self, host: Host) -> None:
+        """Read every key once more, for those who write down; the clients have stopped."""
+        if not self._recorders:
+            return
+        number = len(self._clients)
+        client = ClusterClient(self._nodes, self._world.stream("last reads"))
+        keys = [mark.key.decode() for mark in self.marks.values()]
+        keys += [f"register:{n}" for n in range(_REGISTERS)] + [f"counter:{n}" for n in range(_COUNTERS)]
+
+        async def main(_: Process) -> int:
+            for key in keys:
+                await self._do(client, number, "read", key, None, (b"GET",))
+            client.close()
+            return 0
+
+        reader = host.start(host.name, main)
+        self._clients.append(reader)
+        await self._world.until(lambda: not reader.alive, _READ_BACK_WITHIN_S, "reading everything back")
+
     def _program(self, number: int, chance: Random, period_s: float):  # type: ignore[no-untyped-def]
         async def main(_: Process) -> int:
             client = ClusterClient(self._nodes, chance)
@@ -100,13 +128,13 @@ class Workload:
                 elif choice < 0.7:
                     register = f"register:{chance.randrange(_REGISTERS)}"
                     value = f"{number}-{self.begun}"
-                    ok = await self._do(client, number, "write", register, value, b"SET", value.encode())
+                    ok = await self._do(client, number, "write", register, value, (b"SET", value.encode()))
                 elif choice < 0.9:
                     register = f"register:{chance.randrange(_REGISTERS)}"
-                    ok = await self._do(client, number, "read", register, None, b"GET")
+                    ok = await self._do(client, number, "read", register, None, (b"GET",))
                 else:
                     counter = f"counter:{chance.randrange(_COUNTERS)}"
-                    ok = await self._do(client, number, "incr", counter, 1, b"INCR")
+                    ok = await self._do(client, number, "incr", counter, 1, (b"INCR",))
                 await asyncio.sleep(chance.expovariate(1.0 / period_s) if ok else _PAUSE_AFTER_FAILURE_S)
             client.close()
             return 0
@@ -117,11 +145,7 @@ class Workload:
         name = _MARK % (number, count)
         key, value = name.encode(), b"%d" % count
         mark = self.marks[number, count] = Mark(key, value, key_slot(key), self._world.loop.now)
-        ok = await self._do(client, number, "write", name, value.decode(), b"SET", value)
-        if ok:
-            mark.acknowledged_at = self._world.loop.now
-            mark.acknowledged_by = client.answered_by
-        return ok
+        return await self._do(client, number, "write", name, value.decode(), (b"SET", value), mark)
 
     async def _do(
         self,
@@ -130,14 +154,17 @@ class Workload:
         function: str,
         key: str,
         argument: str | int | None,
-        name: bytes,
-        *arguments: bytes,
+        command: tuple[bytes, ...],
+        mark: Mark | None = None,
     ) -> bool:
-        """One operation, written down; returns whether it succeeded."""
+        """One operation, written down; returns whether it succeeded. `command` is without its key."""
         self.begun += 1
-        entries = [(recorder, recorder.begin(number, function, key, argument)) for recorder in self._recorders]
+        begun_at = self._world.loop.now
+        slot = key_slot(key.encode())
+        group = self._shape.group_of(slot)
+        entries = [(recorder, recorder.begin(number, function, key, argument, group)) for recorder in self._recorders]
         try:
-            reply = await client.call(key.encode(), name, key.encode(), *arguments)
+            reply = await client.call(key.encode(), command[0], key.encode(), *command[1:])
         except (Error, OutwardError) as error:
             if happened(error) is False:
                 self.refused += 1
@@ -149,7 +176,17 @@ class Workload:
                     recorder.unknown(entry, str(error))
             return False
         self.acknowledged += 1
-        result = reply if isinstance(reply, int) or reply is None or function == "write" else reply.decode()
+        by = self._names[client.answered_by.partition(":")[0]]
+        if mark is not None:
+            mark.acknowledged_at, mark.acknowledged_by = self._world.loop.now, by
+        self.on_answer(self._clients[number].host.name, by, slot, begun_at, mark)
+        result = None if function == "write" or reply is None else reply
+        if isinstance(result, bytes):
+            result = int(result) if key.startswith("counter") else result.decode()
         for recorder, entry in entries:
-            recorder.ok(entry, None if function == "write" else result, client.answered_by)
+            recorder.ok(entry, result, by)
         return True
+
+
+def _nobody_asks(client: str, by: str, slot: int, begun_at: float, mark: Mark | None) -> None:
+    pass

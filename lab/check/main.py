@@ -81,9 +81,9 @@ def report(history: History, judgement: Judgement, limits: Limits) -> Iterator[s
         yield f"  {moment.at:9.3f} s  {moment.kind.value}: {arrow.strip()}{whose}"
     yield ""
     yield from _linearizability(judgement)
-    yield from _losses(judgement, limits)
-    yield from _staleness(judgement)
-    yield from _service(history, judgement)
+    yield from losses(judgement, limits)
+    yield from staleness(judgement)
+    yield from service(history, judgement)
     yield ""
     yield from (f"FAILURE: {failure}" for failure in judgement.failures[: 4 * _SHOWN_MAX])
     if len(judgement.failures) > 4 * _SHOWN_MAX:
@@ -104,7 +104,8 @@ def _linearizability(judgement: Judgement) -> Iterator[str]:
     yield from _and_more(len(explained))
 
 
-def _losses(judgement: Judgement, limits: Limits) -> Iterator[str]:
+def losses(judgement: Judgement, limits: Limits) -> Iterator[str]:
+    """Which acknowledged writes are gone."""
     lost = judgement.lost
     unjudged = f" ({lost.unjudged} more have no final read)" if lost.unjudged else ""
     yield f"lost writes: {len(lost.losses)} of {lost.judged} acknowledged{unjudged}"
@@ -126,14 +127,16 @@ def _before(age_s: float) -> str:
     return f"{abs(age_s) * 1000:.1f} ms {'before' if age_s >= 0 else 'after'}"
 
 
-def _staleness(judgement: Judgement) -> Iterator[str]:
+def staleness(judgement: Judgement) -> Iterator[str]:
+    """Which reads were out of date."""
     stale = judgement.stale
     whom = ", ".join(f"{number} from a {source.value}" for source, number in sorted(stale.by_source().items()))
     oldest = f"; the oldest by {stale.age_max_s() * 1000:.1f} ms" if stale.stale else ""
     yield f"stale reads: {len(stale.stale)} of {stale.reads}{': ' + whom if whom else ''}{oldest}"
 
 
-def _service(history: History, judgement: Judgement) -> Iterator[str]:
+def service(history: History, judgement: Judgement) -> Iterator[str]:
+    """When each group was served."""
     yield "service: (# served, + some, x none, . nothing asked)"
     width = max((len(service.group) for service in judgement.service), default=0)
     for service in judgement.service:

@@ -67,3 +67,47 @@ def test_without_the_safeguard_it_serves_at_once_and_the_data_are_lost() -> None
     mesh = Mesh()
     m0, _ = shard(mesh, lost=1, by_sentinels=True, guards=Safeguards(wait_before_serving=False))
     assert mesh.until(lambda: m0.ok) < 500
+
+
+def test_with_another_master_down_its_vote_is_not_withheld() -> None:
+    """Seed 281 of `shardlab sim run --failover cluster`: two of three masters had no voice, and nobody won."""
+    mesh = Mesh()
+    mesh.form()
+    m0, r0, m1, r1 = (mesh.peers[name] for name in ("m0", "r0", "m1", "r1"))
+    m0.offset = r0.offset = 5000
+    mesh.run(3000)
+    mesh.kill(m1)
+    mesh.until(lambda: r1.entry(m1).fail and m0.entry(m1).fail)
+    mesh.kill(m0)
+    m0.offset = 0
+    mesh.restart(m0)
+    mesh.until(lambda: m0.machine.view.stands_back, limit_ms=2000)
+    # Each of the two needs the vote of m0, which is the master of one of them.
+    mesh.until(lambda: r0.me.is_master and r1.me.is_master)
+    assert not any("No replica has taken over" in line for line in m0.log)
+
+
+def test_it_votes_for_its_own_replica() -> None:
+    """Agreed to be failing, and then another master dies, too: its vote makes the majority."""
+    mesh = Mesh()
+    m0, r0 = shard(mesh, lost=1, by_sentinels=False)
+    mesh.until(lambda: r0.entry(m0).fail)
+    mesh.kill(mesh.peers["m1"])
+    assert mesh.until(lambda: r0.me.is_master) < 3000
+
+
+def test_all_masters_at_once_are_replaced_by_replicas_that_have_more() -> None:
+    """None of them has a voice to say that another one fails, so each says it of itself."""
+    mesh = Mesh()
+    mesh.form()
+    masters, replicas = ([mesh.peers[f"{kind}{n}"] for n in range(3)] for kind in "mr")
+    for peer in (*masters, *replicas):
+        peer.offset = 5000
+    mesh.run(3000)
+    for master in masters:
+        mesh.kill(master)
+        master.offset = 0
+        mesh.restart(master)
+    mesh.until(lambda: all(replica.me.is_master for replica in replicas))
+    mesh.until(mesh.settled)
+    assert not any("No replica has taken over" in line for master in masters for line in master.log)

@@ -124,3 +124,29 @@ def test_where_replicas_elect_each_other_a_short_stop_means_nothing() -> None:
     mesh.run(1000)
     mesh.resume(m0)
     assert m0.ok
+
+
+def test_a_master_held_for_failed_does_not_serve_at_once() -> None:
+    """Seed 7 of `shardlab sim run --failover cluster`: back from a restart, with a replica about to be elected in its
+    place, it served for a quarter of a second, and what it took was lost."""
+    mesh = Mesh()
+    mesh.form()
+    m0, r0 = mesh.peers["m0"], mesh.peers["r0"]
+    mesh.kill(m0)
+    mesh.until(lambda: r0.entry(m0).fail)
+    mesh.run(100)
+    mesh.restart(m0)
+    while not r0.me.is_master:
+        assert not m0.ok
+        mesh.run(10)
+    mesh.until(lambda: m0.me.is_replica)
+
+
+def test_a_master_held_for_failed_serves_in_the_end() -> None:
+    mesh = Mesh()
+    mesh.form(replica_no_failover=True)
+    m0, m1 = mesh.peers["m0"], mesh.peers["m1"]
+    mesh.kill(m0)
+    mesh.until(lambda: m1.entry(m0).fail)
+    mesh.restart(m0)
+    assert 1900 < mesh.until(lambda: m0.ok) < 2200

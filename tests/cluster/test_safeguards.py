@@ -194,6 +194,18 @@ def a_replica_without_recent_data_wins(guards: Safeguards) -> bool:
     return r0.me.is_master
 
 
+def the_copy_that_lags_wins(guards: Safeguards) -> bool:
+    """Of two replicas one has all of the dead master's data, the other one half."""
+    mesh = formed(guards, 3, 2)
+    r0, r3 = mesh.peers["r0"], mesh.peers["r3"]
+    mesh.peers["m0"].offset = r0.offset = 1000
+    r3.offset = 500
+    mesh.run(3000)
+    fail_m0(mesh)
+    mesh.until(lambda: r0.me.is_master or r3.me.is_master)
+    return r3.me.is_master
+
+
 STORIES = {
     "vote_once_per_epoch": two_winners_in_one_epoch,
     "save_before_vote": a_vote_is_forgotten,
@@ -207,6 +219,7 @@ STORIES = {
     "wait_before_serving": a_replaced_master_serves_again,
     "resolve_epoch_collisions": two_masters_keep_one_epoch,
     "replica_data_age": a_replica_without_recent_data_wins,
+    "most_data_first": the_copy_that_lags_wins,
 }
 
 

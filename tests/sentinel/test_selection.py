@@ -13,6 +13,7 @@ from sentinel.events import Half
 from sentinel.instances import Master, Replica, Role
 from sentinel.knowledge import Knowledge
 from sentinel.periods import Periods
+from sentinel.safeguards import SentinelSafeguards
 from sentinel.selection import best_replica
 from sentinel.step import Step
 from tests.sentinel.world import NAME, memory
@@ -50,6 +51,10 @@ CASES = [
     Case("cut off just not too long", [{"link_down_ms": 5_200}], 2),
     Case("cut off, master not seen alive: nobody knows when it went", [{"link_down_ms": 60_000}], 2, seen=False),
     Case("cut off for longer, master not seen alive", [{"link_down_ms": 60_001}], None, seen=False),
+    # Seed 6 of `shardlab sim run`: a master cut off for eight seconds lost all it had to a replica just started.
+    Case("restarted, and out of reach of its master since", [{"link_down_ms": -1_000, "offset_max": 6}], None),
+    Case("the same, master down for long", [{"link_down_ms": -1_000, "offset_max": 6}], 2, {"sdown_at": NOW - 10_000}),
+    Case("the same, nothing forgotten", [{"link_down_ms": -1_000, "offset_max": 5}], 2),
     Case("plain: calls itself master, is eligible as in Redis", [{"role": Role.MASTER}], 2),
     Case("plain: follows somebody else, is eligible as in Redis", [{"master_port": 9, "listed": False}], 2),
     Case("cluster: has left for another shard", [{"cluster": True, "master_port": 9, "listed": False}], None),
@@ -81,6 +86,14 @@ def _dress(replica: Replica, **unusual: Any) -> None:
     for name, value in {**usual, **unusual}.items():
         assert hasattr(replica, name), name
         setattr(replica, name, value)
+
+
+def test_without_the_rule_the_worst_replica() -> None:
+    step, master = situation(Case("", [{"offset": 11}, {"offset": 10}], None))
+    step.guards = SentinelSafeguards(most_data_first=False)
+    best = best_replica(step, master)
+    assert best is not None
+    assert best.address.port == 3
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.why)

@@ -54,12 +54,12 @@ def test_shrinking_finds_the_fault_that_matters(
         return lambda: None
 
     monkeypatch.setitem(_STRIKES, Kind.SKEW, leave)
-    words = ["--seed", "7", "--duration", "6s", "--clients", "1", "--masters", "2", "--faults", "pause,kill,skew"]
+    words = ["--seed", "11", "--duration", "6s", "--clients", "1", "--masters", "2", "--faults", "pause,kill,skew"]
     assert main(["run", *words]) == 1
     out = capsys.readouterr().out
     assert len(re.findall(r"strikes #\d+", out)) > 1
     assert re.search(r"^BROKEN  [\d.]+ no process fails: .* ended with status 3", out, re.MULTILINE)
-    assert "replay it:  shardlab sim replay --seed 7 --masters 2 --duration 6s" in out
+    assert "replay it:  shardlab sim replay --seed 11 --masters 2 --duration 6s" in out
     assert main(["shrink", *words]) == 1
     shrunk = capsys.readouterr().out
     found = re.findall(r"^ +[\d.]+  #(\d+) skew ", shrunk, re.MULTILINE)

@@ -1,0 +1,93 @@
+"""Many seeds: every commit explores some that nobody has seen; the first that breaks something is named."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sim.main import main
+from sim.swarm import command, shrink
+from sim.trial import run
+from tests.sim.test_planted import plan_of
+
+ROOT = Path(__file__).parent.parent.parent
+PROGRAM = [sys.executable, "-m", "lab", "sim"]
+# CI has two processors, and time for this beside all other tests.
+BUDGET_S = int(os.environ.get("SHARDLAB_SWARM_BUDGET", "150" if os.environ.get("CI") == "true" else "20"))
+
+
+def commit() -> str:
+    """What is tested here; outside of a checkout a word that is always the same."""
+    found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or "shardlab"
+
+
+@pytest.mark.timeout(BUDGET_S + 120)
+def test_the_seeds_of_this_commit_break_nothing() -> None:
+    swarm = subprocess.run(
+        [*PROGRAM, "swarm", "--seeds-of", commit(), "--budget", f"{BUDGET_S}s", "--jobs", "2"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert swarm.returncode == 0, f"\n{swarm.stdout}{swarm.stderr}"
+
+
+def test_a_swarm_stops_at_the_first_breach_and_names_its_replay(capsys: pytest.CaptureFixture[str]) -> None:
+    plan = plan_of("never-step-down")
+    words = shlex.split(command("swarm", plan))[2:]
+    at = words.index("--seed")
+    words[at : at + 2] = ["--seeds", f"{plan.seed}..{plan.seed + 50}", "--jobs", "1"]
+    assert main(words) == 1
+    printed = capsys.readouterr().out
+    assert int(printed.split()[0]) < 10
+    replay = re.search(r"^replay it:  shardlab sim (replay .*)$", printed, re.MULTILINE)
+    digest = re.search(r"digest (\w+)", printed)
+    assert replay is not None
+    assert digest is not None
+    assert main(shlex.split(replay[1])) == 1
+    assert f"digest {digest[1]}" in capsys.readouterr().out
+
+
+def test_a_swarm_shows_how_far_it_is() -> None:
+    ours, theirs = pty.openpty()
+    words = "--seeds 1..2 --jobs 1 --duration 1s --clients 1 --masters 1 --faults kill"
+    swarm = subprocess.Popen(
+        [*PROGRAM, "swarm", *words.split()],
+        cwd=ROOT,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+    # An error is how a terminal ends when nobody has it open any more.
+    with contextlib.suppress(OSError):
+        while data := os.read(ours, 4096):
+            shown += data
+    os.close(ours)
+    assert swarm.wait() == 0
+    assert b"1/2" in shown
+
+
+def test_fewer_faults_are_found_that_break_the_same() -> None:
+    plan = plan_of("unsynced-vote")
+    tried: list[int] = []
+    whole = run(plan)
+    smaller = shrink(plan, lambda strikes, _: tried.append(strikes))
+    assert smaller.breaches[0].rule == whole.breaches[0].rule
+    assert len(smaller.strikes) < len(whole.strikes)
+    # What is left is needed, every one of it.
+    assert len(smaller.strikes) == 1 or min(tried) == len(smaller.strikes) - 1
+    again = run(replace(plan, only=tuple(strike.number for strike in smaller.strikes)))
+    assert again.digest == smaller.digest
