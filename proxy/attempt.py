@@ -176,9 +176,13 @@ class Attempt:
         try:
             if self.node is None:
                 raise NotSentError(_UNSERVED)
-            connection = await self._world.pool.get(self.node, replica=replica)
-        except NotSentError as error:
-            self.error = error
+            connection = self._world.pool.opened(self.node, replica=replica)
+            if connection is None:
+                async with asyncio.timeout_at(self._deadline):
+                    connection = await self._world.pool.get(self.node, replica=replica)
+        except (NotSentError, TimeoutError) as error:
+            # Not longer than the command has: a node that accepts and says nothing may take all of a connection's time.
+            self.error = error if isinstance(error, NotSentError) else NotSentError(f"{self.node}: no connection yet")
             self._world.topology.refresh(self.node)
             return
         await self._send(connection)

@@ -29,15 +29,17 @@ class NodePool:
         # Connections lent to one user each.
         self._private: dict[Outward, None] = {}
 
+    def opened(self, address: Address, *, replica: bool = False) -> Outward | None:
+        """The shared connection to a node, if there is one."""
+        connection = self._open.get((address, replica))
+        return None if connection is None or connection.closed else connection
+
     async def get(self, address: Address, *, replica: bool = False) -> Outward:
         """The shared connection to a node; raises ConnectError."""
         key = address, replica
-        connection = self._open.get(key)
-        if connection is not None and not connection.closed:
-            return connection
         async with self._connecting.setdefault(key, asyncio.Lock()):
-            connection = self._open.get(key)
-            if connection is None or connection.closed:
+            connection = self.opened(address, replica=replica)
+            if connection is None:
                 connection = await connect(address.host, address.port, self._greetings[replica], self._limits)
                 self._open[key] = connection
         return connection

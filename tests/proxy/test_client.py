@@ -14,6 +14,7 @@ from proxy.client_pubsub import Gap, Message
 from proxy.slot_map import Address
 from runtime.runtime import system_runtime
 from tests.proxy.real_cluster import RealCluster, RealNode
+from tests.proxy.scripted_node import scripted_node
 from tests.waiting import wait_until
 from wire.errors import Error
 from wire.outward import Greeting, UnknownOutcomeError
@@ -214,3 +215,23 @@ async def test_what_may_be_repeated(command: str, least: Repeat) -> None:
     argv = command.encode().split()
     route = RouteTable(declared_specs()).find(argv)
     assert [repeat for repeat in Repeat if repeat.allows(route, argv)] == [r for r in Repeat if r >= least]
+
+
+async def test_the_deadline_holds_while_a_node_accepts_and_says_nothing() -> None:
+    """A stopped process: its kernel accepts connections, on which nothing is ever answered."""
+
+    async def be_silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.Event().wait()
+        writer.close()
+
+    async with scripted_node() as node, await asyncio.start_server(be_silent, "127.0.0.1", 0) as silent:
+        port = silent.sockets[0].getsockname()[1]
+        options = ClientOptions(deadline_ms=200, connect_timeout_ms=20_000)
+        async with ClusterClient([Address("127.0.0.1", node.port)], system_runtime(), options) as client:
+            assert await client.execute("SET", "a", "1") == b"OK"
+            # Everything belongs to the silent one from now on.
+            node.script = [b"-MOVED 15495 127.0.0.1:%d\r\n" % port] * 100
+            began = asyncio.get_running_loop().time()
+            with pytest.raises(NotExecutedError):
+                await client.execute("SET", "a", "2")
+            assert asyncio.get_running_loop().time() - began < 5
