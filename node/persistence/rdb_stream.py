@@ -81,7 +81,8 @@ def _decode_node(base: int, cursor: Cursor) -> StreamNode:
         fields = [next(items) for _ in range(width)]
         node = StreamNode(base, fields)
         # The end of the fields.
-        next(items)
+        if next(items) != b"0":
+            raise ValueError
         for _ in range(count + deleted):
             _decode_entry(node, items)
     except (StopIteration, RuntimeError, ValueError):
@@ -99,10 +100,14 @@ def _decode_entry(node: StreamNode, items: Iterator[bytes]) -> None:
     entry_id = make_id(time_ms, (node.base & SEQUENCE_MAX) + int(next(items)) & SEQUENCE_MAX)
     if flags & _SAME_FIELDS:
         parts = [part for field in node.fields for part in (field, next(items))]
+        count = 3 + len(node.fields)
     else:
-        parts = [next(items) for _ in range(2 * int(next(items)))]
+        width = int(next(items))
+        parts = [next(items) for _ in range(2 * width)]
+        count = 4 + 2 * width
     # The number of items, for who walks backwards.
-    next(items)
+    if int(next(items)) != count:
+        raise ValueError
     if entry_id < node.last_id or (entry_id == node.last_id and node.stop()):
         raise ValueError
     if flags & _DELETED:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from random import Random
 
@@ -97,6 +97,22 @@ def test_a_text_that_is_no_score_is_refused(data: str) -> None:
 # Beside a real server
 
 
+@pytest.fixture(scope="module", autouse=True)
+def particular(servers: Pair) -> Iterator[None]:
+    """The real server keeps a whole list in one piece, and looks at every byte that it restores."""
+    _, theirs = servers.connect()
+    changed = {"list-max-listpack-size": "-5", "sanitize-dump-payload": "yes"}
+    before = {name: bulk_strings(theirs.ask("CONFIG", "GET", name))[1] for name in changed}
+    for name, value in changed.items():
+        theirs.ask("CONFIG", "SET", name, value)
+    servers.disconnect()
+    yield
+    _, theirs = servers.connect()
+    for name, old in before.items():
+        theirs.ask("CONFIG", "SET", name, old)
+    servers.disconnect()
+
+
 def _payload(kind: int, body: bytes) -> bytes:
     payload = bytes((kind,)) + body + b"\x0a\x00"
     return payload + crc64(payload).to_bytes(8, "little")
@@ -115,7 +131,6 @@ def _dumped(client: RawClient, name: str) -> Cursor:
 @budget(150)
 def test_a_real_server_packs_a_list_to_the_same_bytes(pair: Pair, items: list[bytes]) -> None:
     _, theirs = pair.connect()
-    theirs.ask("CONFIG", "SET", "list-max-listpack-size", "-5")
     theirs.ask("DEL", "l")
     theirs.ask("RPUSH", "l", *items)
     dumped = _dumped(theirs, "l")
@@ -204,7 +219,6 @@ def test_damage_is_noticed_where_a_real_server_notices_it(
 ) -> None:
     blob = _damaged(encode(items, chance), chance)
     _, theirs = pair.connect()
-    theirs.ask("CONFIG", "SET", "sanitize-dump-payload", "yes")
     accepted = theirs.ask("RESTORE", "l", "0", payload_of(blob), "REPLACE") == b"+OK\r\n"
     told = bulk_strings(theirs.ask("LRANGE", "l", "0", "-1")) if accepted else []
     try:

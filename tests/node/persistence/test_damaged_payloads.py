@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Iterator
 from random import Random
 
 import pytest
@@ -27,7 +28,7 @@ _OVERHEAD = 100_000
 
 
 @pytest.fixture(scope="module")
-def payloads(servers: Pair) -> list[bytes]:
+def payloads(servers: Pair) -> Iterator[list[bytes]]:
     """A value of every type and encoding as a real server dumps it, without the footer."""
     _, client = servers.connect()
     fields = [word for number in range(9) for word in (f"f{number}", f"v{number}")]
@@ -49,8 +50,12 @@ def payloads(servers: Pair) -> list[bytes]:
     client.ask("XREADGROUP", "GROUP", "group", "consumer", "COUNT", "5", "STREAMS", "stream", ">")
     names = parse_reply(client.ask("KEYS", "*"))
     dumped = [parse_reply(client.ask("DUMP", name))[:-_FOOTER] for name in sorted(names)]
+    client.ask("CONFIG", "SET", "sanitize-dump-payload", "yes")
     servers.disconnect()
-    return dumped
+    yield dumped
+    _, client = servers.connect()
+    client.ask("CONFIG", "SET", "sanitize-dump-payload", "no")
+    servers.disconnect()
 
 
 def damaged(payload: bytes, chance: Random) -> bytes:
@@ -80,7 +85,6 @@ def test_what_we_take_a_real_server_takes(pair: Pair, payloads: list[bytes], num
     except Error:
         return
     _, theirs = pair.connect()
-    theirs.ask("CONFIG", "SET", "sanitize-dump-payload", "yes")
     assert theirs.ask("RESTORE", "k", "0", payload, "REPLACE") == b"+OK\r\n"
     again = serialized(value, compress=False)
     assert theirs.ask("RESTORE", "again", "0", again, "REPLACE") == b"+OK\r\n"

@@ -21,6 +21,7 @@ import socket
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any, NoReturn
@@ -162,6 +163,8 @@ def start(folder: Path, port: int) -> int:
 
 def _be_a_node(folder: Path, port: int) -> NoReturn:
     status = 1
+    # The children that it leaves behind when it is killed can be found by this.
+    os.setpgid(0, 0)
     try:
         os.closerange(3, 1024)
         settings = NodeSettings(
@@ -222,14 +225,17 @@ def run(kills: int, seed: int, folder: Path) -> tuple[list[str], int]:
     writers = [Writer(number, Random(f"{seed} {number}")) for number in range(CLIENTS)]
     problems: list[str] = []
     acknowledged = 0
+    pids = []
     for _ in range(kills):
         pid = start(folder, port)
+        pids.append(pid)
         if chance.random() < 0.1:
             # Killed at its start.
             time.sleep(chance.uniform(0, 0.05))
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             pid = start(folder, port)
+            pids.append(pid)
         client = wait_ready(port, pid)
         for writer in writers:
             problems += writer.settle(client)
@@ -240,11 +246,14 @@ def run(kills: int, seed: int, folder: Path) -> tuple[list[str], int]:
         acknowledged += sum(sum(writer.acknowledged.values()) for writer in writers) - before
         client.close()
     pid = start(folder, port)
+    pids.append(pid)
     client = wait_ready(port, pid)
     for writer in writers:
         problems += writer.settle(client)
     client.close()
-    os.kill(pid, signal.SIGKILL)
+    for started in pids:
+        with suppress(ProcessLookupError):
+            os.killpg(started, signal.SIGKILL)
     os.waitpid(pid, 0)
     return problems, acknowledged
 
@@ -254,7 +263,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         problems, acknowledged = run(arguments.kills, arguments.seed, Path(name))
         rewrites = (Path(name) / "log").read_text().count("Background AOF rewrite finished successfully")
     for problem in problems:

@@ -15,6 +15,12 @@ def files(tmp_path: Path) -> list[str]:
     return sorted(path.name.removeprefix("appendonly.aof.") for path in folder(tmp_path).iterdir())
 
 
+def burden(node: Running) -> None:
+    """So much data that a child does not finish before the next command."""
+    for number in range(40_000):
+        node.node.keyspace.database(0).put(b"burden:%d" % number, b"some text %d" % number)
+
+
 async def idle(node: Running) -> None:
     await until(lambda: not node.node.child.busy and not node.node.append_only.scheduled, what="the child's end")
 
@@ -26,6 +32,7 @@ async def restarted(nodes: Nodes, node: Running) -> Running:
 
 async def test_a_rewrite_takes_the_place_of_what_was_before_it(nodes: Nodes, tmp_path: Path) -> None:
     node = await nodes.start("node", appendonly=True)
+    burden(node)
     client = node.client
     for _ in range(20):
         await client("INCR", "counter")
@@ -99,6 +106,7 @@ async def test_it_is_rewritten_by_itself_when_it_has_grown(nodes: Nodes, tmp_pat
 
 async def test_it_waits_for_a_snapshot_under_way(nodes: Nodes, tmp_path: Path) -> None:
     node = await nodes.start("node", appendonly=True)
+    burden(node)
     await node.client("SET", "a", "1")
     await node.client("BGSAVE")
     assert await node.client("BGREWRITEAOF") == b"Background append only file rewriting scheduled"
@@ -109,6 +117,7 @@ async def test_it_waits_for_a_snapshot_under_way(nodes: Nodes, tmp_path: Path) -
 
 async def test_switched_on_while_it_runs(nodes: Nodes, tmp_path: Path) -> None:
     node = await nodes.start("node")
+    burden(node)
     client = node.client
     await client("SET", "before", "1")
     assert await client("CONFIG", "SET", "appendonly", "yes") == b"OK"
@@ -140,6 +149,7 @@ async def test_switched_off_and_on_again(nodes: Nodes, tmp_path: Path) -> None:
 
 async def test_switched_off_in_the_middle_of_a_rewrite(nodes: Nodes, tmp_path: Path) -> None:
     node = await nodes.start("node", appendonly=True)
+    burden(node)
     await node.client("SET", "a", "1")
     await node.client("BGREWRITEAOF")
     await node.client("CONFIG", "SET", "appendonly", "no")
@@ -152,6 +162,7 @@ async def test_switched_off_in_the_middle_of_a_rewrite(nodes: Nodes, tmp_path: P
 
 async def test_a_child_that_dies_leaves_the_old_files_in_force(nodes: Nodes, tmp_path: Path) -> None:
     node = await nodes.start("node", appendonly=True)
+    burden(node)
     client = node.client
     await client("SET", "a", "1")
     await client("BGREWRITEAOF")
@@ -190,6 +201,7 @@ async def test_a_rewrite_without_a_log_makes_a_base(nodes: Nodes, tmp_path: Path
 
 async def test_shutdown_writes_and_syncs_and_refuses_while_the_first_base_is_written(nodes: Nodes) -> None:
     node = await nodes.start("node", appendonly=True)
+    burden(node)
     await node.client("SET", "a", "1")
     node.node.append_only.before_shutdown()
     log = node.node.append_only.log
