@@ -107,6 +107,9 @@ class Copies:
         successor = None if claim is None else claims.successor(claim, mark.slot)
         if successor is not None and successor.at_s <= at:
             return Loss(mark, Reason.SUPERSEDED, successor.at_s - at)
+        if successor is None and self._cluster.shape.logs:
+            # It was on the platter before it was acknowledged, and nobody else has had a say since.
+            return Loss(mark, Reason.NONE, None)
         crashed_at = self._first_end(master, at)
         replaced_at = _NEVER if successor is None else successor.at_s
         ended_at = min(crashed_at, replaced_at)

@@ -35,6 +35,17 @@ def _without(*, node: dict[str, bool] | None = None, sentinel: dict[str, bool] |
     return plant
 
 
+def _reply_before_log(cluster: SimCluster) -> None:
+    """Nodes that were told to sync their log before they answer, and sync it once a second."""
+
+    def settle(inside: Node | Sentinel) -> None:
+        if isinstance(inside, Node):
+            inside.settings.appendfsync = "everysec"
+
+    for seat in cluster.seats.values():
+        seat.on_birth = settle
+
+
 def _forgetting(forgets: Callable[[str], bool]) -> Plant:
     """Programs that forget to sync what is at some paths."""
 
@@ -48,6 +59,8 @@ def _forgetting(forgets: Callable[[str], bool]) -> Plant:
 BUGS: dict[str, Plant] = {
     # Voting before nodes.conf, or the sentinel's state, is on the platter.
     "unsynced-vote": _forgetting(lambda path: path.startswith((f"{FOLDER}/nodes.conf", f"{FOLDER}/sentinel.conf"))),
+    # Answering before the log is synced. Shows with `--directive 'appendonly yes' --directive 'appendfsync always'`.
+    "reply-before-log": _reply_before_log,
     # Giving a file its final name, and not syncing the folder.
     "unsynced-rename": _forgetting(lambda path: path == FOLDER),
     # A master that was stopped takes commands, and answers reads, before it has heard that it was replaced.

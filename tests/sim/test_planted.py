@@ -19,6 +19,7 @@ from sim.trial import Plan, run
 
 _BY_CLUSTER = Shape(3, 1, 0, failover="cluster")
 _MORE_SEEDS = 12
+_LOG = ("appendonly yes", "appendfsync always")
 _CRASHES = (Kind.KILL, Kind.POWER_CUT)
 
 
@@ -34,6 +35,7 @@ class Found:
 
 FOUND = {
     "unsynced-vote": Found(invariants.RUNS, 1, _BY_CLUSTER, _CRASHES),
+    "reply-before-log": Found(invariants.KEEPS, 1, Shape(1, 0, 0, directives=_LOG), _CRASHES),
     "unsynced-rename": Found(invariants.MEMORY, 1, _BY_CLUSTER, _CRASHES),
     "serve-on-waking": Found(serving.REPLACED, 4, Shape(1, 1, down_after_ms=300), (Kind.PAUSE,)),
     "serve-in-minority": Found(serving.MINORITY, 2, _BY_CLUSTER, (Kind.CUT,)),
