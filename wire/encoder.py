@@ -16,6 +16,7 @@ from wire.reply import (
     Bulks,
     BulkSet,
     Digits,
+    PairMap,
     Push,
     Raw,
     Reply,
@@ -138,6 +139,11 @@ def _encode_rare(out: list[bytes], value: Reply, proto: int) -> None:
         else:
             head = b"~%d" % len(value) if isinstance(value, BulkSet) else b"%%%d" % (len(value) // 2)
             out += (head, array[array.index(CRLF) :])
+    elif isinstance(value, PairMap) and proto == 3:
+        out.append(b"%%%d\r\n" % len(value))
+        for pair in value:
+            for item in pair:
+                encode_into(out, item, proto)
     elif isinstance(value, Several):
         for item in value:
             encode_into(out, item, proto)

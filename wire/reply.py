@@ -66,6 +66,12 @@ class BulkMap(Bulks):
     __slots__ = ()
 
 
+class PairMap(list[Any]):
+    """Pairs of a key and a value: a map in RESP3, in which a key may come again; in RESP2 an array of pairs."""
+
+    __slots__ = ()
+
+
 class ReplySet(list[Any]):
     """A set in RESP3, an array in RESP2. A list inside, because the order must not depend on hashes."""
 

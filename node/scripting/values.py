@@ -14,7 +14,7 @@ from lupa.lua51 import lua_type
 from node.scripting.sandbox import LuaTable, LuaValue, Sandbox
 from wire.encoder import encode, format_double
 from wire.errors import Error
-from wire.reply import NIL_ARRAY, BulkMap, BulkSet, Digits, Encoded, Raw, Reply, ReplySet, Simple, Verbatim
+from wire.reply import NIL_ARRAY, BulkMap, BulkSet, Digits, Encoded, PairMap, Raw, Reply, ReplySet, Simple, Verbatim
 
 # Tables in tables in a script's result, at most; a table may contain itself.
 _DEPTH_MAX = 200
@@ -46,6 +46,8 @@ def to_lua(sandbox: Sandbox, reply: Reply, proto: int) -> LuaValue:
         if proto == 2:
             return bytes(reply)
         return sandbox.table({b"verbatim_string": sandbox.table({b"format": b"txt", b"string": bytes(reply)})})
+    if isinstance(reply, PairMap) and proto == 3:
+        reply = dict(reply)
     if isinstance(reply, dict):
         if proto == 2:
             flat = [_in_table(sandbox, item, proto) for pair in reply.items() for item in pair]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 SEQUENCE_BITS = 64
 SEQUENCE_MAX = (1 << SEQUENCE_BITS) - 1
-ID_MAX = (1 << 2 * SEQUENCE_BITS) - 1
+ID_BITS = 2 * SEQUENCE_BITS
+ID_MAX = (1 << ID_BITS) - 1
 
 
 def make_id(time_ms: int, sequence: int) -> int:

@@ -50,9 +50,9 @@ class Stream:
     def nodes(self) -> list[StreamNode]:
         return self._nodes
 
-    def __contains__(self, entry_id: int) -> bool:
-        at = bisect_right(self._bases, entry_id) - 1
-        return at >= 0 and self._nodes[at].holds(entry_id) >= 0
+    def bases(self) -> list[int]:
+        """The id from which each node's entries are counted."""
+        return self._bases
 
     def entry(self, entry_id: int) -> bytes | None:
         """The encoded entry with this id."""

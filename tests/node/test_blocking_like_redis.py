@@ -36,6 +36,23 @@ SCORED = st.lists(st.sampled_from(["1 x", "2 y", "3 z"]), min_size=1, max_size=3
 )
 END = st.sampled_from(["LEFT", "RIGHT"])
 
+_FROM_STREAMS: tuple[Template, ...] = (
+    ("XREAD", "BLOCK", "0", "STREAMS", KEY, st.sampled_from(["$", "2-1", "0"])),
+    ("XREAD", "COUNT", "1", "BLOCK", "0", "STREAMS", KEY, KEY, "$", "2"),
+    ("XREADGROUP", "GROUP", "g", "alice", "BLOCK", "0", "STREAMS", KEY, st.sampled_from([">", ">", "0"])),
+    ("XREADGROUP", "GROUP", "g", "bob", "COUNT", "1", "BLOCK", "0", "NOACK", "STREAMS", KEY, KEY, ">", ">"),
+)
+_TO_STREAMS: tuple[Template, ...] = (
+    *[("XADD", KEY, st.integers(1, 4).map("{}-*".format), "f", "v")] * 2,
+    ("XADD", KEY, "MAXLEN", "0", "3-*", "f", "v"),
+    ("XDEL", KEY, "1-0", "2-0", "2-1", "3-0"),
+    *[("XGROUP", "CREATE", KEY, "g", "0", "MKSTREAM")] * 2,
+    ("XGROUP", "SETID", KEY, "g", "0"),
+    ("XGROUP", "DESTROY", KEY, "g"),
+    ("XREADGROUP", "GROUP", "g", "carl", "STREAMS", KEY, ">"),
+    ("XSETID", KEY, "4-9"),
+)
+
 _WAITING: tuple[Template, ...] = (
     ("BLPOP", KEYS, "0"),
     ("BLPOP", KEY, "1e6"),
@@ -46,6 +63,7 @@ _WAITING: tuple[Template, ...] = (
     ("BLMPOP", "0", COUNTED, END, "COUNT", st.sampled_from(["1", "2", "9"])),
     ("BZPOPMIN", KEYS, "0"),
     ("BZMPOP", "0", COUNTED, "MAX", "COUNT", "2"),
+    *_FROM_STREAMS,
     ("ECHO", "next"),
     ("SELECT", st.sampled_from(["0", "0", "1"])),
 )
@@ -84,15 +102,15 @@ _ACTING: tuple[Template, ...] = (
     ("BLPOP", KEY, "1e-9"),
     ("BLMOVE", KEY, KEY, END, END, "0.0001"),
     ("CLIENT", "UNBLOCK", "waiter", st.sampled_from(["TIMEOUT", "ERROR"])),
+    *_TO_STREAMS,
 )
-_STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.integers(0, _WAITERS - 1), st.one_of(*map(command_of, _WAITING))),
-        st.tuples(st.none(), st.one_of(*map(command_of, _ACTING))),
-    ),
-    min_size=1,
-    max_size=30,
-)
+
+
+def _steps(waiting: tuple[Template, ...], acting: tuple[Template, ...]) -> st.SearchStrategy[list[Step]]:
+    by_waiters = st.tuples(st.integers(0, _WAITERS - 1), st.one_of(*map(command_of, waiting)))
+    return st.lists(
+        st.one_of(by_waiters, st.tuples(st.none(), st.one_of(*map(command_of, acting)))), min_size=1, max_size=30
+    )
 
 
 class _Side:
@@ -160,9 +178,32 @@ class _Side:
         return b" flags=b " in self._observer.ask("CLIENT", "LIST", "ID", self._ids[number])
 
 
-@given(steps=_STEPS, proto=st.sampled_from(["2", "3"]))
+@given(steps=_steps(_WAITING, _ACTING), proto=st.sampled_from(["2", "3"]))
 @budget(60)
 def test_who_is_served_when_and_with_what(pair: Pair, replicas: Replicas, steps: list[Step], proto: str) -> None:
+    _assert_alike(pair, replicas, steps, proto)
+
+
+# What else happens to keys, whatever they hold.
+_HAPPENING: tuple[Template, ...] = (
+    ("SET", KEY, "string"),
+    ("DEL", KEY),
+    ("RENAME", KEY, KEY),
+    ("FLUSHALL",),
+    ("MULTI",),
+    ("EXEC",),
+    ("EXEC",),
+    ("CLIENT", "UNBLOCK", "waiter"),
+)
+
+
+@given(steps=_steps(_FROM_STREAMS, (*_TO_STREAMS, *_HAPPENING)), proto=st.sampled_from(["2", "3"]))
+@budget(40)
+def test_who_is_served_from_streams(pair: Pair, replicas: Replicas, steps: list[Step], proto: str) -> None:
+    _assert_alike(pair, replicas, steps, proto)
+
+
+def _assert_alike(pair: Pair, replicas: Replicas, steps: list[Step], proto: str) -> None:
     try:
         connected = [pair.connect() for _ in range(3 + _WAITERS)]
         ours, theirs = (_Side([both[at] for both in connected], proto) for at in (0, 1))

@@ -11,7 +11,7 @@ from wire.command import CommandSpec, KeySpec
 from wire.describe import categories, flag_names
 from wire.syntax import parse_syntax
 
-COMPLETE = ("string", "hash", "set", "generic", "transactions", "pubsub")
+COMPLETE = ("string", "hash", "set", "stream", "generic", "transactions", "pubsub")
 FAMILIES = (*COMPLETE, "sorted-set", "geo", "connection", "server")
 # Of Redis 7.4.
 FIELD_EXPIRY = tuple(

@@ -129,3 +129,81 @@ def test_nodes_are_divided_as_by_a_real_server(pair: Pair, replicas: Replicas, s
         for client in pair.connect():
             client.ask("CONFIG", "SET", "stream-node-max-entries", "100")
             client.ask("CONFIG", "SET", "stream-node-max-bytes", "4096")
+
+
+GROUP = st.sampled_from(["g", "g", "g", "h"])
+CONSUMER = st.sampled_from(["alice", "bob"])
+# Long enough for no entry to be idle by itself, and nothing.
+IDLE = st.sampled_from(["0", "0", "0", "1000000", "-1", "x"])
+IDS = st.lists(ID, min_size=1, max_size=3)
+GROUPS: tuple[Template, ...] = (
+    *[("XADD", KEY, st.integers(1, 12).map("{}-*".format), PLAIN_PAIRS)] * 3,
+    ("XADD", KEY, NEW_ID, PLAIN_PAIRS),
+    ("XDEL", KEY, IDS),
+    ("XTRIM", KEY, "MAXLEN", st.sampled_from("012")),
+    ("XSETID", KEY, ID, options(["ENTRIESADDED", COUNT], ["MAXDELETEDID", ID])),
+    ("DEL", KEY),
+    ("COPY", KEY, KEY, "REPLACE"),
+    *[("XGROUP", "CREATE", KEY, "g", st.sampled_from(["0", "$", "5"]), "MKSTREAM")] * 2,
+    ("XGROUP", "CREATE", KEY, GROUP, st.one_of(ANY_ID, ID), options(["MKSTREAM"], ["ENTRIESREAD", COUNT], ["FOO"])),
+    ("XGROUP", "SETID", KEY, GROUP, ANY_ID, options(["ENTRIESREAD", COUNT], ["MKSTREAM"])),
+    ("XGROUP", st.sampled_from(["DESTROY", "FOO"]), KEY, GROUP),
+    ("XGROUP", st.sampled_from(["CREATECONSUMER", "DELCONSUMER"]), KEY, GROUP, CONSUMER),
+    *[("XREADGROUP", "GROUP", "g", CONSUMER, options(["COUNT", "2"]), "STREAMS", KEY, ">")] * 3,
+    ("XREADGROUP", "GROUP", "g", CONSUMER, options(["COUNT", COUNT], ["NOACK"]), "STREAMS", KEY, KEY, ">", ">"),
+    ("XREADGROUP", "GROUP", GROUP, CONSUMER, options(["COUNT", COUNT], ["NOACK"], ["FOO"]), "STREAMS", KEY, ANY_ID),
+    ("XREADGROUP", "GROUP", "g", CONSUMER, options(["COUNT", COUNT]), "STREAMS", KEY, ID),
+    ("XREADGROUP", "GROUP", "g", CONSUMER, "STREAMS", KEY, KEY, st.sampled_from("0>")),
+    ("XREADGROUP", "COUNT", "1", "NOACK", "NOACK", "STREAMS", KEY, ">"),
+    # "+" is an id here in later versions.
+    (
+        "XREAD",
+        options(["COUNT", COUNT], ["NOACK"], ["GROUP", "g", "alice"], ["FOO"]),
+        "STREAMS",
+        KEY,
+        ANY_ID.filter(lambda text: text != "+"),
+    ),
+    ("XREAD", "STREAMS", KEY, KEY, ID, ID),
+    ("XREAD", "STREAMS", KEY, KEY, ID, st.sampled_from(["$", "0", ">"])),
+    ("XREAD", "STREAMS", KEY, KEY, ID),
+    ("XACK", KEY, GROUP, IDS),
+    ("XACK", KEY, GROUP, st.lists(ANY_ID, min_size=1, max_size=2)),
+    ("XPENDING", KEY, GROUP),
+    ("XPENDING", KEY, "g", "-", "+", "10"),
+    ("XPENDING", KEY, GROUP, BOUND, BOUND, COUNT, options([CONSUMER], ["carl"])),
+    ("XPENDING", KEY, "g", "IDLE", IDLE, options(["-", "+", "5"], ["alice"])),
+    ("XCLAIM", KEY, "g", CONSUMER, "0", IDS),
+    ("XCLAIM", KEY, "g", CONSUMER, IDLE, IDS, options(["FORCE"], ["JUSTID"], ["RETRYCOUNT", COUNT])),
+    (
+        "XCLAIM",
+        KEY,
+        GROUP,
+        CONSUMER,
+        IDLE,
+        IDS,
+        options(["FORCE"], ["TIME", IDLE], ["IDLE", IDLE], ["LASTID", ANY_ID], ["RETRYCOUNT", "3"], ["FOO"]),
+    ),
+    ("XCLAIM", KEY, "g", CONSUMER, "0", ANY_ID),
+    ("XAUTOCLAIM", KEY, "g", CONSUMER, "0", "0"),
+    ("XAUTOCLAIM", KEY, GROUP, CONSUMER, IDLE, BOUND, options(["COUNT", COUNT], ["JUSTID"], ["FOO"])),
+    ("XINFO", "STREAM", KEY),
+    ("XINFO", "STREAM", KEY, "FULL", options(["COUNT", COUNT], ["FOO"])),
+    ("XINFO", "GROUPS", KEY),
+    ("XINFO", "CONSUMERS", KEY, GROUP),
+    ("SET", KEY, "string"),
+    ("DEL", KEY),
+    ("MULTI",),
+    ("EXEC",),
+    ("EXEC",),
+    ("WATCH", KEY),
+)
+
+
+@given(steps=steps_of(GROUPS), proto=st.sampled_from(["2", "3"]))
+@budget(100)
+def test_groups(pair: Pair, replicas: Replicas, steps: Steps, proto: str) -> None:
+    for client in pair.connect():
+        client.ask("CONFIG", "SET", "stream-node-max-entries", "3")
+    begin = [(0, ("XGROUP", "CREATE", name, "g", "0", "MKSTREAM")) for name in ("a", "b")]
+    end = [(0, ("XINFO", "STREAM", name, "FULL", "COUNT", "0")) for name in ("a", "b", "{a}c", "d")]
+    assert_alike(pair, replicas, [*begin, *steps, (0, ("DISCARD",)), (1, ("DISCARD",)), *end], proto)
