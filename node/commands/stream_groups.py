@@ -22,6 +22,9 @@ _NO_STREAM = (
     b"ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM "
     b"option to create an empty stream automatically."
 )
+# Words behind the id; options are not to be repeated.
+_CREATE_OPTIONS_MAX = 3
+_SETID_OPTIONS_MAX = 2
 
 xgroup = container(
     "XGROUP",
@@ -101,7 +104,9 @@ def xgroup_create(call: Call) -> Reply:
     stream = call.db.get_as(name, Stream)
     if stream is None and not make_stream:
         raise Error(_NO_STREAM)
-    last_id = _parse_position(stream, text)
+    if len(options) > _CREATE_OPTIONS_MAX:
+        raise _wrong_options(call)
+    last_id = _parse_position(stream, text, strict=True)
     if stream is None:
         stream = Stream()
         call.db.put(name, stream)
@@ -130,7 +135,9 @@ def xgroup_setid(call: Call) -> Reply:
     _, _, name, _, text, *options = call.argv
     _, entries_read = _parse_options(call, options, creating=False)
     stream, group = _existing(call)
-    group.last_id = _parse_position(stream, text)
+    if len(options) > _SETID_OPTIONS_MAX:
+        raise _wrong_options(call)
+    group.last_id = _parse_position(stream, text, strict=False)
     group.entries_read = entries_read
     call.keyspace.dirty += 1
     call.notify(STREAM, b"xgroup-setid", name)
@@ -148,20 +155,22 @@ def _parse_options(call: Call, options: list[bytes], *, creating: bool) -> tuple
             continue
         number = next(rest, None) if word == b"ENTRIESREAD" else None
         if number is None:
-            raise Error(
-                b"ERR unknown subcommand or wrong number of arguments for '%b'. Try XGROUP HELP." % call.argv[1][:128]
-            )
+            raise _wrong_options(call)
         entries_read = parse_integer(number)
         if entries_read < UNKNOWN:
             raise Error(b"ERR value for ENTRIESREAD must be positive or -1")
     return make_stream, entries_read
 
 
-def _parse_position(stream: Stream | None, text: bytes) -> int:
+def _wrong_options(call: Call) -> Error:
+    return Error(b"ERR unknown subcommand or wrong number of arguments for '%b'. Try XGROUP HELP." % call.argv[1][:128])
+
+
+def _parse_position(stream: Stream | None, text: bytes, *, strict: bool) -> int:
     """Where a group begins to read: an id, or "$" for the end of the stream as it is."""
     if text == b"$":
         return 0 if stream is None else stream.last_id
-    return parse_id(text, strict=True)
+    return parse_id(text, strict=strict)
 
 
 def _existing(call: Call) -> tuple[Stream, Group]:

@@ -9,7 +9,7 @@ from node.blocking import NOT_YET
 from node.call import Call
 from node.commands.stream_arguments import parse_id
 from node.commands.stream_groups import consumer_of, propagate_claim, propagate_position
-from node.structures.consumer_groups import UNKNOWN, Group
+from node.structures.consumer_groups import UNKNOWN, Consumer, Group
 from node.structures.stream_ids import ID_MAX, format_id
 from node.structures.streams import Stream
 from wire.arguments import parse_integer
@@ -200,13 +200,19 @@ def xreadgroup(call: Call) -> Reply:
     return call.node.blocked.block(call, request.names, Stream, serve, request.timeout_ms, until_gone=True)
 
 
-def _new_entries(call: Call, request: _Request, name: bytes, stream: Stream, group: Group) -> Encoded:
-    """Give out entries that nobody of the group has got."""
-    group_name, now_ms = request.group_name, call.keyspace.now_ms
+def _consumer(call: Call, request: _Request, name: bytes, group: Group) -> Consumer:
     before = len(group.consumers)
     consumer = consumer_of(call, name, group, request.consumer_name)
     if request.noack and len(group.consumers) > before:
-        call.propagate(b"XGROUP", b"CREATECONSUMER", name, group_name, consumer.name)
+        # Otherwise replicas hear of it with what it is given.
+        call.propagate(b"XGROUP", b"CREATECONSUMER", name, request.group_name, consumer.name)
+    return consumer
+
+
+def _new_entries(call: Call, request: _Request, name: bytes, stream: Stream, group: Group) -> Encoded:
+    """Give out entries that nobody of the group has got."""
+    group_name, now_ms = request.group_name, call.keyspace.now_ms
+    consumer = _consumer(call, request, name, group)
     count = request.count or -1
     found, entries = stream.range(group.last_id + 1, ID_MAX, count)
     if found:
@@ -231,7 +237,7 @@ def _new_entries(call: Call, request: _Request, name: bytes, stream: Stream, gro
 
 def _history(call: Call, request: _Request, name: bytes, stream: Stream, group: Group, after: int) -> Reply:
     """What the consumer has got and not acknowledged; it counts as delivered once more."""
-    consumer = consumer_of(call, name, group, request.consumer_name)
+    consumer = _consumer(call, request, name, group)
     replies: list[Reply] = []
     for entry_id in consumer.pending.since(after + 1):
         entry = stream.entry(entry_id)
