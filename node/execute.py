@@ -18,13 +18,14 @@ from node.blocking import BlockedClients, Serve
 from node.call import Call
 from node.gates import ONE_SHOT, Gatekeeper
 from node.keyspace import Keyspace
+from node.memory.eviction import Eviction
 from node.monitor import Monitor
 from node.propagation import Propagation
 from node.session import NodeSession
 from node.slowlog import SlowLog
 from node.tracking import Tracking
 from runtime.clock import Clock
-from wire.command import MAY_REPLICATE, UNQUEUED, WRITE
+from wire.command import DENYOOM, MAY_REPLICATE, UNQUEUED, WRITE
 from wire.decoder import Batch
 from wire.encoder import BULK_HEADERS, INTEGERS, NIL_2, NIL_3, encode_into
 from wire.errors import Error
@@ -36,6 +37,8 @@ _CRLF = b"\r\n"
 _OK = b"+OK\r\n"
 # With a threshold of the slow log below this, every command is timed by itself.
 _BRIEF_NS = 1_000_000
+# Commands that may need memory: those that say so, and those that run others.
+_NEEDS_MEMORY = DENYOOM | MAY_REPLICATE
 _REDIRECTIONS = (b"MOVED ", b"ASK ", b"TRYAGAIN ", b"CROSSSLOT ", b"CLUSTERDOWN ")
 
 
@@ -57,6 +60,7 @@ class Executor:
         "_table",
         "_wall_ms",
         "errors",
+        "eviction",
         "processed",
         "tracking",
     )
@@ -91,6 +95,8 @@ class Executor:
         self._clustered = False
         # Who must know which keys a command has read (CLIENT TRACKING).
         self.tracking = tracking
+        # `maxmemory`, set by the node.
+        self.eviction: Eviction
         # For INFO: commands run since the start, and error replies by their code.
         self.processed = 0
         self.errors: dict[bytes, int] = {}
@@ -121,13 +127,22 @@ class Executor:
         run_database = 0
         index = start
         stop = len(commands)
+        eviction = self.eviction
+        limited = eviction.limit > 0
+        if keyspace.uses is not None:
+            keyspace.uses.quiet = session.no_touch
         started_ns = perf_ns()
         while index < stop:
             argv = commands[index]
             command = by_name.get(argv[0])
             mask = session.mask
             misplaced = False
-            if command is not None and not command.gates & mask and command.argc_min <= len(argv) <= command.argc_max:
+            if (
+                command is not None
+                and not command.gates & mask
+                and command.argc_min <= len(argv) <= command.argc_max
+                and not (limited and command.flags & _NEEDS_MEMORY and not eviction.fits())
+            ):
                 # A stretch: neighbours alike, for which all that was just looked up holds. It is timed as a whole
                 # (a reading of the clock costs as much as all the checks), unless one of them could be slow.
                 handler = command.handler
@@ -135,7 +150,7 @@ class Executor:
                 propagating = self._propagation.active
                 nil = NIL_2 if session.proto == 2 else NIL_3
                 slow_ns = self._slow_log.threshold_ns
-                ends = not alike or not command.brief or slow_ns < _BRIEF_NS
+                ends = not alike or not command.brief or slow_ns < _BRIEF_NS or limited
                 first = index
                 while True:
                     if place > 0:
@@ -219,7 +234,12 @@ class Executor:
             if session.parked:
                 break
             dirty = keyspace.dirty
+            limited = eviction.limit > 0
+            if keyspace.uses is not None:
+                keyspace.uses.quiet = session.no_touch
             started_ns = perf_ns()
+        if keyspace.uses is not None:
+            keyspace.uses.quiet = False
         if run >= 0:
             self._pass_on(session, run_database, batch.encoded(run, index))
         self.processed += index - start
@@ -343,6 +363,8 @@ class Executor:
         try:
             command = self._table.find(argv)
             command.check_arity(len(argv))
+            if self.eviction.limit:
+                self.eviction.make_room()
             refusal = self._gatekeeper.refuse(session, command, argv)
             if refusal is not None:
                 raise refusal

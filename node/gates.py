@@ -81,13 +81,13 @@ def gates_of(spec: CommandSpec) -> int:
         gates |= DISK_ERROR
     if spec.name == "ping":
         gates |= STANDS_BACK
-    if flags & DENYOOM:
+    if flags & DENYOOM or not flags & UNQUEUED:
         gates |= OUT_OF_MEMORY
     if flags & (WRITE | MAY_REPLICATE):
         gates |= WRITES_PAUSED
     if spec.name == "exec":
-        # A slot may have moved, or the node become a replica, since the commands were queued.
-        gates |= IN_MULTI | READ_ONLY | TOO_FEW_REPLICAS
+        # A slot may have moved, the node become a replica, or memory run out, since the commands were queued.
+        gates |= IN_MULTI | READ_ONLY | TOO_FEW_REPLICAS | OUT_OF_MEMORY
     return gates
 
 
@@ -157,6 +157,15 @@ def _is_write(session: NodeSession, command: Command) -> bool:
     return bool(command.flags & WRITE)
 
 
+def _needs_memory(session: NodeSession, command: Command) -> bool:
+    """What may need memory, EXEC of it, and whatever is to be queued: Redis 7.0 looks no closer at that."""
+    if session.transaction is None:
+        return bool(command.flags & DENYOOM)
+    if command.name == "exec":
+        return any(queued.flags & DENYOOM for queued, _ in session.transaction.queue)
+    return not command.flags & UNQUEUED
+
+
 class Gatekeeper:
     """Walks the gates in Redis' order."""
 
@@ -177,7 +186,7 @@ class Gatekeeper:
             ),
         )
         self._after_redirection = (
-            Gate(OUT_OF_MEMORY, _always, _fixed(b"OOM command not allowed when used memory > 'maxmemory'.")),
+            Gate(OUT_OF_MEMORY, _needs_memory, _fixed(b"OOM command not allowed when used memory > 'maxmemory'.")),
             Gate(DISK_ERROR, _always, lambda command: conditions.disk_error),
             Gate(STANDS_BACK, _always, _fixed(b"ERR This master has lost data that a replica of it still has.")),
             Gate(TOO_FEW_REPLICAS, _is_write, _fixed(b"NOREPLICAS Not enough good replicas to write.")),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from node import info_sections as sections
 from node.info_sections import Fields
+from node.memory.report import memory as memory_section
 from node.persistence.info import info as persistence_section
 from node.replication.info import info as replication_section
 
@@ -49,11 +50,6 @@ def _cluster_connections(node: Node) -> int:
     return 0 if node.cluster is None else len(node.cluster.bus.links())
 
 
-def _backlog_bytes(node: Node) -> int:
-    backlog = node.replication.replicas.feed.backlog
-    return backlog.histlen if backlog is not None else 0
-
-
 def _sections() -> dict[str, Section]:
     """By name, in Redis' order: which parts of a node each section describes."""
     return {
@@ -62,7 +58,7 @@ def _sections() -> dict[str, Section]:
             "Clients",
             lambda node: sections.clients(node.clients, _cluster_connections(node), node.tracking.client_count),
         ),
-        "memory": Section("Memory", lambda node: sections.memory(node.runtime, node.settings, _backlog_bytes(node))),
+        "memory": Section("Memory", memory_section),
         "persistence": Section(
             "Persistence", lambda node: persistence_section(node.saver, node.append_only, node.loader, node.child)
         ),

@@ -1,7 +1,7 @@
 """The sections of INFO that the node's own parts make, each a function of the parts it describes.
 
 A field for which this server has no counterpart (allocator, Lua, threads) is there with a neutral value, because
-monitors look for it. Memory is what the operating system says the process uses: Python does not tell more.
+monitors look for it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from node.expiry import ActiveExpiry
 from node.keyspace import Keyspace
 from node.session import NodeSession
-from node.settings import NodeSettings
 from node.stats import Traffic
 from runtime import Runtime
 from wire.clients import Clients
@@ -78,54 +77,6 @@ def clients(clients: Clients[NodeSession], cluster_connections: int, tracking_cl
     ]
 
 
-def memory(runtime: Runtime, settings: NodeSettings, backlog_bytes: int) -> Fields:
-    usage = runtime.process.usage()
-    used, peak = usage.resident_bytes, max(usage.resident_peak_bytes, usage.resident_bytes)
-    machine = int(runtime.process.description()["machine_bytes"])
-    return [
-        ("used_memory", used),
-        ("used_memory_human", human_size(used)),
-        ("used_memory_rss", used),
-        ("used_memory_rss_human", human_size(used)),
-        ("used_memory_peak", peak),
-        ("used_memory_peak_human", human_size(peak)),
-        ("used_memory_peak_perc", f"{100 * used / peak:.2f}%"),
-        ("used_memory_overhead", 0),
-        ("used_memory_startup", 0),
-        ("used_memory_dataset", used),
-        ("used_memory_dataset_perc", "100.00%"),
-        ("allocator_allocated", used),
-        ("allocator_active", used),
-        ("allocator_resident", used),
-        ("total_system_memory", machine),
-        ("total_system_memory_human", human_size(machine)),
-        *((name, 0) for name in ("used_memory_lua", "used_memory_vm_eval")),
-        ("used_memory_lua_human", human_size(0)),
-        *((name, 0) for name in ("used_memory_scripts_eval", "number_of_cached_scripts", "number_of_functions")),
-        *((name, 0) for name in ("number_of_libraries", "used_memory_vm_functions", "used_memory_vm_total")),
-        ("used_memory_vm_total_human", human_size(0)),
-        *((name, 0) for name in ("used_memory_functions", "used_memory_scripts")),
-        ("used_memory_scripts_human", human_size(0)),
-        ("maxmemory", settings.maxmemory),
-        ("maxmemory_human", human_size(settings.maxmemory)),
-        ("maxmemory_policy", settings.maxmemory_policy),
-        ("allocator_frag_ratio", "1.00"),
-        ("allocator_frag_bytes", 0),
-        ("allocator_rss_ratio", "1.00"),
-        ("allocator_rss_bytes", 0),
-        ("rss_overhead_ratio", "1.00"),
-        ("rss_overhead_bytes", 0),
-        ("mem_fragmentation_ratio", "1.00"),
-        ("mem_fragmentation_bytes", 0),
-        ("mem_not_counted_for_evict", 0),
-        ("mem_replication_backlog", backlog_bytes),
-        *((name, 0) for name in ("mem_total_replication_buffers", "mem_clients_slaves", "mem_clients_normal")),
-        *((name, 0) for name in ("mem_cluster_links", "mem_aof_buffer")),
-        ("mem_allocator", "libc"),
-        *((name, 0) for name in ("active_defrag_running", "lazyfree_pending_objects", "lazyfreed_objects")),
-    ]
-
-
 def stats(node: Node, traffic: Traffic, keyspace: Keyspace, expiry: ActiveExpiry, broker: Broker) -> Fields:
     replicas, errors = node.replication.replicas, node.executor.errors
     return [
@@ -148,8 +99,10 @@ def stats(node: Node, traffic: Traffic, keyspace: Keyspace, expiry: ActiveExpiry
         ("expired_stale_perc", f"{expiry.stale_percent:.2f}"),
         ("expired_time_cap_reached_count", expiry.time_cap_reached),
         ("expire_cycle_cpu_milliseconds", 0),
-        *((name, 0) for name in ("evicted_keys", "evicted_clients")),
-        *((name, 0) for name in ("total_eviction_exceeded_time", "current_eviction_exceeded_time")),
+        ("evicted_keys", keyspace.evicted_keys),
+        ("evicted_clients", node.buffers.evicted),
+        ("total_eviction_exceeded_time", node.eviction.exceeded_total_ms()),
+        ("current_eviction_exceeded_time", node.eviction.exceeded_now_ms()),
         ("keyspace_hits", keyspace.hits),
         ("keyspace_misses", keyspace.misses),
         ("pubsub_channels", len(broker.channels)),
@@ -213,13 +166,3 @@ def keyspace(keyspace: Keyspace) -> Fields:
         for database in keyspace.databases()
         if database.size
     ]
-
-
-def human_size(size: int) -> str:
-    """Bytes for people, as Redis writes them: 1.93M."""
-    if size < 1024:
-        return f"{size}B"
-    for unit, factor in (("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30), ("T", 1 << 40)):
-        if size < factor * 1024:
-            return f"{size / factor:.2f}{unit}"
-    return f"{size / (1 << 50):.2f}P"

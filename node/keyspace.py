@@ -13,11 +13,13 @@ master's word; a command that comes from the master sees it as existing (expiry 
 from __future__ import annotations
 
 from binascii import crc_hqx
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from cluster.slots import SLOTS, key_slot
-from node.notifications import EXPIRED, GENERIC, HASH, Notifier
+from node.memory.access import Clocks, Uses
+from node.memory.account import DatabaseAccount
+from node.notifications import EVICTED, EXPIRED, GENERIC, HASH, Notifier
 from node.structures.deadlines import Deadlines
 from node.structures.hashes import Hash
 from node.structures.limits import CompactLimits
@@ -29,13 +31,13 @@ if TYPE_CHECKING:
 Value = Any
 S = TypeVar("S", bound="Structure")
 
-# Stands among the watched keys of each database while somebody is told of all of them.
-_EVERY_KEY = b"\0every key"
-
 # How logically expired keys are treated.
 DELETE_EXPIRED = 0  # a master
 HIDE_EXPIRED = 1  # a replica, or a master whose clients are paused
 SEE_EXPIRED = 2  # while a command from our master runs, and while loading
+
+# Values with more elements, and databases with more keys, are not freed at once.
+BURIED_FROM = 512
 
 
 def slot_of(key: bytes) -> int:
@@ -56,10 +58,14 @@ class Database:
 
     __slots__ = (
         "_space",
+        "account",
+        "attended",
         "avg_ttl_ms",
+        "clocks",
         "expires",
         "field_deadlines",
         "index",
+        "looks_closer",
         "shards",
         "size",
         "volatile",
@@ -83,6 +89,36 @@ class Database:
         self.avg_ttl_ms = 0.0
         # Who is told of every change of a key: sessions that WATCH it, and the queues of clients that block on it.
         self.watchers: dict[bytes, dict[Watcher, None]] = {}
+        # What the keys take, while there is a limit, and when they were used, while somebody wants to know.
+        self.account: DatabaseAccount | None = None
+        self.clocks: Clocks | None = None
+        # All that a writer tests: whether any of the three above, or an observer of all keys, is to be told.
+        self.attended = False
+        # All that a look-up tests: whether some key is volatile, or uses are noted.
+        self.looks_closer = False
+        self.keep()
+
+    def keep(self) -> None:
+        """Keep, or stop keeping, an account and notes of use, as the keyspace says."""
+        space = self._space
+        if not space.accounted:
+            self.account = None
+        elif self.account is None:
+            self.account = DatabaseAccount(self)
+        if space.uses is None:
+            self.clocks = None
+        elif self.clocks is None or self.clocks.uses is not space.uses:
+            self.clocks = Clocks(space.uses)
+        self._attend()
+
+    def _attend(self) -> None:
+        self.attended = (
+            bool(self.watchers)
+            or self._space.observer is not None
+            or self.account is not None
+            or self.clocks is not None
+        )
+        self.looks_closer = self.volatile > 0 or self.clocks is not None
 
     # Reading
 
@@ -91,12 +127,34 @@ class Database:
         space = self._space
         slot = space.slot if key is space.key else space.slot_of(key)
         value = self.shards[slot].get(key)
-        if value is not None and self.volatile:
+        if value is not None and self.looks_closer:
             expires = self.expires[slot]
             if expires is not None:
                 when = expires.get(key)
                 if when is not None and when < self._space.now_ms and self._expire(key):
                     return None
+            if self.clocks is not None:
+                self.clocks.note(slot, key)
+        return value
+
+    def peek(self, key: bytes) -> Value | None:
+        """Like `get`, for a command that only asks about the key: that is no use of it."""
+        uses = self._space.uses
+        if uses is None or uses.quiet:
+            return self.get(key)
+        uses.quiet = True
+        try:
+            return self.get(key)
+        finally:
+            uses.quiet = False
+
+    def peek_counted(self, key: bytes) -> Value | None:
+        """Like `peek`, counted as `read` counts."""
+        value = self.peek(key)
+        if value is None:
+            self._space.missed(self, key)
+        else:
+            self._space.hits += 1
         return value
 
     def read(self, key: bytes) -> Value | None:
@@ -114,12 +172,14 @@ class Database:
         space = self._space
         slot = space.slot if key is space.key else space.slot_of(key)
         value: Value | None = self.shards[slot].get(key)
-        if self.volatile and value is not None:
+        if self.looks_closer and value is not None:
             expires = self.expires[slot]
             if expires is not None:
                 when = expires.get(key)
                 if when is not None and when < self._space.now_ms and self._expire(key):
                     value = None
+            if self.clocks is not None and value is not None:
+                self.clocks.note(slot, key)
         if type(value) is bytes or type(value) is bytearray:
             self._space.hits += 1
         elif value is None:
@@ -141,12 +201,14 @@ class Database:
         space = self._space
         slot = space.slot if key is space.key else space.slot_of(key)
         value: Value | None = self.shards[slot].get(key)
-        if self.volatile and value is not None:
+        if self.looks_closer and value is not None:
             expires = self.expires[slot]
             if expires is not None:
                 when = expires.get(key)
                 if when is not None and when < space.now_ms and self._expire(key):
                     value = None
+            if self.clocks is not None and value is not None:
+                self.clocks.note(slot, key)
         if value is None:
             space.missed(self, key)
             return None
@@ -161,12 +223,14 @@ class Database:
         space = self._space
         slot = space.slot if key is space.key else space.slot_of(key)
         value: Value | None = self.shards[slot].get(key)
-        if self.volatile and value is not None:
+        if self.looks_closer and value is not None:
             expires = self.expires[slot]
             if expires is not None:
                 when = expires.get(key)
                 if when is not None and when < space.now_ms and self._expire(key):
                     return None
+            if self.clocks is not None:
+                self.clocks.note(slot, key)
         if value is None or type(value) is kind:
             return value
         raise Error(WRONGTYPE)
@@ -186,6 +250,10 @@ class Database:
     def hidden(self, key: bytes) -> bool:
         """Whether a listing must leave `key` out: logically expired, and not seen as existing at the moment."""
         return self.volatile > 0 and self._space.expiry != SEE_EXPIRED and self.is_expired(key)
+
+    def holds(self, key: bytes) -> bool:
+        """Whether `key` is there, logically expired or not; no use of it."""
+        return key in self.shards[slot_of(key)]
 
     def keys_in_slot(self, slot: int) -> Iterator[bytes]:
         """The slot's keys, most recently added first, logically expired ones included."""
@@ -209,15 +277,19 @@ class Database:
         if self.volatile:
             self._end_expiry(slot, key)
         shard = self.shards[slot]
-        before = len(shard)
+        old = shard.get(key)
         shard[key] = value
-        if len(shard) != before:
+        if old is None:
             self.size += 1
             if space.notifier.flags:
                 space.notifier.created(key, self.index)
+        elif type(old) is not bytes and len(old) > BURIED_FROM and space.bury is not None:
+            space.bury(old, 1)
         space.dirty += 1
-        if self.watchers:
-            self._break_watches(key)
+        if self.attended:
+            if self.clocks is not None and old is not None:
+                self.clocks.note(slot, key)
+            self._tell(key)
 
     def load(self, key: bytes, value: Value, expire_at_ms: int | None) -> bool:
         """Take over a key from a file or a master's copy: no change, no event. False when it is there already."""
@@ -231,6 +303,8 @@ class Database:
             self.set_expire_time(key, expire_at_ms)
         if type(value) is Hash:
             self.await_fields(key, value)
+        if self.attended:
+            self._tell(key)
         return True
 
     def replace(self, key: bytes, value: Value) -> None:
@@ -244,8 +318,8 @@ class Database:
             if space.notifier.flags:
                 space.notifier.created(key, self.index)
         space.dirty += 1
-        if self.watchers:
-            self._break_watches(key)
+        if self.attended:
+            self._tell(key)
 
     def unshare_string(self, key: bytes) -> bytearray:
         """The existing string at `key`, kept from now on as one that is changed in place; no change by itself."""
@@ -259,8 +333,8 @@ class Database:
     def changed(self, key: bytes, count: int = 1) -> None:
         """The value at `key` was changed in place, in `count` ways (what `dirty` and `save` points count)."""
         self._space.dirty += count
-        if self.watchers:
-            self._break_watches(key)
+        if self.attended:
+            self._tell(key)
 
     def delete(self, key: bytes) -> bool:
         """Remove `key`; False when it does not exist. A logically expired key is expired first, as Redis does."""
@@ -271,14 +345,18 @@ class Database:
     def remove(self, key: bytes) -> bool:
         """Take `key` out, logically expired or not."""
         slot = slot_of(key)
-        if self.shards[slot].pop(key, None) is None:
+        value = self.shards[slot].pop(key, None)
+        if value is None:
             return False
         self.size -= 1
         if self.volatile:
             self._forget_expiry(slot, key)
-        self._space.dirty += 1
-        if self.watchers:
-            self._break_watches(key)
+        space = self._space
+        space.dirty += 1
+        if type(value) is not bytes and len(value) > BURIED_FROM and space.bury is not None:
+            space.bury(value, 1)
+        if self.attended:
+            self._tell(key)
         return True
 
     def set_expire_time(self, key: bytes, when_ms: int) -> None:
@@ -289,6 +367,7 @@ class Database:
             expires = self.expires[slot] = {}
         if key not in expires:
             self.volatile += 1
+            self.looks_closer = True
         expires[key] = when_ms
 
     def await_fields(self, key: bytes, value: Value) -> None:
@@ -308,9 +387,14 @@ class Database:
         """Remove everything; returns how many keys there were. Watches on keys that existed break."""
         removed = self.size
         watched = [key for key in self.watchers if key in self.shards[slot_of(key)]]
+        if removed > BURIED_FROM and self._space.bury is not None:
+            self._space.bury(self.shards, removed)
+            self._space.bury(self.expires, 0)
         self.shards = [{} for _ in range(SLOTS)]
         self.expires = [None] * SLOTS
         self.size = self.volatile = 0
+        self.account = self.clocks = None
+        self.keep()
         self.field_deadlines = Deadlines()
         self.avg_ttl_ms = 0.0
         for key in watched:
@@ -323,20 +407,36 @@ class Database:
         removed = len(shard)
         if removed:
             watched = [key for key in self.watchers if key in shard]
+            if removed > BURIED_FROM and self._space.bury is not None:
+                self._space.bury(shard, removed)
             self.shards[slot] = {}
             self.size -= removed
             expires = self.expires[slot]
             if expires is not None:
                 self.volatile -= len(expires)
                 self.expires[slot] = None
+            if self.account is not None:
+                self.account.drop_slot(slot)
+            if self.clocks is not None:
+                self.clocks.drop_slot(slot)
+            self._attend()
             for key in watched:
                 self._break_watches(key)
         return removed
+
+    def set_use(self, key: bytes, idle_s: int | None, frequency: int | None) -> None:
+        """How long `key` was idle, or how often used, where it comes from; what is not noted here is ignored."""
+        clocks = self.clocks
+        if clocks is not None:
+            entry = clocks.uses.imported(idle_s, frequency)
+            if entry is not None:
+                clocks.set(slot_of(key), key, entry)
 
     # Watching
 
     def watch(self, key: bytes, watcher: Watcher) -> None:
         self.watchers.setdefault(key, {})[watcher] = None
+        self.attended = True
 
     def unwatch(self, key: bytes, watcher: Watcher) -> None:
         watchers = self.watchers.get(key)
@@ -344,6 +444,17 @@ class Database:
             watchers.pop(watcher, None)
             if not watchers:
                 del self.watchers[key]
+                self._attend()
+
+    def _tell(self, key: bytes) -> None:
+        """`key` was changed, or is gone: tell whoever attends to the database."""
+        if self.clocks is not None:
+            slot = slot_of(key)
+            self.clocks.written(slot, key, there=key in self.shards[slot])
+        if self.account is not None:
+            self.account.written(key)
+        if self.watchers or self._space.observer is not None:
+            self._break_watches(key)
 
     def _break_watches(self, key: bytes) -> None:
         observer = self._space.observer
@@ -388,6 +499,8 @@ class Database:
         self.volatile -= 1
         if not expires:
             self.expires[slot] = None
+        if not self.volatile:
+            self._attend()
         return True
 
 
@@ -412,9 +525,12 @@ class Keyspace:
         "_databases",
         "_tag",
         "_tag_slot",
+        "accounted",
+        "bury",
         "count",
         "dirty",
         "effects",
+        "evicted_keys",
         "expired_keys",
         "expiry",
         "functions",
@@ -426,6 +542,7 @@ class Keyspace:
         "now_ms",
         "observer",
         "slot",
+        "uses",
     )
 
     def __init__(self, count: int, notifier: Notifier) -> None:
@@ -454,9 +571,15 @@ class Keyspace:
         self.functions: FunctionStore | None = None
         # Who is told of every change of any key.
         self.observer: Watcher | None = None
+        # Whether the databases keep an account of what their keys take, and how they note uses, if they do.
+        self.accounted = False
+        self.uses: Uses | None = None
+        # Takes what is too large to be freed at once, with the number of keys it stands for (`node.memory.freeing`).
+        self.bury: Callable[[object, int], None] | None = None
         self.hits = 0
         self.misses = 0
         self.expired_keys = 0
+        self.evicted_keys = 0
 
     def slot_of(self, key: bytes) -> int:
         """The hash slot of `key`; see the function of the same name."""
@@ -478,18 +601,13 @@ class Keyspace:
             if not 0 <= index < self.count:
                 raise IndexError(index)
             database = self._databases[index] = Database(index, self)
-            if self.observer is not None:
-                database.watchers[_EVERY_KEY] = {}
         return database
 
     def observe(self, observer: Watcher | None) -> None:
         """Tell `observer` of every change of any key, or nobody any more."""
         self.observer = observer
-        for database in self._databases.values():
-            # Writers look only whether anybody watches anything.
-            database.watchers.pop(_EVERY_KEY, None)
-            if observer is not None:
-                database.watchers[_EVERY_KEY] = {}
+        for database in self.databases():
+            database.keep()
 
     def databases(self) -> list[Database]:
         """Those in use so far, by number."""
@@ -510,8 +628,21 @@ class Keyspace:
         one.volatile, two.volatile = two.volatile, one.volatile
         one.field_deadlines, two.field_deadlines = two.field_deadlines, one.field_deadlines
         one.avg_ttl_ms, two.avg_ttl_ms = two.avg_ttl_ms, one.avg_ttl_ms
+        one.account, two.account = two.account, one.account
+        one.clocks, two.clocks = two.clocks, one.clocks
+        for database in (one, two):
+            if database.account is not None:
+                database.account.move_to(database)
+            database._attend()
         for database, key in watched:
             database._break_watches(key)
+
+    def keep(self, *, accounted: bool, uses: Uses | None) -> None:
+        """From now on databases keep an account or do not, and note uses in this way (None: not at all)."""
+        self.accounted = accounted
+        self.uses = uses
+        for database in self.databases():
+            database.keep()
 
     def is_empty(self) -> bool:
         return all(not database.size for database in self._databases.values())
@@ -527,6 +658,14 @@ class Keyspace:
         self.expired_keys += 1
         self.effects.append((database.index, (b"DEL", key)))
         self.notifier.notify(EXPIRED, b"expired", key, database.index)
+
+    def evict(self, database: Database, key: bytes, verb: bytes) -> None:
+        """Delete `key` because memory is short, and tell whoever must know; `verb` is what replicas and the log get."""
+        database.remove(key)
+        self.dirty -= 1  # no change of a client's making
+        self.evicted_keys += 1
+        self.effects.append((database.index, (verb, key)))
+        self.notifier.notify(EVICTED, b"evicted", key, database.index)
 
     def expire_fields(self, database: Database, key: bytes, hash_: Hash, limit: int = 0) -> bool:
         """Delete fields of the hash at `key` whose time has passed, and tell whoever must know; False if none is left.

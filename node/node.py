@@ -17,6 +17,9 @@ from node.expiry import ActiveExpiry
 from node.gates import Conditions, Gatekeeper, gates_of
 from node.idle import IdleClients
 from node.keyspace import DELETE_EXPIRED, HIDE_EXPIRED, Keyspace
+from node.memory.buffers import ClientMemory
+from node.memory.eviction import Eviction
+from node.memory.freeing import Graveyard
 from node.migration import Migrations
 from node.monitor import Monitor
 from node.notifications import Notifier
@@ -77,6 +80,8 @@ class Node:
         )
         self.notifier = Notifier(self.broker)
         self.keyspace = Keyspace(settings.databases, self.notifier)
+        self.graveyard = Graveyard(runtime.clock)
+        self.keyspace.bury = self.graveyard.bury
         self.conditions = Conditions(self.clients)
         self.gatekeeper = Gatekeeper(self.conditions)
         self.gatekeeper.forbid = self.accounts.forbid
@@ -101,6 +106,19 @@ class Node:
             settings, runtime.log, self.pauses, self._save_before_end, self._lagging_replicas, self.end
         )
         self.expiry = ActiveExpiry(self.keyspace, runtime.clock, self.executor.pass_on_effects, self._data_are_frozen)
+        self.eviction = Eviction(
+            settings,
+            runtime,
+            self.keyspace,
+            self.conditions,
+            pass_on=self.executor.pass_on_effects,
+            frozen=self._data_are_frozen,
+            is_replica=lambda: self.replication.is_replica,
+        )
+        self.executor.eviction = self.eviction
+        self.buffers = ClientMemory(
+            settings, self.clients, runtime.log, self._backlog_bytes, lambda: self.append_only.log.buffered
+        )
         self.gateway = Gateway(
             self.table,
             self.executor,
@@ -134,6 +152,7 @@ class Node:
         )
         self.child = Child(runtime, self.tasks)
         self.saver = Saver(settings, runtime, self.keyspace, self.conditions, self.child)
+        self.saver.used_memory = self.eviction.used_bytes
         self.loader = Loader(runtime, self.keyspace, self.conditions, self._update_expiry_mode)
         # Before replication: its step of the turn comes first.
         self.append_only = AppendOnly(
@@ -239,6 +258,8 @@ class Node:
     async def stop(self) -> None:
         """Close every connection and end every task. What is to be saved has been saved."""
         self.cron.stop()
+        self.eviction.stop()
+        self.graveyard.stop()
         await self.listener.close()
         self.replication.stop()
         self.append_only.stop()
@@ -259,12 +280,22 @@ class Node:
         cron = Cron(self.settings)
         cron.add(self.expiry.cycle)
         cron.add(idle.check)
+        cron.add(self._check_memory)
         cron.add(self.traffic.sample, SAMPLE_PERIOD_S)
         cron.add(self.append_only.cron)
         cron.add(self.append_only.log.cron, 1)
         cron.add(self.saver.cron, 1)
         cron.add(self.replication.cron, 1)
         return cron
+
+    def _check_memory(self) -> None:
+        self.buffers.enforce()
+        if self.eviction.limit:
+            self.eviction.cron(self.buffers.buffers().counted)
+
+    def _backlog_bytes(self) -> int:
+        backlog = self.replication.replicas.feed.backlog
+        return backlog.histlen if backlog is not None else 0
 
     def _inner_session(self) -> NodeSession:
         """A session that belongs to no connection: the client as which our master's stream runs."""
@@ -283,6 +314,7 @@ class Node:
 
     def _role_changed(self) -> None:
         self._update_expiry_mode()
+        self.eviction.configured()
         if self.replication.is_replica:
             self.blocked.abandon()
         else:

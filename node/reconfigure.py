@@ -144,6 +144,10 @@ def _expiry(node: Node) -> None:
     node.expiry.effort = node.settings.active_expire_effort
 
 
+def _memory(node: Node) -> None:
+    node.eviction.configured()
+
+
 def _slow_log(node: Node) -> None:
     node.slow_log.configure(node.settings.slowlog_log_slower_than, node.settings.slowlog_max_len)
 
@@ -205,6 +209,9 @@ _APPLIERS: dict[str, _Applier] = {
     "loglevel": _log_level,
     "tcp_keepalive": _keepalive,
     "active_expire_effort": _expiry,
+    "maxmemory": _memory,
+    "maxmemory_policy": _memory,
+    "replica_ignore_maxmemory": _memory,
     "slowlog_log_slower_than": _slow_log,
     "slowlog_max_len": _slow_log,
     "hash_max_listpack_entries": _compact_limits,
@@ -231,7 +238,18 @@ def _applier(field: str) -> _Applier | None:
 
 def apply_at_start(node: Node) -> None:
     """Bring the parts that keep copies up to date with the settings a node starts with."""
-    for applier in (_users, _tracking, _password, _events, _limits, _keepalive, _expiry, _slow_log, _compact_limits):
+    for applier in (
+        _users,
+        _tracking,
+        _password,
+        _events,
+        _limits,
+        _keepalive,
+        _expiry,
+        _memory,
+        _slow_log,
+        _compact_limits,
+    ):
         applier(node)
     _load_users(node)
 

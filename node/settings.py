@@ -321,7 +321,5 @@ INERT = (
     "syslog-enabled",
     "io-threads",
     "user",
-    "maxmemory",
-    "maxmemory-clients",
     "activedefrag",
 )

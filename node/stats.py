@@ -93,5 +93,8 @@ def reset_statistics(node: Node) -> None:
     keyspace, replicas = node.keyspace, node.replication.replicas
     keyspace.hits = keyspace.misses = keyspace.expired_keys = 0
     node.expiry.time_cap_reached = 0
+    node.eviction.reset()
+    node.buffers.evicted = 0
+    node.graveyard.freed = 0
     node.clients.total = node.clients.rejected = 0
     replicas.full_resyncs = replicas.partial_resyncs = replicas.partial_resyncs_refused = 0

@@ -11,6 +11,13 @@ from wire.session import Session
 _SESSION_BYTES = 2048
 
 
+def client_bytes(session: Session) -> int:
+    """What the client is known to hold: what it sent and has not been run, and what waits to be sent to it."""
+    connection = session.connection
+    waiting = connection.decoder.buffered + connection.pending_output if connection is not None else 0
+    return _SESSION_BYTES + waiting + sum(map(len, session.out))
+
+
 def client_line(session: Session, argv: list[bytes], now_ms: int) -> bytes:
     """The line for `session`, without its end; `argv` is the command it runs at the moment, if any."""
     connection = session.connection
@@ -41,7 +48,7 @@ def client_line(session: Session, argv: list[bytes], now_ms: int) -> bytes:
         "obl": collected,
         "oll": 1 if unsent else 0,
         "omem": unsent,
-        "tot-mem": _SESSION_BYTES + buffered + collected + unsent + argv_bytes,
+        "tot-mem": client_bytes(session) + argv_bytes,
         "events": "rw" if unsent else "r",
         "cmd": session.last_command or "NULL",
         "user": session.user,

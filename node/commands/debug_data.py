@@ -20,7 +20,7 @@ _TABLE_MIN = 4
 
 def _value(call: Call) -> Value:
     """The value of the key that the subcommand is about."""
-    value = call.db.get(call.argv[2])
+    value = call.db.peek(call.argv[2])
     if value is None:
         raise Error(NO_SUCH_KEY)
     return value

@@ -77,7 +77,7 @@ def restore_asking(call: Call) -> Reply:
 
 def _restore(call: Call) -> Reply:
     name, ttl_text, payload, *options = call.argv[1:]
-    replace, absolute = _parse_options(options)
+    replace, absolute, idle_s, frequency = _parse_options(options)
     db = call.db
     if not replace and db.get(name) is not None:
         raise Error(b"BUSYKEY Target key name already exists.")
@@ -101,6 +101,7 @@ def _restore(call: Call) -> Reply:
         call.keyspace.dirty -= 1
     db.put(name, value)
     db.await_fields(name, value)
+    db.set_use(name, idle_s, frequency)
     if ttl:
         db.set_expire_time(name, ttl)
         if not absolute:
@@ -109,9 +110,9 @@ def _restore(call: Call) -> Reply:
     return OK
 
 
-def _parse_options(options: list[bytes]) -> tuple[bool, bool]:
-    """(REPLACE, ABSTTL). How idle or how often used the key was is checked, and nothing here keeps it."""
-    given: dict[bytes, bool] = {}
+def _parse_options(options: list[bytes]) -> tuple[bool, bool, int | None, int | None]:
+    """(REPLACE, ABSTTL, IDLETIME, FREQ)."""
+    given: dict[bytes, int] = {}
     rest = iter(options)
     for option in rest:
         word = option.upper()
@@ -127,5 +128,5 @@ def _parse_options(options: list[bytes]) -> tuple[bool, bool]:
             raise Error(b"ERR Invalid IDLETIME value, must be >= 0")
         if word == b"FREQ" and not 0 <= number <= _FREQUENCY_MAX:
             raise Error(b"ERR Invalid FREQ value, must be >= 0 and <= 255")
-        given[word] = True
-    return b"REPLACE" in given, b"ABSTTL" in given
+        given[word] = number
+    return b"REPLACE" in given, b"ABSTTL" in given, given.get(b"IDLETIME"), given.get(b"FREQ")

@@ -227,7 +227,7 @@ def pexpiretime(call: Call) -> Reply:
 def _expire_time(call: Call) -> int:
     """In Unix milliseconds; -2 without the key, -1 without a time."""
     name = call.argv[1]
-    if call.db.read(name) is None:
+    if call.db.peek_counted(name) is None:
         return _NO_KEY
     moment = call.db.expire_time(name)
     return _NO_EXPIRY if moment is None else moment

@@ -80,8 +80,8 @@ def _delete(call: Call, argv: list[bytes]) -> int:
 def exists(call: Call) -> Reply:
     argv = call.argv
     if len(argv) == 2:
-        return 0 if call.db.read(argv[1]) is None else 1
-    return sum(call.db.read(name) is not None for name in argv[1:])
+        return 0 if call.db.peek_counted(argv[1]) is None else 1
+    return sum(call.db.peek_counted(name) is not None for name in argv[1:])
 
 
 @command(
@@ -98,7 +98,15 @@ def exists(call: Call) -> Reply:
     tips=("request_policy:multi_shard", "response_policy:agg_sum"),
 )
 def touch(call: Call) -> Reply:
-    return sum(call.db.read(name) is not None for name in call.argv[1:])
+    uses = call.keyspace.uses
+    quiet = uses is not None and uses.quiet
+    if uses is not None:
+        # The one command that is a use for clients with NO-TOUCH too.
+        uses.quiet = False
+    found = sum(call.db.read(name) is not None for name in call.argv[1:])
+    if uses is not None:
+        uses.quiet = quiet
+    return found
 
 
 @command(
@@ -113,7 +121,7 @@ def touch(call: Call) -> Reply:
     syntax="key",
 )
 def type_(call: Call) -> Reply:
-    value = call.db.read(call.argv[1])
+    value = call.db.peek_counted(call.argv[1])
     return _NONE if value is None else Simple(kind_of(value))
 
 

@@ -41,14 +41,14 @@ def lpush(call: Call) -> Reply:
     keyspace = call.keyspace
     value = db.get(name)
     if type(value) is Quicklist:
-        # What `Database.changed` does, without the call where nobody watches.
+        # What `Database.changed` does, without the call where nobody is told.
         if len(argv) == 3:
             length = value.push_left(argv[2])
             keyspace.dirty += 1
         else:
             length = value.extend_left(argv[2:])
             keyspace.dirty += len(argv) - 2
-        if db.watchers:
+        if db.attended:
             db.changed(name, 0)
     elif value is None:
         length = _create(call, name, argv[:1:-1])
@@ -78,14 +78,14 @@ def rpush(call: Call) -> Reply:
     keyspace = call.keyspace
     value = db.get(name)
     if type(value) is Quicklist:
-        # What `Database.changed` does, without the call where nobody watches.
+        # What `Database.changed` does, without the call where nobody is told.
         if len(argv) == 3:
             length = value.push_right(argv[2])
             keyspace.dirty += 1
         else:
             length = value.extend_right(argv[2:])
             keyspace.dirty += len(argv) - 2
-        if db.watchers:
+        if db.attended:
             db.changed(name, 0)
     elif value is None:
         length = _create(call, name, argv[2:])

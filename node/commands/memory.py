@@ -1,18 +1,16 @@
-"""MEMORY: what a key costs, as far as Python tells. There is no allocator of our own to report on."""
+"""MEMORY: what a key costs, and what there is in all. There is no allocator of our own to report on."""
 
 from __future__ import annotations
 
-import sys
-
 from node.call import Call
+from node.memory.account import key_bytes
+from node.memory.report import diagnosis, stats
 from wire.arguments import INT64_MAX, parse_integer
 from wire.command import LOADING, READONLY, STALE, command, container, key
 from wire.commands.help import help_lines
 from wire.errors import SYNTAX, Error
 from wire.reply import OK, Reply, Verbatim
 
-# A place in the dict of a slot: hash, key and value, at the fullness dicts usually have.
-_PLACE_BYTES = 36
 # Elements of a structure that are looked at, unless the command says otherwise.
 _DEFAULT_SAMPLES = 5
 _POLICY = ("nondeterministic_output", "request_policy:all_shards", "response_policy:special")
@@ -29,6 +27,8 @@ memory = container(
         "    Return internal statistics report from the memory allocator.",
         "PURGE",
         "    Attempt to purge dirty pages for reclamation by the allocator.",
+        "STATS",
+        "    Return information about the memory usage of the server.",
         "USAGE <key> [SAMPLES <count>]",
         "    Return memory in bytes used by <key> and its value. Nested values are",
         "    sampled up to <count> times (default: 5, 0 means sample all).",
@@ -70,12 +70,10 @@ def memory_usage(call: Call) -> Reply:
         if not 0 <= samples <= INT64_MAX:
             raise Error(SYNTAX)
     name = argv[2]
-    value = call.db.get(name)
+    value = call.db.peek(name)
     if value is None:
         return None
-    places = 2 if call.db.expire_time(name) is not None else 1
-    own = sys.getsizeof(value) if isinstance(value, bytes | bytearray) else value.memory_bytes(samples)
-    return own + sys.getsizeof(name) + places * _PLACE_BYTES
+    return key_bytes(call.db, name, value, samples)
 
 
 @command(
@@ -87,8 +85,21 @@ def memory_usage(call: Call) -> Reply:
     summary="Outputs a memory problems report.",
     tips=_POLICY,
 )
-def memory_doctor(call: Call) -> Reply:  # noqa: ARG001 - there is nothing to diagnose with
-    return Verbatim(b"Python's allocator does not report fragmentation: see INFO memory for what the system says.\n")
+def memory_doctor(call: Call) -> Reply:
+    return Verbatim(diagnosis(call.node).encode())
+
+
+@command(
+    "MEMORY|STATS",
+    arity=2,
+    group="server",
+    since="4.0.0",
+    complexity="O(1)",
+    summary="Returns details about memory usage.",
+    tips=_POLICY,
+)
+def memory_stats(call: Call) -> Reply:
+    return stats(call.node)
 
 
 @command(

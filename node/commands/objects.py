@@ -7,12 +7,16 @@ from node.keyspace import Value
 from wire.arguments import is_integer
 from wire.command import LOADING, READONLY, STALE, command, container, key
 from wire.commands.help import help_lines
+from wire.errors import Error
 from wire.reply import Reply
 
 # Redis keeps a short string in one piece with its object, and shares the small integers.
 _EMBEDDED_MAX = 44
 _SHARED_INTEGERS = 10_000
 _SHARED_REFERENCES = 2147483647
+_SWITCHING = (
+    b" Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."
+)
 
 object_ = container(
     "OBJECT",
@@ -23,6 +27,12 @@ object_ = container(
         "ENCODING <key>",
         "    Return the kind of internal representation used in order to store the value",
         "    associated with a <key>.",
+        "FREQ <key>",
+        "    Return the access frequency index of the <key>. The returned integer is",
+        "    proportional to the logarithm of the recent access frequency of the key.",
+        "IDLETIME <key>",
+        "    Return the idle time of the <key>, that is the approximated number of",
+        "    seconds elapsed since the last access to the key.",
         "REFCOUNT <key>",
         "    Return the number of references of the value associated with the specified",
         "    <key>.",
@@ -43,7 +53,7 @@ object_ = container(
     tips=("nondeterministic_output",),
 )
 def object_encoding(call: Call) -> Reply:
-    value = call.db.get(call.argv[2])
+    value = call.db.peek(call.argv[2])
     return None if value is None else encoding_of(value)
 
 
@@ -72,7 +82,7 @@ def encoding_of(value: Value) -> bytes:
     tips=("nondeterministic_output",),
 )
 def object_refcount(call: Call) -> Reply:
-    value = call.db.get(call.argv[2])
+    value = call.db.peek(call.argv[2])
     return None if value is None else references_of(value)
 
 
@@ -80,6 +90,51 @@ def references_of(value: Value) -> int:
     """How many references Redis would say there are; a number that stands for any number when it shares the value."""
     shared = type(value) is bytes and is_integer(value) and 0 <= int(value) < _SHARED_INTEGERS
     return _SHARED_REFERENCES if shared else 1
+
+
+@command(
+    "OBJECT|FREQ",
+    arity=3,
+    flags=READONLY,
+    keys=key(2, "RO"),
+    group="generic",
+    since="4.0.0",
+    complexity="O(1)",
+    summary="Returns the logarithmic access frequency counter of a Redis object.",
+    syntax="key",
+    tips=("nondeterministic_output",),
+)
+def object_freq(call: Call) -> Reply:
+    name = call.argv[2]
+    if call.db.peek(name) is None:
+        return None
+    clocks = call.db.clocks
+    if clocks is None or not clocks.uses.counting:
+        raise Error(b"ERR An LFU maxmemory policy is not selected, access frequency not tracked." + _SWITCHING)
+    return clocks.uses.frequency(clocks.entry(call.keyspace.slot_of(name), name))
+
+
+@command(
+    "OBJECT|IDLETIME",
+    arity=3,
+    flags=READONLY,
+    keys=key(2, "RO"),
+    group="generic",
+    since="2.2.3",
+    complexity="O(1)",
+    summary="Returns the time since the last access to a Redis object.",
+    syntax="key",
+    tips=("nondeterministic_output",),
+)
+def object_idletime(call: Call) -> Reply:
+    name = call.argv[2]
+    if call.db.peek(name) is None:
+        return None
+    uses = call.node.eviction.note_uses()
+    clocks = call.db.clocks
+    if clocks is None or uses.counting:
+        raise Error(b"ERR An LFU maxmemory policy is selected, idle time not tracked." + _SWITCHING)
+    return uses.idle_s(clocks.entry(call.keyspace.slot_of(name), name))
 
 
 @command(

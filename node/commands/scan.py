@@ -61,7 +61,7 @@ def scan(call: Call) -> Reply:
         names = [name for name in names if matches(name)]
     if db.volatile or kind is not None:
         # Looking a key up is what expires it.
-        values = [(name, db.get(name)) for name in names]
+        values = [(name, db.peek(name)) for name in names]
         names = [name for name, value in values if value is not None and (kind is None or kind_of(value) == kind)]
     return [b"%d" % cursor, names]
 

@@ -42,6 +42,7 @@ _STALE_REPLICA = b"ERR Can not execute the command on a stale replica"
 _READ_ONLY_REPLICA = b"READONLY You can't write against a read only replica."
 _TOO_FEW = b"NOREPLICAS Not enough good replicas to write."
 _NO_MEMORY = b"OOM command not allowed when used memory > 'maxmemory'."
+_NO_ALLOW_OOM = b"OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'"
 _FOREIGN_KEY = b"ERR Script attempted to access a non local key in a cluster node"
 _TWO_SLOTS = b"ERR Script attempted to access keys that do not hash to the same slot"
 _DENIED = {
@@ -97,7 +98,7 @@ class Gateway:
 
     def begin(self, call: Call, flags: int, *, readonly: bool) -> None:
         """A client's script is about to run; raises Error when what it declares forbids that here and now."""
-        self._check(flags, readonly=readonly)
+        self._check(flags, readonly=readonly, queued=call.session.transaction is not None)
         if readonly:
             flags |= NO_WRITES
         session = self._session
@@ -117,7 +118,7 @@ class Gateway:
         self._replicate = _REPLICATE_ALL
         self._slot = None
 
-    def _check(self, flags: int, *, readonly: bool) -> None:
+    def _check(self, flags: int, *, readonly: bool, queued: bool) -> None:
         """Refusals before a script with a shebang line, or a function, is run at all."""
         if flags & COMPATIBLE:
             return
@@ -139,7 +140,8 @@ class Gateway:
             if holds(TOO_FEW_REPLICAS):
                 raise Error(_TOO_FEW)
         if holds(OUT_OF_MEMORY) and not flags & (ALLOW_OOM | NO_WRITES) and not readonly:
-            raise Error(b"OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'")
+            # Redis refuses a script that comes by itself as it refuses any command.
+            raise Error(_NO_ALLOW_OOM if queued else _NO_MEMORY)
 
     # ---- what scripts reach
 
