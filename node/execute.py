@@ -25,7 +25,7 @@ from node.session import NodeSession
 from node.slowlog import SlowLog
 from node.tracking import Tracking
 from runtime.clock import Clock
-from wire.command import DENYOOM, MAY_REPLICATE, UNQUEUED, WRITE
+from wire.command import ARBITRARY_KEYS, DENYOOM, MAY_REPLICATE, UNQUEUED, WRITE
 from wire.decoder import Batch
 from wire.encoder import BULK_HEADERS, INTEGERS, NIL_2, NIL_3, encode_into
 from wire.errors import Error
@@ -324,6 +324,8 @@ class Executor:
 
     def _serve_blocked(self) -> None:
         """Something that blocked clients wait for has come; the command that brought it has been passed on."""
+        # A long transaction may have outlived what it brought: that key expires now, and serves nobody.
+        self._keyspace.now_ms = self._wall_ms()
         self._blocked.serve(self._run_blocked)
         # A key that had logically expired may have been met.
         self.pass_on_effects()
@@ -439,7 +441,7 @@ class Executor:
         if not call.rewritten and _repeats(command, changed=changed):
             effects.append((call.db.index, tuple(argv)))
         if effects:
-            self._propagation.feed_commands(effects, atomic=True)
+            self._propagation.feed_commands(effects, atomic=not command.flags & ARBITRARY_KEYS)
             effects.clear()
             session.write_offset = self._propagation.stream_offset()
         call.rewritten = False

@@ -43,6 +43,9 @@ ALLOW_BUSY = 1 << 18
 UNQUEUED = 1 << 19
 # Not Redis': a subscribed RESP2 connection may still send it.
 IN_SUBSCRIPTION = 1 << 20
+# Redis' touches_arbitrary_keys, which it does not show: the command meets keys that have nothing to do with each other,
+# and those that it finds expired are deleted one by one, not as a transaction.
+ARBITRARY_KEYS = 1 << 21
 
 FLAG_NAMES = {
     WRITE: "write",

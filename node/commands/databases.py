@@ -7,7 +7,7 @@ from itertools import islice
 from node.call import Call
 from node.keyspace import DELETE_EXPIRED, Database
 from wire.arguments import parse_int32
-from wire.command import FAST, READONLY, WRITE, command
+from wire.command import ARBITRARY_KEYS, FAST, READONLY, WRITE, command
 from wire.errors import SYNTAX, Error
 from wire.glob import compile_glob
 from wire.reply import OK, Reply
@@ -59,7 +59,7 @@ def keys(call: Call) -> Reply:
 @command(
     "RANDOMKEY",
     arity=1,
-    flags=READONLY,
+    flags=READONLY | ARBITRARY_KEYS,
     group="generic",
     since="1.0.0",
     complexity="O(1)",

@@ -20,7 +20,7 @@ from node.keyspace import Database
 from node.structures.table import Table
 from node.structures.table import walk as walk_keys
 from wire.arguments import parse_integer
-from wire.command import READONLY, command
+from wire.command import ARBITRARY_KEYS, READONLY, command
 from wire.errors import SYNTAX, Error
 from wire.glob import compile_glob
 from wire.reply import Reply
@@ -40,7 +40,7 @@ _CURSOR_DIGITS = 20
 @command(
     "SCAN",
     arity=-2,
-    flags=READONLY,
+    flags=READONLY | ARBITRARY_KEYS,
     group="generic",
     since="2.8.0",
     complexity="O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to "

@@ -6,13 +6,16 @@ from tests.node.raw_client import RawClient, bulk_strings
 
 
 class FakeReplica(RawClient):
-    """Connected to a master, past the copy."""
+    """Connected to a master, past the copy; an `old` one says SYNC."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, old: bool = False) -> None:
         super().__init__(port)
-        # Without the capability "eof" the copy has a length in front, whatever `repl-diskless-sync` says.
-        assert self.ask("REPLCONF", "capa", "psync2") == b"+OK\r\n"
-        assert self.ask("PSYNC", "?", "-1").startswith(b"+FULLRESYNC ")
+        if old:
+            self.send(b"SYNC\r\n")
+        else:
+            # Without the capability "eof" the copy has a length in front, whatever `repl-diskless-sync` says.
+            assert self.ask("REPLCONF", "capa", "psync2") == b"+OK\r\n"
+            assert self.ask("PSYNC", "?", "-1").startswith(b"+FULLRESYNC ")
         header = b"\n"
         while header == b"\n":
             header = self._until(b"\n")
