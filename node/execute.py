@@ -39,6 +39,8 @@ _OK = b"+OK\r\n"
 _BRIEF_NS = 1_000_000
 # Commands that may need memory: those that say so, and those that run others.
 _NEEDS_MEMORY = DENYOOM | MAY_REPLICATE
+# Stretches that are shorter are not run in one go.
+_STRETCH_MIN = 4
 _REDIRECTIONS = (b"MOVED ", b"ASK ", b"TRYAGAIN ", b"CROSSSLOT ", b"CLUSTERDOWN ")
 
 
@@ -109,6 +111,83 @@ class Executor:
     def execute(self, session: NodeSession, batch: Batch, start: int) -> int:
         """Run the commands of `batch` from `start` on; see `wire.connection.Service`."""
         commands = batch.commands
+        if len(commands) == 1 and not self.eviction.limit and self._keyspace.uses is None:
+            # A client that waits for each reply: what stands in front of the loop would cost more than the command.
+            argv = commands[0]
+            command = self._by_name.get(argv[0])
+            if (
+                command is not None
+                and not start
+                and not command.gates & session.mask
+                and command.argc_min <= len(argv) <= command.argc_max
+            ):
+                keyspace = self._keyspace
+                place = command.key_index
+                if place > 0:
+                    key = argv[place]
+                    slot = crc_hqx(key, 0) & 16383 if 123 not in key else keyspace.slot_of(key)
+                    if self._owned[slot]:
+                        keyspace.key = key
+                        keyspace.slot = slot
+                        return self._execute_one(session, command, argv, batch)
+                elif not place or not self._clustered or self.serves(command, argv):
+                    return self._execute_one(session, command, argv, batch)
+        return self._execute_all(session, batch, start)
+
+    def _execute_one(self, session: NodeSession, command: Command, argv: list[bytes], batch: Batch) -> int:
+        """Run the only command of a batch, in whose way nothing stands."""
+        keyspace = self._keyspace
+        call = session.call
+        out = session.out
+        call.argv = argv
+        call.command = command
+        call.rewritten = False
+        dirty = keyspace.dirty
+        session.last_seen_ms = keyspace.now_ms = self._wall_ms()
+        perf_ns = self._perf_ns
+        started_ns = perf_ns()
+        try:
+            reply = command.handler(call)
+        except Error as error:
+            reply = error
+            command.failed_calls += 1
+            self.count(error)
+        if keyspace.dirty != dirty or keyspace.effects:
+            if not self._propagation.active:
+                keyspace.effects.clear()
+                call.rewritten = False
+            elif not keyspace.effects and not call.rewritten and command.flags & WRITE:
+                session.write_offset = self._propagation.feed(call.db.index, batch.chunk or batch.encoded(0, 1))
+            else:
+                self._pass_on_effects(session, command, argv, changed=keyspace.dirty != dirty)
+            if self._ready:
+                self._serve_blocked()
+        kind = type(reply)
+        if kind is bytes:
+            length = len(reply)
+            if length < 1024:
+                out += (BULK_HEADERS[length], reply, _CRLF)
+            else:
+                out.append(b"$%d\r\n%b\r\n" % (length, reply))
+        elif reply is OK:
+            out.append(_OK)
+        elif reply is None:
+            out.append(NIL_2 if session.proto == 2 else NIL_3)
+        elif kind is int:
+            out.append(INTEGERS[reply] if 0 <= reply < 1024 else b":%d\r\n" % reply)
+        else:
+            encode_into(out, reply, session.proto)
+        took_ns = perf_ns() - started_ns
+        command.calls += 1
+        command.nanoseconds += took_ns
+        session.last_command = command.name
+        if took_ns >= self._slow_log.threshold_ns:
+            self._slow_log.note(session, command, argv, took_ns)
+        self.processed += 1
+        return 1
+
+    def _execute_all(self, session: NodeSession, batch: Batch, start: int) -> int:
+        commands = batch.commands
         alike = batch.alike
         call = session.call
         out = session.out
@@ -152,7 +231,32 @@ class Executor:
                 slow_ns = self._slow_log.threshold_ns
                 ends = not alike or not command.brief or slow_ns < _BRIEF_NS or limited
                 first = index
-                while True:
+                call.command = command
+                if (
+                    not ends
+                    and command.stretch is not None
+                    and command.stretch_argc == len(argv)
+                    and stop - index >= _STRETCH_MIN
+                    and not call.db.attended
+                    and not keyspace.notifier.flags
+                ):
+                    unchanged: list[int] = []
+                    index += command.stretch(call, commands[index:] if index else commands, owned, unchanged)
+                    if keyspace.dirty != dirty:
+                        dirty = keyspace.dirty
+                        if propagating:
+                            if run < 0:
+                                run = first
+                                run_database = call.db.index
+                            if unchanged:
+                                data = batch.encoded_without(run, index, [first + at for at in unchanged])
+                                self._pass_on(session, run_database, data)
+                                run = -1
+                    elif run >= 0:
+                        self._pass_on(session, run_database, batch.encoded(run, first))
+                        run = -1
+                while index < stop:
+                    argv = commands[index]
                     if place > 0:
                         key = argv[place]
                         slot = crc_hqx(key, 0) & 16383 if 123 not in key else keyspace.slot_of(key)
@@ -165,7 +269,6 @@ class Executor:
                         misplaced = True
                         break
                     call.argv = argv
-                    call.command = command
                     try:
                         reply = handler(call)
                     except Error as error:
@@ -210,16 +313,15 @@ class Executor:
                     else:
                         encode_into(out, reply, session.proto)
                     index += 1
-                    if ends or index == stop or session.mask != mask:
+                    if ends or session.mask != mask:
                         break
-                    argv = commands[index]
                 ended_ns = perf_ns()
                 if index > first:
                     command.calls += index - first
                     command.nanoseconds += ended_ns - started_ns
                     session.last_command = command.name
                     if ended_ns - started_ns >= slow_ns and index == first + 1:
-                        self._slow_log.note(session, command, argv, ended_ns - started_ns)
+                        self._slow_log.note(session, command, commands[first], ended_ns - started_ns)
                 started_ns = ended_ns
                 if not misplaced:
                     if session.parked:
@@ -431,8 +533,7 @@ class Executor:
 
     def _pass_on(self, session: NodeSession, database: int, data: bytes) -> None:
         """Pass on whole commands that ran in `database`, as the client sent them."""
-        self._propagation.feed(database, data)
-        session.write_offset = self._propagation.stream_offset()
+        session.write_offset = self._propagation.feed(database, data)
 
     def _pass_on_effects(self, session: NodeSession, command: Command, argv: list[bytes], *, changed: bool) -> None:
         """Pass on one command's effects: expired keys first, then what it put in its place, or the request."""

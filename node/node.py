@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from node import commands
+from node import commands, stretches
 from node.acl.accounts import Accounts
 from node.blocking import BlockedClients
 from node.call import Call
@@ -67,6 +67,7 @@ class Node:
         self.clients: Clients[NodeSession] = Clients(settings.maxclients)
         self.broker = Broker()
         self.table = CommandTable(commands.MODULES, gates_of)
+        stretches.attach(self.table)
         for old, new in settings.rename_command:
             self.table.rename(old, new)
         self.accounts = Accounts(self.table, self.clients, runtime.clock)

@@ -49,12 +49,16 @@ class Propagation:
         self._stream = sink
         self.active = sink is not None or self._log is not None
 
-    def feed(self, database: int, data: bytes) -> None:
-        """Pass on whole commands, encoded, that ran in `database`: to the log before the replicas."""
+    def feed(self, database: int, data: bytes) -> int:
+        """Pass on whole commands, encoded, that ran in `database`: to the log before the replicas.
+
+        Returns the replication offset behind them.
+        """
         if self._log is not None:
             self._log(database, data)
         if self._stream is not None:
             self._stream(database, data)
+        return self.stream_offset()
 
     def feed_commands(self, commands: Effects, *, atomic: bool) -> None:
         """Pass on `commands`, wrapped in MULTI and EXEC when `atomic` and more than one.

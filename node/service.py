@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from node.call import Call
 from node.execute import Executor
@@ -91,7 +92,8 @@ class NodeService:
         return session
 
     def execute(self, session: Session, batch: Batch, start: int) -> int:
-        assert isinstance(session, NodeSession)
+        if TYPE_CHECKING:
+            assert isinstance(session, NodeSession)
         if self.before_batch is not None:
             self.before_batch()
         return self._executor.execute(session, batch, start)

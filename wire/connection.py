@@ -44,6 +44,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_closing",
+        "_execute",
         "_resuming",
         "_service",
         "_transport",
@@ -58,6 +59,8 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, service: Service, keepalive_s: int = 300) -> None:
         self._service = service
+        # Looked up once.
+        self._execute = service.execute
         self._turn = service.turn
         self._transport: asyncio.Transport | None = None
         self._closing = False
@@ -96,10 +99,11 @@ class Connection(asyncio.Protocol):
         if self._unfinished or session.parked:
             self._unfinished.append((batch, 0))
         else:
-            done = self._service.execute(session, batch, 0)
+            done = self._execute(session, batch, 0)
             if done < len(batch.commands):
                 self._unfinished.append((batch, done))
-        if decoder.error is not None or decoder.buffered > decoder.buffer_max:
+        # A chunk that was taken whole left nothing behind, and no mistake.
+        if not batch.chunk and (decoder.error is not None or decoder.buffered > decoder.buffer_max):
             self._give_up(session)
         if session.out:
             self._turn.reply(self)
@@ -186,7 +190,7 @@ class Connection(asyncio.Protocol):
         session = self.session
         while self._unfinished and session is not None and not session.parked and not self._closing:
             batch, start = self._unfinished[0]
-            done = self._service.execute(session, batch, start)
+            done = self._execute(session, batch, start)
             if done < len(batch.commands):
                 self._unfinished[0] = (batch, done)
                 break

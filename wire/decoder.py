@@ -44,15 +44,15 @@ class Batch:
     def __init__(
         self,
         commands: list[list[bytes]],
+        chunk: bytes = b"",
         marks: Sequence[int] = _NO_MARKS,
         lines: Sequence[bytes] = (),
-        chunk: bytes = b"",
         alike: bool = False,
     ) -> None:
         # Each command's arguments, its name first.
         self.commands = commands
         # The chunk's lines, and which one each command starts with that the quick parser took; one mark more
-        # than such commands. They are the first ones of `commands`.
+        # than such commands. They are the first ones of `commands`. A single command that is all of the chunk has none.
         self.marks = marks
         self.lines = lines
         # The chunk itself, if the quick parser took all of it.
@@ -62,17 +62,28 @@ class Batch:
 
     def encoded(self, first: int, last: int) -> bytes:
         """The request bytes of commands `first` to `last` - 1: the client's own where they are at hand."""
+        if self.chunk and last - first == len(self.commands):
+            return self.chunk
         marks = self.marks
         quick = len(marks) - 1
         if last <= quick:
-            if self.chunk and last - first == quick:
-                return self.chunk
             return b"\r\n".join(self.lines[marks[first] : marks[last]]) + b"\r\n"
         pieces = []
         if first < quick:
             pieces.append(b"\r\n".join(self.lines[marks[first] : marks[quick]]) + b"\r\n")
             first = quick
         pieces += [encode_command(argv) for argv in self.commands[first:last]]
+        return b"".join(pieces)
+
+    def encoded_without(self, first: int, last: int, omitted: Sequence[int]) -> bytes:
+        """The same, without some commands among them, in ascending order."""
+        pieces = []
+        for at in omitted:
+            if first < at:
+                pieces.append(self.encoded(first, at))
+            first = at + 1
+        if first < last:
+            pieces.append(self.encoded(first, last))
         return b"".join(pieces)
 
 
@@ -140,7 +151,7 @@ class Decoder:
                     break
                 at += 2
             else:
-                return Batch([argv], (0, last), lines, data)
+                return Batch([argv], data)
         batch = (_take_alike(lines, size) if size * 4 <= last else None) or _take_each(lines)
         end = batch.marks[-1]
         if end == last and not lines[last]:
@@ -263,7 +274,7 @@ def _take_alike(lines: list[bytes], size: int) -> Batch | None:
         return None
     argc = size // 2
     commands = list(map(list, zip(*[iter(words)] * argc, strict=True)))
-    return Batch(commands, range(0, end + 1, size), lines, alike=words[::argc].count(words[0]) == count)
+    return Batch(commands, b"", range(0, end + 1, size), lines, words[::argc].count(words[0]) == count)
 
 
 def _take_each(lines: list[bytes]) -> Batch:
@@ -296,7 +307,7 @@ def _take_each(lines: list[bytes]) -> Batch:
         while taken > right:
             taken -= len(commands.pop())
             marks.pop()
-    return Batch(commands, marks, lines)
+    return Batch(commands, b"", marks, lines)
 
 
 def _announced(words: list[bytes]) -> list[bytes]:

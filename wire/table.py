@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import ModuleType
+from typing import Any
 
 from wire.command import BLOCKING, FAST, CommandSpec, Handler
 from wire.errors import Error, unknown_command, unknown_subcommand, wrong_arity
@@ -15,6 +16,10 @@ from wire.reply import Reply
 from wire.session import ALWAYS
 
 _NO_LIMIT = 1 << 40
+
+# Runs the first of commands that are alike, as many as are ordinary, and returns how many those were: (call, commands,
+# table of slots, list of those that changed nothing). Replies go to the session (`node.stretches`).
+Stretch = Callable[[Any, list[list[bytes]], bytearray, list[int]], int]
 
 
 class Command:
@@ -34,6 +39,8 @@ class Command:
         "nanoseconds",
         "rejected_calls",
         "spec",
+        "stretch",
+        "stretch_argc",
         "subcommands",
     )
 
@@ -51,6 +58,9 @@ class Command:
         self.brief = (bool(spec.flags & FAST) or spec.complexity == "O(1)") and not spec.flags & BLOCKING
         # Where its only key is; 0 when it has none, -1 when finding its keys takes the declaration.
         self.key_index = _single_key(spec)
+        # How several of it with so many arguments run in one go, if they can.
+        self.stretch: Stretch | None = None
+        self.stretch_argc = 0
         # By lower-case name, for a container.
         self.subcommands: dict[bytes, Command] = {}
         # For INFO commandstats: how often it ran, for how long altogether, and how often it was refused or failed.

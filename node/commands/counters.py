@@ -11,9 +11,9 @@ from wire.errors import NOT_A_FLOAT, OVERFLOW, Error
 from wire.reply import Reply
 
 # Small numbers share their texts, as in Redis (OBJ_SHARED_INTEGERS), and need not be read digit by digit.
-_SHARED = 10_000
-_TEXTS = [b"%d" % number for number in range(_SHARED)]
-_SMALL = {text: number for number, text in enumerate(_TEXTS)}
+SHARED = 10_000
+TEXTS = [b"%d" % number for number in range(SHARED)]
+SMALL = {text: number for number, text in enumerate(TEXTS)}
 
 
 @command(
@@ -84,11 +84,11 @@ def _increase(call: Call, increment: int) -> int:
     name = call.argv[1]
     db = call.db
     value = db.get(name)
-    before = _SMALL.get(value) if type(value) is bytes else None
+    before = SMALL.get(value) if type(value) is bytes else None
     if before is None:
         return _increase_any(call, name, increment)
     number = before + increment
-    db.replace(name, _TEXTS[number] if 0 <= number < _SHARED else b"%d" % number)
+    db.replace(name, TEXTS[number] if 0 <= number < SHARED else b"%d" % number)
     if call.keyspace.notifier.flags:
         call.notify(STRING, b"incrby", name)
     return number
