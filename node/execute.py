@@ -438,9 +438,8 @@ class Executor:
         try:
             reply = serve(call, key)
         except Error as error:
+            # Counted where the client is answered.
             reply = error
-            call.command.failed_calls += 1
-            self.count(error)
         self._pass_on_effects(call.session, call.command, call.argv, changed=False)
         return reply
 

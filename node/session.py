@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wire.connection import Connection
+from wire.errors import Error
+from wire.reply import Reply
 from wire.session import IN_MULTI, Session
 from wire.table import Command
 
@@ -123,6 +125,13 @@ class NodeSession(Session):
     @property
     def queued(self) -> int:
         return -1 if self.transaction is None else len(self.transaction.queue)
+
+    def answer_later(self, reply: Reply) -> None:
+        """See `Session`; an error counts for INFO like one that came at once."""
+        if type(reply) is Error:
+            self.call.command.failed_calls += 1
+            self.call.node.executor.count(reply)
+        super().answer_later(reply)
 
     def begin(self) -> None:
         """MULTI."""

@@ -14,7 +14,7 @@ from node.structures.stream_ids import ID_MAX, format_id
 from node.structures.streams import Stream
 from wire.arguments import parse_integer
 from wire.command import BLOCKING, READONLY, WRITE, KeySpec, command
-from wire.errors import SYNTAX, WRONGTYPE, Error
+from wire.errors import SYNTAX, Error
 from wire.reply import NIL_ARRAY, Encoded, PairMap, Reply
 
 _ONLY_NEW = b"ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option."
@@ -179,7 +179,7 @@ def xreadgroup(call: Call) -> Reply:
         group = stream.groups[group_name]
         if after != _NEW:
             found.append([name, _history(call, request, name, stream, group, after)])
-        elif stream.last_id > group.last_id:
+        elif stream.length and stream.last_entry_id() > group.last_id:
             found.append([name, _new_entries(call, request, name, stream, group)])
     if found:
         return found
@@ -189,10 +189,10 @@ def xreadgroup(call: Call) -> Reply:
     def serve(call: Call, name: bytes) -> Reply:
         value = call.db.get(name)
         if type(value) is not Stream:
-            return Error(_STREAM_GONE if value is None else WRONGTYPE)
+            raise Error(_STREAM_GONE)
         group = value.groups.get(group_name)
         if group is None:
-            return Error(_GROUP_GONE)
+            raise Error(_GROUP_GONE)
         if value.last_id <= group.last_id:
             return NOT_YET
         return PairMap([[name, _new_entries(call, request, name, value, group)]])
