@@ -9,9 +9,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.ports import free_base
 from tests.real_redis import RealRedis
+
+# How long an example takes says more about the machine than about the code; each test has a time limit of its own.
+settings.register_profile("shardlab", deadline=None)
+settings.load_profile("shardlab")
 
 # CI must not pass because the thing to compare with, or to run in, was missing.
 IN_CI = os.environ.get("CI") == "true"

@@ -74,6 +74,8 @@ def pair(servers: Pair) -> Iterator[Pair]:
     """Both, empty."""
     for client in servers.connect():
         client.ask("FLUSHALL")
+        # What a test before wanted to hear of.
+        client.ask("CONFIG", "SET", "notify-keyspace-events", "")
     yield servers
     servers.disconnect()
 

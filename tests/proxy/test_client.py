@@ -221,8 +221,10 @@ async def test_the_deadline_holds_while_a_node_accepts_and_says_nothing() -> Non
     """A stopped process: its kernel accepts connections, on which nothing is ever answered."""
 
     async def be_silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await asyncio.Event().wait()
-        writer.close()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            writer.close()
 
     async with scripted_node() as node, await asyncio.start_server(be_silent, "127.0.0.1", 0) as silent:
         port = silent.sockets[0].getsockname()[1]
