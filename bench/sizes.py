@@ -44,6 +44,8 @@ class Family(NamedTuple):
     fill: Words
     element: Callable[[int, int], Words]
     operations: dict[str, Operation]
+    # One command puts in one element only.
+    apart: bool = False
 
 
 def _member(chance: Random, size: int) -> str:
@@ -190,11 +192,41 @@ _GEO: dict[str, Operation] = {
     "GEOSEARCH, nearest": _search_for_ten("ASC", "COUNT", "1", "WITHDIST"),
 }
 
+
+def _entries(verb: str, width: int) -> Operation:
+    """`width` neighbouring entries, anywhere."""
+
+    def operation(chance: Random, size: int) -> list[Words]:
+        start, stop = _window(chance, size, width)
+        bounds = (str(start + 1), str(stop + 1))
+        return [[verb, "key", *(bounds if verb == "XRANGE" else bounds[::-1])]]
+
+    return operation
+
+
+_STREAM: dict[str, Operation] = {
+    "XRANGE of 10": _entries("XRANGE", 10),
+    "XRANGE of 100": _entries("XRANGE", 100),
+    "XREVRANGE of 10": _entries("XREVRANGE", 10),
+    "XREAD of 10": lambda chance, size: [["XREAD", "COUNT", "10", "STREAMS", "key", str(chance.randrange(size))]],
+    "XLEN": lambda chance, size: [["XLEN", "key"]],
+    # From here on the oldest entries go, which the operations above find by their ids.
+    "XADD, XDEL": lambda chance, size: [
+        ["XADD", "key", "*", "field", "value"],
+        ["XDEL", "key", f"{chance.randrange(size) + 1}-1"],
+    ],
+    "XADD, MAXLEN =": lambda chance, size: [["XADD", "key", "MAXLEN", str(size), "*", "field", "value"]],
+    "XADD, MAXLEN ~": lambda chance, size: [["XADD", "key", "MAXLEN", "~", str(size), "*", "field", "value"]],
+}
+
 FAMILIES = {
     "zset": Family(["ZADD", "key"], lambda number, size: [str(number % size), f"member:{number:07d}"], _SORTED_SET),
     "geo": Family(["GEOADD", "key"], _place, _GEO),
     "list": Family(["RPUSH", "key"], lambda number, _: [f"member:{number:07d}"], _LIST),
     "set": Family(["SADD", "key"], lambda number, _: [f"member:{number:07d}"], _SET),
+    "stream": Family(
+        ["XADD", "key"], lambda number, _: [f"{number + 1}-1", "field", f"value:{number:07d}"], _STREAM, apart=True
+    ),
     "hash": Family(["HSET", "key"], lambda number, _: [f"member:{number:07d}", f"value:{number}"], _HASH),
 }
 
@@ -232,7 +264,9 @@ def fill(client: _Client, family: Family, size: int) -> None:
     client.run([["DEL", "key"]])
     for start in range(0, size, _FILL_STEP):
         numbers = range(start, min(start + _FILL_STEP, size))
-        client.run([family.fill + [word for number in numbers for word in family.element(number, size)]])
+        elements = [family.element(number, size) for number in numbers]
+        commands = elements if family.apart else [[word for element in elements for word in element]]
+        client.run([family.fill + command for command in commands])
 
 
 def cost_us(server: MeasuredServer, client: _Client, operation: Operation, size: int, count: int) -> float:

@@ -10,7 +10,7 @@ from node.structures.stream_ids import format_id
 from node.structures.streams import Stream
 from wire.arguments import parse_integer
 from wire.command import FAST, READONLY, WRITE, command, key
-from wire.errors import SYNTAX, Error
+from wire.errors import SYNTAX, WRONGTYPE, Error
 from wire.reply import NIL_ARRAY, Encoded, Reply
 
 # XAUTOCLAIM looks at so many times COUNT entries.
@@ -211,11 +211,13 @@ def _forget_deleted(call: Call, group: Group, entry_id: int) -> None:
 )
 def xautoclaim(call: Call) -> Reply:
     _, name, group_name, consumer_name, idle_text, start_text, *options = call.argv
-    # The key before the arguments, and the group behind them, as in Redis.
-    stream = call.db.read_as(name, Stream)
+    # The key is looked up before the arguments are looked at, and what it holds behind them, as in Redis.
+    stream = call.db.read(name)
     idle_ms = max(parse_integer(idle_text, b"ERR Invalid min-idle-time argument for XAUTOCLAIM"), 0)
     start = parse_start(start_text)
     count, just_id = _parse_autoclaim(options)
+    if stream is not None and type(stream) is not Stream:
+        raise Error(WRONGTYPE)
     group = group_of(stream, name, group_name)
     assert stream is not None
     call.propagate_nothing()

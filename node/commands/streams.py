@@ -9,7 +9,7 @@ from __future__ import annotations
 from node.call import Call
 from node.commands.stream_arguments import Trimming, parse_end, parse_id, parse_new_id, parse_start
 from node.notifications import STREAM
-from node.structures.stream_ids import ID_MAX, SEQUENCE_BITS, format_id, make_id
+from node.structures.stream_ids import ID_MAX, SEQUENCE_BITS, make_id
 from node.structures.streams import Stream
 from wire.arguments import parse_integer
 from wire.command import DENYOOM, FAST, READONLY, WRITE, command, key
@@ -76,16 +76,17 @@ def xadd(call: Call) -> Reply:
         entry_id = wanted
     items = argv[at + 1 :]
     settings = call.node.settings
-    if sum(map(len, items)) > _ENTRY_BYTES_MAX:
+    size = sum(map(len, items))
+    if size > _ENTRY_BYTES_MAX:
         raise Error(_TOO_LARGE)
+    limits = settings.stream_node_max_bytes, settings.stream_node_max_entries
     if stream is None:
         stream = Stream()
-        stream.append(entry_id, items, settings.stream_node_max_bytes, settings.stream_node_max_entries)
+        text = stream.append(entry_id, items, size, *limits)
         db.put(name, stream)
     else:
-        stream.append(entry_id, items, settings.stream_node_max_bytes, settings.stream_node_max_entries)
+        text = stream.append(entry_id, items, size, *limits)
         db.changed(name)
-    text = format_id(entry_id)
     if call.keyspace.notifier.flags:
         call.notify(STREAM, b"xadd", name)
     told = argv

@@ -24,19 +24,20 @@ _INTEGER_TEXT_MAX = 20
 _FRAME_SIZE = 7
 _FLAGS_SIZE = 2
 _INT64_LIMIT = 1 << 63
+# What a number takes that is not negative, by its bits; those of a signed one in 13 bits.
+_SHORT_BITS = 12
+_SIZES = [2] * 8 + [3] * 5 + [4] * 3 + [5] * 8 + [6] * 8 + [10] * 33
+_DIGIT_MAX = ord("9")
 
 
 def number_size(number: int) -> int:
     """What `number` takes in a listpack."""
-    if 0 <= number < 128:
-        return 2
-    if -4096 <= number < 4096:
+    if number >= 0:
+        return _SIZES[number.bit_length()]
+    if number >= -4096:
         return 3
-    if -(1 << 15) <= number < 1 << 15:
-        return 4
-    if -(1 << 23) <= number < 1 << 23:
-        return 5
-    return 6 if -(1 << 31) <= number < 1 << 31 else 10
+    # What is negative has a value more.
+    return _SIZES[max((-number - 1).bit_length(), _SHORT_BITS + 1)]
 
 
 def _text_size(text: bytes) -> int:
@@ -84,10 +85,13 @@ class StreamNode:
     def __len__(self) -> int:
         return len(self._times) - self.first
 
-    @property
-    def listpack_size(self) -> int:
-        """How large Redis' listpack would be."""
-        return self.size + number_size(len(self)) + number_size(self.deleted)
+    def has_room(self, size: int, bytes_max: int, entries_max: int) -> bool:
+        """Whether an entry of `size` bytes still goes here; see `Stream.append`."""
+        deleted = self.deleted
+        count = len(self._times) - self.first
+        if 0 < entries_max <= count + deleted:
+            return False
+        return self.size + number_size(count) + number_size(deleted) + size < bytes_max
 
     def find(self, entry_id: int) -> int:
         """The place of the first entry that is not before `entry_id`."""
@@ -129,32 +133,49 @@ class StreamNode:
 
     # Changing
 
-    def append(self, entry_id: int, items: list[bytes]) -> None:
-        """Put an entry behind all others: fields and values in turns."""
+    def append(self, entry_id: int, items: list[bytes]) -> bytes:
+        """Put an entry behind all others: fields and values in turns. Returns its id as text."""
         fields = self.fields
         count = len(items) // 2
-        time_ms, sequence = entry_id >> SEQUENCE_BITS, entry_id & SEQUENCE_MAX
         base = self.base
-        size = (
-            _FLAGS_SIZE
-            + number_size(wrapped(time_ms - (base >> SEQUENCE_BITS)))
-            + number_size(wrapped(sequence - (base & SEQUENCE_MAX)))
+        time_after = (entry_id >> SEQUENCE_BITS) - (base >> SEQUENCE_BITS)
+        sequence_after = (entry_id & SEQUENCE_MAX) - (base & SEQUENCE_MAX)
+        size = self.size + _FLAGS_SIZE
+        size += _SIZES[time_after.bit_length()] if time_after < _INT64_LIMIT else number_size(wrapped(time_after))
+        size += number_size(
+            sequence_after if -_INT64_LIMIT <= sequence_after < _INT64_LIMIT else wrapped(sequence_after)
         )
-        if len(fields) == count and fields == items[::2]:
-            self.size += size + sum(map(_text_size, items[1::2])) + number_size(3 + count)
+        if count == len(fields) and items[::2] == fields:
+            size += _SIZES[(3 + count).bit_length()]
+            texts = items[1::2]
         else:
-            self.size += size + number_size(count) + sum(map(_text_size, items)) + number_size(4 + 2 * count)
-        self.put(entry_id, items)
+            size += _SIZES[count.bit_length()] + _SIZES[(4 + 2 * count).bit_length()]
+            texts = items
+        for text in texts:
+            # Most are short and no numbers.
+            size += len(text) + 2 if text and text[0] > _DIGIT_MAX and len(text) < 64 else _text_size(text)
+        self.size = size
+        return self.put(entry_id, items)
 
-    def put(self, entry_id: int, items: list[bytes]) -> None:
+    def put(self, entry_id: int, items: list[bytes]) -> bytes:
         """The same for who knows the size of the whole node."""
-        text = format_id(entry_id)
-        self._times.append(entry_id >> SEQUENCE_BITS)
-        self._sequences.append(entry_id & SEQUENCE_MAX)
+        time_ms, sequence = entry_id >> SEQUENCE_BITS, entry_id & SEQUENCE_MAX
+        self._times.append(time_ms)
+        self._sequences.append(sequence)
+        text = b"%d-%d" % (time_ms, sequence)
         entries = self._entries
-        entries += b"*2\r\n$%d\r\n%b\r\n%b" % (len(text), text, encode_bulks(items))
+        if len(items) == 2:
+            field, value = items
+            entries += b"*2\r\n$%d\r\n%b\r\n*2\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (
+                *(len(text), text),
+                *(len(field), field),
+                *(len(value), value),
+            )
+        else:
+            entries += b"*2\r\n$%d\r\n%b\r\n%b" % (len(text), text, encode_bulks(items))
         self._ends.append(len(entries))
         self.last_id = entry_id
+        return text
 
     def drop_first(self, count: int) -> None:
         """Delete the first `count` entries."""

@@ -153,26 +153,25 @@ class Stream:
 
     # Changing
 
-    def append(self, entry_id: int, items: list[bytes], bytes_max: int, entries_max: int) -> None:
-        """Add an entry, its fields and values in turns, under an id beyond `last_id`.
+    def append(self, entry_id: int, items: list[bytes], size: int, bytes_max: int, entries_max: int) -> bytes:
+        """Add an entry, its fields and values in turns, of `size` bytes, under an id beyond `last_id`.
 
-        A node has up to `entries_max` entries and less than `bytes_max` bytes (0: no limit).
+        A node has up to `entries_max` entries and less than `bytes_max` bytes (0: no limit). Returns the id as text.
         """
         nodes = self._nodes
-        node = nodes[-1] if nodes else None
-        if node is not None:
-            limit = bytes_max if 0 < bytes_max < _NODE_BYTES_MAX else _NODE_BYTES_MAX
-            if node.listpack_size + sum(map(len, items)) >= limit or (0 < entries_max <= len(node) + node.deleted):
-                node = None
-        if node is None:
+        if not 0 < bytes_max < _NODE_BYTES_MAX:
+            bytes_max = _NODE_BYTES_MAX
+        if nodes and nodes[-1].has_room(size, bytes_max, entries_max):
+            node = nodes[-1]
+        else:
             node = StreamNode(entry_id, items[::2])
             self.attach(node)
-        node.append(entry_id, items)
+        if not self.length:
+            self.first_id = entry_id
         self.length += 1
         self.added += 1
         self.last_id = entry_id
-        if self.length == 1:
-            self.first_id = entry_id
+        return node.append(entry_id, items)
 
     def attach(self, node: StreamNode) -> None:
         """Put a node behind all others."""
