@@ -52,8 +52,7 @@ class _Request:
             word, more = argv[at].upper(), last - at
             if word == b"BLOCK" and more:
                 if call.session.connection is None:
-                    named = call.command.name.encode()
-                    raise Error(b"ERR %b command is not allowed with BLOCK option from scripts" % named)
+                    raise Error(b"ERR %b command is not allowed with BLOCK option from scripts" % argv[0])
                 self.timeout_ms = parse_integer(argv[at + 1], _TIMEOUT)
                 if self.timeout_ms < 0:
                     raise Error(b"ERR timeout is negative")
@@ -171,7 +170,9 @@ def xreadgroup(call: Call) -> Reply:
             raise Error(_NO_GROUP % (name, group_name))
         if text == b"$":
             raise Error(_NO_DOLLAR)
-        wanted.append((name, _NEW if text == b">" else parse_id(text, strict=True)))
+        after = _NEW if text == b">" else parse_id(text, strict=True)
+        # Behind the highest id there is nothing: to Redis that is another way to say ">".
+        wanted.append((name, _NEW if after == ID_MAX else after))
     found: PairMap = PairMap()
     for name, after in wanted:
         stream = call.db.get_as(name, Stream)

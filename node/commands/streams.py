@@ -9,7 +9,7 @@ from __future__ import annotations
 from node.call import Call
 from node.commands.stream_arguments import Trimming, parse_end, parse_id, parse_new_id, parse_start
 from node.notifications import STREAM
-from node.structures.stream_ids import ID_MAX, SEQUENCE_BITS, make_id
+from node.structures.stream_ids import ID_MAX, SEQUENCE_BITS
 from node.structures.streams import Stream
 from wire.arguments import parse_integer
 from wire.command import DENYOOM, FAST, READONLY, WRITE, command, key
@@ -65,7 +65,9 @@ def xadd(call: Call) -> Reply:
     if last_id == ID_MAX:
         raise Error(_EXHAUSTED)
     if wanted < 0:
-        entry_id = max(make_id(call.keyspace.now_ms, 0), last_id + 1)
+        entry_id = call.keyspace.now_ms << SEQUENCE_BITS
+        if entry_id <= last_id:
+            entry_id = last_id + 1
     elif partial and last_id >= wanted:
         entry_id = last_id + 1
         if entry_id >> SEQUENCE_BITS != wanted >> SEQUENCE_BITS:
@@ -79,23 +81,23 @@ def xadd(call: Call) -> Reply:
     size = sum(map(len, items))
     if size > _ENTRY_BYTES_MAX:
         raise Error(_TOO_LARGE)
-    limits = settings.stream_node_max_bytes, settings.stream_node_max_entries
     if stream is None:
         stream = Stream()
-        text = stream.append(entry_id, items, size, *limits)
+        text = stream.append(entry_id, items, size, settings.stream_node_max_bytes, settings.stream_node_max_entries)
         db.put(name, stream)
     else:
-        text = stream.append(entry_id, items, size, *limits)
+        text = stream.append(entry_id, items, size, settings.stream_node_max_bytes, settings.stream_node_max_entries)
         db.changed(name)
     if call.keyspace.notifier.flags:
         call.notify(STREAM, b"xadd", name)
-    told = argv
     if trimming is not None and trimming.wanted:
         if trimming.trim(stream):
             call.notify(STREAM, b"xtrim", name)
-        told = trimming.repeatable(argv, stream)
-    if wanted < 0 or partial or told is not argv:
-        call.propagate(*told[:at], text if wanted < 0 or partial else argv[at], *items)
+        if trimming.approximate or wanted < 0 or partial:
+            told = trimming.repeatable(argv, stream)
+            call.propagate(*told[:at], text if wanted < 0 or partial else argv[at], *items)
+    elif wanted < 0 or partial:
+        call.propagate(*argv[:at], text, *items)
     return text
 
 

@@ -91,6 +91,8 @@ class StreamNode:
         count = len(self._times) - self.first
         if 0 < entries_max <= count + deleted:
             return False
+        if count < 128 > deleted:
+            return self.size + 4 + size < bytes_max
         return self.size + number_size(count) + number_size(deleted) + size < bytes_max
 
     def find(self, entry_id: int) -> int:
@@ -145,7 +147,7 @@ class StreamNode:
         size += number_size(
             sequence_after if -_INT64_LIMIT <= sequence_after < _INT64_LIMIT else wrapped(sequence_after)
         )
-        if count == len(fields) and items[::2] == fields:
+        if count == len(fields) and (items[0] == fields[0] if count == 1 else items[::2] == fields):
             size += _SIZES[(3 + count).bit_length()]
             texts = items[1::2]
         else:

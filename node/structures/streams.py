@@ -129,8 +129,8 @@ class Stream:
         return 0
 
     def has_gaps_since(self, entry_id: int) -> bool:
-        """Whether XDEL may have taken out an entry that is not before `entry_id`."""
-        return self.length > 0 and self.max_deleted_id > 0 and entry_id <= self.max_deleted_id
+        """Whether XDEL may have taken out an entry that is not before `entry_id`, nor before all there are."""
+        return self.length > 0 and max(entry_id, self.first_id, 1) <= self.max_deleted_id
 
     def position_of(self, entry_id: int) -> int:
         """How many entries were ever added up to this id; UNKNOWN when that cannot be told from the ids."""

@@ -1,12 +1,23 @@
-"""Random stream commands, the same to our node and to a real redis-server."""
+"""Stream commands, random ones and some by themselves, the same to our node and to a real redis-server."""
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.node.conftest import Pair
-from tests.node.differential import KEY, Replicas, Steps, Template, assert_alike, budget, options, steps_of
+from tests.node.differential import (
+    KEY,
+    Replicas,
+    Steps,
+    Template,
+    assert_alike,
+    assert_same_streams,
+    budget,
+    options,
+    steps_of,
+)
 
 # Ids that are added and looked for: few and close together, so that they meet; and what is none.
 ID = st.one_of(
@@ -207,3 +218,79 @@ def test_groups(pair: Pair, replicas: Replicas, steps: Steps, proto: str) -> Non
     begin = [(0, ("XGROUP", "CREATE", name, "g", "0", "MKSTREAM")) for name in ("a", "b")]
     end = [(0, ("XINFO", "STREAM", name, "FULL", "COUNT", "0")) for name in ("a", "b", "{a}c", "d")]
     assert_alike(pair, replicas, [*begin, *steps, (0, ("DISCARD",)), (1, ("DISCARD",)), *end], proto)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "'XRANGE', KEYS[1], '-', '+'",
+        "'XREVRANGE', KEYS[1], '+', '-', 'COUNT', '0'",
+        "'XREAD', 'STREAMS', KEYS[1], '1-1'",
+        "'XREAD', 'BLOCK', '0', 'STREAMS', KEYS[1], '$'",
+        "'XREAD', 'STREAMS', KEYS[1], '$'",
+        "'XREADGROUP', 'GROUP', 'g', 'c', 'STREAMS', KEYS[1], '>'",
+        "'XREADGROUP', 'GROUP', 'g', 'c', 'BLOCK', '1', 'STREAMS', KEYS[1], '>'",
+        "'XREADGROUP', 'GROUP', 'g', 'alice', 'STREAMS', KEYS[1], '0'",
+        "'XADD', KEYS[1], 'MAXLEN', '1', '9-*', 'f', 'v'",
+        "'XPENDING', KEYS[1], 'g'",
+        "'XAUTOCLAIM', KEYS[1], 'g', 'bob', '0', '0'",
+        "'XINFO', 'GROUPS', KEYS[1]",
+        "'XINFO', 'STREAM', KEYS[1]",
+    ],
+)
+@pytest.mark.parametrize("resp", ["2", "3"])
+def test_scripts_see_what_a_real_servers_see(pair: Pair, replicas: Replicas, call: str, resp: str) -> None:
+    """The replies as tables, written down with what they are made of."""
+    show = (
+        "local function show(v) if type(v) ~= 'table' then return tostring(v) end local parts = {} "
+        "for k, each in pairs(v) do parts[#parts + 1] = show(k) .. '=' .. show(each) end "
+        "table.sort(parts) return '{' .. table.concat(parts, ',') .. '}' end "
+    )
+    script = f"{show} redis.setresp({resp}) return show(redis.pcall({call}))"
+    said = []
+    for client in pair.connect():
+        for line in ("XADD s 1-1 f v", "XADD s 1-2 f v g w", "XADD s 2-0 f v", "XGROUP CREATE s g 0"):
+            client.ask(*line.split())
+        client.ask("XREADGROUP", "GROUP", "g", "alice", "COUNT", "2", "STREAMS", "s", ">")
+        client.ask("XDEL", "s", "1-2")
+        said.append([client.ask("EVAL", script, "1", "s"), client.ask("XINFO", "GROUPS", "s")])
+        client.ask("PUBLISH", "the end", "the end")
+    assert said[0] == said[1]
+    assert_same_streams(*(replica.read_until(b"the end") for replica in replicas))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "XREAD BLOCK 0 STREAMS s $",
+        "XREAD BLOCK 0 COUNT 1 STREAMS s 0",
+        "XREADGROUP GROUP g c BLOCK 0 STREAMS s >",
+        "XREADGROUP GROUP g c BLOCK 0 STREAMS s 0",
+    ],
+)
+@pytest.mark.parametrize("proto", ["2", "3"])
+def test_nothing_blocks_in_a_transaction(pair: Pair, line: str, proto: str) -> None:
+    said = []
+    for client in pair.connect():
+        client.ask("HELLO", proto)
+        for each in ("XADD s 1-1 f v", "XGROUP CREATE s g $", "MULTI", line):
+            client.ask(*each.split())
+        said.append(client.ask("EXEC"))
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("line", ["XGROUP HELP", "XINFO HELP", "XGROUP NOSUCH s", "XINFO NOSUCH s", "XGROUP", "XINFO"])
+def test_help(pair: Pair, line: str) -> None:
+    ours, theirs = pair.connect()
+    assert ours.ask(*line.split()) == theirs.ask(*line.split())
+
+
+def test_reading_the_last_entry(pair: Pair) -> None:
+    """XREAD with "+", of Redis 7.4."""
+    ours, _ = pair.connect()
+    for number in (1, 2):
+        ours.ask("XADD", "s", f"{number}-0", "f", "v")
+    last = b"*2\r\n$1\r\ns\r\n*1\r\n*2\r\n$3\r\n2-0\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n"
+    assert ours.ask("XREAD", "STREAMS", "s", "+") == b"*1\r\n" + last
+    assert ours.ask("XREAD", "STREAMS", "nothing", "s", "+", "+") == b"*1\r\n" + last
+    assert ours.ask("XREAD", "STREAMS", "nothing", "+") == b"*-1\r\n"

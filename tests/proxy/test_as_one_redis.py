@@ -234,20 +234,25 @@ def test_blocking_commands(proxy: ProxyProcess, client: redis.Redis, cluster: Re
         ("BLMPOP 0 2 {m}a {m}b LEFT COUNT 5", [b"{m}b", [b"1", b"2"]]),
         ("BZPOPMIN {m}a {m}z 0", [b"{m}z", b"x", b"1"]),
         ("BZMPOP 0 2 {m}a {m}z MAX", [b"{m}z", [[b"y", b"2"]]]),
+        ("XREAD BLOCK 0 STREAMS {m}t {m}s $ $", [[b"{m}s", [[b"1-1", [b"f", b"v"]]]]]),
+        ("XREADGROUP GROUP g c BLOCK 0 STREAMS {m}s >", [[b"{m}s", [[b"1-1", [b"f", b"v"]]]]]),
     ],
 )
 def test_every_blocking_command_waits_for_its_keys(
     words: str, reply: object, proxy: ProxyProcess, cluster: RealCluster
 ) -> None:
-    cluster.needs("BLMPOP", "BZMPOP")
+    cluster.needs("BLMPOP", "BZMPOP", "XREADGROUP")
     with proxy.client() as client, proxy.client() as other, cluster.owner("{m}").client() as node:
         client.set_response_callback(words.split()[0], lambda response, **_: response)
+        other.xgroup_create("{m}s", "g", mkstream=True)
         replies: list[object] = []
         thread = threading.Thread(target=lambda: replies.append(client.execute_command(*words.split())))
         thread.start()
         wait_for(lambda: node.info("clients")["blocked_clients"] == 1, what="the client waits at the node")
         with other.pipeline() as transaction:
-            transaction.rpush("{m}b", "1", "2").zadd("{m}z", {"x": 1, "y": 2}).execute()
+            transaction.rpush("{m}b", "1", "2").zadd("{m}z", {"x": 1, "y": 2})
+            ask(transaction, "XADD", "{m}s", "1-1", "f", "v")
+            transaction.execute()
         thread.join()
         assert replies == [reply]
         with pytest.raises(redis.ResponseError, match="hash to the same slot"):
