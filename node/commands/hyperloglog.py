@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 from node.call import Call
 from node.hyperloglog import value as hll
 from node.notifications import STRING
@@ -87,10 +89,7 @@ def _read_all(call: Call, names: list[bytes]) -> list[bytes | bytearray]:
 
 def _highest(values: list[bytes | bytearray]) -> bytes:
     """Each register at its highest in any of the values."""
-    everything = [hll.registers(value) for value in values]
-    if len(everything) > 1:
-        return bytes(map(max, *everything))
-    return everything[0] if everything else hll.registers(hll.new())
+    return reduce(hll.highest, map(hll.registers, values or [hll.new()]))
 
 
 @command(
@@ -116,6 +115,10 @@ def pfmerge(call: Call) -> Reply:
         hll.make_dense(value)
     sparse_max = call.node.settings.hll_sparse_max_bytes
     for index, rank in enumerate(merged):
+        if hll.is_dense(value):
+            # From here on the order says nothing: the rest at once.
+            hll.replace_registers(value, merged)
+            break
         if rank:
             hll.raise_register(value, index, rank, sparse_max)
     hll.forget_estimate(value)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.hyperloglog.estimate import REGISTERS
+from node.hyperloglog.value import highest
 from tests.node.conftest import Pair
 from tests.node.differential import KEY, Replicas, Steps, Template, assert_alike, budget, steps_of
 
@@ -36,6 +40,14 @@ _TEMPLATES: tuple[Template, ...] = (
 @budget(50)
 def test_hyperloglogs(pair: Pair, replicas: Replicas, steps: Steps, proto: str) -> None:
     assert_alike(pair, replicas, steps, proto)
+
+
+@given(seed=st.integers(0, 1 << 32))
+@budget(10)
+def test_the_higher_of_two_is_that_of_each_register(seed: int) -> None:
+    random = Random(seed)
+    one, other = (bytes(random.choices(range(52), k=REGISTERS)) for _ in range(2))
+    assert highest(one, other) == bytes(map(max, one, other))
 
 
 @pytest.mark.parametrize("sizes", [(100, 1000), (3000, 3000), (50_000, 10)])
