@@ -204,6 +204,8 @@ async def serve(settings: NodeSettings, runtime: Runtime, config_file: str, made
     try:
         node = Node(settings, runtime, config_file)
         made(node)
+        node.loader.loaded = runtime.process.settle
+        runtime.process.settle()
         log.warning("Server initialized")
         process.on_signals(loop, {name: partial(node.shutdown.signalled, name) for name in ("SIGTERM", "SIGINT")})
         await node.start()

@@ -77,6 +77,15 @@ class Uses:
             return None if frequency is None else self._minute() << 8 | frequency
         return None if idle_s is None else (self._now_ms() // 1000 - idle_s) & _CLOCK_MAX
 
+    @property
+    def saved(self) -> bool:
+        """Whether snapshots tell of uses: where the policy goes by them."""
+        return self._settings.maxmemory_policy.endswith(("lru", "lfu"))
+
+    def exported(self, entry: int) -> tuple[int | None, int | None]:
+        """(seconds idle, counter): one of them, for RDB files."""
+        return (None, self.frequency(entry)) if self.counting else (self.idle_s(entry), None)
+
     def _minute(self) -> int:
         return self._now_ms() // 60_000 & _MINUTES
 

@@ -99,6 +99,10 @@ class KeyspaceTarget:
             raise RdbError(f"RDB has duplicated key '{shown}' in DB {self._database.index}")
         self.keys_loaded += 1
 
+    def used(self, key: bytes, idle_s: int | None, frequency: int | None) -> None:
+        if self._database.holds(key):
+            self._database.set_use(key, idle_s, frequency)
+
 
 class Loader:
     """Loads, one file or copy at a time, and says how far it has come."""
@@ -111,6 +115,7 @@ class Loader:
         "active",
         "keys_expired",
         "keys_loaded",
+        "loaded",
         "loaded_bytes",
         "started_at_s",
         "total_bytes",
@@ -129,6 +134,8 @@ class Loader:
         self.started_at_s = 0
         self.total_bytes = 0
         self.loaded_bytes = 0
+        # Called with every set of data that has been loaded: whoever runs the node has its process settle.
+        self.loaded: Callable[[], None] = lambda: None
         # Of the last load.
         self.keys_loaded = 0
         self.keys_expired = 0
@@ -195,6 +202,7 @@ class Loader:
         """A snapshot has been loaded."""
         self.keys_loaded = target.keys_loaded
         self.keys_expired = target.keys_expired
+        self.loaded()
         self._runtime.log.notice(
             f"Done loading RDB, keys loaded: {target.keys_loaded}, keys expired: {target.keys_expired}."
         )

@@ -61,6 +61,10 @@ class RdbTarget(Protocol):
         """A key. Already expired ones are reported too: only a master drops them."""
         ...
 
+    def used(self, key: bytes, idle_s: int | None, frequency: int | None) -> None:
+        """How long the key that came last had not been used, or how often it was; only where the file says so."""
+        ...
+
 
 class RdbReader:
     """One pass over one file."""
@@ -92,6 +96,8 @@ class RdbReader:
         cursor = self._cursor
         target = self._target
         expire_at_ms: int | None = None
+        idle_s: int | None = None
+        frequency: int | None = None
         pending = False  # a record about the next key has been read: do not stop before that key
         while records > 0 or pending:
             records -= 1
@@ -106,6 +112,9 @@ class RdbReader:
                     target.entry(key, value, expire_at_ms)
                 expire_at_ms = None
                 pending = False
+                if idle_s is not None or frequency is not None:
+                    target.used(key, idle_s, frequency)
+                    idle_s = frequency = None
             elif kind == EXPIRETIME_MS:
                 expire_at_ms = cursor.integer(I64)
                 pending = True
@@ -113,10 +122,10 @@ class RdbReader:
                 expire_at_ms = cursor.integer(_I32) * 1000
                 pending = True
             elif kind == IDLE:
-                cursor.length()  # how long the key was not used: for an eviction policy, and only a hint
+                idle_s = cursor.length()
                 pending = True
             elif kind == FREQ:
-                cursor.byte()
+                frequency = cursor.byte()
                 pending = True
             elif kind == EOF:
                 self._check_end()

@@ -14,7 +14,9 @@ from node.persistence.rdb_encoding import (
     AUX,
     EOF,
     EXPIRETIME_MS,
+    FREQ,
     FUNCTION2,
+    IDLE,
     RESIZEDB,
     SELECTDB,
     encode_length,
@@ -64,6 +66,13 @@ class RdbWriter:
         kind, body = ENCODERS[type(value)](value, self._compress)
         head = bytes((kind,)) if expire_at_ms is None else _EXPIRE.pack(EXPIRETIME_MS, expire_at_ms) + bytes((kind,))
         self._add(head + encode_string(key, self._compress) + body)
+
+    def use(self, idle_s: int | None, frequency: int | None) -> None:
+        """How long the entry that comes next has not been used, or how often it is."""
+        if idle_s is not None:
+            self._add(bytes((IDLE,)) + encode_length(idle_s))
+        if frequency is not None:
+            self._add(bytes((FREQ, frequency)))
 
     def end(self) -> None:
         """Write what is left and the checksum."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cluster.slots import key_slot
 from node.keyspace import Keyspace
 from node.persistence.rdb_writer import RdbWriter
 from runtime.disk import Disk
@@ -57,14 +58,20 @@ def write_snapshot(
 
 
 def _write_keys(writer: RdbWriter, keyspace: Keyspace) -> None:
+    uses = keyspace.uses
     for database in keyspace.databases():
         if not database.size:
             continue
+        clocks = database.clocks
         writer.database(database.index, database.size, database.volatile)
         for shard, expires in zip(database.shards, database.expires, strict=True):
             if not shard:
                 continue
-            if expires is None:
+            if uses is not None and uses.saved and clocks is not None:
+                for key, value in shard.items():
+                    writer.use(*uses.exported(clocks.entry(key_slot(key), key)))
+                    writer.entry(key, value, None if expires is None else expires.get(key))
+            elif expires is None:
                 for key, value in shard.items():
                     writer.entry(key, value, None)
             else:

@@ -209,3 +209,23 @@ async def test_clients_with_large_buffers_go_but_not_those_that_may_not(nodes: N
 async def _replies(client: Client, count: int) -> None:
     for _ in range(count):
         await client.reply()
+
+
+@pytest.mark.parametrize(("policy", "question"), [("allkeys-lru", "IDLETIME"), ("volatile-lfu", "FREQ")])
+async def test_uses_survive_a_restart(nodes: Nodes, policy: str, question: str) -> None:
+    settings: dict[str, Any] = {"maxmemory": 10**9, "maxmemory_policy": policy, "lfu_decay_time": 0}
+    running = await nodes.start("node", **settings)
+    await running.client("SET", "a", "1")
+    await running.client("SET", "b", "1", "EX", 1000)
+    database = running.node.keyspace.database(0)
+    database.set_use(b"a", 5000, 77)
+    database.set_use(b"b", 6000, 88)
+    await running.client("SAVE")
+    await running.stop()
+    again = await nodes.start("node", **settings)
+    known = [await again.client("OBJECT", question, key) for key in ("a", "b")]
+    if question == "FREQ":
+        assert known == [77, 88]
+    else:
+        assert 5000 <= known[0] <= 5010
+        assert 6000 <= known[1] <= 6010

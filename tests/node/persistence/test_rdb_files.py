@@ -24,6 +24,7 @@ class Told:
         self.remarks: dict[bytes, bytes] = {}
         self.functions: list[bytes] = []
         self.entries: list[tuple[int, bytes, Value, int | None]] = []
+        self.uses: dict[bytes, tuple[int | None, int | None]] = {}
         self._database = 0
 
     def aux(self, key: bytes, value: bytes) -> None:
@@ -37,6 +38,9 @@ class Told:
 
     def entry(self, key: bytes, value: Value, expire_at_ms: int | None) -> None:
         self.entries.append((self._database, key, value, expire_at_ms))
+
+    def used(self, key: bytes, idle_s: int | None, frequency: int | None) -> None:
+        self.uses[key] = (idle_s, frequency)
 
 
 def read(data: bytes) -> Told:
@@ -78,6 +82,7 @@ def test_every_record_about_a_key() -> None:
         )
     )
     assert told.remarks == {b"a": b"10"}
+    assert told.uses == {b"c": (100, None), b"d": (None, 5)}
     assert told.functions == [b"foo"]
     assert told.entries == [
         (2, b"a", b"1", 1),
