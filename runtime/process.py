@@ -53,7 +53,7 @@ class Process(Protocol):
         ...
 
     def settle(self) -> None:
-        """What lives now (the program, data that were loaded) lives for long: no garbage collection looks at it again."""
+        """What lives now (the program, loaded data) lives for long: no garbage collection looks at it again."""
         ...
 
     def stall(self, seconds: float) -> None:
