@@ -1,14 +1,17 @@
-"""What commands cost beside redis-server: ``python -m bench.commands [--cluster]``.
+"""What commands cost beside redis-server: ``python -m bench.commands``.
 
-Both servers run at once and take turns, in reversed order every other round; each cell is the median over the
-rounds of (our CPU time per request / redis-server's). 1.0 is redis; lower is better. With ``--cluster`` both are in
-cluster mode, own every slot and feed a replica (which is not measured); keys of one MSET then share a hash tag.
+Both servers run at once, in cluster mode, own every slot, feed a replica (which is not measured) and know users (the
+default one is checked); they take turns, in reversed order every other round. Each cell is the median over the rounds
+of (our CPU time per request / redis-server's), and in brackets the median of ours in microseconds. 1.0 is redis; lower
+is better. The tests are redis-benchmark's own, and XADD, over 100,000 random keys or members; keys of one MSET share a
+hash tag. With ``--standalone`` both serve alone, without cluster and replica.
 """
 
 from __future__ import annotations
 
 import argparse
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -16,9 +19,21 @@ import sysconfig
 
 from bench.servers import MeasuredServer, redis_server, shard, shardlab_server
 
-DEFAULT_TESTS = "set,get,incr,mset"
-# As redis-benchmark has it, but within one slot.
-_TAGGED_MSET = ["MSET", *["key:{mset}:__rand_int__", "xxx"] * 10]
+# In redis-benchmark's order: what reads or pops comes behind what has put something there. It calls its pop from sorted
+# sets ``zpopmin``, and fills the list of its LRANGE tests by itself.
+DEFAULT_TESTS = (
+    "ping_mbulk,set,get,incr,lpush,rpush,lpop,rpop,sadd,hset,spop,zadd,zpopmin,"
+    "lrange_100,lrange_300,lrange_500,lrange_600,mset,xadd"
+)
+# Tests that redis-benchmark does not know, or not within one slot.
+_OWN_TESTS = {
+    "mset": ["MSET", *["key:{mset}:__rand_int__", "xxx"] * 10],
+    "xadd": ["XADD", "mystream", "*", "myfield", "xxx"],
+}
+# Requests of these are so much dearer that there are as many times fewer of them.
+_DEARER = {"mset": 5, "lrange_100": 5, "lrange_300": 15, "lrange_500": 25, "lrange_600": 25}
+# With no more values than this a median of pairs says nothing.
+_ROUNDS_MIN = 3
 _RUN_TIMEOUT_S = 300
 
 
@@ -33,10 +48,15 @@ def cost_us(server: MeasuredServer, test: list[str], pipeline: int, requests: in
     return (server.cpu_s() - before) / requests * 1e6
 
 
-def start(*, cluster: bool) -> tuple[MeasuredServer, MeasuredServer, list[MeasuredServer]]:
+def start(*, standalone: bool) -> tuple[MeasuredServer, MeasuredServer, list[MeasuredServer]]:
     """Ours, theirs, and all that must be stopped in the end."""
-    if not cluster:
-        ours, theirs = shardlab_server(), redis_server()
+    if standalone:
+        ours = shardlab_server()
+        try:
+            theirs = redis_server()
+        except BaseException:
+            ours.stop()
+            raise
         return ours, theirs, [ours, theirs]
     ours, our_replica = shard(shardlab_server)
     try:
@@ -49,43 +69,61 @@ def start(*, cluster: bool) -> tuple[MeasuredServer, MeasuredServer, list[Measur
 
 
 def interpreter() -> str:
-    """Which Python, and whether it was built with profile-guided optimisation, which is worth a tenth and more."""
-    optimised = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
-    return f"Python {platform.python_version()} ({'' if optimised else 'not '}built with --enable-optimizations)"
+    """Which Python, and what it was built with: profile-guided optimisation is worth a tenth and more."""
+    # Builds differ in which of these they record.
+    names = ("CONFIG_ARGS", "PY_CFLAGS_NODIST", "PY_LDFLAGS_NODIST")
+    flags = " ".join(str(sysconfig.get_config_var(name) or "") for name in names)
+    profiled = "with" if "--enable-optimizations" in flags or "-fprofile-use" in flags else "without"
+    linked = "with" if "--with-lto" in flags or "-flto" in flags else "without"
+    return (
+        f"{platform.python_implementation()} {platform.python_version()}, built {profiled} profile-guided and "
+        f"{linked} link-time optimisation"
+    )
+
+
+def measure(ours: MeasuredServer, theirs: MeasuredServer, name: str, depth: int, options: argparse.Namespace) -> str:
+    """One cell."""
+    test = _OWN_TESTS.get(name, ["-t", name])
+    requests = max(options.requests // (3 if depth == 1 else 1) // _DEARER.get(name, 1), depth * options.clients)
+    ratios, own = [], []
+    for turn in range(options.rounds):
+        order = (ours, theirs) if turn % 2 == 0 else (theirs, ours)
+        cost = {server.name: cost_us(server, test, depth, requests, options.clients) for server in order}
+        ratios.append(cost["shardlab"] / cost["redis"])
+        own.append(cost["shardlab"])
+    return f"{statistics.median(ratios):.2f} ({statistics.median(own):.1f} us)"
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.commands", description=__doc__)
-    parser.add_argument("--cluster", action="store_true", help="in cluster mode, with a replica")
-    parser.add_argument("--tests", default=DEFAULT_TESTS, help="redis-benchmark tests, separated by commas")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.commands", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--standalone", action="store_true", help="without cluster mode and replica")
+    parser.add_argument("--tests", default=DEFAULT_TESTS, help="separated by commas (default: all of them)")
     parser.add_argument("--pipelines", default="1,16,64", help="pipeline depths, separated by commas")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(
-        "--requests", type=int, default=100_000, help="of each run; a third of it at depth 1, a tenth for mset"
+        "--requests", type=int, default=50_000, help="of each run; a third of it at depth 1, fewer where one is dear"
     )
     parser.add_argument("--clients", type=int, default=50)
     options = parser.parse_args(argv)
+    if options.rounds < _ROUNDS_MIN:
+        parser.error(f"--rounds: {_ROUNDS_MIN} or more")
     depths = [int(depth) for depth in options.pipelines.split(",")]
-    ours, theirs, servers = start(cluster=options.cluster)
+    # Ended from outside, it ends like Ctrl-C: the servers are stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGHUP, lambda *_: sys.exit(1))
+    ours, theirs, servers = start(standalone=options.standalone)
     try:
-        print(f"{interpreter()}, {options.clients} clients, {options.rounds} rounds", end="")
-        print(", cluster mode with a replica" if options.cluster else "", end="")
+        print(f"{interpreter()}; {options.clients} clients, {options.rounds} rounds", end="")
+        print(", alone" if options.standalone else ", cluster mode with a replica", end="")
         print("; CPU per request / redis-server's (ours in microseconds)")
-        print("test".ljust(8) + "".join(f"P{depth}".rjust(16) for depth in depths))
+        print("test".ljust(11) + "".join(f"P{depth}".rjust(18) for depth in depths))
         for name in options.tests.split(","):
-            test = _TAGGED_MSET if options.cluster and name == "mset" else ["-t", name]
-            cells = []
+            print(name.ljust(11), end="", flush=True)
             for depth in depths:
-                # What costs more to run is run less often.
-                requests = max(options.requests // (3 if depth == 1 else 1) // (10 if name == "mset" else 1), 1)
-                ratios, own = [], []
-                for turn in range(options.rounds):
-                    order = (ours, theirs) if turn % 2 == 0 else (theirs, ours)
-                    cost = {server.name: cost_us(server, test, depth, requests, options.clients) for server in order}
-                    ratios.append(cost["shardlab"] / cost["redis"])
-                    own.append(cost["shardlab"])
-                cells.append(f"{statistics.median(ratios):.2f} ({statistics.median(own):.1f} us)")
-            print(name.ljust(8) + "".join(cell.rjust(16) for cell in cells), flush=True)
+                print(measure(ours, theirs, name, depth, options).rjust(18), end="", flush=True)
+            print(flush=True)
     finally:
         for server in servers:
             server.stop()

@@ -38,7 +38,7 @@ class MeasuredServer:
             )
         try:
             self.wait(lambda: self.call("PING") == "PONG", _START_TIMEOUT_S, "start")
-        except RuntimeError:
+        except BaseException:
             self.stop()
             raise
 

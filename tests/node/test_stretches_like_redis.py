@@ -38,7 +38,6 @@ _BETWEEN: tuple[Template, ...] = (
     ("MULTI",),
     ("EXEC",),
     ("WATCH", KEY),
-    ("HELLO", st.sampled_from(["2", "3"])),
 )
 _REPEATS = st.one_of([st.lists(command_of(template), min_size=4, max_size=12) for template in _REPEATED])
 _OTHERS = st.lists(st.one_of([command_of(template) for template in _BETWEEN]), max_size=3)
@@ -53,12 +52,13 @@ _PREPARED: list[Words] = [
 ]
 
 
-@budget(30)
-@given(chunks=_CHUNKS)
-def test_repeated_commands(pair: Pair, replicas: Replicas, chunks: list[list[Words]]) -> None:
+@budget(20)
+@given(chunks=_CHUNKS, proto=st.sampled_from(["2", "3"]))
+def test_repeated_commands(pair: Pair, replicas: Replicas, chunks: list[list[Words]], proto: str) -> None:
     try:
         both = pair.connect()
         for client in both:
+            client.ask("HELLO", proto)
             client.ask("FLUSHALL")
             client.ask_all(_PREPARED)
         for commands in chunks:
