@@ -261,20 +261,29 @@ class _IncompleteError(Exception):
 def _take_alike(lines: list[bytes], size: int) -> Batch | None:
     """Take a chunk in which every command has `size` lines, or nothing.
 
-    A pipeline often repeats one command. Without the first line of each, the lines are by turns a length and a word.
+    A pipeline often repeats one command, so words are looked at by their place in it: one that is the same in all
+    commands (the name, often the key) has the same length in all of them.
     """
     count = (len(lines) - 1) // size
     end = count * size
     if lines[0:end:size].count(lines[0]) != count:
         return None
-    pairs = lines[:end]
-    del pairs[::size]
-    words = pairs[1::2]
-    if pairs[::2] != _announced(words):
-        return None
-    argc = size // 2
-    commands = list(map(list, zip(*[iter(words)] * argc, strict=True)))
-    return Batch(commands, b"", range(0, end + 1, size), lines, words[::argc].count(words[0]) == count)
+    columns = []
+    alike = True
+    for at in range(2, size, 2):
+        words = lines[at:end:size]
+        lengths = lines[at - 1 : end : size]
+        if words.count(words[0]) == count:
+            if lengths.count(_announced(words[:1])[0]) != count:
+                return None
+        else:
+            if lengths != _announced(words):
+                return None
+            if at == 2:
+                alike = False
+        columns.append(words)
+    commands = list(map(list, zip(*columns, strict=True)))
+    return Batch(commands, b"", range(0, end + 1, size), lines, alike)
 
 
 def _take_each(lines: list[bytes]) -> Batch:
