@@ -85,6 +85,11 @@ class ClusterClient:
         Commands on one slot are executed in their order. One that was refused while a later one on its slot went
         through is not sent again: that would turn the order round.
         """
+        # Without a map every command would have to be tried again, and each would wait for itself.
+        try:
+            await self._wait_for_map()
+        except NotExecutedError as error:
+            return [error for _ in commands]
         attempts = [Attempt(self._world, encode_words(words), repeat) for words in commands]
         for attempt in attempts:
             await attempt.learn()

@@ -155,8 +155,10 @@ async def test_switched_off_in_the_middle_of_a_rewrite(nodes: Nodes, tmp_path: P
     await node.client("SET", "a", "1")
     await node.client("BGREWRITEAOF")
     # On a busy machine it might be at its end before the next command is here.
-    os.kill(node.node.child.pid, signal.SIGSTOP)
+    child = node.node.child.pid
+    os.kill(child, signal.SIGSTOP)
     await node.client("CONFIG", "SET", "appendonly", "no")
+    os.kill(child, signal.SIGCONT)
     await until(lambda: not node.node.child.busy, what="the child's end")
     # What is left is a whole log, with the increment that the rewrite had begun.
     assert files(tmp_path) == ["1.base.rdb", "1.incr.aof", "2.incr.aof", "manifest"]
