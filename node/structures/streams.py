@@ -124,8 +124,9 @@ class Stream:
 
     def last_entry_id(self) -> int:
         """The highest id of an entry that is there; 0 without one."""
-        for node, _, stop in self.spans_back(0, ID_MAX):
-            return node.id_at(stop - 1)
+        for node in reversed(self._nodes):
+            if len(node):
+                return node.id_at(node.stop() - 1)
         return 0
 
     def has_gaps_since(self, entry_id: int) -> bool:

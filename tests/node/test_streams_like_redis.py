@@ -101,7 +101,7 @@ LOG: tuple[Template, ...] = (
 
 
 @given(steps=steps_of(LOG), proto=st.sampled_from(["2", "3"]))
-@budget(80)
+@budget(60)
 def test_entries(pair: Pair, replicas: Replicas, steps: Steps, proto: str) -> None:
     first = (0, ("XADD", "future", "99999999999999-0", "f", "v"))
     assert_alike(pair, replicas, [first, *steps], proto)
@@ -127,7 +127,7 @@ _NODES: tuple[Template, ...] = (
 
 
 @given(steps=steps_of(_NODES, max_size=80), proto=st.just("2"))
-@budget(60)
+@budget(40)
 def test_nodes_are_divided_as_by_a_real_server(pair: Pair, replicas: Replicas, steps: Steps, proto: str) -> None:
     configured = [
         (0, ("CONFIG", "SET", "stream-node-max-entries", "3")),
@@ -211,7 +211,7 @@ GROUPS: tuple[Template, ...] = (
 
 
 @given(steps=steps_of(GROUPS), proto=st.sampled_from(["2", "3"]))
-@budget(100)
+@budget(70)
 def test_groups(pair: Pair, replicas: Replicas, steps: Steps, proto: str) -> None:
     for client in pair.connect():
         client.ask("CONFIG", "SET", "stream-node-max-entries", "3")

@@ -34,7 +34,7 @@ def _encoded(entries: list[tuple[int, list[bytes]]]) -> bytes:
 
 
 @given(steps=STEPS, entries_max=st.sampled_from([1, 3, 100]), count=st.integers(-1, 5))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_a_stream_is_a_list_of_entries(steps: list[tuple[str, int, list[bytes]]], entries_max: int, count: int) -> None:
     stream = Stream()
     dumb: list[tuple[int, list[bytes]]] = []
@@ -75,7 +75,7 @@ def test_a_stream_is_a_list_of_entries(steps: list[tuple[str, int, list[bytes]]]
 
 
 @given(steps=st.lists(st.tuples(st.booleans(), st.integers(0, 5000)), max_size=50), filled=st.sampled_from([0, 3000]))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_ordered_ids_are_a_sorted_set(steps: list[tuple[bool, int]], filled: int) -> None:
     ids, dumb = OrderedIds(), set(range(0, filled, 2))
     for number in sorted(dumb):
@@ -95,7 +95,7 @@ def test_ordered_ids_are_a_sorted_set(steps: list[tuple[bool, int]], filled: int
 
 
 @given(steps=st.lists(st.tuples(st.sampled_from("dddak"), st.integers(1, 9), st.sampled_from("ab")), max_size=40))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_what_is_pending_is_with_one_consumer(steps: list[tuple[str, int, str]]) -> None:
     group = Group(0, 0)
     for what, entry_id, name in steps:
@@ -112,7 +112,7 @@ def test_what_is_pending_is_with_one_consumer(steps: list[tuple[str, int, str]])
 
 
 @given(ids=st.sets(st.one_of(IDS, st.integers(0, ID_MAX)), max_size=20))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_a_radix_tree_is_counted_without_being_built(ids: set[int]) -> None:
     assert radix_tree_nodes(sorted(ids)) == _nodes([raw_id(each) for each in ids])
 
