@@ -21,9 +21,9 @@ from typing import Protocol
 # What a server keeps open beside its clients: log, files, epoll, listening sockets (Redis' CONFIG_MIN_RESERVED_FDS).
 RESERVED_FILES = 32
 # New objects before the collector looks at those, and how often it does before it looks at older ones, too. The first
-# two looks are at no more than 25,000 and 125,000 objects, which takes a few milliseconds; the third is at all of
+# two looks are at no more than 5,000 and 15,000 objects, which takes a few milliseconds; the third is at all of
 # them, which stops the server for as long as it takes to touch every object (performance fact sheet, "Pauses").
-_GC_THRESHOLDS = (25_000, 4, 25_000)
+_GC_THRESHOLDS = (5_000, 2, 250_000)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,9 @@ from runtime.clock import Clock
 # How long a slice may take, how long clients have between two, and how many objects go between two looks at the clock.
 _SLICE_NS = 1_000_000
 _PAUSE_S = 0.001
-_STEP = 256
+_STEP = 64
 # Looks at the clock in a slice at most: a clock may stand still during a turn (in the simulator it does).
-_STEPS_MAX = 32
+_STEPS_MAX = 128
 # Items that go in one step.
 _FEW = 64
 # References to a thing that only the list it was taken from held: the local name, and the argument of the call.
