@@ -16,6 +16,8 @@ from tests.sim.worlds import forgiving, run_for, start
 _SEEDS = range(1, 4)
 
 
+# Five processes that compute for some seconds each, beside whatever else the machine does.
+@pytest.mark.timeout(240)
 def test_a_seed_gives_one_trace_in_five_processes() -> None:
     found = digests(_SEEDS, processes=5)
     assert len(found) == 5
