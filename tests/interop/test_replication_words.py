@@ -110,7 +110,9 @@ async def test_info_has_the_same_fields_in_the_same_order(nodes: Nodes, start_re
     for running, counterpart in ((ours, client), (replica, replica_client), (lost, lost_client)):
         names = [name for name, _ in info(running.node.replication, running.node.settings)]
         assert names == list(await counterpart.info())
-    names = [name for name, _ in persistence_info(ours.node.saver, ours.node.loader, ours.node.child)]
+    names = [
+        name for name, _ in persistence_info(ours.node.saver, ours.node.append_only, ours.node.loader, ours.node.child)
+    ]
     assert names == list(await client.info("persistence"))
     for opened in (client, lost_client, replica_client):
         await opened.close()
