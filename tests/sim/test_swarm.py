@@ -22,7 +22,7 @@ from tests.sim.test_planted import plan_of
 ROOT = Path(__file__).parent.parent.parent
 PROGRAM = [sys.executable, "-m", "lab", "sim"]
 # CI has two processors, and time for this beside all other tests.
-BUDGET_S = int(os.environ.get("SHARDLAB_SWARM_BUDGET", "150" if os.environ.get("CI") == "true" else "20"))
+BUDGET_S = int(os.environ.get("SHARDLAB_SWARM_BUDGET", "120" if os.environ.get("CI") == "true" else "20"))
 
 
 def commit() -> str:
@@ -33,8 +33,9 @@ def commit() -> str:
 
 @pytest.mark.timeout(BUDGET_S + 120)
 def test_the_seeds_of_this_commit_break_nothing() -> None:
+    # Behind the tests beside it that wait for real clocks; not last of all, or a run might not end in time.
     swarm = subprocess.run(
-        [*PROGRAM, "swarm", "--seeds-of", commit(), "--budget", f"{BUDGET_S}s", "--jobs", "2"],
+        ["nice", "-n", "10", *PROGRAM, "swarm", "--seeds-of", commit(), "--budget", f"{BUDGET_S}s", "--jobs", "2"],
         cwd=ROOT,
         capture_output=True,
         text=True,
