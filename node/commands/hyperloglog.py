@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import reduce
-
 from node.call import Call
 from node.hyperloglog import value as hll
+from node.hyperloglog.estimate import REGISTERS
 from node.notifications import STRING
 from wire.command import ADMIN, DENYOOM, FAST, READONLY, WRITE, KeySpec, command, key
 from wire.errors import Error
@@ -59,7 +58,8 @@ def pfcount(call: Call) -> Reply:
     names = call.argv[1:]
     db = call.db
     if len(names) > 1:
-        return hll.cardinality(_highest(_read_all(call, names)))
+        merged, _ = _merged(call, names)
+        return hll.cardinality(merged)
     value = db.read_string(names[0])
     if value is None:
         return 0
@@ -76,20 +76,17 @@ def pfcount(call: Call) -> Reply:
     return cardinality
 
 
-def _read_all(call: Call, names: list[bytes]) -> list[bytes | bytearray]:
-    """The values that there are, one by one: raises Error at the first that is no HyperLogLog."""
-    values = []
+def _merged(call: Call, names: list[bytes]) -> tuple[bytes, bool]:
+    """Each register at its highest in any of the values, and whether one of them is dense; raises Error, and reads no
+    further, at the first that is no sound HyperLogLog."""
+    merged, dense = bytes(REGISTERS), False
     for name in names:
         value = call.db.read_string(name)
         if value is not None:
             hll.check(value)
-            values.append(value)
-    return values
-
-
-def _highest(values: list[bytes | bytearray]) -> bytes:
-    """Each register at its highest in any of the values."""
-    return reduce(hll.highest, map(hll.registers, values or [hll.new()]))
+            merged = hll.highest(merged, hll.registers(value))
+            dense = dense or hll.is_dense(value)
+    return merged, dense
 
 
 @command(
@@ -105,9 +102,7 @@ def _highest(values: list[bytes | bytearray]) -> bytes:
 )
 def pfmerge(call: Call) -> Reply:
     target = call.argv[1]
-    values = _read_all(call, call.argv[1:])
-    merged = _highest(values)
-    dense = any(map(hll.is_dense, values))
+    merged, dense = _merged(call, call.argv[1:])
     value = _changeable(call, target)
     if value is None:
         value = hll.new()
