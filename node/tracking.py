@@ -31,6 +31,7 @@ class Tracking:
     __slots__ = (
         "_changed",
         "_clients",
+        "_emptied",
         "_keyspace",
         "_outdated",
         "_prefixes",
@@ -49,6 +50,9 @@ class Tracking:
         self._readers: dict[tuple[Database, bytes], dict[NodeSession, None]] = {}
         # Who hears of all keys that begin so.
         self._prefixes: dict[bytes, dict[NodeSession, None]] = {}
+        # Keys whose readers have all been told in this turn. They are forgotten at its end, since nobody may stop
+        # watching a key while its watchers are told.
+        self._emptied: list[tuple[Database, bytes]] = []
         # Told at the end of the turn: which client of which key (None: of all), and for broadcasts each key with the
         # client that changed it.
         self._outdated: list[tuple[NodeSession, bytes | None]] = []
@@ -151,9 +155,9 @@ class Tracking:
         readers = self._readers.get((database, key))
         if readers:
             self._tell([reader for reader in readers if not self._is_own(reader)], key)
-            # Told once; the empty entry goes at the end of the turn, since nobody may stop watching in here.
+            # Told once.
             readers.clear()
-            self._turn.request()
+            self._emptied.append((database, key))
         if self._prefixes:
             self._changed[key] = self._running
             self._turn.request()
@@ -180,8 +184,11 @@ class Tracking:
             outdated, self._outdated = self._outdated, []
             for session, key in outdated:
                 self._send(session, NIL_ARRAY if key is None else [key])
-            for (database, name), readers in list(self._readers.items()):
-                if not readers:
+        if self._emptied:
+            emptied, self._emptied = self._emptied, []
+            for database, name in emptied:
+                # It may have been read again since, or be forgotten already.
+                if self._readers.get((database, name)) == {}:
                     self._forget(database, name)
         if self._changed:
             changed, self._changed = self._changed, {}

@@ -138,6 +138,22 @@ def test_own_changes_come_behind_the_reply(clients: tuple[RawClient, RawClient])
     assert client.ask_all([("SET", "a", "1"), ("PING",)]) == [b"+OK\r\n", b"+PONG\r\n"]
 
 
+def test_a_key_that_was_told_is_not_kept(clients: tuple[RawClient, RawClient]) -> None:
+    client, other = clients
+    client.ask("CLIENT", "TRACKING", "on", "NOLOOP")
+    client.ask("MGET", "a", "b", "c")
+    assert b"tracking_total_keys:3\r\n" in other.ask("INFO", "stats")
+    other.ask("SET", "b", "1")
+    assert _told(client) == [b"b"]
+    assert b"tracking_total_keys:2\r\n" in other.ask("INFO", "stats")
+    # Nobody is told of this one.
+    client.ask("SET", "a", "1")
+    assert b"tracking_total_keys:1\r\n" in other.ask("INFO", "stats")
+    # Read again before the turn is over.
+    client.ask_all([("GET", "b"), ("SET", "b", "2"), ("GET", "b")])
+    assert b"tracking_total_keys:2\r\n" in other.ask("INFO", "stats")
+
+
 def test_optin_and_optout(clients: tuple[RawClient, RawClient]) -> None:
     reader, writer = clients
     reader.ask("CLIENT", "TRACKING", "on", "OPTIN")
