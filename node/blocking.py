@@ -38,6 +38,15 @@ Run = Callable[["Call", Serve, bytes], Reply]
 _TIMEOUT_MAX_MS = 10**12
 
 
+def first_served(call: Call, keys: Sequence[bytes], serve: Serve) -> Reply:
+    """The reply from the first of `keys` that has something for the client now, or NOT_YET."""
+    for key in keys:
+        reply = serve(call, key)
+        if reply is not NOT_YET:
+            return reply
+    return NOT_YET
+
+
 class _Waiter:
     """One blocked client."""
 
@@ -114,6 +123,11 @@ class BlockedClients:
         # The queues whose keys have changed, in that order. The executor looks after every change whether there are
         # any, and calls `serve`.
         self.ready: deque[_Queue] = deque()
+
+    def serve_or_block(self, call: Call, keys: Sequence[bytes], kind: type, serve: Serve, timeout_ms: int) -> Reply:
+        """Serve the client from the first of `keys` that has something for it, or else `block` it."""
+        reply = first_served(call, keys, serve)
+        return self.block(call, keys, kind, serve, timeout_ms) if reply is NOT_YET else reply
 
     def block(
         self,

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from node.acl.accounts import AccountsError
+from node.acl.accounts import read_acl_file
 from node.persistence.aof.append_only import AofState
 from node.settings import NodeSettings
 from node.structures.limits import CompactLimits
 from runtime import Level
 from runtime.directives import Kind, Words
 from runtime.process import RESERVED_FILES
-from runtime.settings import to_bytes, to_text
+from runtime.settings import to_bytes
 from wire.errors import Error
 
 if TYPE_CHECKING:
@@ -260,12 +260,7 @@ def _load_users(node: Node) -> None:
     if settings.user:
         node.accounts.load_at_start(settings.user)
     if settings.aclfile:
-        folder, _, name = settings.aclfile.rpartition("/")
-        try:
-            text = to_text(node.runtime.files.folder(folder or ".").read(name))
-        except OSError as error:
-            raise AccountsError([f"Error loading ACLs, opening file '{settings.aclfile}': {error.strerror}"]) from None
-        node.accounts.load(text, settings.aclfile)
+        node.accounts.load(read_acl_file(node.runtime.files, settings.aclfile), settings.aclfile)
 
 
 def shown(node: Node, field: str) -> str:

@@ -34,12 +34,12 @@ def parse_integer(text: bytes | bytearray, refusal: bytes = NOT_AN_INTEGER) -> i
     return number
 
 
-def is_integer(text: bytes) -> bool:
-    """Whether `text` is the canonical text of a signed 64-bit integer: reading the number gives it back."""
+def canonical_integer(text: bytes | bytearray) -> int | None:
+    """The signed 64-bit integer whose one canonical text this is: reading the number gives the text back."""
     if not 0 < len(text) <= _INT64_DIGITS_MAX or not (text.isdigit() or (text[0] == 0x2D and text[1:].isdigit())):
-        return False
+        return None
     number = int(text)
-    return b"%d" % number == text and INT64_MIN <= number <= INT64_MAX
+    return number if b"%d" % number == text and INT64_MIN <= number <= INT64_MAX else None
 
 
 def parse_int32(text: bytes, refusal: bytes = NOT_AN_INTEGER, out_of_range: bytes = _NOT_INT32) -> int:

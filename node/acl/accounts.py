@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from node.acl.log import AclLog
-from node.acl.rules import ParenthesisError, RuleError, Rules, joined_selectors
+from node.acl.rules import ParenthesisError, RuleError, Rules
 from node.acl.selector import Denial, Reason
 from node.acl.user import User
 from node.gates import RESTRICTED
 from node.session import NodeSession
 from runtime.clock import Clock
+from runtime.disk import FileSystem
 from runtime.settings import to_bytes, to_text
 from wire.client_line import client_line
 from wire.clients import Clients
@@ -93,7 +94,8 @@ class Accounts:
 
     def _note(self, session: NodeSession, denial: Denial, context: bytes, username: bytes) -> None:
         now_ms = self._clock.wall_ms()
-        self.log.note(*_named(denial, context, username), client_line(session, [], now_ms), now_ms)
+        reason, name = denial
+        self.log.note(reason, context, name, username, client_line(session, [], now_ms), now_ms)
 
     # ---- changing
 
@@ -170,8 +172,7 @@ class Accounts:
             raise AccountsError(wrong)
         users.setdefault(_DEFAULT, self._new_default())
         gone = [name for name in self.by_name if name not in users]
-        changed = self.by_name
-        self.by_name = changed | users
+        self.by_name |= users
         for name in gone:
             self.delete(name)
         for name, user in users.items():
@@ -184,12 +185,17 @@ class Accounts:
         if name in users:
             raise AccountsError([f"user '{to_text(name)}' is declared twice"])
         user = self.rules.new_user(name)
-        self.rules.apply(user, joined_selectors(words[2:]))
+        self.rules.apply(user, words[2:])
         users[name] = user
 
 
-def _named(denial: Denial, context: bytes, username: bytes) -> tuple[Reason, bytes, bytes, bytes]:
-    return denial[0], context, denial[1], username
+def read_acl_file(files: FileSystem, path: str) -> str:
+    """The text of an ACL file; raises AccountsError when it cannot be read."""
+    folder, _, name = path.rpartition("/")
+    try:
+        return to_text(files.folder(folder or ".").read(name))
+    except OSError as error:
+        raise AccountsError([f"Error loading ACLs, opening file '{path}': {error.strerror or ''}"]) from None
 
 
 def _explained(error: Exception) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from node.acl.accounts import AccountsError
+from node.acl.accounts import AccountsError, read_acl_file
 from node.acl.rules import ParenthesisError, RuleError
 from node.acl.selector import Reason
 from node.acl.user import User
 from node.call import Call
-from runtime.settings import to_bytes, to_text
+from runtime.settings import to_bytes
 from wire.arguments import parse_integer
 from wire.command import ADMIN, LOADING, NOSCRIPT, STALE, command, container
 from wire.commands.help import help_lines
@@ -343,13 +343,10 @@ def acl_load(call: Call) -> Reply:
     path = node.settings.aclfile
     if not path:
         raise Error(_NO_FILE)
-    folder, _, name = path.rpartition("/")
     try:
-        text = to_text(node.runtime.files.folder(folder or ".").read(name))
-    except OSError as error:
-        raise Error(
-            b"ERR Error loading ACLs, opening file '%b': %b" % (path.encode(), to_bytes(error.strerror or ""))
-        ) from None
+        text = read_acl_file(node.runtime.files, path)
+    except AccountsError as error:
+        raise Error(b"ERR " + to_bytes(str(error))) from None
     try:
         node.accounts.load(text, path)
     except AccountsError as error:

@@ -13,7 +13,6 @@ from wire.command import DENYOOM, FAST, READONLY, WRITE, command, key
 from wire.errors import SYNTAX, Error
 from wire.reply import Reply
 
-_BAD_OFFSET = b"ERR bit offset is not an integer or out of range"
 _BAD_TYPE = b"ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is."
 _SIGNED_BITS_MAX = 64
 _UNSIGNED_BITS_MAX = 63
@@ -127,8 +126,8 @@ def _encoding(text: bytes) -> tuple[bool, int]:
 def _offset(call: Call, text: bytes, bits: int) -> int:
     """In bits; ``#3`` is the fourth integer of this width."""
     if text.startswith(b"#"):
-        return bit_offset(call, text[1:], unit=bits, refusal=_BAD_OFFSET)
-    return bit_offset(call, text, refusal=_BAD_OFFSET)
+        return bit_offset(call, text[1:], unit=bits)
+    return bit_offset(call, text)
 
 
 def _bitfield(call: Call, operations: list[_Operation]) -> Reply:

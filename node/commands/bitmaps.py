@@ -65,13 +65,13 @@ def getbit(call: Call) -> Reply:
     return value[offset >> 3] >> (7 - (offset & 7)) & 1
 
 
-def bit_offset(call: Call, text: bytes, *, unit: int = 1, refusal: bytes = _BAD_OFFSET) -> int:
+def bit_offset(call: Call, text: bytes, *, unit: int = 1) -> int:
     """The bit that an argument names, in units of so many bits; raises Error where no string reaches it."""
-    number = parse_integer(text, refusal)
+    number = parse_integer(text, _BAD_OFFSET)
     offset = number * unit
     # Our master's word counts for more than our own limit.
     if offset < 0 or (offset >> 3 >= call.node.service.bulk_max and not call.session.from_master):
-        raise Error(refusal)
+        raise Error(_BAD_OFFSET)
     return offset
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from struct import Struct
 from typing import Any
 
 from node.call import Call
-from node.commands.scripts import check_key_count, run_script, script_keys
-from node.persistence.crc64 import crc64
+from node.commands.scripts import READ_KEYS, SCRIPT_FLAGS, WRITTEN_KEYS, parse_key_count, run_script
+from node.persistence.payload import sealed, unsealed
 from node.persistence.rdb_encoding import FUNCTION2, Cursor, encode_string
 from node.persistence.rdb_errors import RdbError
-from node.persistence.rdb_reader import VERSION_MAX
-from node.persistence.rdb_writer import VERSION
 from node.scripting.flags import NAMES
 from node.scripting.functions import Library
 from wire.command import (
@@ -19,10 +16,8 @@ from wire.command import (
     DENYOOM,
     LOADING,
     MAY_REPLICATE,
-    NO_MANDATORY_KEYS,
     NOSCRIPT,
     READONLY,
-    SKIP_MONITOR,
     STALE,
     WRITE,
     command,
@@ -33,22 +28,17 @@ from wire.errors import Error
 from wire.glob import compile_glob
 from wire.reply import OK, Reply, ReplySet, Simple
 
-_FLAGS = NOSCRIPT | SKIP_MONITOR | NO_MANDATORY_KEYS | STALE
 _COMPLEXITY = "Depends on the function that is executed."
 _SYNTAX = "function numkeys [key [key ...]] [arg [arg ...]]"
-_NOTES = "We cannot tell how the keys will be used so we assume the worst, {} and {}"
 _ALL_SUCCEEDED = ("request_policy:all_shards", "response_policy:all_succeeded")
 _ENGINE = b"LUA"
-_BAD_PAYLOAD = b"ERR DUMP payload version or checksum are wrong"
-# What stands behind a dump: version and checksum.
-_FOOTER = Struct("<HQ")
 
 
 @command(
     "FCALL",
     arity=-3,
-    flags=_FLAGS | MAY_REPLICATE,
-    keys=script_keys("RW", "access", "update", notes=_NOTES.format("RW", "UPDATE")),
+    flags=SCRIPT_FLAGS | MAY_REPLICATE,
+    keys=WRITTEN_KEYS,
     group="scripting",
     since="7.0.0",
     complexity=_COMPLEXITY,
@@ -62,8 +52,8 @@ def fcall(call: Call) -> Reply:
 @command(
     "FCALL_RO",
     arity=-3,
-    flags=_FLAGS | READONLY,
-    keys=script_keys("RO", "access", notes=_NOTES.format("RO", "ACCESS")),
+    flags=SCRIPT_FLAGS | READONLY,
+    keys=READ_KEYS,
     group="scripting",
     since="7.0.0",
     complexity=_COMPLEXITY,
@@ -78,8 +68,8 @@ def _fcall(call: Call, *, readonly: bool) -> Reply:
     function = call.node.libraries.function(call.argv[1])
     if function is None:
         raise Error(b"ERR Function not found")
-    check_key_count(call.argv, b"ERR Bad number of keys provided")
-    return run_script(call, function.script, readonly=readonly)
+    key_count = parse_key_count(call.argv, b"ERR Bad number of keys provided")
+    return run_script(call, function.script, key_count, readonly=readonly)
 
 
 function_ = container(
@@ -289,9 +279,7 @@ def function_kill(call: Call) -> Reply:
 def function_dump(call: Call) -> Reply:
     mark = bytes((FUNCTION2,))
     compress = call.node.settings.rdbcompression
-    payload = b"".join(mark + encode_string(source, compress) for source in call.node.libraries.sources())
-    payload += VERSION.to_bytes(2, "little")
-    return payload + crc64(payload).to_bytes(8, "little")
+    return sealed(b"".join(mark + encode_string(source, compress) for source in call.node.libraries.sources()))
 
 
 @command(
@@ -320,12 +308,7 @@ def function_restore(call: Call) -> Reply:
 
 def _sources_in(payload: bytes) -> list[bytes]:
     """The libraries in a dump; raises Error."""
-    if len(payload) < _FOOTER.size:
-        raise Error(_BAD_PAYLOAD)
-    version, checksum = _FOOTER.unpack_from(payload, len(payload) - _FOOTER.size)
-    if version > VERSION_MAX or checksum != crc64(payload[:-8]):
-        raise Error(_BAD_PAYLOAD)
-    cursor = Cursor(payload[: -_FOOTER.size])
+    cursor = Cursor(unsealed(payload))
     sources = []
     try:
         while cursor.position < cursor.end:

@@ -6,8 +6,10 @@ need not know.
 
 from __future__ import annotations
 
+from functools import partial
+
 from node.arguments import parse_timeout_ms
-from node.blocking import NOT_YET
+from node.blocking import NOT_YET, first_served
 from node.call import Call
 from node.commands.lists import end_removal
 from node.notifications import GENERIC, LIST
@@ -135,11 +137,8 @@ def _take(call: Call, name: bytes, value: Quicklist, count: int, *, left: bool) 
 )
 def lmpop(call: Call) -> Reply:
     names, left, count = _parse_lmpop(call.argv, 1)
-    for name in names:
-        reply = _pop_counted(call, name, count, left=left)
-        if reply is not NOT_YET:
-            return reply
-    return NIL_ARRAY
+    reply = first_served(call, names, partial(_pop_counted, count=count, left=left))
+    return NIL_ARRAY if reply is NOT_YET else reply
 
 
 @command(
@@ -157,15 +156,8 @@ def lmpop(call: Call) -> Reply:
 def blmpop(call: Call) -> Reply:
     names, left, count = _parse_lmpop(call.argv, 2)
     timeout_ms = parse_timeout_ms(call.argv[1])
-
-    def serve(call: Call, name: bytes) -> Reply:
-        return _pop_counted(call, name, count, left=left)
-
-    for name in names:
-        reply = serve(call, name)
-        if reply is not NOT_YET:
-            return reply
-    return call.node.blocked.block(call, names, Quicklist, serve, timeout_ms)
+    serve = partial(_pop_counted, count=count, left=left)
+    return call.node.blocked.serve_or_block(call, names, Quicklist, serve, timeout_ms)
 
 
 def _parse_lmpop(argv: list[bytes], at: int) -> tuple[list[bytes], bool, int]:
@@ -188,7 +180,7 @@ def _parse_lmpop(argv: list[bytes], at: int) -> tuple[list[bytes], bool, int]:
     return argv[at + 1 : at + 1 + number], options[0] == b"LEFT", count
 
 
-def _pop_counted(call: Call, name: bytes, count: int, *, left: bool) -> Reply:
+def _pop_counted(call: Call, name: bytes, *, count: int, left: bool) -> Reply:
     """The reply of LMPOP from this key, or NOT_YET if it does not exist."""
     value = call.db.get_as(name, Quicklist)
     if value is None:
@@ -236,11 +228,7 @@ def _pop_or_block(call: Call, *, left: bool) -> Reply:
     timeout_ms = parse_timeout_ms(call.argv[-1])
     names = call.argv[1:-1]
     serve = _serve_first if left else _serve_last
-    for name in names:
-        reply = serve(call, name)
-        if reply is not NOT_YET:
-            return reply
-    return call.node.blocked.block(call, names, Quicklist, serve, timeout_ms)
+    return call.node.blocked.serve_or_block(call, names, Quicklist, serve, timeout_ms)
 
 
 def _serve_first(call: Call, name: bytes) -> Reply:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from node.call import Call
+from node.commands.counters import SHARED
 from node.keyspace import Value
-from wire.arguments import is_integer
+from wire.arguments import canonical_integer
 from wire.command import LOADING, READONLY, STALE, command, container, key
 from wire.commands.help import help_lines
 from wire.errors import Error
 from wire.reply import Reply
 
-# Redis keeps a short string in one piece with its object, and shares the small integers.
+# Redis keeps a short string in one piece with its object, and says this of the small integers, which it shares.
 _EMBEDDED_MAX = 44
-_SHARED_INTEGERS = 10_000
 _SHARED_REFERENCES = 2147483647
 _SWITCHING = (
     b" Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."
@@ -63,7 +63,8 @@ def encoding_of(value: Value) -> bytes:
     if type(value) is bytearray:
         encoding = b"raw"
     elif type(value) is bytes:
-        encoding = b"int" if is_integer(value) else b"embstr" if len(value) <= _EMBEDDED_MAX else b"raw"
+        short = b"embstr" if len(value) <= _EMBEDDED_MAX else b"raw"
+        encoding = short if canonical_integer(value) is None else b"int"
     else:
         encoding = value.encoding
     return encoding
@@ -88,8 +89,8 @@ def object_refcount(call: Call) -> Reply:
 
 def references_of(value: Value) -> int:
     """How many references Redis would say there are; a number that stands for any number when it shares the value."""
-    shared = type(value) is bytes and is_integer(value) and 0 <= int(value) < _SHARED_INTEGERS
-    return _SHARED_REFERENCES if shared else 1
+    number = canonical_integer(value) if type(value) is bytes else None
+    return _SHARED_REFERENCES if number is not None and 0 <= number < SHARED else 1
 
 
 @command(

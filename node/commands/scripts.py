@@ -22,7 +22,8 @@ from wire.commands.help import help_lines
 from wire.errors import NOT_AN_INTEGER, Error
 from wire.reply import OK, Reply
 
-_FLAGS = NOSCRIPT | SKIP_MONITOR | NO_MANDATORY_KEYS | STALE
+# What EVAL, FCALL and their relatives have in common.
+SCRIPT_FLAGS = NOSCRIPT | SKIP_MONITOR | NO_MANDATORY_KEYS | STALE
 _COMPLEXITY = "Depends on the script that is executed."
 _SYNTAX = "{} numkeys [key [key ...]] [arg [arg ...]]"
 _NOTES = "We cannot tell how the keys will be used so we assume the worst, {} and {}"
@@ -30,20 +31,20 @@ _ASYNC_POLICY = ("request_policy:all_nodes", "response_policy:all_succeeded")
 _NO_SCRIPT = b"NOSCRIPT No matching script. Please use EVAL."
 
 
-def script_keys(*flags: str, notes: str = "") -> tuple[KeySpec, ...]:
+def _script_keys(*flags: str, notes: str = "") -> tuple[KeySpec, ...]:
     """The keys of a script, which say nothing of what it does with them."""
     return (KeySpec(2, flags, keynum=0, first=1, notes=notes),)
 
 
-_WRITTEN = script_keys("RW", "access", "update", notes=_NOTES.format("RW", "UPDATE"))
-_READ = script_keys("RO", "access", notes=_NOTES.format("RO", "ACCESS"))
+WRITTEN_KEYS = _script_keys("RW", "access", "update", notes=_NOTES.format("RW", "UPDATE"))
+READ_KEYS = _script_keys("RO", "access", notes=_NOTES.format("RO", "ACCESS"))
 
 
 @command(
     "EVAL",
     arity=-3,
-    flags=_FLAGS | MAY_REPLICATE,
-    keys=_WRITTEN,
+    flags=SCRIPT_FLAGS | MAY_REPLICATE,
+    keys=WRITTEN_KEYS,
     group="scripting",
     since="2.6.0",
     complexity=_COMPLEXITY,
@@ -57,8 +58,8 @@ def eval_(call: Call) -> Reply:
 @command(
     "EVAL_RO",
     arity=-3,
-    flags=_FLAGS | READONLY,
-    keys=_READ,
+    flags=SCRIPT_FLAGS | READONLY,
+    keys=READ_KEYS,
     group="scripting",
     since="7.0.0",
     complexity=_COMPLEXITY,
@@ -72,8 +73,8 @@ def eval_ro(call: Call) -> Reply:
 @command(
     "EVALSHA",
     arity=-3,
-    flags=_FLAGS | MAY_REPLICATE,
-    keys=script_keys("RW", "access", "update"),
+    flags=SCRIPT_FLAGS | MAY_REPLICATE,
+    keys=_script_keys("RW", "access", "update"),
     group="scripting",
     since="2.6.0",
     complexity=_COMPLEXITY,
@@ -87,8 +88,8 @@ def evalsha(call: Call) -> Reply:
 @command(
     "EVALSHA_RO",
     arity=-3,
-    flags=_FLAGS | READONLY,
-    keys=script_keys("RO", "access"),
+    flags=SCRIPT_FLAGS | READONLY,
+    keys=_script_keys("RO", "access"),
     group="scripting",
     since="7.0.0",
     complexity=_COMPLEXITY,
@@ -100,31 +101,32 @@ def evalsha_ro(call: Call) -> Reply:
 
 
 def _eval(call: Call, *, readonly: bool) -> Reply:
-    check_key_count(call.argv)
-    return run_script(call, call.node.scripts.load(call.argv[1]), readonly=readonly)
+    key_count = parse_key_count(call.argv)
+    return run_script(call, call.node.scripts.load(call.argv[1]), key_count, readonly=readonly)
 
 
 def _evalsha(call: Call, *, readonly: bool) -> Reply:
-    check_key_count(call.argv)
+    key_count = parse_key_count(call.argv)
     script = call.node.scripts.find(call.argv[1])
     if script is None:
         raise Error(_NO_SCRIPT)
-    return run_script(call, script, readonly=readonly)
+    return run_script(call, script, key_count, readonly=readonly)
 
 
-def check_key_count(argv: list[bytes], not_a_number: bytes = NOT_AN_INTEGER) -> None:
-    """Whether the command has as many keys as it says; raises Error."""
+def parse_key_count(argv: list[bytes], not_a_number: bytes = NOT_AN_INTEGER) -> int:
+    """How many keys the command says it has; raises Error where it has fewer arguments."""
     count = parse_integer(argv[2], not_a_number)
     if count > len(argv) - 3:
         raise Error(b"ERR Number of keys can't be greater than number of args")
     if count < 0:
         raise Error(b"ERR Number of keys can't be negative")
+    return count
 
 
-def run_script(call: Call, script: Script, *, readonly: bool) -> Reply:
+def run_script(call: Call, script: Script, key_count: int, *, readonly: bool) -> Reply:
     """Run it with the keys and arguments of the command."""
     argv = call.argv
-    behind_keys = 3 + int(argv[2])
+    behind_keys = 3 + key_count
     command = call.command
     reply = call.node.scripting.run(call, script, argv[3:behind_keys], argv[behind_keys:], readonly=readonly)
     if isinstance(reply, Error):

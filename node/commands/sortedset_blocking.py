@@ -57,11 +57,7 @@ def _block_for_one(call: Call, end: bytes) -> Reply:
         call.propagate(pop_name(end), name)
         return [name, *popped[0]]
 
-    for name in names:
-        reply = serve(call, name)
-        if reply is not NOT_YET:
-            return reply
-    return call.node.blocked.block(call, names, SortedSet, serve, timeout_ms)
+    return call.node.blocked.serve_or_block(call, names, SortedSet, serve, timeout_ms)
 
 
 @command(
@@ -84,8 +80,4 @@ def bzmpop(call: Call) -> Reply:
         zset = call.db.get_as(name, SortedSet)
         return NOT_YET if zset is None else pop_for_reply(call, name, zset, end, count)
 
-    for name in names:
-        reply = serve(call, name)
-        if reply is not NOT_YET:
-            return reply
-    return call.node.blocked.block(call, names, SortedSet, serve, timeout_ms)
+    return call.node.blocked.serve_or_block(call, names, SortedSet, serve, timeout_ms)

@@ -78,7 +78,6 @@ def _parsed(call: Call) -> Tracked:
             wanted.prefixes[prefix] = None
         else:
             raise Error(SYNTAX)
-    switch(call.argv[2])
     return wanted
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from struct import Struct
 
 from node.persistence.rdb_errors import RdbError
+from wire.arguments import canonical_integer
 
 _HEADER = Struct("<IH")
 # The header's number of entries when there are more than it can say.
@@ -22,9 +23,6 @@ _U32 = Struct("<I")
 _STRING_32, _INT_16, _INT_24, _INT_32, _INT_64 = range(0xF0, 0xF5)
 # The data bytes behind each of those that announces a number.
 _WIDTHS = {_INT_16: 2, _INT_24: 3, _INT_32: 4, _INT_64: 8}
-# The longest text of a 64-bit integer: "-9223372036854775808".
-_INTEGER_TEXT_MAX = 20
-_INT64_MIN, _INT64_MAX = -(1 << 63), (1 << 63) - 1
 
 # Entries of one byte and their texts, ready made: counters, flags and small numbers are most of what is in listpacks.
 _TINY_TEXTS = [b"%d" % number for number in range(128)]
@@ -94,7 +92,7 @@ def encode(items: Iterable[bytes | int]) -> bytes:
 
 def _entry(item: bytes | int) -> bytes:
     if not isinstance(item, int):
-        number = _canonical_integer(item)
+        number = canonical_integer(item)
         if number is None:
             return _string_entry(item)
         item = number
@@ -134,16 +132,6 @@ def _backlen(size: int) -> bytes:
     if size < 268435455:
         return bytes((size >> 21, size >> 14 & 127 | 128, size >> 7 & 127 | 128, size & 127 | 128))
     return bytes((size >> 28, size >> 21 & 127 | 128, size >> 14 & 127 | 128, size >> 7 & 127 | 128, size & 127 | 128))
-
-
-def _canonical_integer(item: bytes) -> int | None:
-    """The 64-bit integer whose only spelling is `item`."""
-    if not 0 < len(item) <= _INTEGER_TEXT_MAX or not (item.isdigit() or (item[0] == 0x2D and item[1:].isdigit())):
-        return None
-    number = int(item)
-    if not _INT64_MIN <= number <= _INT64_MAX or b"%d" % number != item:
-        return None
-    return number
 
 
 def _broken() -> RdbError:

@@ -1,5 +1,5 @@
-"""One value as it stands in an RDB file, with the format's version and a CRC-64 behind it: what DUMP gives and RESTORE
-takes."""
+"""A piece of an RDB file with the format's version and a CRC-64 behind it: what DUMP and FUNCTION DUMP give, and what
+RESTORE and FUNCTION RESTORE take."""
 
 from __future__ import annotations
 
@@ -14,26 +14,35 @@ from node.persistence.rdb_writer import VERSION
 from node.structures.limits import CompactLimits
 from wire.errors import Error
 
-# What stands behind the value: version and checksum.
+# What stands behind: version and checksum.
 _FOOTER = Struct("<HQ")
 _CHECKSUM_SIZE = 8
+
+
+def sealed(content: bytes) -> bytes:
+    """`content` with its version and checksum."""
+    payload = content + VERSION.to_bytes(2, "little")
+    return payload + crc64(payload).to_bytes(_CHECKSUM_SIZE, "little")
+
+
+def unsealed(payload: bytes) -> bytes:
+    """The content of a sealed payload; raises Error for one that is damaged or newer than we are."""
+    if len(payload) >= _FOOTER.size:
+        version, checksum = _FOOTER.unpack_from(payload, len(payload) - _FOOTER.size)
+        if version <= VERSION_MAX and checksum == crc64(payload[:-_CHECKSUM_SIZE]):
+            return payload[: -_FOOTER.size]
+    raise Error(b"ERR DUMP payload version or checksum are wrong")
 
 
 def serialized(value: Value, *, compress: bool) -> bytes:
     """What DUMP answers for `value`."""
     kind, body = ENCODERS[type(value)](value, compress)
-    payload = bytes((kind,)) + body + VERSION.to_bytes(2, "little")
-    return payload + crc64(payload).to_bytes(_CHECKSUM_SIZE, "little")
+    return sealed(bytes((kind,)) + body)
 
 
 def deserialized(payload: bytes, limits: CompactLimits) -> Value:
     """The value in a DUMP payload; raises Error for one that is damaged, newer than we are, or of a foreign type."""
-    if len(payload) < _FOOTER.size:
-        raise Error(b"ERR DUMP payload version or checksum are wrong")
-    version, checksum = _FOOTER.unpack_from(payload, len(payload) - _FOOTER.size)
-    if version > VERSION_MAX or checksum != crc64(payload[:-_CHECKSUM_SIZE]):
-        raise Error(b"ERR DUMP payload version or checksum are wrong")
-    cursor = Cursor(payload[: -_FOOTER.size], limits=limits)
+    cursor = Cursor(unsealed(payload), limits=limits)
     try:
         kind = cursor.byte()
         return decoder_of(kind, 0)(cursor)

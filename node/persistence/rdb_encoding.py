@@ -14,6 +14,7 @@ from struct import Struct
 from node.persistence import lzf
 from node.persistence.rdb_errors import RdbError, RdbTruncatedError
 from node.structures.limits import DEFAULT_LIMITS, CompactLimits
+from wire.arguments import canonical_integer
 
 # The first byte of a record: opcodes from the top, value types from 0 (`rdb_types`).
 FUNCTION2 = 245
@@ -182,8 +183,8 @@ def encode_string(data: bytes | bytearray, compress: bool) -> bytes:
     """`data` as redis-server would write it; `compress` allows LZF."""
     size = len(data)
     if size <= _INTEGER_TEXT_MAX:
-        number = _canonical_integer(data)
-        if number is not None:
+        number = canonical_integer(data)
+        if number is not None and -(1 << 31) <= number < 1 << 31:
             return encode_integer(number)
     elif compress and size > _COMPRESS_ABOVE:
         packed = lzf.compress(bytes(data))
@@ -204,13 +205,3 @@ def encode_integer(number: int) -> bytes:
     if -32768 <= number <= 32767:
         return b"\xc1" + _INTEGERS[_INT16].pack(number)
     return b"\xc2" + _INTEGERS[_INT32].pack(number)
-
-
-def _canonical_integer(data: bytes | bytearray) -> int | None:
-    """The 32-bit integer whose only spelling is `data`, so that reading it gives `data` again."""
-    if not data or not (data.isdigit() or (data[0] == 0x2D and data[1:].isdigit())):
-        return None
-    number = int(data)
-    if not -(1 << 31) <= number < 1 << 31 or b"%d" % number != data:
-        return None
-    return number

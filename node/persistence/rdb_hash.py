@@ -9,7 +9,7 @@ from node.persistence.rdb_encoding import I64, Cursor, encode_length, encode_str
 from node.persistence.rdb_errors import RdbEmptyError, RdbError
 from node.structures.deadlines import Deadlines
 from node.structures.hashes import Hash
-from wire.arguments import is_integer
+from wire.arguments import canonical_integer
 
 
 def decode_hash(cursor: Cursor) -> Hash:
@@ -65,10 +65,11 @@ def decode_expiring_hash_listpack(cursor: Cursor) -> Hash:
     """Type 25: field, value and time in turns, 0 for none."""
     cursor.integer(I64)
     items = listpack.decode(cursor.string())
-    if len(items) % 3 or not all(map(is_integer, items[2::3])):
+    moments = [canonical_integer(text) for text in items[2::3]]
+    if len(items) % 3 or None in moments:
         raise RdbError("Hash integrity check failed.", cursor.position)
     pairs = [part for at in range(0, len(items), 3) for part in items[at : at + 2]]
-    times = {field: int(time) for field, time in zip(items[::3], items[2::3], strict=True) if int(time)}
+    times = {field: time_ms for field, time_ms in zip(items[::3], moments, strict=True) if time_ms}
     return _expiring(_from_items(pairs, cursor, packed=True), times)
 
 

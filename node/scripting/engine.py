@@ -33,7 +33,7 @@ _KILLED = {
     True: b"Script killed by user with FUNCTION KILL...",
 }
 # Where the code of scripts and functions says it comes from.
-_CHUNKS = {False: b"@user_script", True: b"@user_function"}
+CHUNKS = {False: b"@user_script", True: b"@user_function"}
 _BUSY_TEXT = {
     False: b"BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
     True: b"BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.",
@@ -140,7 +140,7 @@ class ScriptEngine:
                 outcome = context.run(runner, script.function, script.last_line, table(keys), table(arguments))
             except (LuaError, MemoryError) as failure:
                 # What ended it also ended the sandbox's own work: a kill, or the end of its memory.
-                outcome = (False, self._last_words(failure), _CHUNKS[script.is_function], script.last_line, False)
+                outcome = (False, self._last_words(failure), CHUNKS[script.is_function], script.last_line, False)
             running.ended = True
             return self._reply(script, outcome, call)
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from node.scripting.engine import Script, ScriptEngine
+from node.scripting.engine import CHUNKS, Script, ScriptEngine
 from node.scripting.flags import NAMES
 from node.scripting.gateway import Gateway
 from node.scripting.sandbox import LuaFunction
 from wire.errors import Error
 
-_CHUNK = b"@user_function"
 _NAME = re.compile(rb"[A-Za-z0-9_]+")
 _BAD_NAME = (
     b"Library names can only contain letters, numbers, or underscores(_) and must be at least one character long"
@@ -70,7 +69,8 @@ class Libraries:
         if old is not None and not replace:
             raise Error(b"ERR Library '%b' already exists" % name)
         library = self._run(Library(name, source), code)
-        taken = next((f for f in library.functions if self._owner(f) not in (None, old)), None)
+        replaced: dict[bytes, Function] = {} if old is None else old.functions
+        taken = next((f for f in library.functions if f in self._functions and f not in replaced), None)
         if taken is not None:
             raise Error(b"ERR Function %b already exists" % taken)
         if old is not None:
@@ -104,11 +104,8 @@ class Libraries:
             self.by_name, self._functions = before
             raise
 
-    def _owner(self, function: bytes) -> Library | None:
-        return next((library for library in self.by_name.values() if function in library.functions), None)
-
     def _run(self, library: Library, code: bytes) -> Library:
-        function, problem = self._engine.sandbox.compile(code, _CHUNK)
+        function, problem = self._engine.sandbox.compile(code, CHUNKS[True])
         if function is None:
             raise Error(b"ERR Error compiling function: %b" % problem)
         self._loading = library

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from hashlib import sha1
 
-from node.scripting.engine import Script, ScriptEngine, last_line
+from node.scripting.engine import CHUNKS, Script, ScriptEngine, last_line
 from node.scripting.flags import script_flags
 from wire.errors import Error
-
-_CHUNK = b"@user_script"
 
 
 def sha1_hex(body: bytes) -> bytes:
@@ -38,7 +36,7 @@ class Scripts:
         script = self._scripts.get(name)
         if script is None:
             flags, code = script_flags(body)
-            function, problem = self._engine.sandbox.compile(code, _CHUNK)
+            function, problem = self._engine.sandbox.compile(code, CHUNKS[False])
             if function is None:
                 raise Error(b"ERR Error compiling script (new function): %b" % problem)
             script = self._scripts[name] = Script(name, function, flags, last_line(body))

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from random import Random
 
-from wire.arguments import is_integer
+from wire.arguments import canonical_integer
 
 # Type codes of arrays, the narrowest first.
 _CODES = ("h", "i", "q")
@@ -29,9 +29,9 @@ class Integers:
         return len(self._numbers)
 
     def __contains__(self, member: bytes) -> bool:
-        if not is_integer(member):
+        number = canonical_integer(member)
+        if number is None:
             return False
-        number = int(member)
         numbers = self._numbers
         at = bisect_left(numbers, number)
         return at < len(numbers) and numbers[at] == number

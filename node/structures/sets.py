@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from node.structures.integers import Integers
 from node.structures.table import DICT_MAX, Table
-from wire.arguments import is_integer
+from wire.arguments import canonical_integer
 
 # No Python `set`: its order differs in every process, and a random member of it cannot be had. The values mean nothing.
 Members = dict[bytes, bool] | Table[bool] | Integers
@@ -40,7 +40,7 @@ class Set:
         if isinstance(members, Table):
             return members.put(member, True)
         if isinstance(members, Integers):
-            if len(members) < min(intset_max, DICT_MAX) and is_integer(member):
+            if len(members) < min(intset_max, DICT_MAX) and canonical_integer(member) is not None:
                 return members.put(member)
             if member in members:
                 return 0
@@ -50,7 +50,7 @@ class Set:
         size = len(members)
         if size == before:
             return 0
-        if self.compact and (size > intset_max or not is_integer(member)):
+        if self.compact and (size > intset_max or canonical_integer(member) is None):
             self.compact = False
         if size > DICT_MAX:
             self.members = Table(members)
@@ -88,7 +88,7 @@ class Set:
             self.members._check()
         assert self.compact or not isinstance(self.members, Integers)
         if self.compact:
-            assert all(map(is_integer, self.members))
+            assert all(canonical_integer(member) is not None for member in self.members)
 
 
 def set_of(members: Iterable[bytes], intset_max: int) -> Set:

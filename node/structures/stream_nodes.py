@@ -15,7 +15,7 @@ from sys import getsizeof
 from typing import Self
 
 from node.structures.stream_ids import SEQUENCE_BITS, SEQUENCE_MAX, format_id, make_id
-from wire.arguments import is_integer
+from wire.arguments import canonical_integer
 from wire.encoder import encode_bulks
 
 # The longest text of a 64-bit integer, which a listpack would keep as a number.
@@ -43,8 +43,9 @@ def number_size(number: int) -> int:
 def _text_size(text: bytes) -> int:
     """What `text` takes in a listpack: its encoding, itself, and the length of both."""
     size = len(text)
-    if size <= _INTEGER_TEXT_MAX and is_integer(text):
-        return number_size(int(text))
+    number = canonical_integer(text) if size <= _INTEGER_TEXT_MAX else None
+    if number is not None:
+        return number_size(number)
     if size < 64:
         return size + 2
     whole = size + (2 if size < 4096 else 5)
