@@ -49,7 +49,7 @@ class Watcher(Protocol):
     """Who wants to know when a key changes."""
 
     def touched(self, database: Database, key: bytes, *, gone: bool) -> None:
-        """`key` was changed, `gone` when it is no longer there. The keyspace must not be changed in here."""
+        """`key` was changed, `gone` when it is not there now, or expired. The keyspace must not be changed in here."""
         ...
 
 
@@ -246,6 +246,10 @@ class Database:
         """Whether `key` is there but logically expired; changes nothing."""
         when = self.expire_time(key)
         return when is not None and when < self._space.now_ms
+
+    def is_alive(self, key: bytes) -> bool:
+        """Whether `key` is there and has not logically expired; changes nothing."""
+        return key in self.shards[slot_of(key)] and not self.is_expired(key)
 
     def hidden(self, key: bytes) -> bool:
         """Whether a listing must leave `key` out: logically expired, and not seen as existing at the moment."""
@@ -462,7 +466,7 @@ class Database:
             observer.touched(self, key, gone=False)
         watchers = self.watchers.get(key)
         if watchers is not None:
-            gone = key not in self.shards[slot_of(key)]
+            gone = not self.is_alive(key)
             for watcher in watchers:
                 watcher.touched(self, key, gone=gone)
 

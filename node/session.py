@@ -63,6 +63,7 @@ class NodeSession(Session):
         "broken",
         "call",
         "from_master",
+        "in_script",
         "monitoring",
         "postponed",
         "readonly",
@@ -79,7 +80,7 @@ class NodeSession(Session):
         super().__init__(id, connection, now_ms)
         # MULTI under way.
         self.transaction: Transaction | None = None
-        # Watched keys with their database, and whether each had logically expired already when it was watched.
+        # Watched keys with their database, and whether each was alive when it was watched: neither missing nor expired.
         self.watched: dict[tuple[Database, bytes], bool] = {}
         # A watched key was touched: EXEC runs nothing and answers null.
         self.broken = False
@@ -92,6 +93,8 @@ class NodeSession(Session):
         self.postponed = False
         # CLIENT TRACKING.
         self.tracked: Tracked | None = None
+        # Scripts' commands run as this client.
+        self.in_script = False
         # This session applies our master's stream.
         self.from_master = False
         # Set once the client turned out to be a replica (PSYNC).
@@ -151,16 +154,12 @@ class NodeSession(Session):
         self.broken = False
 
     def touched(self, database: Database, key: bytes, *, gone: bool) -> None:
-        """A watched key was changed. That a key which had expired before WATCH is now deleted changes nothing."""
-        if gone and self.watched[database, key]:
-            self.watched[database, key] = False
-        else:
+        """A watched key was changed. One that was not alive at WATCH and is not now is the same for this client."""
+        if not gone or self.watched[database, key]:
             self.broken = True
 
     def watch_broken(self) -> bool:
         """Whether a watched key changed: touched since, or alive at WATCH and logically expired by now."""
         if self.broken:
             return True
-        return any(
-            not was_expired and database.is_expired(key) for (database, key), was_expired in self.watched.items()
-        )
+        return any(was_alive and database.is_expired(key) for (database, key), was_alive in self.watched.items())

@@ -103,7 +103,7 @@ def watch(call: Call) -> Reply:
         raise Error(b"ERR WATCH inside MULTI is not allowed")
     for name in call.argv[1:]:
         if (db, name) not in session.watched:
-            session.watched[db, name] = db.is_expired(name)
+            session.watched[db, name] = db.is_alive(name)
             db.watch(name, session)
     return OK
 

@@ -37,3 +37,24 @@ def test_a_transaction_has_one_time(pair: Pair) -> None:
         queued = [("MULTI",), ("SET", "k", "v", "PX", "30"), ("DEBUG", "SLEEP", "0.05"), ("GET", "k"), ("EXEC",)]
         assert client.ask_all(queued)[-1] == b"*3\r\n+OK\r\n+OK\r\n$1\r\nv\r\n"
         assert client.ask("GET", "k") == b"$-1\r\n"
+
+
+def test_swapdb_breaks_a_watch_when_what_can_be_seen_of_the_key_changes(pair: Pair) -> None:
+    """None stands for a missing key, False for an expired one, True for one that lives."""
+    states = {True: [("SET", "k", "v")], False: [("SET", "k", "v", "PX", "1")], None: [("DEL", "k")]}
+    cases = [(before, after) for before in states for after in states]
+    outcomes = []
+    for client in pair.connect():
+        client.ask("DEBUG", "SET-ACTIVE-EXPIRE", "0")
+        replies = []
+        for before, after in cases:
+            client.ask_all([("SELECT", "1"), *states[after], ("SELECT", "0"), *states[before]])
+            client.ask_all([("SET", "timer", "v", "PX", "2")])
+            wait_for(lambda client=client: client.ask("EXISTS", "timer") == b":0\r\n", what="the timer's expiry")
+            replies += client.ask_all([("WATCH", "k"), ("SWAPDB", "0", "1"), ("MULTI",), ("PING",), ("EXEC",)])[-1:]
+            client.ask("FLUSHALL")
+        client.ask("DEBUG", "SET-ACTIVE-EXPIRE", "1")
+        outcomes.append(replies)
+    broken = b"*-1\r\n"
+    assert outcomes[0] == outcomes[1]
+    assert [reply == broken for reply in outcomes[0]] == [True, True, True, True, False, False, True, False, False]
