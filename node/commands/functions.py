@@ -65,6 +65,7 @@ def fcall_ro(call: Call) -> Reply:
 
 
 def _fcall(call: Call, *, readonly: bool) -> Reply:
+    call.node.monitor.announce(call.session, call.command, call.argv)
     function = call.node.libraries.function(call.argv[1])
     if function is None:
         raise Error(b"ERR Function not found")
@@ -206,11 +207,11 @@ def function_list(call: Call) -> Reply:
             pattern = value
         else:
             raise Error(b"ERR Unknown argument %b" % word)
-    matches = compile_glob(pattern).fullmatch
+    matches = compile_glob(pattern.lower()).fullmatch
     return [
         _described(library, with_code=with_code)
         for name, library in call.node.libraries.by_name.items()
-        if matches(name)
+        if matches(name.lower())
     ]
 
 

@@ -1,6 +1,7 @@
 """Libraries of functions: loaded once, called by name, kept with the data.
 
-A library is its source; it registers its functions while it is loaded. It is loaded whole or not at all.
+A library is its source; it registers its functions while it is loaded. It is loaded whole or not at all. As in Redis,
+the case of letters in a function's name counts only within its library.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Libraries:
 
     def __init__(self, engine: ScriptEngine, gateway: Gateway) -> None:
         self._engine = engine
-        # Libraries by name, and every function of theirs.
+        # Libraries by name, and every function of theirs by its name in lower case.
         self.by_name: dict[bytes, Library] = {}
         self._functions: dict[bytes, Function] = {}
         # The library that is being loaded.
@@ -52,7 +53,7 @@ class Libraries:
         gateway.on_register = self._register
 
     def function(self, name: bytes) -> Function | None:
-        return self._functions.get(name)
+        return self._functions.get(name.lower())
 
     @property
     def function_count(self) -> int:
@@ -69,14 +70,14 @@ class Libraries:
         if old is not None and not replace:
             raise Error(b"ERR Library '%b' already exists" % name)
         library = self._run(Library(name, source), code)
-        replaced: dict[bytes, Function] = {} if old is None else old.functions
-        taken = next((f for f in library.functions if f in self._functions and f not in replaced), None)
+        replaced = set() if old is None else {f.lower() for f in old.functions}
+        taken = next((f for f in library.functions if f.lower() in self._functions and f.lower() not in replaced), None)
         if taken is not None:
             raise Error(b"ERR Function %b already exists" % taken)
         if old is not None:
             self.delete(name)
         self.by_name[name] = library
-        self._functions |= library.functions
+        self._functions |= {f.lower(): function for f, function in library.functions.items()}
         return name
 
     def delete(self, name: bytes) -> bool:
@@ -85,7 +86,7 @@ class Libraries:
         if library is None:
             return False
         for function in library.functions:
-            del self._functions[function]
+            self._functions.pop(function.lower(), None)
         return True
 
     def clear(self) -> None:

@@ -27,7 +27,7 @@ from wire.table import Command, CommandTable
 
 if TYPE_CHECKING:
     from node.execute import Executor
-    from node.scripting.sandbox import LuaFunction, LuaValue, Sandbox
+    from node.scripting.sandbox import LuaFunction, LuaTable, LuaValue, Sandbox
 
 _REPLICATE_NONE = 0
 _REPLICATE_ALL = 3
@@ -78,6 +78,7 @@ class Gateway:
         self._accounts = accounts
         # The client that a script's commands run as, and the one that runs the script.
         self._session = session
+        session.in_script = True
         self._client = session
         self._clustered = clustered
         # DEBUG SET-DISABLE-DENY-SCRIPTS: also commands that are not for scripts.
@@ -167,6 +168,9 @@ class Gateway:
         if isinstance(reply, Error):
             return error_table(sandbox, reply.text), True
         return to_lua(sandbox, reply, self.resp), False
+
+    def call_many(self, arguments: LuaTable, count: int) -> tuple[LuaValue, bool]:
+        return self.call(*map(arguments.__getitem__, range(1, count + 1)))
 
     def log(self, level: int, text: bytes) -> None:
         words = text.decode("utf-8", "replace")

@@ -77,8 +77,11 @@ globals.rawset = function(t, ...)
   return rawset0(t, ...)
 end
 globals.rawget = function(t, ...) return rawget(behind[t] or t, ...) end
+-- Global tables have a metatable that scripts may see, though not change.
+local shown = setmetatable0({}, {__mode = 'k'})
 globals.getmetatable = function(t)
-  if behind[t] or type(t) == 'string' then return nil end
+  if behind[t] then return shown[t] end
+  if type(t) == 'string' then return nil end
   return getmetatable0(t)
 end
 globals.pairs = function(t)
@@ -171,13 +174,19 @@ local function raise(err)
   err.source, err.line = place()
   error(err, 0)
 end
+-- There is no room on the stack between Lua and Python for very many arguments.
+local function call(...)
+  local count = select('#', ...)
+  if count <= 1000 then return host.call(...) end
+  return host.call_many({...}, count)
+end
 redis.call = function(...)
-  local reply, failed = host.call(...)
+  local reply, failed = call(...)
   if failed then raise(reply) end
   return reply
 end
 redis.pcall = function(...)
-  return (host.call(...))
+  return (call(...))
 end
 local function complain(message)
   raise({err = message, ignore_error_stats_update = true})
@@ -255,26 +264,29 @@ libraries.cjson.null = host.null
 
 getmetatable0('').__index = libraries.string
 for name, library in pairs0(libraries) do globals[name] = protect(library) end
-setmetatable0(globals, {__index = function(_, name)
+local nonexistent = {__index = function(_, name)
   error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
-end})
+end}
+setmetatable0(globals, nonexistent)
 
-local function environment(api)
-  local own = setmetatable0({redis = protect(api)}, {__index = globals})
-  own._G = protect(own)
-  return own._G, own
+local function environment(own)
+  local front = protect(own)
+  shown[front] = protect({__index = nonexistent.__index})
+  return front
+end
+local function all_globals(own, front)
+  own.redis, own._G = protect(redis), front
+  setmetatable0(own, {__index = globals})
 end
 -- EVAL's globals; KEYS and ARGV are put there before each run.
-local eval_own
-for_eval, eval_own = environment(redis)
+local eval_own = {}
+for_eval = environment(eval_own)
+all_globals(eval_own, for_eval)
 
--- What a function library may use while it is loaded: it registers functions and calls no commands.
-local loading_api = {}
-for _, name in pairs0({'log', 'error_reply', 'status_reply', 'sha1hex', 'acl_check_cmd'}) do
-  loading_api[name] = redis[name]
-end
+-- All that the code of a function library may use while it is loaded: it registers functions.
+local loading_api = {log = redis.log}
 for name, value in pairs0(redis) do
-  if type(value) ~= 'function' then loading_api[name] = value end
+  if type(value) ~= 'function' and name:sub(1, 5) ~= 'REPL_' then loading_api[name] = value end
 end
 local named = {function_name = 'string', description = 'string', callback = 'function', flags = 'table'}
 loading_api.register_function = function(...)
@@ -320,9 +332,7 @@ loading_api.register_function = function(...)
   local problem = host.register(name, callback, description, table.concat(words, ' '))
   if problem then complain(problem) end
 end
-setmetatable0(loading_api, {__index = function(_, name)
-  error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
-end})
+setmetatable0(loading_api, nonexistent)
 
 -- ---- for the engine
 
@@ -370,10 +380,11 @@ function side.run_function(f, _, keys, argv)
 end
 -- Runs the code of a library, which registers functions (`host.register`); they find the whole of redis when they run.
 function side.load_library(f)
-  local front, own = environment(loading_api)
+  local own = setmetatable0({redis = protect(loading_api)}, nonexistent)
+  local front = environment(own)
   setfenv0(f, front)
   local function done(...)
-    own.redis = protect(redis)
+    all_globals(own, front)
     return ...
   end
   return done(report(xpcall(f, explain)))

@@ -33,6 +33,10 @@ class Host(Protocol):
         """redis.call and pcall: the reply, and whether it is an error."""
         ...
 
+    def call_many(self, arguments: LuaTable, count: int) -> tuple[LuaValue, bool]:
+        """The same with the arguments in a table, which may have holes."""
+        ...
+
     def tick(self) -> bytes | None:
         """Called every so many instructions; an answer ends the script with that error."""
         ...
@@ -92,6 +96,7 @@ class Sandbox:
         }
         ours: dict[bytes, object] = {
             b"call": host.call,
+            b"call_many": host.call_many,
             b"tick": host.tick,
             b"log": host.log,
             b"setresp": host.setresp,

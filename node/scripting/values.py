@@ -14,7 +14,7 @@ from lupa.lua51 import lua_type
 from node.scripting.sandbox import LuaTable, LuaValue, Sandbox
 from wire.encoder import encode, format_double
 from wire.errors import Error
-from wire.reply import NIL_ARRAY, BulkMap, BulkSet, Digits, Encoded, PairMap, Raw, Reply, ReplySet, Simple, Verbatim
+from wire.reply import NIL_ARRAY, BulkMap, BulkSet, Digits, PairMap, Raw, Reply, ReplySet, Simple, Verbatim
 
 # Tables in tables in a script's result, at most; a table may contain itself.
 _DEPTH_MAX = 200
@@ -58,10 +58,16 @@ def to_lua(sandbox: Sandbox, reply: Reply, proto: int) -> LuaValue:
         return sandbox.table({b"map": sandbox.table(dict(zip(reply[::2], reply[1::2], strict=True)))})
     if isinstance(reply, ReplySet | BulkSet) and proto == 3:
         return sandbox.table({b"set": sandbox.table({to_lua(sandbox, item, proto): True for item in reply})})
-    if kind is Encoded:
+    if isinstance(reply, Raw):
+        if reply.startswith(b"("):
+            return sandbox.table({b"big_number": reply[1:-2]})
         reader = hiredis.Reader()
         reader.feed(reply)
-        return to_lua(sandbox, reader.gets(), proto)
+        value = reader.gets()
+        if reply.startswith(b"|"):
+            # Attributes are not for scripts.
+            value = reader.gets()
+        return to_lua(sandbox, value, proto)
     if isinstance(reply, bytes | bytearray):
         return bytes(reply)
     assert isinstance(reply, list), f"no value for Lua can be made of {reply!r}"

@@ -9,6 +9,14 @@ from tests.node.conftest import Pair
 
 # Each is run with two keys and two arguments, in an empty database that has a string and a sorted set.
 SCRIPTS = r"""
+getmetatable(_G).__index = {}
+----
+local names = {} for name in pairs(getmetatable(_G)) do names[#names + 1] = name end return names
+----
+local a = {} for i = 1, 7999 do a[i] = 1 end return redis.call('lpush', 'l', unpack(a))
+----
+local a = {} for i = 1, 1500 do a[i] = i end return redis.pcall('mget', unpack(a, 1, 1501))
+----
 return foo
 ----
 foo=1
@@ -496,6 +504,24 @@ COMMANDS: list[tuple[str, ...]] = [
     ("FCALL", "nope", "0"),
     ("FCALL", "e1", "x"),
     ("FCALL", "e1", "9"),
+    *(
+        ("FUNCTION", "LOAD", f"#!lua name=l7\nlocal x = {name}")
+        for name in ("_G", "pairs", "math.random", "string", "cjson", "redis.sha1hex", "redis.error_reply", "redis.log")
+    ),
+    ("FUNCTION", "LOAD", "#!lua name=l7\n_G.x = 1"),
+    (
+        "FUNCTION",
+        "LOAD",
+        "#!lua name=l7\nredis.register_function('Foo', function() return _G.math.floor(1.5) end)",
+    ),
+    ("FCALL", "Foo", "0"),
+    ("FCALL", "FOO", "0"),
+    ("FUNCTION", "LOAD", "#!lua name=L7\nredis.register_function('fOO', function() end)"),
+    ("FUNCTION", "LOAD", "REPLACE", "#!lua name=l7\nredis.register_function('fOO', function() end)"),
+    ("FUNCTION", "LIST", "LIBRARYNAME", "L7"),
+    ("FUNCTION", "DELETE", "L7"),
+    ("FUNCTION", "DELETE", "l7"),
+    ("FCALL", "foo", "0"),
     ("FUNCTION", "FLUSH", "SYNC"),
 ]
 
