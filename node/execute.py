@@ -14,7 +14,7 @@ from binascii import crc_hqx
 from functools import partial
 
 from cluster.slots import SLOTS
-from node.blocking import BlockedClients, Serve
+from node.blocking import NOT_YET, BlockedClients, Serve
 from node.call import Call
 from node.gates import ONE_SHOT, Gatekeeper
 from node.keyspace import Keyspace
@@ -181,7 +181,7 @@ class Executor:
         command.calls += 1
         command.nanoseconds += took_ns
         session.last_command = command.name
-        if took_ns >= self._slow_log.threshold_ns:
+        if took_ns >= self._slow_log.threshold_ns and not self._blocked.holds(session):
             self._slow_log.note(session, command, argv, took_ns)
         self.processed += 1
         return 1
@@ -320,7 +320,7 @@ class Executor:
                     command.calls += index - first
                     command.nanoseconds += ended_ns - started_ns
                     session.last_command = command.name
-                    if ended_ns - started_ns >= slow_ns and index == first + 1:
+                    if ended_ns - started_ns >= slow_ns and index == first + 1 and not self._blocked.holds(session):
                         self._slow_log.note(session, command, commands[first], ended_ns - started_ns)
                 started_ns = ended_ns
                 if not misplaced:
@@ -356,13 +356,18 @@ class Executor:
         before = len(keyspace.effects)
         database = call.db.index
         call.rewritten = False
-        command.calls += 1
+        started_ns = self._perf_ns()
         try:
             reply = command.handler(call)
         except Error as error:
             reply = error
             command.failed_calls += 1
             self.count(error)
+        took_ns = self._perf_ns() - started_ns
+        command.calls += 1
+        command.nanoseconds += took_ns
+        if took_ns >= self._slow_log.threshold_ns:
+            self._slow_log.note(call.session, command, argv, took_ns)
         if call.session.tracked is not None:
             self.tracking.read(call.session, call.db, command, argv)
         if self._monitor.watched:
@@ -435,11 +440,16 @@ class Executor:
     def _run_blocked(self, call: Call, serve: Serve, key: bytes) -> Reply:
         """Run a blocked client's command, which looks at `key`; what it does is passed on by itself."""
         call.rewritten = False
+        started_ns = self._perf_ns()
         try:
             reply = serve(call, key)
         except Error as error:
             # Counted where the client is answered.
             reply = error
+        took_ns = self._perf_ns() - started_ns
+        call.command.nanoseconds += took_ns
+        if took_ns >= self._slow_log.threshold_ns and reply is not NOT_YET:
+            self._slow_log.note(call.session, call.command, call.argv, took_ns)
         self._pass_on_effects(call.session, call.command, call.argv, changed=False)
         return reply
 
@@ -508,7 +518,7 @@ class Executor:
                 took_ns = self._perf_ns() - started_ns
                 command.calls += 1
                 command.nanoseconds += took_ns
-                if took_ns >= self._slow_log.threshold_ns:
+                if took_ns >= self._slow_log.threshold_ns and not self._blocked.holds(session):
                     self._slow_log.note(session, command, argv, took_ns)
                 if self._monitor.watched:
                     # As in Redis, after the run: EXEC behind what it ran, SELECT with the database it chose.

@@ -86,8 +86,9 @@ def gates_of(spec: CommandSpec) -> int:
     if flags & (WRITE | MAY_REPLICATE):
         gates |= WRITES_PAUSED
     if spec.name == "exec":
-        # A slot may have moved, the node become a replica, or memory run out, since the commands were queued.
-        gates |= IN_MULTI | READ_ONLY | TOO_FEW_REPLICAS | OUT_OF_MEMORY
+        # Since the commands were queued, a slot may have moved, the node become a replica or lost its master, or memory
+        # run out.
+        gates |= IN_MULTI | READ_ONLY | TOO_FEW_REPLICAS | OUT_OF_MEMORY | STALE | LOADING
     return gates
 
 
@@ -157,6 +158,17 @@ def _is_write(session: NodeSession, command: Command) -> bool:
     return bool(command.flags & WRITE)
 
 
+def _unfit(flag: int) -> Callable[[NodeSession, Command], bool]:
+    """What lacks this flag, and EXEC of a transaction that holds such a command."""
+
+    def refuses(session: NodeSession, command: Command) -> bool:
+        if command.name == "exec" and session.transaction is not None:
+            return not all(queued.flags & flag for queued, _ in session.transaction.queue)
+        return not command.flags & flag
+
+    return refuses
+
+
 def _needs_memory(session: NodeSession, command: Command) -> bool:
     """What may need memory, EXEC of it, and whatever is to be queued: Redis 7.0 looks no closer at that."""
     if session.transaction is None:
@@ -194,10 +206,10 @@ class Gatekeeper:
             Gate(SUBSCRIBED, _always, lambda command: _ONLY_SUBSCRIBERS % command.name.encode()),
             Gate(
                 STALE,
-                _always,
+                _unfit(WHILE_STALE),
                 _fixed(b"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."),
             ),
-            Gate(LOADING, _always, _fixed(LOADING_TEXT)),
+            Gate(LOADING, _unfit(WHILE_LOADING), _fixed(LOADING_TEXT)),
             Gate(BUSY, _always, lambda command: conditions.busy),
         )
 

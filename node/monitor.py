@@ -1,7 +1,7 @@
 """MONITOR: every command that runs, shown to the clients that asked for it.
 
-A line is ``<unix>.<microseconds> [<db> <address>] "command" "argument" …``. Administration is not shown, nor
-are passwords.
+A line is ``<unix>.<microseconds> [<db> <address>] "command" "argument" …``, with ``lua`` for the address of what a
+script runs. Administration is not shown, nor are passwords.
 """
 
 from __future__ import annotations
@@ -44,11 +44,18 @@ class Monitor:
 
     def show(self, session: NodeSession, command: Command, argv: Sequence[bytes]) -> None:
         """Send the line for a command that was run."""
-        if command.flags & (ADMIN | SKIP_MONITOR):
-            return
+        if not command.flags & (ADMIN | SKIP_MONITOR):
+            self._write(session, command, argv)
+
+    def announce(self, session: NodeSession, command: Command, argv: Sequence[bytes]) -> None:
+        """Send the line for a script that is about to run, so that it stands in front of its commands."""
+        if self.watched:
+            self._write(session, command, argv)
+
+    def _write(self, session: NodeSession, command: Command, argv: Sequence[bytes]) -> None:
         now_us = self._clock.wall_us()
         words = b" ".join(quoted(word) for word in redacted(command, argv))
-        source = session.address.encode() or b"master"
+        source = b"lua" if session.in_script else session.address.encode() or b"master"
         line = b"%d.%06d [%d %b] %b" % (now_us // 1_000_000, now_us % 1_000_000, session.call.db.index, source, words)
         encoded = encode(Simple(line), 2)
         for watcher in self._sessions:

@@ -59,8 +59,8 @@ class SlowLog:
                 at_s=self._clock.wall_ms() // 1000,
                 duration_us=duration_ns // 1000,
                 argv=_abridged(command, argv),
-                address=session.address,
-                name=session.name,
+                address="?:0" if session.in_script else session.address,
+                name=b"" if session.in_script else session.name,
             )
         )
         self._next_id += 1

@@ -47,6 +47,10 @@ class Credentials(Protocol):
         """Whether the default user has one."""
         ...
 
+    def exists(self, name: bytes) -> bool:
+        """Whether there is an account of that name."""
+        ...
+
     def accept(self, session: Session, name: bytes, password: bytes, command: bytes) -> bool:
         """Whether `password` opens the account `name` for a client that sent this command (AUTH, HELLO)."""
         ...
@@ -71,6 +75,9 @@ class Password:
     @property
     def has_password(self) -> bool:
         return bool(self.password)
+
+    def exists(self, name: bytes) -> bool:
+        return name == b"default"
 
     def accept(self, session: Session, name: bytes, password: bytes, command: bytes) -> bool:  # noqa: ARG002
         """The default user without a password takes any."""

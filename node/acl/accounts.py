@@ -62,6 +62,9 @@ class Accounts:
     def has_password(self) -> bool:
         return not self.by_name[_DEFAULT].no_password
 
+    def exists(self, name: bytes) -> bool:
+        return name in self.by_name
+
     def accept(self, session: Session, name: bytes, password: bytes, command: bytes) -> bool:
         user = self.by_name.get(name)
         if user is not None and user.enabled and user.opens_with(password):

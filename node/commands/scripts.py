@@ -101,11 +101,13 @@ def evalsha_ro(call: Call) -> Reply:
 
 
 def _eval(call: Call, *, readonly: bool) -> Reply:
+    call.node.monitor.announce(call.session, call.command, call.argv)
     key_count = parse_key_count(call.argv)
     return run_script(call, call.node.scripts.load(call.argv[1]), key_count, readonly=readonly)
 
 
 def _evalsha(call: Call, *, readonly: bool) -> Reply:
+    call.node.monitor.announce(call.session, call.command, call.argv)
     key_count = parse_key_count(call.argv)
     script = call.node.scripts.find(call.argv[1])
     if script is None:

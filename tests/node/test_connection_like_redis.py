@@ -259,3 +259,30 @@ def test_a_blocked_client_is_unblocked(how: str, answer: bytes, pair: Pair) -> N
         assert other.ask("CLIENT", "UNBLOCK", number, how) == b":0\r\n"
         for client in (blocked, other):
             client.close()
+
+
+def test_clients_are_killed_by_their_user(pair: Pair) -> None:
+    for client, victim in zip(pair.connect(), pair.connect(), strict=True):
+        client.ask("ACL", "SETUSER", "somebody", "on", "nopass", "+@all", "~*")
+        assert client.ask("CLIENT", "KILL", "USER", "somebody") == b":0\r\n"
+        assert client.ask("CLIENT", "KILL", "USER", "nobody") == b"-ERR No such user 'nobody'\r\n"
+        victim.ask("AUTH", "somebody", "any")
+        assert client.ask("CLIENT", "KILL", "USER", "somebody") == b":1\r\n"
+        client.ask("ACL", "DELUSER", "somebody")
+
+
+def test_a_transaction_is_refused_when_the_data_have_become_stale_since(pair: Pair) -> None:
+    outcomes = []
+    for client, other in zip(pair.connect(), pair.connect(), strict=True):
+        replies = []
+        client.ask("CONFIG", "SET", "replica-serve-stale-data", "no")
+        for queued in ("GET", "k"), ("PING",), ("INFO", "clients"):
+            client.ask_all([("MULTI",), queued])
+            # Nobody listens on port 1, so there is never a link.
+            other.ask("REPLICAOF", "127.0.0.1", "1")
+            replies.append(client.ask("EXEC")[:80])
+            other.ask("REPLICAOF", "NO", "ONE")
+        client.ask("CONFIG", "SET", "replica-serve-stale-data", "yes")
+        outcomes.append([reply.split(b"\r\n")[0] for reply in replies])
+    assert outcomes[0] == outcomes[1]
+    assert b"MASTERDOWN" in outcomes[0][0]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from runtime.settings import to_text
 from wire.arguments import parse_integer
 from wire.call import Call
 from wire.client_line import client_line
@@ -238,11 +239,11 @@ def client_kill(call: Call) -> Reply:
                 raise Error(SYNTAX)
             skip_me = value.lower() == b"yes"
         else:
-            filters.append(_filter(option.upper(), value))
+            filters.append(_filter(call, option.upper(), value))
     return _kill(call, filters, skip_me=skip_me)
 
 
-def _filter(option: bytes, value: bytes) -> Callable[[Session], bool]:
+def _filter(call: Call, option: bytes, value: bytes) -> Callable[[Session], bool]:
     text = value.decode("utf-8", "replace")
     match option:
         case b"ID":
@@ -259,9 +260,10 @@ def _filter(option: bytes, value: bytes) -> Callable[[Session], bool]:
         case b"LADDR":
             return lambda session: session.local_address == text
         case b"USER":
-            if text != "default":
+            if not call.front.credentials.exists(value):
                 raise Error(b"ERR No such user '%b'" % value)
-            return lambda session: session.user == text
+            user = to_text(value)
+            return lambda session: session.user == user
     raise Error(SYNTAX)
 
 

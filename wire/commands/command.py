@@ -125,7 +125,7 @@ def docs(call: Call) -> Reply:
 def list_(call: Call) -> Reply:
     argv = call.argv
     if len(argv) == 2:
-        return [each.name.encode() for each in _everything(call, subcommands=False)]
+        return [each.name.encode() for each in _everything(call)]
     if len(argv) != 5 or argv[2].upper() != b"FILTERBY":
         raise Error(SYNTAX)
     by, wanted = argv[3].upper(), argv[4]
@@ -192,11 +192,10 @@ def help_(_: Call) -> Reply:
     return [Simple(line.encode()) for line in _HELP]
 
 
-def _everything(call: Call, *, subcommands: bool = True) -> Iterator[Command]:
+def _everything(call: Call) -> Iterator[Command]:
     for each in call.front.table.all.values():
         yield each
-        if subcommands:
-            yield from each.subcommands.values()
+        yield from each.subcommands.values()
 
 
 def _full_command(call: Call) -> tuple[CommandSpec, list[bytes]]:
