@@ -101,6 +101,9 @@ def _restore(call: Call) -> Reply:
         call.keyspace.dirty -= 1
     db.put(name, value)
     db.await_fields(name, value)
+    if idle_s is not None:
+        # It will be asked for, or somebody would not have said it.
+        call.node.eviction.note_uses()
     db.set_use(name, idle_s, frequency)
     if ttl:
         db.set_expire_time(name, ttl)

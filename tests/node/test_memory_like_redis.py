@@ -180,10 +180,11 @@ def test_object_by_policy(clients: tuple[RawClient, RawClient], policy: str) -> 
     )
 
 
+@pytest.mark.parametrize("limit", ["0", "1gb"])
 @pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-lfu", "noeviction"])
-def test_restore_with_what_was_noted_elsewhere(clients: tuple[RawClient, RawClient], policy: str) -> None:
+def test_restore_with_what_was_noted_elsewhere(clients: tuple[RawClient, RawClient], policy: str, limit: str) -> None:
     ours, theirs = clients
-    assert_alike(clients, config("maxmemory-policy", policy), config("maxmemory", "1gb"), ("SET", "a", "value"))
+    assert_alike(clients, config("maxmemory-policy", policy), config("maxmemory", limit), ("SET", "a", "value"))
     dump = theirs.ask("DUMP", "a")
     payload = dump[dump.index(b"\r\n") + 2 : -2]
     for options in (
