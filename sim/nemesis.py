@@ -2,11 +2,15 @@
 
 The whole schedule is drawn beforehand, so it can be shown, cut down strike by strike (`shrink`) and replayed, and what
 remains of it stays where it was.
+
+Faults that meet by chance seldom meet well. What makes a choice between replicas hard is that they have not the same
+data, or do not hear of each other, at the moment their master dies: so some strikes have a *prelude*, which hurts a
+link within the victim's shard shortly before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from random import Random
 
 from sim.faults import Faults, Kind, Strike
@@ -24,6 +28,15 @@ _LENGTHS_S = ((0.02, 0.3), (0.3, 2.0), (2.0, 12.0))
 # These strike a process or host with a name; the others strike links.
 _LINK_KINDS = (Kind.CUT, Kind.CUT_ONE_WAY, Kind.RESET, Kind.SLOW_LINK, Kind.LOSSY_LINK)
 
+# The share of the strikes that silence a node, for long enough to be noticed, which have a prelude; how long it is on
+# before, and goes on after.
+_PRELUDES = 0.5
+_SILENT_S = 1.0
+_PRELUDE_S = (0.1, 3.0)
+_AFTERWARDS_S = (0.5, 6.0)
+_SILENCING = (Kind.KILL, Kind.POWER_CUT, Kind.STOP, Kind.PAUSE)
+_PRELUDE_KINDS = (Kind.CUT, Kind.CUT_ONE_WAY, Kind.SLOW_LINK, Kind.LOSSY_LINK)
+
 
 def draw(
     chance: Random,
@@ -32,8 +45,10 @@ def draw(
     nodes: Sequence[str],
     sentinels: Sequence[str],
     bystanders: Sequence[str],
+    shards: Mapping[str, Sequence[str]],
 ) -> list[Strike]:
-    """A schedule, in order of time. Bystanders (clients) are struck only by being on one side of a cut."""
+    """A schedule, in order of time. Bystanders (clients) are struck only by being on one side of a cut. `shards` has
+    all nodes of a node's shard."""
     if not kinds:
         return []
     count = max(1, round(duration_s / _EVERY_S * chance.choice(_PACES) * chance.uniform(0.6, 1.4)))
@@ -44,6 +59,9 @@ def draw(
         # One process has one disk and one clock: the same fault twice at a time would be mended by the first mending.
         if not any(_clash(strike, other) for other in strikes):
             strikes.append(strike)
+            prelude = _draw_prelude(chance, len(strikes), kinds, duration_s, strike, shards.get(strike.targets[0], ()))
+            if prelude is not None:
+                strikes.append(prelude)
     return sorted(strikes, key=lambda strike: (strike.at_s, strike.number))
 
 
@@ -95,6 +113,25 @@ def _draw_one(
     side = tuple(name for name in (*everybody, *bystanders) if chance.random() < 0.4) or (target,)
     rest = tuple(name for name in (*everybody, *bystanders) if name not in side)
     return Strike(number, at_s, lasting_s, kind, side, rest, amount)
+
+
+def _draw_prelude(
+    chance: Random, number: int, kinds: Sequence[Kind], duration_s: float, strike: Strike, shard: Sequence[str]
+) -> Strike | None:
+    """What hurts a link within a shard before the strike comes, if this one is to have such a thing."""
+    fitting = [kind for kind in kinds if kind in _PRELUDE_KINDS]
+    if strike.kind not in _SILENCING or strike.lasting_s < _SILENT_S or not fitting or len(shard) < 3:
+        return None
+    if chance.random() >= _PRELUDES:
+        return None
+    kind = fitting[chance.randrange(len(fitting))]
+    # Two of them, or another one and everybody else.
+    pair = chance.random() < 0.5
+    others = [name for name in shard if name != strike.targets[0]]
+    one, *others = chance.sample(shard, 2) if pair else chance.sample(others, 1)
+    at_s = round(max(0.0, strike.at_s - chance.uniform(*_PRELUDE_S)), 6)
+    until_s = min(strike.at_s + chance.uniform(*_AFTERWARDS_S), duration_s)
+    return Strike(number, at_s, round(until_s - at_s, 6), kind, (one,), tuple(others), _draw_amount(chance, kind))
 
 
 def _draw_amount(chance: Random, kind: Kind) -> float:

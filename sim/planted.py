@@ -69,6 +69,15 @@ BUGS: dict[str, Plant] = {
     "serve-in-minority": _without(node={"minority_stops_serving": False}),
     # A master that has lost its slots and does not follow the one that has them.
     "never-step-down": _without(node={"step_down_when_replaced": False}),
+    # A master that votes twice in an epoch. Shows where two replicas stand at the same time (`--replicas 2 --rate 1
+    # --faults kill,slow-link`).
+    "vote-twice": _without(node={"vote_once_per_epoch": False}),
+    # The same of a sentinel.
+    "sentinel-votes-twice": _without(sentinel={"vote_once_per_epoch": False}),
+    # Of several replicas the one that lags most stands first, or is chosen by the sentinels. Shows with `--replicas 2
+    # --faults kill,cut`.
+    "worst-replica": _without(node={"most_data_first": False}),
+    "sentinel-picks-worst": _without(sentinel={"most_data_first": False}),
     # A returning master takes its slots back from its successor.
     "take-slots-back": _without(node={"reject_stale_slot_claims": False}),
 }

@@ -76,6 +76,11 @@ class Shape:
         kind, _, number = name.partition("-")
         return (int(number) - self.masters) % self.masters if kind == "node" else None
 
+    def shards(self) -> dict[str, list[str]]:
+        """Every node with all nodes of its shard, itself too."""
+        names = self.node_names()
+        return {name: [other for other in names if self.shard_of(other) == self.shard_of(name)] for name in names}
+
     def group_of(self, slot: int) -> str:
         """The name of the shard that a slot begins in."""
         return f"shard-{next(n for n in range(self.masters) if slot < SLOTS * (n + 1) // self.masters)}"

@@ -104,6 +104,7 @@ def run(
             plan.shape.node_names(),
             plan.shape.sentinel_names(),
             [host.name for host in clients],
+            plan.shape.shards(),
         )
         workload = Workload(world, plan.shape, recorders(world))
         prepare(cluster)

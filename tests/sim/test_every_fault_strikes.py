@@ -44,7 +44,7 @@ def test_a_cluster_is_well_again_after_it(kind: Kind) -> None:
 def test_the_nemesis_draws_every_kind() -> None:
     drawn: Counter[Kind] = Counter()
     for seed in range(40):
-        for strike in nemesis.draw(Random(seed), tuple(Kind), 30.0, ["a", "b", "c"], ["s"], ["client"]):
+        for strike in nemesis.draw(Random(seed), tuple(Kind), 30.0, ["a", "b", "c"], ["s"], ["client"], {}):
             drawn[strike.kind] += 1
     assert set(drawn) == set(Kind)
     assert min(drawn.values()) >= 5

@@ -1,8 +1,21 @@
 """The simulator finds bugs that were planted for it: each with a seed that shows it.
 
-The seeds were found by a search of 200 for each bug, which anybody can repeat (it also finds others):
+The seeds were found by a search of 200 for each bug, with the shape and the faults that `FOUND` has for it. Anybody can
+repeat that; it also finds others:
 
-    shardlab sim swarm --seeds 1..200 --plant unsynced-vote
+    shardlab sim swarm --seeds 1..200 --plant unsynced-vote --failover cluster --faults kill,power-cut --duration 15s
+
+Two candidates stand at once where news of the first comes late to the second, whose data are no older; a choice between
+replicas needs some of them that have not the same data:
+
+    shardlab sim swarm --seeds 1..200 --plant vote-twice --failover cluster --masters 3 --replicas 2 \
+        --down-after-milliseconds 2000 --faults kill,slow-link --duration 20s --rate 1
+    shardlab sim swarm --seeds 1..200 --plant worst-replica --failover cluster --masters 3 --replicas 2 \
+        --down-after-milliseconds 500 --faults kill,cut --duration 12s
+    shardlab sim swarm --seeds 1..200 --plant sentinel-picks-worst --failover sentinel --masters 1 --replicas 2 \
+        --down-after-milliseconds 500 --faults kill,cut --duration 12s
+    shardlab sim swarm --seeds 1..200 --plant sentinel-votes-twice --failover sentinel --masters 1 --replicas 1 \\
+        --down-after-milliseconds 1500 --faults kill,slow-link --duration 20s --rate 1
 """
 
 from __future__ import annotations
@@ -11,7 +24,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from sim import invariants, serving
+from sim import heirs, invariants, serving
 from sim.faults import Kind
 from sim.planted import BUGS
 from sim.shape import Shape
@@ -21,6 +34,9 @@ _BY_CLUSTER = Shape(3, 1, 0, failover="cluster")
 _MORE_SEEDS = 12
 _LOG = ("appendonly yes", "appendfsync always")
 _CRASHES = (Kind.KILL, Kind.POWER_CUT)
+# Strikes that may have a prelude (`sim.nemesis`): a link within the shard is cut, then its master killed.
+_LINK_FIRST = (Kind.KILL, Kind.CUT)
+_TWO_REPLICAS = Shape(3, 2, 0, failover="cluster")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +47,9 @@ class Found:
     seed: int
     shape: Shape
     kinds: tuple[Kind, ...]
+    duration_s: float = 15.0
+    # Operations a second of each client: what is written meanwhile puts a replica with a slow link behind.
+    per_second: float = 20.0
 
 
 FOUND = {
@@ -40,6 +59,24 @@ FOUND = {
     "serve-on-waking": Found(serving.REPLACED, 4, Shape(1, 1, down_after_ms=300), (Kind.PAUSE,)),
     "serve-in-minority": Found(serving.MINORITY, 2, _BY_CLUSTER, (Kind.CUT,)),
     "never-step-down": Found(invariants.HEALS, 1, Shape(1, 1), _CRASHES),
+    "vote-twice": Found(
+        invariants.ONE_VOTE,
+        78,
+        replace(_TWO_REPLICAS, down_after_ms=2000),
+        (Kind.KILL, Kind.SLOW_LINK),
+        duration_s=20.0,
+        per_second=1.0,
+    ),
+    "worst-replica": Found(heirs.BEST, 50, _TWO_REPLICAS, _LINK_FIRST, 12.0),
+    "sentinel-votes-twice": Found(
+        invariants.ONE_VOTE,
+        10,
+        Shape(1, 1, down_after_ms=1500),
+        (Kind.KILL, Kind.SLOW_LINK),
+        duration_s=20.0,
+        per_second=1.0,
+    ),
+    "sentinel-picks-worst": Found(heirs.BEST, 133, Shape(1, 2), _LINK_FIRST, 12.0),
     "take-slots-back": Found(invariants.HEALS, 1, Shape(1, 1), (Kind.KILL, Kind.PAUSE)),
 }
 
@@ -47,7 +84,15 @@ FOUND = {
 def plan_of(bug: str) -> Plan:
     """A short run that shows the bug."""
     found = FOUND[bug]
-    return Plan(found.seed, found.shape, found.kinds, duration_s=15.0, heal_within_s=15.0, bug=bug)
+    return Plan(
+        found.seed,
+        found.shape,
+        found.kinds,
+        duration_s=found.duration_s,
+        heal_within_s=15.0,
+        per_second=found.per_second,
+        bug=bug,
+    )
 
 
 def test_every_bug_has_its_seed() -> None:
