@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
             added.add_argument("--seeds", type=_seeds, metavar="A..B", help="from the first to the last, both included")
             added.add_argument("--seeds-of", metavar="WORD", help="seeds without end, drawn from a word: a commit, say")
             added.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="J", help="at a time")
-            added.add_argument("--budget", type=_seconds, metavar="TIME", help="begin no run after this (3m, 90s)")
+            added.add_argument("--budget", type=_seconds, metavar="TIME", help="end after this (3m, 90s)")
             added.add_argument(
                 "--failover", choices=("sentinel", "cluster", "both"), default="both", help=_FAILOVER_HELP
             )
@@ -280,11 +280,13 @@ def _swarm(plan: Plan, options: argparse.Namespace) -> int:
     runs = (replace(plan, seed=seed, shape=_drawn_shape(options, seed)) for seed in seeds)
     with Tally(len(options.seeds) if options.seeds is not None else None) as tally:
         try:
-            bad = swarm(runs, options.jobs, tally.add, budget_s=options.budget)
+            bad, given_up = swarm(runs, options.jobs, tally.add, budget_s=options.budget)
         except ValueError as error:
             sys.stderr.write(f"shardlab sim swarm: {error}\n")
             return 2
     sys.stdout.write(tally.summary())
+    if given_up:
+        sys.stdout.write(f"given up at the end of the budget: {given_up} runs\n")
     if bad is not None:
         return _conclude(bad)
     if not tally.struck or not tally.acknowledged:

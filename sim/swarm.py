@@ -6,38 +6,35 @@ it is a whole command line, and `command` writes it.
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import replace
-from itertools import islice
 
 from sim.faults import Kind
 from sim.trial import Plan, Verdict, run
+from sim.workers import Workers
 
 
 def swarm(
     plans: Iterator[Plan], jobs: int, ended: Callable[[Verdict], None], *, budget_s: float | None = None
-) -> Verdict | None:
-    """Run plans until one is bad, which is returned, or none are left, or so many real seconds have passed. `ended` is
-    told of each verdict."""
+) -> tuple[Verdict | None, int]:
+    """Run plans until one is bad, which is returned, or none are left, or so many real seconds have passed; also
+    returns how many runs were given up in the middle then. `ended` is told of each verdict."""
     deadline = None if budget_s is None else time.monotonic() + budget_s
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        # Only so many at a time that the first bad one stops the others soon.
-        running: dict[Future[Verdict], None] = {pool.submit(run, plan): None for plan in islice(plans, 2 * jobs)}
-        while running:
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in [future for future in running if future in done]:
-                del running[future]
-                verdict = future.result()
+    with Workers(jobs) as workers:
+        while True:
+            # Each has one: what waited somewhere would still begin after the first bad run.
+            for worker, plan in zip(workers.idle(), plans, strict=False):
+                worker.begin(plan)
+            if not workers.busy():
+                return None, 0
+            left_s = None if deadline is None else deadline - time.monotonic()
+            if left_s is not None and left_s <= 0:
+                return None, len(workers.busy())
+            for verdict in workers.verdicts(left_s):
                 ended(verdict)
                 if not verdict.good:
-                    pool.shutdown(cancel_futures=True)
-                    return verdict
-            if deadline is None or time.monotonic() < deadline:
-                running |= {pool.submit(run, plan): None for plan in islice(plans, len(done))}
-    return None
+                    return verdict, 0
 
 
 def shrink(plan: Plan, tried: Callable[[int, Verdict], None]) -> Verdict:

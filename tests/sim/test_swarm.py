@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import pty
 import re
 import shlex
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,12 +19,15 @@ import pytest
 from sim.main import main
 from sim.swarm import command, shrink
 from sim.trial import run
+from sim.workers import WorkerDiedError, Workers
 from tests.sim.test_planted import plan_of
 
 ROOT = Path(__file__).parent.parent.parent
 PROGRAM = [sys.executable, "-m", "lab", "sim"]
 # CI has two processors, and time for this beside all other tests.
-BUDGET_S = int(os.environ.get("SHARDLAB_SWARM_BUDGET", "120" if os.environ.get("CI") == "true" else "20"))
+BUDGET_S = int(os.environ.get("SHARDLAB_SWARM_BUDGET", "120" if os.environ.get("CI") == "true" else "30"))
+# What may come on top: three interpreters start, and have what they need imported.
+_START_S = 30
 
 
 def commit() -> str:
@@ -31,15 +36,16 @@ def commit() -> str:
     return found.stdout.strip() or "shardlab"
 
 
-@pytest.mark.timeout(BUDGET_S + 120)
+@pytest.mark.timeout(BUDGET_S + 2 * _START_S)
 def test_the_seeds_of_this_commit_break_nothing() -> None:
-    # Behind the tests beside it that wait for real clocks; not last of all, or a run might not end in time.
+    # Behind the tests beside it that wait for real clocks; not last of all, or no run might end in time.
     swarm = subprocess.run(
         ["nice", "-n", "10", *PROGRAM, "swarm", "--seeds-of", commit(), "--budget", f"{BUDGET_S}s", "--jobs", "2"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
+        timeout=BUDGET_S + _START_S,
     )
     assert swarm.returncode == 0, f"\n{swarm.stdout}{swarm.stderr}"
 
@@ -58,6 +64,33 @@ def test_a_swarm_stops_at_the_first_breach_and_names_its_replay(capsys: pytest.C
     assert digest is not None
     assert main(shlex.split(replay[1])) == 1
     assert f"digest {digest[1]}" in capsys.readouterr().out
+
+
+def test_a_swarm_ends_with_its_budget_whatever_has_begun(capsys: pytest.CaptureFixture[str]) -> None:
+    began = time.monotonic()
+    words = "swarm --seeds-of word --budget 2s --jobs 2 --duration 10h --masters 1 --faults kill"
+    assert main(words.split()) == 1
+    assert time.monotonic() - began < 2 + _START_S
+    printed = capsys.readouterr().out
+    assert "given up at the end of the budget: 2 runs\nnothing was tested" in printed
+    assert not multiprocessing.active_children()
+
+
+def test_the_death_of_a_worker_ends_a_swarm() -> None:
+    with Workers(1) as workers:
+        workers.idle()[0].begin(replace(plan_of("never-step-down"), duration_s=36_000.0))
+        [child] = multiprocessing.active_children()
+        child.kill()
+        with pytest.raises(WorkerDiedError):
+            list(workers.verdicts(None))
+
+
+def test_what_a_run_raises_is_raised_where_its_verdict_is_wanted() -> None:
+    with Workers(1) as workers:
+        workers.idle()[0].begin(replace(plan_of("never-step-down"), bug="none of ours"))
+        with pytest.raises(KeyError, match="none of ours") as caught:
+            list(workers.verdicts(None))
+    assert "in run" in caught.value.__notes__[0]
 
 
 def test_a_swarm_shows_how_far_it_is() -> None:

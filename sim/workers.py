@@ -1,0 +1,106 @@
+"""Processes that run plans for a swarm, one each at a time, and that can be ended in the middle of a run.
+
+A pool of the standard library ends only when what has begun is done; but a budget of time is a promise, and on a loaded
+machine a single run can take a minute.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import traceback
+from collections.abc import Iterator
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+
+from sim.trial import Plan, Verdict, run
+
+# A fresh interpreter: what the parent has imported, opened and locked is not inherited.
+_CONTEXT = multiprocessing.get_context("spawn")
+
+
+class WorkerDiedError(RuntimeError):
+    """The process of a run has ended without a verdict: killed, or out of memory."""
+
+
+class Worker:
+    """One process."""
+
+    __slots__ = ("_process", "connection", "plan")
+
+    def __init__(self) -> None:
+        self.connection, theirs = _CONTEXT.Pipe()
+        # What it runs.
+        self.plan: Plan | None = None
+        self._process = _CONTEXT.Process(target=_work, args=(theirs,), daemon=True)
+        self._process.start()
+        # So that its death is the end of the stream.
+        theirs.close()
+
+    def begin(self, plan: Plan) -> None:
+        self.plan = plan
+        self.connection.send(plan)
+
+    def verdict(self) -> Verdict:
+        """What came of the plan; raises what the run raised, and WorkerDiedError."""
+        plan, self.plan = self.plan, None
+        assert plan is not None
+        try:
+            outcome = self.connection.recv()
+        except (EOFError, ConnectionResetError):
+            # A reset is what comes where it had not read what it was sent.
+            raise WorkerDiedError(f"the process that ran seed {plan.seed} has died") from None
+        if isinstance(outcome, Exception):
+            raise outcome
+        assert isinstance(outcome, Verdict)
+        return outcome
+
+    def end(self) -> None:
+        """At once, whatever it does."""
+        self._process.kill()
+        self._process.join()
+        self.connection.close()
+
+
+class Workers:
+    """A context with some of them; all are ended with it."""
+
+    def __init__(self, jobs: int) -> None:
+        self._all = [Worker() for _ in range(jobs)]
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        for worker in self._all:
+            worker.end()
+
+    def idle(self) -> list[Worker]:
+        return [worker for worker in self._all if worker.plan is None]
+
+    def busy(self) -> list[Worker]:
+        return [worker for worker in self._all if worker.plan is not None]
+
+    def verdicts(self, timeout_s: float | None) -> Iterator[Verdict]:
+        """Of the runs that have ended, once one has; of none if that takes too long."""
+        ready = wait([worker.connection for worker in self.busy()], timeout_s)
+        for worker in self.busy():
+            if worker.connection in ready:
+                yield worker.verdict()
+
+
+def _work(connection: Connection) -> None:
+    """Runs what it is sent, until nobody sends any more."""
+    while True:
+        try:
+            plan = connection.recv()
+        except EOFError:
+            return
+        try:
+            outcome: Verdict | Exception = run(plan)
+        except Exception as error:
+            # Raised again where the verdict is wanted.
+            error.add_note(traceback.format_exc())
+            outcome = error
+        connection.send(outcome)
