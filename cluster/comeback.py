@@ -14,7 +14,7 @@ Offsets say who has more. They count on through failovers; a node that starts ha
 
 from __future__ import annotations
 
-from cluster import failure, outgoing
+from cluster import outgoing
 from cluster.context import Context
 from cluster.events import Broadcast, Effect, Send, SendDatagram
 from cluster.messages import Fail, FailoverAuthAck
@@ -22,6 +22,8 @@ from cluster.messages import Fail, FailoverAuthAck
 # Failing to be heard takes a node timeout, an election about as long.
 _NODE_TIMEOUTS = 3
 _PATIENCE_MS_MIN = 10_000
+# A master is there that was heard of within so many: who gets no answer dials anew, and asks, once in about one.
+_HEARD_TIMEOUTS = 2
 # How often it tells the others that it has failed: those whom it could not reach yet.
 _TELL_MS = 1000
 
@@ -40,7 +42,7 @@ def stands_back(ctx: Context) -> bool:
     patience_ms = max(_PATIENCE_MS_MIN, _NODE_TIMEOUTS * ctx.settings.node_timeout_ms)
     offset = ctx.facts.replication_offset()
     fuller = [node for node in ctx.myself.replicas if node.id in ctx.heard_directly and node.offset > offset]
-    if ctx.waits_since is None or not failure.sees_majority(ctx):
+    if ctx.waits_since is None or not _hears_majority(ctx):
         ctx.waits_since = ctx.now_ms
     stands_back = bool(fuller) and ctx.since(ctx.waits_since) < patience_ms
     if stands_back and not ctx.stands_back:
@@ -57,6 +59,17 @@ def stands_back(ctx: Context) -> bool:
         ctx.told_failed_at = ctx.now_ms
         outgoing.broadcast(ctx, Fail(ctx.myself.id))
     return stands_back
+
+
+def _hears_majority(ctx: Context) -> bool:
+    """Whether a majority of the masters with slots, this one among them, is there to decide.
+
+    What is heard of them says so, not what this node thinks of them: it withholds its pings, so nobody answers them, and
+    a master that was suspected once would stay so.
+    """
+    state, lately_ms = ctx.state, _HEARD_TIMEOUTS * ctx.settings.node_timeout_ms
+    masters = [node for node in state.nodes.values() if node.is_master and node.slots]
+    return sum(node.myself or ctx.since(node.heard_at) <= lately_ms for node in masters) >= state.majority()
 
 
 def silent(ctx: Context) -> bool:

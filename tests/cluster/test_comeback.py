@@ -111,3 +111,36 @@ def test_all_masters_at_once_are_replaced_by_replicas_that_have_more() -> None:
     mesh.until(lambda: all(replica.me.is_master for replica in replicas))
     mesh.until(mesh.settled)
     assert not any("No replica has taken over" in line for master in masters for line in master.log)
+
+
+def test_it_need_not_be_answered_to_know_that_a_majority_could_have_decided() -> None:
+    """Seed 283035113612 of `shardlab sim run --failover cluster`: its replica may not stand, and who is silent gets no
+    answers, so it took the other masters for failing, and waited for ever."""
+    mesh = Mesh()
+    mesh.form(node_timeout_ms=1000)
+    m0, r0 = mesh.peers["m0"], mesh.peers["r0"]
+    r0.master_silence_ms = lambda: None  # type: ignore[method-assign]
+    m0.offset = r0.offset = 5000
+    mesh.run(3000)
+    mesh.kill(m0)
+    m0.offset = 0
+    mesh.restart(m0)
+    mesh.until(lambda: m0.machine.view.stands_back, limit_ms=2000)
+    # For long enough to be suspected, because m0's pings to them stay unanswered even afterwards.
+    others = [peer for peer in mesh.peers.values() if peer is not m0]
+    mesh.cut([m0], others)
+    mesh.run(3000)
+    assert m0.entry(mesh.peers["m1"]).pfail
+    mesh.heal()
+    mesh.until(lambda: m0.ok, limit_ms=20_000)
+    assert m0.logged("No replica has taken over. Serving the data that I have.")
+    mesh.until(mesh.settled)
+
+
+def test_it_does_not_serve_what_it_has_while_nobody_could_decide() -> None:
+    mesh = Mesh()
+    m0, r0 = shard(mesh, lost=1, by_sentinels=False)
+    mesh.cut([m0, r0], [peer for peer in mesh.peers.values() if peer not in (m0, r0)])
+    mesh.until(lambda: m0.machine.view.stands_back, limit_ms=2000)
+    mesh.run(100_000)
+    assert m0.machine.view.stands_back
