@@ -186,6 +186,7 @@ class Node:
             over_limit=self.service.output_limits.exceeded,
             offset_frozen=self._stream_is_frozen,
             update_expiry_mode=self._update_expiry_mode,
+            hold_writes=self._hold_writes,
             on_role=self._role_changed,
         )
         self.append_only.log.stream_offset = self.propagation.stream_offset
@@ -328,6 +329,13 @@ class Node:
             self.replication.replicas.waits.check()
         if self.replication.is_replica:
             self.replication.upstream.note_synced()
+
+    def _hold_writes(self, held: bool) -> None:
+        """FAILOVER: it ends by itself, or by its operator's word."""
+        if held:
+            self.pauses.begin(PausePurpose.FAILOVER, float("inf"), everything=False)
+        else:
+            self.pauses.end(PausePurpose.FAILOVER)
 
     def _stream_is_frozen(self) -> bool:
         """Whether this node must add nothing to the replication stream: a replica is taking over, or may have."""

@@ -26,6 +26,7 @@ from wire.errors import SYNTAX, Error
 from wire.reply import NO_REPLY, OK, Reply, Simple
 
 _INVALID_PORT = b"ERR Invalid master port"
+_BAD_TIMEOUT = b"ERR FAILOVER timeout must be greater than 0"
 _SUMMARY = "Make the server a replica of another instance, or promote it as master."
 
 
@@ -43,6 +44,8 @@ def replicaof(call: Call) -> Reply:
     node = call.node
     if node.settings.cluster_enabled:
         raise Error(b"ERR REPLICAOF not allowed in cluster mode.")
+    if node.replication.failover.under_way:
+        raise Error(b"ERR REPLICAOF not allowed while failing over.")
     _, host, port = call.argv
     if host.lower() == b"no" and port.lower() == b"one":
         if node.replication.is_replica:
@@ -74,6 +77,53 @@ def replicaof(call: Call) -> Reply:
 def slaveof(call: Call) -> Reply:
     assert replicaof.handler is not None
     return replicaof.handler(call)
+
+
+@command(
+    "FAILOVER",
+    arity=-1,
+    flags=ADMIN | NOSCRIPT | STALE,
+    group="server",
+    since="6.2.0",
+    complexity="O(1)",
+    summary="Start a coordinated failover between this server and one of its replicas.",
+    syntax="[TO host port [FORCE]] [ABORT] [TIMEOUT milliseconds]",
+)
+def failover(call: Call) -> Reply:
+    node, argv = call.node, call.argv
+    if node.settings.cluster_enabled:
+        raise Error(b"ERR FAILOVER not allowed in cluster mode. Use CLUSTER FAILOVER command instead.")
+    under_way = node.replication.failover
+    if len(argv) == 2 and argv[1].lower() == b"abort":
+        if not under_way.under_way:
+            raise Error(b"ERR No failover in progress.")
+        under_way.abort("Failover manually aborted")
+        return OK
+    target: tuple[str, int] | None = None
+    timeout_ms = 0
+    force = False
+    words = iter(argv[1:])
+    for word in words:
+        option = word.lower()
+        if option == b"timeout" and not timeout_ms and (value := next(words, None)) is not None:
+            timeout_ms = parse_integer(value)
+            if timeout_ms < 1:
+                raise Error(_BAD_TIMEOUT)
+        elif option == b"to" and target is None:
+            host, port = next(words, None), next(words, None)
+            if host is None or port is None:
+                raise Error(SYNTAX)
+            target = (host.decode("utf-8", "replace"), parse_integer(port))
+        elif option == b"force" and not force:
+            force = True
+        else:
+            raise Error(SYNTAX)
+    if under_way.under_way:
+        raise Error(b"ERR FAILOVER already in progress.")
+    if node.replication.is_replica:
+        raise Error(b"ERR FAILOVER is not valid when server is a replica.")
+    under_way.request(target, timeout_ms, force=force)
+    return OK
 
 
 @command(
@@ -124,6 +174,7 @@ def _take_over(call: Call, replid: bytes) -> None:
         raise Error(b"ERR PSYNC FAILOVER replid must match my replid.")
     call.node.log.warning(f"Failover request received for replid {replid.decode('ascii', 'replace')}.")
     replication.promote()
+    call.node.log.notice(f"MASTER MODE enabled (failover request from '{call.session.address}')")
 
 
 @command(
@@ -145,6 +196,8 @@ def sync(call: Call) -> Reply:
 def _check_may_attach(call: Call) -> None:
     """Raises Error when the client cannot become a replica now."""
     replication = call.node.replication
+    if replication.failover.under_way:
+        raise Error(b"NOMASTERLINK Can't SYNC while failing over")
     if replication.is_replica and not replication.link_up:
         raise Error(b"NOMASTERLINK Can't SYNC while not connected with my master")
     if call.session.out:

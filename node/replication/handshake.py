@@ -58,6 +58,8 @@ class Failed:
     """Give up this connection and try again later; the reason is for the log."""
 
     reason: str
+    # The refusal was the answer to PSYNC: a planned failover ends there.
+    psync_refused: bool = False
 
 
 Step = Request | Resync | Resumed | Failed
@@ -140,7 +142,9 @@ class Handshake:
         if not line:
             return []  # the master is alive and still preparing its copy
         if line.startswith(_PASSING):
-            return self._fail(f"Master is currently unable to PSYNC but should be in the future: {_shown(line)}")
+            self.phase = Phase.OVER
+            reason = f"Master is currently unable to PSYNC but should be in the future: {_shown(line)}"
+            return [Failed(reason, psync_refused=True)]
         self.phase = Phase.OVER
         words = line.split()
         if words[0] == b"+FULLRESYNC":
@@ -150,6 +154,9 @@ class Handshake:
         if words[0] == b"+CONTINUE":
             replid = words[1] if len(words) > 1 and len(words[1]) == 40 else b""
             return [Resumed(b"" if replid == self._introduction.replid else replid)]
+        if self._introduction.failover:
+            # A copy of what the target has is not what was asked for.
+            return [Failed(f"Unexpected reply to PSYNC from master: {_shown(line)}", psync_refused=True)]
         return [_SYNC, Resync(b"", -1)]
 
     def _fail(self, reason: str) -> list[Step]:

@@ -23,7 +23,7 @@ def info(replication: Replication, settings: ReplicationSettings) -> Fields:
     backlog = replication.replicas.feed.backlog
     replication.replicas.feed.flush()
     fields += [
-        ("master_failover_state", "no-failover"),
+        ("master_failover_state", replication.failover.state.value),
         ("master_replid", history.replid.decode()),
         ("master_replid2", history.replid2.decode()),
         ("master_repl_offset", history.offset),

@@ -50,8 +50,8 @@ class LinkOwner(Protocol):
         """The next bytes of the stream."""
         ...
 
-    def failed(self, link: MasterLink, reason: str) -> None:
-        """The master refuses, or does not speak the protocol. The link is closed."""
+    def failed(self, link: MasterLink, reason: str, *, psync_refused: bool) -> None:
+        """The master refuses (PSYNC, or to be talked to), or does not speak the protocol. The link is closed."""
         ...
 
     def lost(self, link: MasterLink) -> None:
@@ -149,7 +149,7 @@ class MasterLink(asyncio.Protocol):
                 if isinstance(step, Request):
                     self.send(step.data)
                 elif isinstance(step, Failed):
-                    self._fail(step.reason)
+                    self._fail(step.reason, psync_refused=step.psync_refused)
                 elif isinstance(step, Resync):
                     self.phase = LinkPhase.COPY
                     self.transfer = Transfer()
@@ -177,6 +177,6 @@ class MasterLink(asyncio.Protocol):
             self._kept.append(rest)
         self._owner.copy_received(self, copy, acknowledge=acknowledge)
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, reason: str, *, psync_refused: bool = False) -> None:
         self.close()
-        self._owner.failed(self, reason)
+        self._owner.failed(self, reason, psync_refused=psync_refused)

@@ -49,6 +49,7 @@ class Master:
         "copies",
         "feed",
         "full_resyncs",
+        "on_acknowledged",
         "partial_resyncs",
         "partial_resyncs_refused",
         "peers",
@@ -94,6 +95,8 @@ class Master:
         self._no_peers_since = asyncio.get_running_loop().time()
         # A client waits for acknowledgements that nobody has been asked for yet.
         self._getack_wanted = False
+        # Told when a replica has acknowledged something.
+        self.on_acknowledged: Callable[[], None] = _nothing
         self._cron_runs = 0
         # For INFO.
         self.full_resyncs = 0
@@ -236,6 +239,7 @@ class Master:
             peer.release()
         if self.waits:
             self.waits.check()
+        self.on_acknowledged()
         if self._settings.min_replicas_to_write:
             self.update_good_replicas()
 
@@ -318,3 +322,7 @@ class Master:
         self.feed.history.restart(self._runtime.random.hex_id("replid").encode())
         self.close_backlog()
         self._runtime.log.notice(f"Replication backlog freed after {ttl} seconds without connected replicas.")
+
+
+def _nothing() -> None:
+    pass

@@ -20,6 +20,7 @@ from node.persistence.saving import Saver
 from node.persistence.snapshot import ReplicationMark
 from node.propagation import Propagation
 from node.replication.applier import Applier
+from node.replication.failover import Failover
 from node.replication.history import History
 from node.replication.master import Master
 from node.replication.settings import ReplicationSettings
@@ -43,6 +44,7 @@ class Replication:
         "_saver",
         "_settings",
         "_update_expiry_mode",
+        "failover",
         "history",
         "replicas",
         "upstream",
@@ -66,12 +68,14 @@ class Replication:
         over_limit: Callable[[NodeSession, int], bool],
         offset_frozen: Callable[[], bool],
         update_expiry_mode: Callable[[], None],
+        hold_writes: Callable[[bool], None],
         on_role: Callable[[], None],
     ) -> None:
         """`session` is the client as which the master's stream runs; it belongs to nobody else.
 
         `over_limit(session, unsent)` says whether a replica has too much unsent; `offset_frozen()` whether nothing
-        may be added to the stream, because of a failover; `on_role` is called when this node has become a master or a
+        may be added to the stream, because of a failover; `hold_writes` holds clients' writes back or lets them go,
+        for the same reason; `on_role` is called when this node has become a master or a
         replica, after everything here is in place.
         """
         self._settings = settings
@@ -100,6 +104,9 @@ class Replication:
             offset_frozen,
             lambda: self.is_replica,
         )
+        # FAILOVER, while it is under way.
+        self.failover = Failover(runtime.log, self.replicas, self.follow, self.promote, hold_writes)
+        self.replicas.on_acknowledged = self.failover.check
         self._applier = Applier(runtime, keyspace, executor, self.replicas.feed, session, update_expiry_mode)
         # The master of this node.
         self.upstream = Upstream(
@@ -110,6 +117,7 @@ class Replication:
             self.replicas,
             self._applier,
             tasks,
+            self.failover,
             self.update_conditions,
         )
         propagation.stream_offset = lambda: self.history.offset
@@ -245,6 +253,7 @@ class Replication:
     def stop(self) -> None:
         """The node ends."""
         self.replicas.copies.stop()
+        self.failover.stop()
         self.upstream.stop()
 
     def _mark(self) -> ReplicationMark | None:

@@ -15,6 +15,7 @@ from node.persistence.loading import Loader
 from node.persistence.rdb_errors import RdbError
 from node.persistence.rdb_reader import checking
 from node.replication.applier import Applier
+from node.replication.failover import Failover
 from node.replication.handshake import Introduction
 from node.replication.link import LinkPhase, MasterLink
 from node.replication.master import Master
@@ -47,6 +48,7 @@ class Upstream:
         "_connecting",
         "_copy_offset",
         "_copy_replid",
+        "_failover",
         "_keyspace",
         "_loader",
         "_loading",
@@ -75,6 +77,7 @@ class Upstream:
         master_side: Master,
         applier: Applier,
         tasks: Tasks,
+        failover: Failover,
         on_state: Callable[[], None],
     ) -> None:
         self._settings = settings
@@ -87,6 +90,8 @@ class Upstream:
         # Called after `state` or `master` changed.
         self._on_state = on_state
         self._tasks = tasks
+        # While it is in progress our master is asked to become that first, and its answer ends it.
+        self._failover = failover
         # Called before the data is thrown away for a copy, and when the copy has been loaded: the log begins anew.
         self.before_copy: Callable[[], None] = _nothing
         self.copied: Callable[[], None] = _nothing
@@ -197,6 +202,7 @@ class Upstream:
             ip=settings.replica_announce_ip.encode(),
             replid=b"?" if self.unsure else history.replid,
             offset=-1 if self.unsure else history.offset + 1,
+            failover=self._failover.in_progress,
         )
         self.link = MasterLink(introduction, self, settings.tcp_keepalive)
         self._become(LinkState.CONNECTING)
@@ -262,10 +268,13 @@ class Upstream:
 
     # What the link reports (`LinkOwner`)
 
-    def failed(self, link: MasterLink, reason: str) -> None:
-        if link is self.link:
-            self._runtime.log.warning(reason)
-            self._again(_RETRY_AFTER_S)
+    def failed(self, link: MasterLink, reason: str, *, psync_refused: bool) -> None:
+        if link is not self.link:
+            return
+        self._runtime.log.warning(reason)
+        self._again(_RETRY_AFTER_S)
+        if psync_refused:
+            self._failover.answered(accepted=False)
 
     def lost(self, link: MasterLink) -> None:
         if link is not self.link or self._loading is not None:
@@ -278,6 +287,7 @@ class Upstream:
     def resumed(self, replid: bytes) -> None:
         log = self._runtime.log
         log.notice("Successful partial resynchronization with master.")
+        self._failover.answered(accepted=True)
         side = self._master_side
         if replid:
             # Our master was promoted since: same data, new name. Our own replicas must learn it too.
@@ -294,6 +304,7 @@ class Upstream:
         self._copy_replid = replid
         self._copy_offset = offset
         self._become(LinkState.SYNC)
+        self._failover.answered(accepted=True)
         if replid:
             self._runtime.log.notice(f"Full resync from master: {replid.decode()}:{offset}")
         else:
