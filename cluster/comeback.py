@@ -64,8 +64,8 @@ def stands_back(ctx: Context) -> bool:
 def _hears_majority(ctx: Context) -> bool:
     """Whether a majority of the masters with slots, this one among them, is there to decide.
 
-    What is heard of them says so, not what this node thinks of them: it withholds its pings, so nobody answers them, and
-    a master that was suspected once would stay so.
+    What is heard of them says so, not what this node thinks of them: it withholds its pings, so nobody answers them,
+    and a master that was suspected once would stay so.
     """
     state, lately_ms = ctx.state, _HEARD_TIMEOUTS * ctx.settings.node_timeout_ms
     masters = [node for node in state.nodes.values() if node.is_master and node.slots]

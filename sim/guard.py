@@ -9,6 +9,8 @@ product code. The run's own code is not concerned: it belongs to no process.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from contextvars import ContextVar
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -55,11 +57,17 @@ def refuse(process: Process, wanted: str, instead: str) -> NoReturn:
     raise EscapeError(what)
 
 
-def _ask(event: str, arguments: tuple[Any, ...]) -> None:
-    instead = _INSTEAD.get(event) or _INSTEAD.get(event[: event.find(".") + 1])
+def _ask(
+    event: str,
+    arguments: tuple[Any, ...],
+    by_event: Mapping[str, str] = _INSTEAD,
+    running: ContextVar[Process | None] = PROCESS,
+) -> None:
+    # Its names are bound as defaults: the interpreter asks until it ends, when those of the module are gone already.
+    instead = by_event.get(event) or by_event.get(event[: event.find(".") + 1])
     if instead is None:
         return
-    process = PROCESS.get()
+    process = running.get()
     if process is None or not process.runs or _reads_for_python():
         return
     refuse(process, f"{event}({', '.join(map(repr, arguments))})", instead)

@@ -17,6 +17,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -234,7 +235,8 @@ def test_what_would_leave_the_simulation_is_refused_by_name(name: str) -> None:
 
 def test_without_the_guard_it_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    monkeypatch.setattr(guard, "_INSTEAD", {})
+    for event in list(guard._INSTEAD):
+        monkeypatch.delitem(guard._INSTEAD, event)
 
     async def escape() -> None:
         read.append(pathlib.Path("/dev/null").read_text())  # noqa: ASYNC240 - the point
@@ -295,3 +297,32 @@ def test_a_world_runs_in_pieces_with_one_sequence_of_chance() -> None:
             process = start(host, draw)
             run_until(world, lambda process=process: not process.alive)  # type: ignore[misc]
     assert len(set(drawn)) == 2
+
+
+# A module loaded before the guard, still in use at the end, is cleared after the guard's.
+OPENS_AT_THE_END = """
+import sys
+import types
+
+early = sys.modules["early"] = types.ModuleType("early")
+from sim import guard
+
+guard.install()
+
+
+class Late:
+    def __init__(self):
+        self.open = open
+
+    def __del__(self):
+        self.open("/dev/null").close()
+
+
+early.late = Late()
+sys.in_use = [early, guard]
+"""
+
+
+def test_the_guard_is_quiet_at_the_interpreters_end() -> None:
+    ended = subprocess.run([sys.executable, "-c", OPENS_AT_THE_END], capture_output=True, text=True, check=True)
+    assert ended.stderr == ""
