@@ -151,10 +151,10 @@ class Node:
         self.migrations = Migrations(
             self.tasks, self.pauses, self.executor.conclude, lambda: self.replication.is_replica
         )
-        self.child = Child(runtime, self.tasks)
+        self.child = Child(settings, runtime, self.keyspace, self.tasks)
         self.saver = Saver(settings, runtime, self.keyspace, self.conditions, self.child)
         self.saver.used_memory = self.eviction.used_bytes
-        self.loader = Loader(runtime, self.keyspace, self.conditions, self._update_expiry_mode)
+        self.loader = Loader(settings, runtime, self.keyspace, self.conditions, self._update_expiry_mode)
         # Before replication: its step of the turn comes first.
         self.append_only = AppendOnly(
             settings,

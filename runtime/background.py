@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import mmap
 import os
 import signal
 import sys
@@ -48,6 +49,10 @@ class StreamingJob(Job, Protocol):
 
 
 class Background(Protocol):
+    def shared_numbers(self, count: int) -> memoryview[int]:
+        """Unsigned 64-bit numbers, zero at first, that children made later write and this process reads."""
+        ...
+
     def start(self, work: Callable[[], None]) -> Job:
         """Begin `work` on a snapshot of this process; raises OSError when no child can be made.
 
@@ -146,6 +151,9 @@ class ForkBackground:
     """Children by fork(2), as redis-server makes them."""
 
     __slots__ = ()
+
+    def shared_numbers(self, count: int) -> memoryview[int]:
+        return memoryview(mmap.mmap(-1, 8 * count)).cast("Q")
 
     def start(self, work: Callable[[], None]) -> ForkedJob:
         sys.stdout.flush()

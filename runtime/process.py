@@ -44,6 +44,10 @@ class Process(Protocol):
 
     def usage(self) -> Usage: ...
 
+    def private_dirty_bytes(self) -> int:
+        """Memory that this process has written to and shares with none: in a child, what was copied since the fork."""
+        ...
+
     def description(self) -> dict[str, str]:
         """`os`, `machine_bytes`, `interpreter`, `executable` and the like, for INFO."""
         ...
@@ -85,6 +89,9 @@ class SystemProcess:
             resident_bytes=_resident_bytes() or own.ru_maxrss * 1024,
             resident_peak_bytes=own.ru_maxrss * 1024,
         )
+
+    def private_dirty_bytes(self) -> int:
+        return _private_dirty_bytes()
 
     def description(self) -> dict[str, str]:
         system = os.uname()
@@ -197,3 +204,15 @@ def _resident_bytes() -> int:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError, ValueError):
         return 0
+
+
+def _private_dirty_bytes() -> int:
+    """0 where the system does not tell."""
+    try:
+        with open("/proc/self/smaps_rollup", "rb") as file:
+            for line in file:
+                if line.startswith(b"Private_Dirty:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        return 0
+    return 0

@@ -99,6 +99,10 @@ class SimMachine:
     def usage(self) -> Usage:
         return Usage(0.0, 0.0, 0.0, 0.0, _MEMORY, _MEMORY)
 
+    def private_dirty_bytes(self) -> int:
+        """What children do is done inline, and nothing is copied for it."""
+        return 0
+
     def description(self) -> dict[str, str]:
         return {
             "os": "Simulation",
@@ -194,6 +198,9 @@ class SimBackground:
         self._loop = loop
         self._log = log
         self._random = random
+
+    def shared_numbers(self, count: int) -> memoryview[int]:
+        return memoryview(bytearray(8 * count)).cast("Q")
 
     def start(self, work: Callable[[], None]) -> SimJob:
         return self._job(self._do(work), deque(), _nothing)

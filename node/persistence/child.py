@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 
+from node.keyspace import Keyspace
+from node.persistence.progress import Progress
+from node.persistence.settings import SnapshotSettings
 from runtime import Runtime, Tasks
 from runtime.background import BackgroundError, Job, StreamingJob
 
@@ -22,6 +25,8 @@ class ChildKind(Enum):
     REWRITE = "aof"
 
 
+# What Redis' log calls them.
+_NAMES = {ChildKind.SNAPSHOT: "RDB", ChildKind.REPLICAS: "RDB", ChildKind.REWRITE: "AOF rewrite"}
 # Told whether the child succeeded.
 Ended = Callable[[bool], None]
 
@@ -29,9 +34,19 @@ Ended = Callable[[bool], None]
 class Child:
     """Starts the child, watches it, and says when the place is free again."""
 
-    __slots__ = ("_job", "_runtime", "_tasks", "kind", "when_free")
+    __slots__ = (
+        "_job",
+        "_keyspace",
+        "_runtime",
+        "_tasks",
+        "base_copied_bytes",
+        "kind",
+        "progress",
+        "snapshot_copied_bytes",
+        "when_free",
+    )
 
-    def __init__(self, runtime: Runtime, tasks: Tasks) -> None:
+    def __init__(self, settings: SnapshotSettings, runtime: Runtime, keyspace: Keyspace, tasks: Tasks) -> None:
         self._runtime = runtime
         self._tasks = tasks
         self._job: Job | None = None
@@ -40,6 +55,11 @@ class Child:
         # Called, in this order, whenever a child has ended and its own end has been dealt with; one of them
         # may start the next.
         self.when_free: list[Callable[[], None]] = []
+        self._keyspace = keyspace
+        # What the child tells meanwhile.
+        self.progress = Progress(settings, runtime)
+        # How much memory was copied for the last child that wrote a snapshot, and that wrote a base.
+        self.snapshot_copied_bytes = self.base_copied_bytes = 0
 
     @property
     def busy(self) -> bool:
@@ -52,7 +72,8 @@ class Child:
     def start(self, kind: ChildKind, work: Callable[[], None], ended: Ended) -> None:
         """Run `work` in a child; raises OSError when none can be made."""
         assert not self.busy, "one child at a time"
-        self._watch(kind, self._runtime.background.start(work), ended)
+        self._begin()
+        self._watch(kind, self._runtime.background.start(lambda: self._work(kind, work)), ended)
 
     def start_streaming(
         self,
@@ -63,7 +84,8 @@ class Child:
     ) -> StreamingJob:
         """Run `work` in a child whose output comes back through `receive`; raises OSError."""
         assert not self.busy, "one child at a time"
-        job = self._runtime.background.start_streaming(work, receive)
+        self._begin()
+        job = self._runtime.background.start_streaming(lambda write: self._work(kind, lambda: work(write)), receive)
         self._watch(kind, job, ended)
         return job
 
@@ -72,12 +94,24 @@ class Child:
         if self._job is not None:
             self._job.kill()
 
+    def _begin(self) -> None:
+        self.progress.begin(sum(database.size for database in self._keyspace.databases()))
+
+    def _work(self, kind: ChildKind, work: Callable[[], None]) -> None:
+        """The child's whole life."""
+        log, progress = self._runtime.log, self.progress
+        log.role = "C"
+        work()
+        progress.look()
+        now_mb, peak_mb = progress.copied_bytes >> 20, progress.copied_peak_bytes >> 20
+        log.notice(f"Fork CoW for {_NAMES[kind]}: current {now_mb} MB, peak {peak_mb} MB")
+
     def _watch(self, kind: ChildKind, job: Job, ended: Ended) -> None:
         self.kind = kind
         self._job = job
-        self._tasks.start(f"child-{kind.value}", self._wait(job, ended))
+        self._tasks.start(f"child-{kind.value}", self._wait(kind, job, ended))
 
-    async def _wait(self, job: Job, ended: Ended) -> None:
+    async def _wait(self, kind: ChildKind, job: Job, ended: Ended) -> None:
         succeeded = True
         try:
             await job.wait()
@@ -86,6 +120,10 @@ class Child:
             self._runtime.log.warning(f"Background work failed: {error}")
         self._job = None
         self.kind = None
+        if kind is ChildKind.REWRITE:
+            self.base_copied_bytes = self.progress.copied_bytes
+        else:
+            self.snapshot_copied_bytes = self.progress.copied_bytes
         ended(succeeded)
         for resume in self.when_free:
             if not self.busy:

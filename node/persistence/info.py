@@ -1,7 +1,6 @@
 """INFO persistence, field by field in Redis' order.
 
-Fields that have no counterpart here (memory copied on write, which Python cannot tell) keep their place and
-say zero: clients look for them.
+While no child runs, what it would tell is zero.
 """
 
 from __future__ import annotations
@@ -18,15 +17,17 @@ def info(saver: Saver, append_only: AppendOnly, loader: Loader, child: Child) ->
     """The section's fields."""
     log, rewriter = append_only.log, append_only.rewriter
     saving = child.kind in (ChildKind.SNAPSHOT, ChildKind.REPLICAS)
+    progress = child.progress if child.busy else None
+    keys, total = (progress.keys, progress.total) if progress is not None else (0, 0)
     fields: Fields = [
         ("loading", int(loader.active)),
         ("async_loading", 0),
-        ("current_cow_peak", 0),
-        ("current_cow_size", 0),
-        ("current_cow_size_age", 0),
-        ("current_fork_perc", "0.00"),
-        ("current_save_keys_processed", 0),
-        ("current_save_keys_total", 0),
+        ("current_cow_peak", progress.copied_peak_bytes if progress is not None else 0),
+        ("current_cow_size", progress.copied_bytes if progress is not None else 0),
+        ("current_cow_size_age", progress.look_age_s if progress is not None else 0),
+        ("current_fork_perc", f"{100 * keys / total if total else 0:.2f}"),
+        ("current_save_keys_processed", keys),
+        ("current_save_keys_total", total),
         ("rdb_changes_since_last_save", saver.changes),
         ("rdb_bgsave_in_progress", int(saving)),
         ("rdb_last_save_time", saver.last_save_at_s),
@@ -34,7 +35,7 @@ def info(saver: Saver, append_only: AppendOnly, loader: Loader, child: Child) ->
         ("rdb_last_bgsave_time_sec", saver.last_duration_s),
         ("rdb_current_bgsave_time_sec", saver.under_way_s),
         ("rdb_saves", saver.saves),
-        ("rdb_last_cow_size", 0),
+        ("rdb_last_cow_size", child.snapshot_copied_bytes),
         ("rdb_last_load_keys_expired", loader.keys_expired),
         ("rdb_last_load_keys_loaded", loader.keys_loaded),
         ("aof_enabled", int(append_only.state is not AofState.OFF)),
@@ -46,7 +47,7 @@ def info(saver: Saver, append_only: AppendOnly, loader: Loader, child: Child) ->
         ("aof_rewrites", rewriter.rewrites),
         ("aof_rewrites_consecutive_failures", rewriter.failures),
         ("aof_last_write_status", "ok" if log.ok else "err"),
-        ("aof_last_cow_size", 0),
+        ("aof_last_cow_size", child.base_copied_bytes),
         ("module_fork_in_progress", 0),
         ("module_fork_last_cow_size", 0),
     ]
@@ -60,13 +61,18 @@ def info(saver: Saver, append_only: AppendOnly, loader: Loader, child: Child) ->
             ("aof_delayed_fsync", log.delayed_syncs),
         ]
     if loader.active:
-        total, loaded = loader.total_bytes, loader.loaded_bytes
-        fields += [
-            ("loading_start_time", loader.started_at_s),
-            ("loading_total_bytes", total),
-            ("loading_rdb_used_mem", 0),
-            ("loading_loaded_bytes", loaded),
-            ("loading_loaded_perc", f"{100 * loaded / total if total else 0:.2f}"),
-            ("loading_eta_seconds", 1),
-        ]
+        fields += _loading(loader)
     return fields
+
+
+def _loading(loader: Loader) -> Fields:
+    total, loaded, elapsed_s = loader.total_bytes, loader.loaded_bytes, loader.elapsed_s
+    return [
+        ("loading_start_time", loader.started_at_s),
+        ("loading_total_bytes", total),
+        ("loading_rdb_used_mem", loader.target.used_memory if loader.target is not None else 0),
+        ("loading_loaded_bytes", loaded),
+        ("loading_loaded_perc", f"{100 * loaded / total if total else 0:.2f}"),
+        # Redis' guess for as long as it can make none.
+        ("loading_eta_seconds", elapsed_s * (total - loaded) // loaded if elapsed_s and loaded else 1),
+    ]

@@ -15,12 +15,15 @@ from node.keyspace import SEE_EXPIRED, Keyspace
 from node.persistence.rdb_errors import RdbError
 from node.persistence.rdb_reader import RdbReader
 from node.persistence.rdb_types import Value
+from node.persistence.settings import SnapshotSettings
 from node.persistence.snapshot import ReplicationMark
 from runtime import Runtime
 from wire.errors import Error
 
 # Entries between two turns of the loop: a few milliseconds' worth.
 _SLICE = 2000
+# With `key-load-delay` that many microseconds' worth.
+_SLICE_DELAY_US = 10_000
 
 
 class RdbTooManyDatabasesError(RdbError):
@@ -43,6 +46,7 @@ class KeyspaceTarget:
         "expired",
         "keys_expired",
         "keys_loaded",
+        "modules",
     )
 
     def __init__(self, keyspace: Keyspace, drop_before_ms: int | None, *, merge: bool = False) -> None:
@@ -57,6 +61,13 @@ class KeyspaceTarget:
         self.keys_expired = 0
         # What was left out, by database: replicas that continue with us still have it.
         self.expired: list[tuple[int, bytes]] = []
+        # The types of modules whose data were passed over, and how many keys of each.
+        self.modules: dict[str, int] = {}
+
+    @property
+    def used_memory(self) -> int:
+        """What the server that wrote the file had in use; 0 when it does not say."""
+        return max(_integer(self._remarks.get(b"used-mem")) or 0, 0)
 
     @property
     def mark(self) -> ReplicationMark | None:
@@ -103,6 +114,9 @@ class KeyspaceTarget:
         if self._database.holds(key):
             self._database.set_use(key, idle_s, frequency)
 
+    def module(self, type_name: str, key: bytes | None) -> None:
+        self.modules[type_name] = self.modules.get(type_name, 0) + (key is not None)
+
 
 class Loader:
     """Loads, one file or copy at a time, and says how far it has come."""
@@ -111,6 +125,7 @@ class Loader:
         "_conditions",
         "_keyspace",
         "_runtime",
+        "_settings",
         "_update_expiry_mode",
         "active",
         "keys_expired",
@@ -118,12 +133,19 @@ class Loader:
         "loaded",
         "loaded_bytes",
         "started_at_s",
+        "target",
         "total_bytes",
     )
 
     def __init__(
-        self, runtime: Runtime, keyspace: Keyspace, conditions: Conditions, update_expiry_mode: Callable[[], None]
+        self,
+        settings: SnapshotSettings,
+        runtime: Runtime,
+        keyspace: Keyspace,
+        conditions: Conditions,
+        update_expiry_mode: Callable[[], None],
     ) -> None:
+        self._settings = settings
         self._runtime = runtime
         self._keyspace = keyspace
         self._conditions = conditions
@@ -134,6 +156,8 @@ class Loader:
         self.started_at_s = 0
         self.total_bytes = 0
         self.loaded_bytes = 0
+        # Where what is loaded goes; None before the first snapshot, and while commands are repeated.
+        self.target: KeyspaceTarget | None = None
         # Called with every set of data that has been loaded: whoever runs the node has its process settle.
         self.loaded: Callable[[], None] = lambda: None
         # Of the last load.
@@ -153,13 +177,32 @@ class Loader:
             reader = RdbReader(data, target, self._keyspace.limits)
             # While loading nothing has expired, whatever the clock says.
             self._keyspace.expiry = SEE_EXPIRED
-            while not reader.read_some(_SLICE):
+            self.target = target
+            while not reader.read_some(self.slice(_SLICE)):
                 self.loaded_bytes = reader.position
+                self.pace(_SLICE)
                 after_slice()
                 await asyncio.sleep(0)
                 self._keyspace.expiry = SEE_EXPIRED
         self.note(target)
         return target
+
+    @property
+    def elapsed_s(self) -> int:
+        """For how long the load under way has been."""
+        return self._runtime.clock.wall_ms() // 1000 - self.started_at_s
+
+    def slice(self, records: int) -> int:
+        """How many records to load between two turns of the loop, if nothing slows it down `records`."""
+        delay = self._settings.key_load_delay
+        return records if delay <= 0 else min(records, max(1, _SLICE_DELAY_US // delay))
+
+    def pace(self, records: int) -> None:
+        """A slice has been loaded: `key-load-delay` microseconds a key, or, when negative, keys a microsecond."""
+        delay = self._settings.key_load_delay
+        if delay:
+            records = self.slice(records)
+            self._runtime.process.stall((records * delay if delay > 0 else records / -delay) / 1e6)
 
     @contextmanager
     def loading(self, total_bytes: int) -> Iterator[None]:
@@ -173,6 +216,7 @@ class Loader:
             yield
         finally:
             self.active = False
+            self.target = None
             self._conditions.set(LOADING, False)
             self._update_expiry_mode()
 
@@ -203,6 +247,12 @@ class Loader:
         self.keys_loaded = target.keys_loaded
         self.keys_expired = target.keys_expired
         self.loaded()
+        for type_name, keys in target.modules.items():
+            # redis-server ends here; what it can load with its modules we could never load.
+            self._runtime.log.warning(
+                f"The RDB file contains module data I can't load: no matching module type '{type_name}'. "
+                f"Keys of this type left out: {keys}."
+            )
         self._runtime.log.notice(
             f"Done loading RDB, keys loaded: {target.keys_loaded}, keys expired: {target.keys_expired}."
         )

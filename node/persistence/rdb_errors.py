@@ -36,6 +36,14 @@ class RdbEmptyError(RdbError):
     """A collection without elements. No server keeps one; in a file its key is left out, as Redis does."""
 
 
+class RdbModuleError(RdbError):
+    """A value of a module that this server does not have. It has been passed over; in a file its key is left out."""
+
+    def __init__(self, type_name: str, offset: int) -> None:
+        super().__init__(f"no matching module type '{type_name}'", offset)
+        self.type_name = type_name
+
+
 class RdbChecksumError(RdbError):
     """The file's bytes are not those that were written."""
 

@@ -27,7 +27,15 @@ from node.persistence.rdb_encoding import (
     SELECTDB,
     Cursor,
 )
-from node.persistence.rdb_errors import RdbChecksumError, RdbEmptyError, RdbError, RdbForeignError, RdbTruncatedError
+from node.persistence.rdb_errors import (
+    RdbChecksumError,
+    RdbEmptyError,
+    RdbError,
+    RdbForeignError,
+    RdbModuleError,
+    RdbTruncatedError,
+)
+from node.persistence.rdb_module import skip_module_aux
 from node.persistence.rdb_types import DECODERS, STRING, Value, decoder_of
 from node.structures.limits import DEFAULT_LIMITS, CompactLimits
 
@@ -63,6 +71,10 @@ class RdbTarget(Protocol):
 
     def used(self, key: bytes, idle_s: int | None, frequency: int | None) -> None:
         """How long the key that came last had not been used, or how often it was; only where the file says so."""
+        ...
+
+    def module(self, type_name: str, key: bytes | None) -> None:
+        """A module's value, or (without a key) what it left beside the data: it was passed over."""
         ...
 
 
@@ -108,6 +120,8 @@ class RdbReader:
                     value = cursor.string() if kind == STRING else DECODERS[kind](cursor)
                 except RdbEmptyError:
                     pass
+                except RdbModuleError as error:
+                    target.module(error.type_name, key)
                 else:
                     target.entry(key, value, expire_at_ms)
                 expire_at_ms = None
@@ -152,7 +166,7 @@ class RdbReader:
         elif kind == FUNCTION_PRE_GA:
             raise RdbError("Pre-release function format not supported.", cursor.position)
         elif kind == MODULE_AUX:
-            _skip_module_aux(cursor)
+            self._target.module(skip_module_aux(cursor), None)
         else:
             decoder_of(kind, cursor.position - 1)
 
@@ -204,26 +218,3 @@ def _header_version(data: bytes) -> int:
     if not 1 <= version <= VERSION_MAX:
         raise RdbForeignError(f"Can't handle RDB format version {version}")
     return version
-
-
-# Opcodes of module data: what kind of item follows; 0 ends the row.
-_MODULE_END, _MODULE_SINT, _MODULE_UINT, _MODULE_FLOAT, _MODULE_DOUBLE, _MODULE_STRING = range(6)
-
-
-def _skip_module_aux(cursor: Cursor) -> None:
-    """Pass over what a module we do not have left beside the data."""
-    cursor.length()
-    while True:
-        opcode = cursor.length()
-        if opcode == _MODULE_END:
-            return
-        if opcode in (_MODULE_SINT, _MODULE_UINT):
-            cursor.length()
-        elif opcode == _MODULE_FLOAT:
-            cursor.take(4)
-        elif opcode == _MODULE_DOUBLE:
-            cursor.take(8)
-        elif opcode == _MODULE_STRING:
-            cursor.string()
-        else:
-            raise RdbError(f"Unknown module opcode {opcode}", cursor.position)

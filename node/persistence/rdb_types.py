@@ -29,6 +29,7 @@ from node.persistence.rdb_list import (
     decode_ziplist,
     encode_quicklist,
 )
+from node.persistence.rdb_module import decode_module
 from node.persistence.rdb_set import (
     decode_set,
     decode_set_intset,
@@ -102,6 +103,7 @@ DECODERS: dict[int, Decoder] = {
     3: decode_old_zset,
     HASH: decode_hash,
     ZSET: decode_zset,
+    7: decode_module,
     9: decode_hash_zipmap,
     10: decode_ziplist,
     SET_INTSET: decode_set_intset,

@@ -11,7 +11,7 @@ from node.gates import Conditions
 from node.keyspace import Keyspace
 from node.persistence.child import Child, ChildKind, Ended
 from node.persistence.settings import SnapshotSettings
-from node.persistence.snapshot import FileForm, Remarks, ReplicationMark, write_snapshot_file
+from node.persistence.snapshot import Advance, FileForm, Remarks, ReplicationMark, write_snapshot_file
 from runtime import Disk, Runtime
 from runtime.background import BackgroundError
 from wire.errors import Error
@@ -27,6 +27,8 @@ _OTHER_CHILD = (
     b"ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to "
     b"schedule a BGSAVE whenever possible."
 )
+# A child that writes a snapshot, whoever it is for.
+_SNAPSHOTS = (ChildKind.SNAPSHOT, ChildKind.REPLICAS)
 # What stands before a snapshot's name while it is written. The child's is another, with the node's process id: killed
 # at SHUTDOWN, it may still be at work while the last snapshot is being written; and it outlives a node that is killed.
 _TEMPORARY = "temp-"
@@ -100,10 +102,10 @@ class Saver:
 
     def save(self) -> None:
         """SAVE: stop everything and write; raises Error."""
-        if self._child.kind is ChildKind.SNAPSHOT:
+        if self._child.kind in _SNAPSHOTS:
             raise Error(_IN_PROGRESS)
         try:
-            self._write(self.disk(), _TEMPORARY)
+            self._write(self.disk(), _TEMPORARY, self._child.progress.pace)
         except OSError as error:
             self._runtime.log.warning(f"Error saving DB on disk: {error.strerror}")
             raise Error(b"ERR") from None
@@ -112,7 +114,7 @@ class Saver:
 
     def save_in_background(self, *, schedule: bool) -> bool:
         """BGSAVE: True when one was started, False when it was scheduled; raises Error."""
-        if self._child.kind in (ChildKind.SNAPSHOT, ChildKind.REPLICAS):
+        if self._child.kind in _SNAPSHOTS:
             raise Error(_IN_PROGRESS)
         if self._child.busy:
             if not schedule:
@@ -162,7 +164,7 @@ class Saver:
             return
         self._runtime.log.notice("Saving the final RDB snapshot before exiting.")
         try:
-            self._write(self.disk(), _TEMPORARY)
+            self._write(self.disk(), _TEMPORARY, self._child.progress.pace)
         except OSError as error:
             self._runtime.log.warning(f"Error saving DB on disk: {error.strerror}")
             raise Error(b"ERR Errors trying to SHUTDOWN. Check logs.") from None
@@ -173,17 +175,16 @@ class Saver:
         refuse = self._settings.stop_writes_on_bgsave_error and bool(self._settings.save) and not self.succeeded
         self._conditions.set_disk_error("rdb", _MISCONF if refuse else b"")
 
-    def _write(self, disk: Disk, temporary: str) -> None:
+    def _write(self, disk: Disk, temporary: str, advance: Advance) -> None:
         settings = self._settings
         form = FileForm(settings.rdbcompression, settings.rdbchecksum)
         name = settings.dbfilename
-        write_snapshot_file(disk, name, temporary + name, self._keyspace, self.remarks(), form)
+        write_snapshot_file(disk, name, temporary + name, self._keyspace, self.remarks(), form, advance)
         self._runtime.log.notice("DB saved on disk")
 
     def _write_in_child(self, disk: Disk) -> None:
-        self._runtime.log.role = "C"
         try:
-            self._write(disk, self._temporary_of_child)
+            self._write(disk, self._temporary_of_child, self._child.progress.advance)
         except OSError as error:
             self._runtime.log.warning(f"Write error saving DB on disk: {error.strerror}")
             raise BackgroundError from None

@@ -17,6 +17,9 @@ class SnapshotSettings(Protocol):
     dbfilename: str
     rdbcompression: bool
     rdbchecksum: bool
+    # For tests: slow down saving and loading by so many microseconds a key (negative: so many keys a microsecond).
+    rdb_key_save_delay: int
+    key_load_delay: int
     # Save points: so many seconds with at least so many changes.
     save: list[tuple[int, int]]
     # Refuse writes while snapshots fail.

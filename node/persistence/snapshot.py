@@ -5,6 +5,7 @@ Runs where the data cannot change meanwhile: in a forked child, or in the node i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cluster.slots import key_slot
@@ -34,8 +35,18 @@ class Remarks:
     mark: ReplicationMark | None
 
 
+# Told how many more keys have been written.
+Advance = Callable[[int], None]
+
+
 def write_snapshot(
-    writer: RdbWriter, keyspace: Keyspace, remarks: Remarks, *, keys: bool = True, aof_base: bool = False
+    writer: RdbWriter,
+    keyspace: Keyspace,
+    remarks: Remarks,
+    advance: Advance,
+    *,
+    keys: bool = True,
+    aof_base: bool = False,
 ) -> None:
     """Write everything, from the header to the checksum; without `keys` all but the data itself.
 
@@ -53,11 +64,11 @@ def write_snapshot(
     for source in keyspace.functions.sources() if keyspace.functions is not None else ():
         writer.function(source)
     if keys:
-        _write_keys(writer, keyspace)
+        _write_keys(writer, keyspace, advance)
     writer.end()
 
 
-def _write_keys(writer: RdbWriter, keyspace: Keyspace) -> None:
+def _write_keys(writer: RdbWriter, keyspace: Keyspace, advance: Advance) -> None:
     uses = keyspace.uses
     for database in keyspace.databases():
         if not database.size:
@@ -77,6 +88,7 @@ def _write_keys(writer: RdbWriter, keyspace: Keyspace) -> None:
             else:
                 for key, value in shard.items():
                     writer.entry(key, value, expires.get(key))
+            advance(len(shard))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +100,7 @@ class FileForm:
 
 
 def write_snapshot_file(
-    disk: Disk, name: str, temporary: str, keyspace: Keyspace, remarks: Remarks, form: FileForm
+    disk: Disk, name: str, temporary: str, keyspace: Keyspace, remarks: Remarks, form: FileForm, advance: Advance
 ) -> None:
     """Put a snapshot under `name`, whole and durable, or raise OSError and leave the old file as it was.
 
@@ -96,7 +108,9 @@ def write_snapshot_file(
     """
     file = disk.create(temporary)
     try:
-        write_snapshot(RdbWriter(file.write, compress=form.compress, checksum=form.checksum), keyspace, remarks)
+        write_snapshot(
+            RdbWriter(file.write, compress=form.compress, checksum=form.checksum), keyspace, remarks, advance
+        )
         file.sync_now()
     finally:
         file.close()

@@ -169,7 +169,7 @@ class Copies:
         def work(write: Callable[[bytes], None]) -> None:
             # Not compressed: LZF in Python costs more than any loopback or network saves.
             writer = RdbWriter(write, compress=False, checksum=settings.rdbchecksum)
-            write_snapshot(writer, self._keyspace, remarks, keys=keys)
+            write_snapshot(writer, self._keyspace, remarks, self._child.progress.advance, keys=keys)
 
         try:
             self._job = self._child.start_streaming(
@@ -225,6 +225,9 @@ class Copies:
             return
         try:
             data = self._saver.disk().read(self._settings.dbfilename)
+            if self._settings.rdb_del_sync_files and not self._settings.save and not self._settings.appendonly:
+                # Where nothing is to be kept on disk, no copy of the data is either.
+                self._saver.disk().unlink(self._settings.dbfilename)
         except OSError as error:
             self._runtime.log.warning(f"SYNC failed. Can't open DB after BGSAVE: {error.strerror}")
             self._give_up()

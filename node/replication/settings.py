@@ -25,6 +25,9 @@ class ReplicationSettings(SnapshotSettings, Protocol):
     # How we introduce ourselves to a master that wants a password.
     masteruser: str
     masterauth: str
+    # A copy that was saved for replicas is not kept where nothing else is saved.
+    rdb_del_sync_files: bool
+    appendonly: bool
     repl_diskless_sync: bool
     repl_diskless_sync_delay: int
     repl_diskless_sync_max_replicas: int

@@ -27,6 +27,17 @@ async def test_the_child_sees_what_was_and_the_parent_goes_on() -> None:
     assert b"".join(received) == b"before"
 
 
+async def test_numbers_are_shared() -> None:
+    background = ForkBackground()
+    numbers = background.shared_numbers(2)
+
+    def work() -> None:
+        numbers[1] = 2**64 - 1
+
+    await background.start(work).wait()
+    assert list(numbers) == [0, 2**64 - 1]
+
+
 async def test_much_output_arrives_whole_and_in_order() -> None:
     received: list[bytes] = []
 

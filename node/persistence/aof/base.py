@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from node.keyspace import Keyspace
 from node.persistence.aof.rewrite_commands import write_commands
 from node.persistence.rdb_writer import RdbWriter
-from node.persistence.snapshot import Remarks, write_snapshot
+from node.persistence.snapshot import Advance, Remarks, write_snapshot
 from runtime.disk import Disk
 
 
@@ -30,15 +30,16 @@ class BaseForm:
         return "rdb" if self.snapshot else "aof"
 
 
-def write_base(disk: Disk, name: str, keyspace: Keyspace, remarks: Remarks, form: BaseForm) -> None:
+def write_base(disk: Disk, name: str, keyspace: Keyspace, remarks: Remarks, form: BaseForm, advance: Advance) -> None:
     """Write a base under `name`, durably (the name is the caller's business); raises OSError."""
     file = disk.create(name)
     try:
         if form.snapshot:
             writer = RdbWriter(file.write, compress=form.compress, checksum=form.checksum)
-            write_snapshot(writer, keyspace, remarks, aof_base=True)
+            write_snapshot(writer, keyspace, remarks, advance, aof_base=True)
         else:
-            write_commands(file.write, keyspace, b"#TS:%d\r\n" % remarks.created_at_s if form.annotate else b"")
+            annotation = b"#TS:%d\r\n" % remarks.created_at_s if form.annotate else b""
+            write_commands(file.write, keyspace, annotation, advance)
         file.sync_now()
     finally:
         file.close()

@@ -84,7 +84,9 @@ class Replay:
             target = KeyspaceTarget(self._keyspace, None)
             try:
                 reader = RdbReader(data, target, self._keyspace.limits)
-                while not reader.read_some(_SLICE):
+                self._loader.target = target
+                while not reader.read_some(self._loader.slice(_SLICE)):
+                    self._loader.pace(_SLICE)
                     yield reader.position
                     self._see_everything()
             except RdbError as error:
@@ -97,6 +99,7 @@ class Replay:
         # Where the last command outside of a transaction ends: what a torn tail is cut back to.
         whole = start
         count = 0
+        size = self._loader.slice(_SLICE)
         try:
             while (argv := commands.next()) is not None:
                 try:
@@ -107,8 +110,9 @@ class Replay:
                 if not session.mask & IN_MULTI:
                     whole = commands.position
                 count += 1
-                if count % _SLICE == 0:
+                if count % size == 0:
                     session.out.clear()
+                    self._loader.pace(_SLICE)
                     yield commands.position
                     self._see_everything()
             if session.mask & IN_MULTI:

@@ -12,6 +12,7 @@ from itertools import islice
 from node.keyspace import Keyspace
 from node.persistence.payload import serialized
 from node.persistence.rdb_types import Value
+from node.persistence.snapshot import Advance
 from node.structures.hashes import Hash
 from node.structures.lists import Quicklist
 from node.structures.sets import Set
@@ -101,7 +102,7 @@ def _restored(key: bytes, value: Value) -> Iterator[tuple[bytes, ...]]:
     yield b"RESTORE", key, b"0", serialized(value, compress=False)
 
 
-def write_commands(write: Callable[[bytes], object], keyspace: Keyspace, annotation: bytes) -> None:
+def write_commands(write: Callable[[bytes], object], keyspace: Keyspace, annotation: bytes, advance: Advance) -> None:
     """Write everything as commands, behind `annotation`."""
     pieces = [annotation]
     size = 0
@@ -123,4 +124,6 @@ def write_commands(write: Callable[[bytes], object], keyspace: Keyspace, annotat
                     write(b"".join(pieces))
                     pieces.clear()
                     size = 0
+            if shard:
+                advance(len(shard))
     write(b"".join(pieces))

@@ -121,7 +121,7 @@ class Rewriter:
         disk, form = self._disk(), self._form()
         base = self._folder.manifest.next_base(self._settings.appendfilename, form.suffix)
         self._runtime.log.notice(f"Creating AOF base file {base.name} on server start")
-        write_base(disk, base.name, self._keyspace, self._remarks(), form)
+        write_base(disk, base.name, self._keyspace, self._remarks(), form, self._child.progress.pace)
         self._folder.manifest = replace(self._folder.manifest, base=base)
 
     def measure(self) -> None:
@@ -182,9 +182,8 @@ class Rewriter:
         self._increment = part
 
     def _write_in_child(self, disk: Disk, remarks: Remarks, form: BaseForm) -> None:
-        self._runtime.log.role = "C"
         try:
-            write_base(disk, self._folder.temporary_base, self._keyspace, remarks, form)
+            write_base(disk, self._folder.temporary_base, self._keyspace, remarks, form, self._child.progress.advance)
         except OSError as error:
             self._runtime.log.warning(f"Write error writing append only file on disk: {error.strerror}")
             raise BackgroundError from None

@@ -25,6 +25,7 @@ class Told:
         self.functions: list[bytes] = []
         self.entries: list[tuple[int, bytes, Value, int | None]] = []
         self.uses: dict[bytes, tuple[int | None, int | None]] = {}
+        self.modules: list[tuple[str, bytes | None]] = []
         self._database = 0
 
     def aux(self, key: bytes, value: bytes) -> None:
@@ -41,6 +42,9 @@ class Told:
 
     def used(self, key: bytes, idle_s: int | None, frequency: int | None) -> None:
         self.uses[key] = (idle_s, frequency)
+
+    def module(self, type_name: str, key: bytes | None) -> None:
+        self.modules.append((type_name, key))
 
 
 def read(data: bytes) -> Told:
@@ -93,10 +97,15 @@ def test_every_record_about_a_key() -> None:
     ]
 
 
-def test_what_a_module_left_beside_the_data_is_passed_over() -> None:
-    # id, "when" as an unsigned number, then one item of each kind, end.
-    module_aux = "f7 05 0201 0107 0309090909 040909090909090909 0503616263 00"
-    assert read(file(module_aux.replace("0309090909", "03 09090909") + KEY)).entries == [(0, b"k", b"v", None)]
+# The id of type "ReJSON-RL" with version 3 of its encoding, and one item of each kind.
+MODULE = "81 45e25238df912c03"
+ITEMS = "0107 0207 0309090909 040909090909090909 0503616263 00"
+
+
+def test_what_modules_left_is_passed_over_and_named() -> None:
+    told = read(file(f"f7 {MODULE} 0201 {ITEMS} fc 0100000000000000 f8 01 07 036d6f64 {MODULE} {ITEMS} {KEY}"))
+    assert told.entries == [(0, b"k", b"v", None)]
+    assert told.modules == [("ReJSON-RL", None), ("ReJSON-RL", b"mod")]
 
 
 def test_bytes_behind_the_end_are_ignored() -> None:
@@ -134,7 +143,8 @@ REFUSED = [
     pytest.param(file("00 016b c5"), ["Unknown RDB string encoding type 5"], id="unknown string encoding"),
     pytest.param(file("00 016b c3 02 1e ffff"), ["Invalid LZF compressed string"], id="broken LZF"),
     pytest.param(file("00 016b 81" + "7f" * 8), EOF_LINES, id="a length that is a lie"),
-    pytest.param(file("07 016b 00"), ["can't hold: module value (type 7)"], id="a module's value"),
+    pytest.param(file("06 016b 00"), ["can't hold: module value (pre-release) (type 6)"], id="an old module's value"),
+    pytest.param(file("07 016b 8100000000000000ff 09"), ["Unknown module opcode 9"], id="a module's damaged value"),
     pytest.param(file("f6 00"), ["Pre-release function format not supported."], id="old functions"),
 ]
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from node.persistence.child import ChildKind
 from node.persistence.rdb_errors import RdbError
 from node.persistence.rdb_reader import RdbReader
-from tests.node.persistence.test_rdb_files import Told
-from tests.node.replication.nodes import Nodes, Running, until
+from tests.node.persistence.test_rdb_files import ITEMS, KEY, MODULE, Told, file
+from tests.node.replication.nodes import Client, Nodes, Running, free_port, until
 
 
 def saved(tmp_path: Path) -> Told:
@@ -160,6 +163,89 @@ async def test_a_killed_child_leaves_nothing_behind(nodes: Nodes, tmp_path: Path
     await idle(node)
     assert not node.node.saver.succeeded
     assert files(tmp_path) == []
+
+
+async def test_a_background_save_tells_how_far_it_is(nodes: Nodes) -> None:
+    node = await nodes.start("node", rdb_key_save_delay=1000)
+    for index in range(400):
+        node.node.keyspace.database(0).put(b"key:%d" % index, b"x")
+    assert await node.client("BGSAVE") == b"Background saving started"
+    seen = []
+    while (told := await node.client.info("persistence"))["rdb_bgsave_in_progress"] == "1":
+        assert told["current_save_keys_total"] == "400"
+        keys = int(told["current_save_keys_processed"])
+        assert told["current_fork_perc"] == f"{keys / 4:.2f}"
+        seen.append(keys)
+        await asyncio.sleep(0.01)
+    assert seen == sorted(seen)
+    assert any(0 < keys < 400 for keys in seen)
+    assert int(told["rdb_last_cow_size"]) > 0
+    nothing = ("current_save_keys_total", "current_save_keys_processed", "current_cow_size", "current_cow_peak")
+    assert [told[name] for name in nothing] == ["0"] * 4
+
+
+async def test_a_base_in_the_making_tells_how_far_it_is(nodes: Nodes) -> None:
+    node = await nodes.start("node", rdb_key_save_delay=1000, aof_use_rdb_preamble=False)
+    for index in range(200):
+        node.node.keyspace.database(0).put(b"key:%d" % index, b"x")
+    await node.client("BGREWRITEAOF")
+    await until(lambda: 0 < node.node.child.progress.keys < 200, what="the middle of the rewrite")
+    assert (await node.client.info("persistence"))["current_save_keys_total"] == "200"
+    await idle(node)
+    assert int((await node.client.info("persistence"))["aof_last_cow_size"]) > 0
+
+
+async def test_loading_tells_how_far_it_is(nodes: Nodes, tmp_path: Path) -> None:
+    node = await nodes.start("node")
+    for index in range(400):
+        node.node.keyspace.database(0).put(b"key:%d" % index, b"x" * 100)
+    await node.client("SAVE")
+    size = (tmp_path / "node" / "dump.rdb").stat().st_size
+    used = int(saved(tmp_path).remarks[b"used-mem"])
+    await nodes.stop(node)
+    port = free_port()
+    starting = asyncio.create_task(nodes.start("node", port=port, key_load_delay=5000))
+    seen = []
+    await until(lambda: starting.done() or connects(port), what="the port")
+    client = await Client.connect(port)
+    while (told := await client.info("persistence"))["loading"] == "1":
+        assert int(told["loading_total_bytes"]) == size
+        assert int(told["loading_rdb_used_mem"]) == used
+        seen.append((int(told["loading_loaded_bytes"]), int(told["loading_eta_seconds"])))
+    await client.close()
+    await starting
+    assert seen == sorted(seen, key=lambda pair: pair[0])
+    assert any(0 < loaded < size for loaded, _ in seen)
+    # Two seconds in all: in the second of them there is less than one left.
+    assert all(0 <= left <= 2 for loaded, left in seen if loaded > size / 2)
+
+
+def connects(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
+
+
+async def test_modules_data_are_left_out_and_said_so(nodes: Nodes, tmp_path: Path) -> None:
+    (tmp_path / "node").mkdir()
+    data = file(f"fc 0100000000000000 07 036d6f64 {MODULE} {ITEMS} {KEY}")
+    (tmp_path / "node" / "dump.rdb").write_bytes(data)
+    node = await nodes.start("node")
+    assert await node.client("KEYS", "*") == [b"k"]
+    assert "no matching module type 'ReJSON-RL'. Keys of this type left out: 1." in node.log
+
+
+@pytest.mark.parametrize("policy", [{}, {"save": [(3600, 1)]}, {"appendonly": True}])
+async def test_a_copy_for_replicas_is_not_kept_where_nothing_is(
+    nodes: Nodes, tmp_path: Path, policy: dict[str, Any]
+) -> None:
+    master = await nodes.start("node", repl_diskless_sync=False, rdb_del_sync_files=True, **policy)
+    await master.client("SET", "a", "1")
+    replica = await nodes.start("replica", replicaof=("127.0.0.1", master.port))
+    await replica.in_sync()
+    assert (tmp_path / "node" / "dump.rdb").exists() == bool(policy)
 
 
 DAMAGED = [
