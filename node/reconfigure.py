@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from node.acl.accounts import read_acl_file
 from node.persistence.aof.append_only import AofState
+from node.protection import allows
 from node.settings import NodeSettings
 from node.structures.limits import CompactLimits
 from runtime import Level
@@ -39,7 +40,7 @@ def set_directives(node: Node, session: Session, pairs: list[tuple[str, str]]) -
             raise _failed(name, "duplicate parameter")
         if kind.fixed:
             raise _failed(name, "can't set immutable config")
-        if kind.protected and not _may_set_protected(settings, session):
+        if kind.protected and not allows(settings.enable_protected_configs, session):
             raise _failed(name, "can't set protected config")
     before = {field: getattr(settings, field) for _, field, _ in changes}
     try:
@@ -84,15 +85,6 @@ def _take(settings: NodeSettings, name: str, field: str, text: str) -> None:
 
 def _failed(name: str, reason: str) -> Error:
     return Error(b"ERR CONFIG SET failed (possibly related to argument '%b') - %b" % (to_bytes(name), to_bytes(reason)))
-
-
-def _may_set_protected(settings: NodeSettings, session: Session) -> bool:
-    match settings.enable_protected_configs:
-        case "yes":
-            return True
-        case "local":
-            return session.is_local
-    return False
 
 
 def _max_clients(node: Node) -> None:

@@ -18,16 +18,13 @@ from node.commands.debug_data import (
 )
 from node.commands.debug_protocol import protocol
 from node.commands.persistence import load_log, reload
+from node.protection import check_command
 from runtime.directives import parse_size
 from runtime.settings import to_text
 from wire.command import ADMIN, LOADING, NOSCRIPT, STALE, command
 from wire.errors import Error
 from wire.reply import OK, Reply, Simple
 
-_CLOSED = (
-    b'ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you can run it from a local '
-    b"connection, otherwise you need to set this option in the configuration file, and then restart the server."
-)
 # More arguments than any request has.
 _ANY = 1 << 31
 # A little below 4 GB.
@@ -44,9 +41,7 @@ _PACKED_THRESHOLD_MAX = (1 << 32) - (1 << 20)
     summary="A container for debugging commands.",
 )
 def debug(call: Call) -> Reply:
-    allowed = call.node.settings.enable_debug_command
-    if allowed == "no" or (allowed == "local" and not call.session.is_local):
-        raise Error(_CLOSED)
+    check_command(b"DEBUG", call.node.settings.enable_debug_command, call.session)
     name = call.argv[1].upper()
     found = _SUBCOMMANDS.get(name)
     if found is None or not found[0] <= len(call.argv) <= found[1]:

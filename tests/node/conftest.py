@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -41,9 +42,9 @@ class Pair:
         self._clients.clear()
 
 
-@pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    """Both, started once for all tests of this room."""
+@contextmanager
+def started_pair(folders: pytest.TempPathFactory, *more: str) -> Iterator[Pair]:
+    """Both, with more options than all have, until the end of the block."""
     if shutil.which("redis-server") is None:
         message = "redis-server is not installed (Debian: apt-get install redis-server)"
         pytest.fail(message) if IN_CI else pytest.skip(message)
@@ -52,8 +53,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     processes = []
     try:
         for number, command in enumerate(commands):
-            folder = tmp_path_factory.mktemp(f"server-{number}")
-            options = ("--port", str(base + number), "--dir", str(folder), "--logfile", "log", *_OPTIONS)
+            folder = folders.mktemp(f"server-{number}")
+            options = ("--port", str(base + number), "--dir", str(folder), "--logfile", "log", *_OPTIONS, *more)
             processes.append(subprocess.Popen([*command, *options], cwd=ROOT))
         for number in range(len(commands)):
             wait_for(lambda port=base + number: _answers(port), what=f"the server on port {base + number}")
@@ -63,10 +64,18 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
             assert client.ask("DEBUG", "SET-ACTIVE-EXPIRE", "0") == b"+OK\r\n"
         pair.disconnect()
         yield pair
+        pair.disconnect()
     finally:
         for process in processes:
             process.kill()
             process.wait()
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Both, started once for all tests of this room."""
+    with started_pair(tmp_path_factory) as pair:
+        yield pair
 
 
 @pytest.fixture
