@@ -146,7 +146,7 @@ class Node:
             lambda session: Call(self, session),
             self._session_closed,
         )
-        self.service.denied = ProtectedMode(settings).denial
+        self.service.denied = ProtectedMode(settings, self.accounts).denial
         self.tasks = Tasks(self._task_died)
         self.migrations = Migrations(
             self.tasks, self.pauses, self.executor.conclude, lambda: self.replication.is_replica
@@ -282,6 +282,7 @@ class Node:
         cron = Cron(self.settings)
         cron.add(self.expiry.cycle)
         cron.add(idle.check)
+        cron.add(self.service.check_output)
         cron.add(self._check_memory)
         cron.add(self.traffic.sample, SAMPLE_PERIOD_S)
         cron.add(self.append_only.cron)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from node.session import NodeSession
 
 _MB = 1024 * 1024
-# Our master is a client that must not be lost lightly: it has the replicas' limits, as in Redis.
-_LIMIT_OF = {"master": "replica"}
+# What little is said to our master is under a usual client's limits, as in Redis.
+_LIMIT_OF = {"master": "normal"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class OutputLimit:
 class OutputLimits:
     """The limits in force, and since when each client has been over its soft one."""
 
-    __slots__ = ("_over_since", "by_class")
+    __slots__ = ("_over_since", "by_class", "replica_min")
 
     def __init__(self) -> None:
         self.by_class: dict[str, OutputLimit] = {
@@ -36,13 +36,17 @@ class OutputLimits:
             "replica": OutputLimit(256 * _MB, 64 * _MB, 60),
             "pubsub": OutputLimit(32 * _MB, 8 * _MB, 60),
         }
+        # `repl-backlog-size`: a replica may have so much unsent whatever its limit says. One that continues from the
+        # backlog would otherwise be cut off with what it came for.
+        self.replica_min = _MB
         # Client id to the loop time at which it went over its soft limit.
         self._over_since: dict[int, float] = {}
 
     def exceeded(self, session: NodeSession, pending: int) -> bool:
         """Whether a client with `pending` bytes unsent must go."""
-        limit = self.by_class[_LIMIT_OF.get(session.kind, session.kind)]
-        if limit.hard and pending > limit.hard:
+        kind = session.kind
+        limit = self.by_class[_LIMIT_OF.get(kind, kind)]
+        if limit.hard and pending > (max(limit.hard, self.replica_min) if kind == "replica" else limit.hard):
             return True
         if not limit.soft or pending <= limit.soft:
             self._over_since.pop(session.id, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from node.acl.accounts import Accounts
 from node.settings import NodeSettings
 from wire.session import is_loopback
 
@@ -20,16 +21,16 @@ _DENIED = (
 
 
 class ProtectedMode:
-    """Who is turned away; reads the settings at every connection, so CONFIG SET takes effect at once."""
+    """Who is turned away; asks at every connection, so CONFIG SET and ACL SETUSER take effect at once."""
 
-    __slots__ = ("_settings",)
+    __slots__ = ("_accounts", "_settings")
 
-    def __init__(self, settings: NodeSettings) -> None:
+    def __init__(self, settings: NodeSettings, accounts: Accounts) -> None:
         self._settings = settings
+        self._accounts = accounts
 
     def denial(self, ip: str) -> bytes | None:
         """The words for a client from `ip`, or None when it may come in."""
-        settings = self._settings
-        if not settings.protected_mode or settings.requirepass or is_loopback(ip):
+        if not self._settings.protected_mode or self._accounts.has_password or is_loopback(ip):
             return None
         return _DENIED

@@ -120,8 +120,7 @@ def _events(node: Node) -> None:
 def _limits(node: Node) -> None:
     settings, service = node.settings, node.service
     service.output_limits.by_class = dict(settings.client_output_buffer_limit)
-    service.bulk_max = settings.proto_max_bulk_len
-    service.query_buffer_max = settings.client_query_buffer_limit
+    service.limit_requests(settings.proto_max_bulk_len, settings.client_query_buffer_limit)
 
 
 def _log_level(node: Node) -> None:
@@ -172,6 +171,7 @@ def _replication(node: Node) -> None:
 
 
 def _backlog(node: Node) -> None:
+    node.service.output_limits.replica_min = node.settings.repl_backlog_size
     node.replication.replicas.resize_backlog()
 
 
@@ -236,6 +236,7 @@ def apply_at_start(node: Node) -> None:
         _password,
         _events,
         _limits,
+        _backlog,
         _keepalive,
         _expiry,
         _memory,

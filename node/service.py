@@ -32,11 +32,11 @@ class NodeService:
         "_make_call",
         "_monitor",
         "_on_closed",
+        "_query_buffer_max",
         "before_batch",
         "bulk_max",
         "denied",
         "output_limits",
-        "query_buffer_max",
         "turn",
     )
 
@@ -61,9 +61,9 @@ class NodeService:
         self._on_closed = on_closed
         # Cluster mode: sees to it that commands do not run on tables that went stale while the process was stopped.
         self.before_batch: Callable[[], None] | None = None
-        # `proto-max-bulk-len` and `client-query-buffer-limit`, for connections opened from now on.
+        # `proto-max-bulk-len` and `client-query-buffer-limit`.
         self.bulk_max = 512 * 1024 * 1024
-        self.query_buffer_max = 1024 * 1024 * 1024
+        self._query_buffer_max = 1024 * 1024 * 1024
         # `client-output-buffer-limit`.
         self.output_limits = OutputLimits()
         # Whether protected mode turns a client at this address away, and with which words.
@@ -86,7 +86,7 @@ class NodeService:
         session.mask = self._conditions.mask
         session.call = self._make_call(session)
         connection.decoder.bulk_max = self.bulk_max
-        connection.decoder.buffer_max = self.query_buffer_max
+        connection.decoder.buffer_max = self._query_buffer_max
         self._clients.add(session)
         self._front.admit(session)
         return session
@@ -110,6 +110,22 @@ class NodeService:
         assert isinstance(session, NodeSession)
         if self.output_limits.exceeded(session, pending):
             session.drop()
+
+    def check_output(self) -> None:
+        """A soft limit is passed by time alone, too: look at who has been written nothing lately."""
+        for session in self._clients:
+            connection = session.connection
+            if connection is not None and connection.pending_output:
+                self.output_blocked(session, connection.pending_output)
+
+    def limit_requests(self, bulk_max: int, buffer_max: int) -> None:
+        """`proto-max-bulk-len` and `client-query-buffer-limit`, for those who are connected, too."""
+        self.bulk_max = bulk_max
+        self._query_buffer_max = buffer_max
+        for session in self._clients:
+            if session.connection is not None:
+                session.connection.decoder.bulk_max = bulk_max
+                session.connection.decoder.buffer_max = buffer_max
 
 
 def _address(name: object) -> str:

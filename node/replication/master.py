@@ -23,6 +23,7 @@ from node.replication.settings import ReplicationSettings
 from node.replication.waits import Waits
 from node.session import NodeSession
 from runtime import Runtime
+from runtime.sockets import gather_small_writes
 from wire.turn import Turn
 
 # Redis keeps at least this much, whatever `repl-backlog-size` says.
@@ -140,6 +141,8 @@ class Master:
         self._introduced.pop(session, None)
         session.replica = peer
         self.peers[session] = peer
+        if self._settings.repl_disable_tcp_nodelay and session.connection is not None:
+            gather_small_writes(session.connection.transport)
         return peer
 
     def _continue(self, peer: ReplicaPeer, offset: int) -> None:
@@ -303,8 +306,13 @@ class Master:
         self._cron_runs += 1
         self.copies.keep_alive()
         for peer in self.peers.values():
-            if peer.state is PeerState.ONLINE and not peer.old and now - peer.ack_at > settings.repl_timeout:
-                self._runtime.log.warning(f"Disconnecting timedout replica (streaming sync): {peer.name}")
+            if peer.state is PeerState.ONLINE:
+                if not peer.old and now - peer.ack_at > settings.repl_timeout:
+                    self._runtime.log.warning(f"Disconnecting timedout replica (streaming sync): {peer.name}")
+                    peer.drop()
+            elif peer.stalled_s(now) > settings.repl_timeout:
+                # The copy waits for the slowest: one that takes nothing would keep the others from theirs.
+                self._runtime.log.warning(f"Disconnecting timedout replica (full sync): {peer.name}")
                 peer.drop()
         if self._is_replica():
             return

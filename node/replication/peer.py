@@ -20,6 +20,8 @@ class ReplicaPeer:
 
     __slots__ = (
         "_pending",
+        "_taken",
+        "_took_at",
         "ack_at",
         "ack_offset",
         "copying",
@@ -55,6 +57,9 @@ class ReplicaPeer:
         self.state = PeerState.WAITING
         # Its copy has been begun: the stream is kept for it from there on.
         self.copying = False
+        # Bytes that its socket had taken in all when they were last looked at and found to be more, and when that was.
+        self._taken = 0
+        self._took_at = 0.0
         # Loop time at which it asked for a copy.
         self.waiting_since = 0.0
         # Stream bytes that it may not get yet: its copy is under way, or was of the kind after which it speaks first.
@@ -87,6 +92,18 @@ class ReplicaPeer:
     def unsent(self) -> int:
         """Bytes that wait here or in the socket: what the output limits are about."""
         return self.pending_size + self.socket_unsent
+
+    def stalled_s(self, now: float) -> float:
+        """For how long it has taken nothing of what waits for it; to be asked now and then."""
+        connection = self.session.connection
+        if connection is None:
+            return 0.0
+        unsent = connection.pending_output
+        taken = connection.bytes_out - unsent
+        if taken != self._taken or not unsent:
+            self._taken = taken
+            self._took_at = now
+        return now - self._took_at
 
     def stream(self, data: bytes) -> None:
         """The next bytes of the stream: sent, or kept until it may have them."""

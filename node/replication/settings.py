@@ -33,6 +33,7 @@ class ReplicationSettings(SnapshotSettings, Protocol):
     repl_diskless_sync_max_replicas: int
     repl_ping_replica_period: int
     repl_timeout: int
+    repl_disable_tcp_nodelay: bool
     repl_backlog_size: int
     repl_backlog_ttl: int
     min_replicas_to_write: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Callable, Iterator
 
@@ -115,6 +116,19 @@ def test_protected_mode_turns_other_machines_away(start_server: Start) -> None:
         assert stranger.recv(100) == b"-NOAUTH Authentication required.\r\n"
 
 
+def test_protection_looks_at_the_default_user_and_not_at_requirepass(start_server: Start) -> None:
+    address = _own_address()
+    server = start_server("--bind", "*", *["--user", "default", "on", ">secret", "~*", "&*", "+@all"]).wait_ready()
+    with socket.create_connection((address, server.port), timeout=10) as stranger:
+        stranger.sendall(b"PING\r\n")
+        assert stranger.recv(100) == b"-NOAUTH Authentication required.\r\n"
+        local = server.client()
+        assert local.ask("AUTH", "secret") == b"+OK\r\n"
+        assert local.ask("ACL", "SETUSER", "default", "nopass") == b"+OK\r\n"
+    with socket.create_connection((address, server.port), timeout=10) as stranger:
+        assert stranger.recv(100).startswith(b"-DENIED Redis is running in protected mode because")
+
+
 def _own_address() -> str:
     """An address of this machine that is not the loopback's; nothing is sent."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -159,6 +173,33 @@ def test_a_subscriber_that_does_not_read_is_cut_off(pair: Pair) -> None:
     assert sent > 5
     admin.ask("CONFIG", "SET", "client-output-buffer-limit", "pubsub 32mb 8mb 60")
     subscriber.close()
+
+
+def test_a_soft_limit_ends_by_time_alone(pair: Pair) -> None:
+    """A real second passes. Nothing more is written to the client when its time is up."""
+    admin, _ = pair.connect()
+    admin.ask("SET", "big", "x" * 20_000_000)
+    admin.ask("CONFIG", "SET", "client-output-buffer-limit", "normal 0 1mb 1")
+    greedy = RawClient(pair.ours)
+    greedy.send(b"GET big\r\n")
+    wait_for(lambda: b" cmd=get " in admin.ask("CLIENT", "LIST"), what="the reply that waits")
+    wait_for(lambda: b" cmd=get " not in admin.ask("CLIENT", "LIST"), what="the end of the client that does not read")
+    admin.ask("CONFIG", "SET", "client-output-buffer-limit", "normal 0 0 0")
+    greedy.close()
+
+
+def test_the_query_buffer_of_clients_that_are_connected(pair: Pair) -> None:
+    for admin, port in zip(pair.connect(), (pair.ours, pair.theirs), strict=True):
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+            client.sendall(b"PING\r\n")
+            assert client.recv(100) == b"+PONG\r\n"
+            admin.ask("CONFIG", "SET", "client-query-buffer-limit", "1mb")
+            client.sendall(b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$10000000\r\n")
+            with contextlib.suppress(OSError):
+                client.sendall(b"x" * 3_000_000)
+            with contextlib.suppress(ConnectionResetError):
+                assert client.recv(100) == b""
+        admin.ask("CONFIG", "SET", "client-query-buffer-limit", "1gb")
 
 
 def test_a_client_that_never_reads_does_not_stop_the_others(pair: Pair) -> None:

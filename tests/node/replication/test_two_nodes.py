@@ -323,6 +323,23 @@ async def test_a_replica_that_does_not_read_is_cut_off(nodes: Nodes) -> None:
     await slow.close()
 
 
+@pytest.mark.parametrize("diskless", [True, False], ids=["streamed", "from disk"])
+async def test_a_replica_that_takes_nothing_of_its_copy_is_dropped(nodes: Nodes, diskless: bool) -> None:
+    """It holds up the others that get the same copy."""
+    master = await nodes.start("master", repl_timeout=1, repl_diskless_sync=diskless, rdbcompression=False)
+    for index in range(40):
+        await master.client("SET", f"big:{index}", b"x" * 1_000_000)
+    stuck = await Client.connect(master.port)
+    assert await stuck("REPLCONF", "capa", "eof", "capa", "psync2") == b"OK"
+    stuck.send("PSYNC", "?", -1)
+    peers = master.node.replication.replicas.peers
+    await until(lambda: len(peers) == 1)
+    replica = await nodes.start("replica", replicaof=("127.0.0.1", master.port))
+    await until(lambda: "Disconnecting timedout replica (full sync)" in master.log)
+    await replica.in_sync()
+    await stuck.close()
+
+
 async def test_what_waits_for_a_copy_to_be_loaded_counts_too(nodes: Nodes) -> None:
     """The stream is kept for a replica that has not said that it is ready."""
     limits = {"normal": OutputLimit(0, 0, 0), "replica": OutputLimit(1 << 20, 0, 0), "pubsub": OutputLimit(0, 0, 0)}
