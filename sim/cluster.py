@@ -40,6 +40,8 @@ class Seat:
     # The last incarnation, and what it is inside (of a node or sentinel).
     process: Process | None = None
     inside: Node | Sentinel | None = None
+    # How much its disk had refused before that incarnation.
+    refusals: int = 0
     # Every new incarnation is handed to the first before it begins, and then told to the second.
     on_birth: Callable[[Node | Sentinel], None] = lambda inside: None
     on_show: Callable[[str, Node | Sentinel], None] = lambda name, inside: None
@@ -61,6 +63,7 @@ class Seat:
     def start(self) -> None:
         assert not self.alive, f"{self.name} runs"
         self.inside = None
+        self.refusals = self.host.disk.refusals
         self.process = self.host.start(self.name, self.program)
 
     def show(self, inside: Node | Sentinel) -> None:

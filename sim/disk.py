@@ -134,6 +134,7 @@ class MachineDisk:
         "capacity",
         "failing",
         "forgets",
+        "refusals",
         "slowness",
     )
 
@@ -151,6 +152,8 @@ class MachineDisk:
         self.capacity: int | None = None
         # Every sync fails.
         self.failing = False
+        # How often something was refused for want of room, or because syncs fail.
+        self.refusals = 0
         # How many times as long as usual a sync takes.
         self.slowness = 1.0
         # Whether a program of a planted bug (`sim.planted`) forgets to sync the file or folder at a path.
@@ -207,9 +210,8 @@ class MachineDisk:
         error: asyncio.Future[int] = self._loop.create_future()
         due = self._loop.now + process.lag_s + self.draw_sync_s()
         self._loop.at(due, self._synced, settle, error, self._power_cuts)
-        number = await error
-        if number:
-            raise OSError(number, os.strerror(number))
+        if await error:
+            raise self.refusal(errno.EIO)
 
     def _synced(self, settle: Callable[[], None], error: asyncio.Future[int], power_cuts: int) -> None:
         if power_cuts != self._power_cuts:
@@ -229,7 +231,12 @@ class MachineDisk:
 
     def check_sync(self) -> None:
         if self.failing:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
+            raise self.refusal(errno.EIO)
+
+    def refusal(self, number: int) -> OSError:
+        """What a program is told that asks for what this disk cannot do."""
+        self.refusals += 1
+        return OSError(number, os.strerror(number))
 
 
 def _nothing(path: str) -> bool:  # noqa: ARG001 - what a program without planted bug forgets
@@ -258,7 +265,7 @@ class SimFile(Resource):
         fits = self._disk.check_space(len(data))
         self._inode.data += data[:fits]
         if fits < len(data):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise self._disk.refusal(errno.ENOSPC)
 
     def truncate(self, size: int) -> None:
         self._check_alive()

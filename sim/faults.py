@@ -105,14 +105,17 @@ class Faults:
 
     def _may_exit(self, process: Process) -> bool:
         """A program of the cluster may end by a kill, by SIGTERM, and because its disk refuses what must be saved."""
-        if process.host.name not in self._cluster.seats or process.status is None or process.host.disk.in_trouble:
+        seat = self._cluster.seats.get(process.host.name)
+        if seat is None or process.status is None or process.host.disk.in_trouble:
             return True
-        if process.status != 0 or process not in self.stopping:
+        # The disk may be well again by the moment in which the program has drawn its conclusion.
+        refused = process.status != 0 and process.host.disk.refusals > seat.refusals
+        if not refused and (process.status != 0 or process not in self.stopping):
             return False
-        del self.stopping[process]
+        self.stopping.pop(process, None)
         if not any(strike.kind is Kind.STOP and strike.targets == (process.host.name,) for strike in self.active()):
             loop = self._cluster.world.loop
-            loop.at(loop.now, _revive, self._cluster.seats[process.host.name])
+            loop.at(loop.now, _revive, seat)
         return True
 
     def active(self) -> list[Strike]:

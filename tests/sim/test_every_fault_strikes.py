@@ -99,3 +99,24 @@ def test_the_help_names_every_kind(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--help"]) == 0
     words = capsys.readouterr().out.replace(",", " ").split()
     assert not set(Kind) - set(words)
+
+
+def test_a_program_may_end_by_what_its_disk_refused_just_before_it_was_mended() -> None:
+    with World(7) as world:
+        cluster = SimCluster(world, Shape(masters=1, sentinels=0, failover="cluster"))
+        faults = Faults(cluster)
+        cluster.start()
+        run_until_well(world, cluster)
+        seat = cluster.seats["node-1"]
+        faults.strike(Strike(0, 0.0, 1.0, Kind.FAILING_DISK, ("node-1",)))
+        assert seat.process is not None
+        seat.process.end(None)
+        seat.start()
+        # It has been told that nodes.conf cannot be saved, and has not ended yet: it needs less than a millisecond.
+        world.run(world.until(lambda: seat.host.disk.refusals > seat.refusals, 5.0, "a refusal", every_s=0.00002))
+        doomed = seat.process
+        assert doomed.alive
+        faults.mend(0)
+        run_until(world, lambda: not doomed.alive, 1.0)
+        run_until_well(world, cluster)
+        assert seat.process is not doomed

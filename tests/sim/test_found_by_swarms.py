@@ -1,0 +1,23 @@
+"""Seeds that broke something once: what was wrong then, in the product or in the simulator, stays mended.
+
+A seed is another run once the product or the nemesis has moved on; what was found is tested by its own rule, too.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from sim.shape import Shape
+from sim.trial import Plan, run
+
+FOUND = {
+    # A node that was about to end by what its failing disk had refused was taken for a bug when the disk was mended in
+    # the very moment between (the simulator's mistake).
+    "ends after its disk was mended": Plan(165, Shape(3, 2, 0, failover="cluster")),
+}
+
+
+@pytest.mark.parametrize("found", FOUND)
+def test_it_breaks_nothing_any_more(found: str) -> None:
+    verdict = run(FOUND[found])
+    assert verdict.good, verdict.breaches
