@@ -155,7 +155,7 @@ class Clustering:
             self.bus.reconfigure(settings)
         self.bus.sendbuf_limit = self._settings.cluster_link_sendbuf_limit
 
-    def before_batch(self) -> None:
+    def catch_up(self) -> None:
         """Clients' commands are about to run: not on tables that went stale while the process was stopped."""
         if self._loop.time() * 1000 > self.machine.view.trusted_until_ms:
             self._turn.doubt()
@@ -163,7 +163,7 @@ class Clustering:
 
     def hold_s(self) -> float:
         """For how long replies must wait: what a stopped process had executed counts only if it was not replaced."""
-        self.before_batch()
+        self.catch_up()
         view = self.machine.view
         if not view.listening_until_ms or not self.state.myself.is_master:
             return 0.0

@@ -63,7 +63,6 @@ class Executor:
         "_wall_ms",
         "errors",
         "eviction",
-        "processed",
         "tracking",
     )
 
@@ -99,51 +98,53 @@ class Executor:
         self.tracking = tracking
         # `maxmemory`, set by the node.
         self.eviction: Eviction
-        # For INFO: commands run since the start, and error replies by their code.
-        self.processed = 0
+        # For INFO: error replies by their code.
         self.errors: dict[bytes, int] = {}
+
+    @property
+    def processed(self) -> int:
+        """For INFO: commands run since the start, those within transactions and scripts included."""
+        return sum([command.calls for command in self._table.every()])
 
     def use_slots(self, owned: bytearray) -> None:
         """Cluster mode: check keys against this table from now on; it may be changed in place, never replaced."""
         self._owned = owned
         self._clustered = True
 
-    def execute(self, session: NodeSession, batch: Batch, start: int) -> int:
-        """Run the commands of `batch` from `start` on; see `wire.connection.Service`."""
-        commands = batch.commands
-        if len(commands) == 1 and not self.eviction.limit and self._keyspace.uses is None:
-            # A client that waits for each reply: what stands in front of the loop would cost more than the command.
-            argv = commands[0]
-            command = self._by_name.get(argv[0])
-            if (
-                command is not None
-                and not start
-                and not command.gates & session.mask
-                and command.argc_min <= len(argv) <= command.argc_max
-            ):
-                keyspace = self._keyspace
-                place = command.key_index
-                if place > 0:
-                    key = argv[place]
-                    slot = crc_hqx(key, 0) & 16383 if 123 not in key else keyspace.slot_of(key)
-                    if self._owned[slot]:
-                        keyspace.key = key
-                        keyspace.slot = slot
-                        return self._execute_one(session, command, argv, batch)
-                elif not place or not self._clustered or self.serves(command, argv):
-                    return self._execute_one(session, command, argv, batch)
-        return self._execute_all(session, batch, start)
+    def open_turn(self) -> None:
+        """The first command of a turn is about to run: all of them share one time."""
+        self._keyspace.now_ms = self._wall_ms()
 
-    def _execute_one(self, session: NodeSession, command: Command, argv: list[bytes], batch: Batch) -> int:
-        """Run the only command of a batch, in whose way nothing stands."""
+    def execute_one(self, session: NodeSession, argv: list[bytes], chunk: bytes) -> bool:
+        """Run the command of a client that waits for each reply; see `wire.connection.Service`.
+
+        What stands in front of the loop in `execute` would cost more than such a command.
+        """
         keyspace = self._keyspace
+        command = self._by_name.get(argv[0])
+        if (
+            command is None
+            or command.gates & session.mask
+            or not command.argc_min <= len(argv) <= command.argc_max
+            or keyspace.metered
+        ):
+            return False
+        place = command.key_index
+        if place > 0:
+            key = argv[place]
+            slot = crc_hqx(key, 0) & 16383 if 123 not in key else keyspace.slot_of(key)
+            if not self._owned[slot]:
+                return False
+            keyspace.key = key
+            keyspace.slot = slot
+        elif place and self._clustered and not self.serves(command, argv):
+            return False
         call = session.call
-        out = session.out
         call.argv = argv
         call.command = command
         call.rewritten = False
         dirty = keyspace.dirty
-        session.last_seen_ms = keyspace.now_ms = self._wall_ms()
+        session.last_seen_ms = keyspace.now_ms
         perf_ns = self._perf_ns
         started_ns = perf_ns()
         try:
@@ -152,41 +153,36 @@ class Executor:
             reply = error
             command.failed_calls += 1
             self.count(error)
+        took_ns = perf_ns() - started_ns
         if keyspace.dirty != dirty or keyspace.effects:
-            if not self._propagation.active:
+            propagation = self._propagation
+            if not propagation.active:
                 keyspace.effects.clear()
-                call.rewritten = False
             elif not keyspace.effects and not call.rewritten and command.flags & WRITE:
-                session.write_offset = self._propagation.feed(call.db.index, batch.chunk or batch.encoded(0, 1))
+                session.write_offset = propagation.feed(call.db.index, chunk)
             else:
                 self._pass_on_effects(session, command, argv, changed=keyspace.dirty != dirty)
             if self._ready:
                 self._serve_blocked()
-        kind = type(reply)
-        if kind is bytes:
-            length = len(reply)
-            if length < 1024:
-                out += (BULK_HEADERS[length], reply, _CRLF)
-            else:
-                out.append(b"$%d\r\n%b\r\n" % (length, reply))
-        elif reply is OK:
-            out.append(_OK)
-        elif reply is None:
-            out.append(NIL_2 if session.proto == 2 else NIL_3)
-        elif kind is int:
-            out.append(INTEGERS[reply] if 0 <= reply < 1024 else b":%d\r\n" % reply)
+        if reply is OK:
+            session.out.append(_OK)
         else:
-            encode_into(out, reply, session.proto)
-        took_ns = perf_ns() - started_ns
+            encode_into(session.out, reply, session.proto)
         command.calls += 1
         command.nanoseconds += took_ns
         session.last_command = command.name
+        if took_ns >= self._slow_log.notable_ns:
+            self._noticed(session, command, argv, took_ns)
+        return True
+
+    def _noticed(self, session: NodeSession, command: Command, argv: list[bytes], took_ns: int) -> None:
+        """A command took so long that the time of the turn is another one, or that the slow log wants to know."""
+        self._keyspace.now_ms = self._wall_ms()
         if took_ns >= self._slow_log.threshold_ns and not self._blocked.holds(session):
             self._slow_log.note(session, command, argv, took_ns)
-        self.processed += 1
-        return 1
 
-    def _execute_all(self, session: NodeSession, batch: Batch, start: int) -> int:
+    def execute(self, session: NodeSession, batch: Batch, start: int) -> int:
+        """Run the commands of `batch` from `start` on; see `wire.connection.Service`."""
         commands = batch.commands
         alike = batch.alike
         call = session.call
@@ -197,8 +193,7 @@ class Executor:
         owned = self._owned
         ready = self._ready
         perf_ns = self._perf_ns
-        now_ms = keyspace.now_ms = self._wall_ms()
-        session.last_seen_ms = now_ms
+        session.last_seen_ms = keyspace.now_ms
         dirty = keyspace.dirty
         call.rewritten = False
         # Where the run of writes begins that will be passed on as one slice (-1: none under way), and its database.
@@ -320,8 +315,8 @@ class Executor:
                     command.calls += index - first
                     command.nanoseconds += ended_ns - started_ns
                     session.last_command = command.name
-                    if ended_ns - started_ns >= slow_ns and index == first + 1 and not self._blocked.holds(session):
-                        self._slow_log.note(session, command, commands[first], ended_ns - started_ns)
+                    if index == first + 1 and ended_ns - started_ns >= self._slow_log.notable_ns:
+                        self._noticed(session, command, commands[first], ended_ns - started_ns)
                 started_ns = ended_ns
                 if not misplaced:
                     if session.parked:
@@ -344,7 +339,6 @@ class Executor:
             keyspace.uses.quiet = False
         if run >= 0:
             self._pass_on(session, run_database, batch.encoded(run, index))
-        self.processed += index - start
         return index
 
     def run(self, call: Call, command: Command, argv: list[bytes]) -> Reply:
@@ -396,7 +390,6 @@ class Executor:
         call.command = command
         if not replaying:
             command.calls += 1
-            self.processed += 1
         dirty = self._keyspace.dirty
         try:
             reply = command.handler(call)
@@ -518,8 +511,8 @@ class Executor:
                 took_ns = self._perf_ns() - started_ns
                 command.calls += 1
                 command.nanoseconds += took_ns
-                if took_ns >= self._slow_log.threshold_ns and not self._blocked.holds(session):
-                    self._slow_log.note(session, command, argv, took_ns)
+                if took_ns >= self._slow_log.notable_ns:
+                    self._noticed(session, command, argv, took_ns)
                 if self._monitor.watched:
                     # As in Redis, after the run: EXEC behind what it ran, SELECT with the database it chose.
                     self._monitor.show(session, command, argv)

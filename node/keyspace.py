@@ -541,6 +541,7 @@ class Keyspace:
         "hits",
         "key",
         "limits",
+        "metered",
         "misses",
         "notifier",
         "now_ms",
@@ -578,6 +579,8 @@ class Keyspace:
         # Whether the databases keep an account of what their keys take, and how they note uses, if they do.
         self.accounted = False
         self.uses: Uses | None = None
+        # Whether either is kept.
+        self.metered = False
         # Takes what is too large to be freed at once, with the number of keys it stands for (`node.memory.freeing`).
         self.bury: Callable[[object, int], None] | None = None
         self.hits = 0
@@ -645,6 +648,7 @@ class Keyspace:
         """From now on databases keep an account or do not, and note uses in this way (None: not at all)."""
         self.accounted = accounted
         self.uses = uses
+        self.metered = accounted or uses is not None
         for database in self.databases():
             database.keep()
 

@@ -216,7 +216,8 @@ class Node:
                 lambda: self.end(1),
             )
             self.relay_message = self.cluster.relay
-            self.service.before_batch = self.cluster.before_batch
+            # Commands must not run on tables that went stale while the process was stopped.
+            self.turn.openings.append(self.cluster.catch_up)
         self.listener = Listener(self.service, settings.tcp_keepalive)
         self.traffic = Traffic(self.clients, lambda: self.executor.processed)
         self.cron = self._make_cron()

@@ -11,8 +11,10 @@ from collections.abc import Callable
 
 from wire.encoder import encode_command
 
-# Takes the database and the encoded commands.
-Sink = Callable[[int, bytes], None]
+# Takes the database and the encoded commands; returns the replication offset behind them.
+Stream = Callable[[int, bytes], int]
+# The same without an offset.
+Sink = Callable[[int, bytes], object]
 # Commands, each with its database.
 Effects = list[tuple[int, tuple[bytes, ...]]]
 
@@ -24,15 +26,18 @@ _MESSAGES = frozenset((b"PUBLISH", b"SPUBLISH"))
 class Propagation:
     """The way from the executor to the log and to the replicas."""
 
-    __slots__ = ("_log", "_stream", "active", "stream_offset")
+    __slots__ = ("_log", "_stream", "active", "feed", "stream_offset")
 
     def __init__(self) -> None:
         self._log: Sink | None = None
-        self._stream: Sink | None = None
+        self._stream: Stream | None = None
         # False while nobody listens: then nothing is encoded or sliced either.
         self.active = False
         # The replication offset behind everything fed so far; replication puts its own here. What WAIT waits for.
         self.stream_offset: Callable[[], int] = lambda: 0
+        # Passes on whole commands, encoded, that ran in one database: to the log before the replicas. Returns the
+        # replication offset behind them. Without a log it is the stream itself: every write passes here.
+        self.feed: Stream = self._feed
 
     @property
     def logging(self) -> bool:
@@ -42,18 +47,18 @@ class Propagation:
     def set_log(self, sink: Sink | None) -> None:
         """Feed the log from now on, or not any more."""
         self._log = sink
-        self.active = sink is not None or self._stream is not None
+        self._route()
 
-    def set_stream(self, sink: Sink | None) -> None:
+    def set_stream(self, sink: Stream | None) -> None:
         """Feed the stream to the replicas from now on, or not any more."""
         self._stream = sink
-        self.active = sink is not None or self._log is not None
+        self._route()
 
-    def feed(self, database: int, data: bytes) -> int:
-        """Pass on whole commands, encoded, that ran in `database`: to the log before the replicas.
+    def _route(self) -> None:
+        self.active = self._log is not None or self._stream is not None
+        self.feed = self._stream if self._log is None and self._stream is not None else self._feed
 
-        Returns the replication offset behind them.
-        """
+    def _feed(self, database: int, data: bytes) -> int:
         if self._log is not None:
             self._log(database, data)
         if self._stream is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any
 
 from node.call import Call
 from node.execute import Executor
@@ -27,15 +27,15 @@ class NodeService:
     __slots__ = (
         "_clients",
         "_conditions",
-        "_executor",
         "_front",
         "_make_call",
         "_monitor",
         "_on_closed",
         "_query_buffer_max",
-        "before_batch",
         "bulk_max",
         "denied",
+        "execute",
+        "execute_one",
         "output_limits",
         "turn",
     )
@@ -52,15 +52,16 @@ class NodeService:
         on_closed: Callable[[NodeSession], None],
     ) -> None:
         self.turn = turn
+        turn.openings.append(executor.open_turn)
+        # Commands go to the executor without a stop here.
+        self.execute: Callable[[Any, Batch, int], int] = executor.execute
+        self.execute_one: Callable[[Any, list[bytes], bytes], bool] = executor.execute_one
         self._front = front
         self._clients = clients
-        self._executor = executor
         self._conditions = conditions
         self._monitor = monitor
         self._make_call = make_call
         self._on_closed = on_closed
-        # Cluster mode: sees to it that commands do not run on tables that went stale while the process was stopped.
-        self.before_batch: Callable[[], None] | None = None
         # `proto-max-bulk-len` and `client-query-buffer-limit`.
         self.bulk_max = 512 * 1024 * 1024
         self._query_buffer_max = 1024 * 1024 * 1024
@@ -90,13 +91,6 @@ class NodeService:
         self._clients.add(session)
         self._front.admit(session)
         return session
-
-    def execute(self, session: Session, batch: Batch, start: int) -> int:
-        if TYPE_CHECKING:
-            assert isinstance(session, NodeSession)
-        if self.before_batch is not None:
-            self.before_batch()
-        return self._executor.execute(session, batch, start)
 
     def closed(self, session: Session) -> None:
         assert isinstance(session, NodeSession)

@@ -63,6 +63,7 @@ class ProxyService:
         "_routes",
         "_transactions",
         "_unlearned",
+        "execute_one",
         "processed",
         "turn",
     )
@@ -82,6 +83,8 @@ class ProxyService:
         on_reset: Callable[[ProxySession], None],
     ) -> None:
         self.turn = turn
+        # One command is run like many.
+        self.execute_one = None
         self._loop = asyncio.get_running_loop()
         self._front = front
         self._clients = clients

@@ -37,7 +37,7 @@ class SentinelSession(Session):
 class SentinelService:
     """Implements `wire.connection.Service` for a sentinel."""
 
-    __slots__ = ("_clients", "_front", "_make_call", "_table", "processed", "turn")
+    __slots__ = ("_clients", "_front", "_make_call", "_table", "execute_one", "processed", "turn")
 
     def __init__(
         self,
@@ -48,6 +48,8 @@ class SentinelService:
         make_call: Callable[[SentinelSession], Call],
     ) -> None:
         self.turn = turn
+        # One command is run like many.
+        self.execute_one = None
         self._front = front
         self._clients = clients
         self._table = table

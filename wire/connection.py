@@ -7,7 +7,8 @@ batches to the service, and writes what the session collected once, at the end o
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol, cast
+from collections.abc import Callable
+from typing import Any, Protocol, cast
 
 from runtime.sockets import tune_stream
 from wire.decoder import Batch, Decoder
@@ -20,6 +21,14 @@ class Service(Protocol):
     """What a listener serves: a node, a sentinel, a proxy."""
 
     turn: Turn
+
+    @property
+    def execute_one(self) -> Callable[[Any, list[bytes], bytes], bool] | None:
+        """Runs the only command that a client has sent, given with the bytes it came in, if nothing stands in its way.
+
+        False when `execute` must look at it. None where every command takes the same way.
+        """
+        ...
 
     def opened(self, connection: Connection) -> Session | bytes:
         """A session for the new connection, or the error line with which it is turned away."""
@@ -45,8 +54,11 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_closing",
         "_execute",
+        "_execute_one",
+        "_read",
         "_resuming",
         "_service",
+        "_slow",
         "_transport",
         "_turn",
         "_unfinished",
@@ -61,14 +73,18 @@ class Connection(asyncio.Protocol):
         self._service = service
         # Looked up once.
         self._execute = service.execute
+        self._execute_one = service.execute_one
+        self.decoder = Decoder()
+        self._read = self.decoder.read
         self._turn = service.turn
         self._transport: asyncio.Transport | None = None
         self._closing = False
         # Batches behind a parked command, each with the index of its next command.
         self._unfinished: list[tuple[Batch, int]] = []
         self._resuming = False
+        # The client reads more slowly than it is written to: the transport has a tail.
+        self._slow = False
         self.keepalive_s = keepalive_s
-        self.decoder = Decoder()
         self.session: Session | None = None
         self.bytes_in = 0
         self.bytes_out = 0
@@ -81,6 +97,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         tune_stream(self._transport, self.keepalive_s)
+        # Whatever the kernel does not take at once is a tail.
+        self._transport.set_write_buffer_limits(high=0)
         opened = self._service.opened(self)
         if isinstance(opened, bytes):
             self._transport.write(encode_error(opened))
@@ -94,19 +112,29 @@ class Connection(asyncio.Protocol):
         if session is None or self._closing:
             return
         self.bytes_in += len(data)
-        decoder = self.decoder
-        batch = decoder.feed(data)
-        if self._unfinished or session.parked:
+        turn = self._turn
+        if not turn.begun:
+            turn.begin()
+        batch = self._read(data)
+        waits = session.parked or self._unfinished
+        if isinstance(batch, list):
+            # A client that waits for each reply.
+            if not waits and self._execute_one is not None and self._execute_one(session, batch, data):
+                turn.waiting[self] = None
+                return
+            batch = Batch([batch], data)
+        if waits:
             self._unfinished.append((batch, 0))
         else:
             done = self._execute(session, batch, 0)
             if done < len(batch.commands):
                 self._unfinished.append((batch, done))
+        decoder = self.decoder
         # A chunk that was taken whole left nothing behind, and no mistake.
         if not batch.chunk and (decoder.error is not None or decoder.buffered > decoder.buffer_max):
             self._give_up(session)
         if session.out:
-            self._turn.reply(self)
+            turn.reply(self)
 
     def wake(self) -> None:
         """There is output outside an execution: flush it at the end of the turn."""
@@ -123,7 +151,7 @@ class Connection(asyncio.Protocol):
         """Write what the session collected."""
         session = self.session
         transport = self._transport
-        if session is None or transport is None or transport.is_closing():
+        if session is None or transport is None or (self._closing and transport.is_closing()):
             return
         out = session.out
         if out:
@@ -131,10 +159,9 @@ class Connection(asyncio.Protocol):
             out.clear()
             self.bytes_out += len(data)
             transport.write(data)
-            # Only a client that reads slowly has a tail here; only then do the limits matter.
-            pending = transport.get_write_buffer_size()
-            if pending:
-                self._service.output_blocked(session, pending)
+            # Only a client that reads slowly has a tail; only then do the limits matter.
+            if self._slow:
+                self._service.output_blocked(session, transport.get_write_buffer_size())
         if self._closing:
             transport.close()
 
@@ -145,9 +172,15 @@ class Connection(asyncio.Protocol):
             return
         self.bytes_out += len(data)
         transport.write(data)
-        pending = transport.get_write_buffer_size()
-        if pending and self.session is not None:
-            self._service.output_blocked(self.session, pending)
+        if self._slow and self.session is not None:
+            self._service.output_blocked(self.session, transport.get_write_buffer_size())
+
+    def pause_writing(self) -> None:
+        """The transport keeps what the kernel does not take."""
+        self._slow = True
+
+    def resume_writing(self) -> None:
+        self._slow = False
 
     @property
     def fd(self) -> int:
@@ -187,6 +220,8 @@ class Connection(asyncio.Protocol):
 
     def _run_unfinished(self) -> None:
         self._resuming = False
+        if not self._turn.begun:
+            self._turn.begin()
         session = self.session
         while self._unfinished and session is not None and not session.parked and not self._closing:
             batch, start = self._unfinished[0]

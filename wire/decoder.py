@@ -33,7 +33,8 @@ _NO_MARKS: Final = (0,)
 _LINES = {b"*%d" % n: 1 + 2 * n for n in range(1, 1025)}
 _NEVER: Final = 1 << 60
 # The line in front of a word, by the word's length.
-_LENGTHS = [b"$%d" % n for n in range(4096)]
+_LENGTHS_END: Final = 4096
+_LENGTHS = [b"$%d" % n for n in range(_LENGTHS_END)]
 
 
 class Batch:
@@ -94,13 +95,14 @@ class Decoder:
         "_argv",
         "_bulk_length",
         "_chunks",
+        "_fresh",
         "_left",
+        "_limited",
         "_need",
         "buffer_max",
         "buffered",
         "bulk_max",
         "error",
-        "limited",
     )
 
     def __init__(self, bulk_max: int = 512 * 1024 * 1024, buffer_max: int = 1024 * 1024 * 1024) -> None:
@@ -118,13 +120,61 @@ class Decoder:
         # `proto-max-bulk-len` and `client-query-buffer-limit`.
         self.bulk_max = bulk_max
         self.buffer_max = buffer_max
-        # Before authentication Redis takes only small requests.
-        self.limited = False
+        self._limited = False
         # Set once the peer broke the protocol; nothing is read after that.
         self.error: ProtocolError | None = None
+        # Nothing has been read in part, and nothing but the size of a chunk keeps the quick parser from it.
+        self._fresh = True
+
+    @property
+    def limited(self) -> bool:
+        """Before authentication Redis takes only small requests."""
+        return self._limited
+
+    @limited.setter
+    def limited(self, limited: bool) -> None:
+        self._limited = limited
+        self._look()
+
+    def _look(self) -> None:
+        self._fresh = not (self.buffered or self._left or self._limited or self.error is not None)
+
+    def read(self, data: bytes) -> Batch | list[bytes]:
+        """The whole commands that `data` completes, or, if it is one command and nothing else, that one's arguments.
+
+        Check `error` after executing them.
+        """
+        if self._fresh and len(data) <= self.bulk_max:
+            lines = data.split(b"\r\n")
+            size = len(lines)
+            if size == 6 and len(data) < _LENGTHS_END:
+                # Written out for the commonest: a client that waits for each reply has not much else to wait for.
+                count, first_length, first, second_length, second, end = lines
+                if (
+                    count == b"*2"
+                    and first_length == _LENGTHS[len(first)]
+                    and second_length == _LENGTHS[len(second)]
+                    and not end
+                ):
+                    return [first, second]
+            elif _LINES.get(lines[0]) == size - 1 and len(data) < _LENGTHS_END and not lines[-1]:
+                argv = lines[2::2]
+                at = 1
+                for word in argv:
+                    if lines[at] != _LENGTHS[len(word)]:
+                        break
+                    at += 2
+                else:
+                    return argv
+            return self._take(data, lines)
+        return self._resume(data)
 
     def feed(self, data: bytes) -> Batch:
-        """The whole commands that `data` completes; check `error` after executing them."""
+        """`read`, for who makes no difference between one command and many."""
+        batch = self.read(data)
+        return Batch([batch], data) if isinstance(batch, list) else batch
+
+    def _resume(self, data: bytes) -> Batch:
         if self.error is not None:
             return Batch([])
         if self.buffered:
@@ -135,27 +185,21 @@ class Decoder:
             data = b"".join(self._chunks)
             self._chunks.clear()
             self.buffered = self._need = 0
-        if self._left or self.limited or len(data) > self.bulk_max:
+        if self._left or self._limited or len(data) > self.bulk_max:
             batch = Batch([])
             self._scan(data, 0, batch.commands)
             return batch
-        lines = data.split(b"\r\n")
+        return self._take(data, data.split(b"\r\n"))
+
+    def _take(self, data: bytes, lines: list[bytes]) -> Batch:
+        """The commands of a chunk, given as its lines, too."""
         size = _LINES.get(lines[0], _NEVER)
         last = len(lines) - 1
-        if size == last and len(data) < len(_LENGTHS) and not lines[last]:
-            # One command, from a client that waits for each reply.
-            argv = lines[2::2]
-            at = 1
-            for word in argv:
-                if lines[at] != _LENGTHS[len(word)]:
-                    break
-                at += 2
-            else:
-                return Batch([argv], data)
         batch = (_take_alike(lines, size) if size * 4 <= last else None) or _take_each(lines)
         end = batch.marks[-1]
         if end == last and not lines[last]:
             batch.chunk = data
+            self._look()
         else:
             self._scan(data, sum(map(len, lines[:end])) + 2 * end, batch.commands)
             batch.alike = False
@@ -198,6 +242,7 @@ class Decoder:
             position = incomplete.position
         except ProtocolError as error:
             self.error = error
+            self._look()
             return
         if self._left and begins >= 0 and end - begins <= _REREAD_MAX and len(self._argv) <= _REREAD_ARGUMENTS:
             self._argv = []
@@ -207,12 +252,13 @@ class Decoder:
         if position < end:
             self._chunks.append(data[position:])
             self.buffered = end - position
+        self._look()
 
     def _begin(self, text: bytes) -> None:
         count = _integer(text)
         if count is None or count > MAX_ARGUMENTS:
             raise ProtocolError(b"invalid multibulk length")
-        if self.limited and count > UNAUTHENTICATED_ARGUMENTS:
+        if self._limited and count > UNAUTHENTICATED_ARGUMENTS:
             raise ProtocolError(b"unauthenticated multibulk length")
         # ``*0`` and ``*-1`` ask for nothing and get nothing.
         self._left = max(count, 0)
@@ -221,7 +267,7 @@ class Decoder:
         length = _integer(text)
         if length is None or length < 0 or length > self.bulk_max:
             raise ProtocolError(b"invalid bulk length")
-        if self.limited and length > UNAUTHENTICATED_BULK:
+        if self._limited and length > UNAUTHENTICATED_BULK:
             raise ProtocolError(b"unauthenticated bulk length")
         return length
 

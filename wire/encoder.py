@@ -52,9 +52,13 @@ def encode_into(out: list[bytes], value: Reply, proto: int) -> None:
     """Append the encoding of `value` for protocol `proto` (2 or 3) to `out`."""
     kind = type(value)
     if kind is bytes:
-        out.append(b"$%d\r\n%b\r\n" % (len(value), value))
+        length = len(value)
+        if length < 1024:
+            out += (BULK_HEADERS[length], value, CRLF)
+        else:
+            out.append(b"$%d\r\n%b\r\n" % (length, value))
     elif kind is int:
-        out.append(b":%d\r\n" % value)
+        out.append(INTEGERS[value] if 0 <= value < 1024 else b":%d\r\n" % value)
     elif value is None:
         out.append(NIL_2 if proto == 2 else NIL_3)
     elif kind is Bulks:

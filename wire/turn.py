@@ -2,7 +2,8 @@
 
 Everything that connections execute in one turn of the loop is answered at its end, after the steps
 registered here have run: the log's write, then the replication stream. So no reply leaves before the log,
-one system call serves a whole turn (group commit), and each connection is written to once.
+one system call serves a whole turn (group commit), and each connection is written to once. What is the same for all
+commands of a turn (the time above all) is looked up in front of the first one (`begin`).
 
 A turn can be held back (`hold_s`) while it is not known whether what was executed still counts: a node that was stopped
 in the middle of it may have been replaced. Then it goes out late, or is discarded, and its clients learn that
@@ -25,13 +26,17 @@ class Flushable(Protocol):
 class Turn:
     """Collects what must happen before the loop sleeps."""
 
-    __slots__ = ("_doubtful", "_loop", "_scheduled", "_timer", "_waiting", "hold_s", "steps")
+    __slots__ = ("_doubtful", "_loop", "_scheduled", "_timer", "begun", "hold_s", "openings", "steps", "waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._scheduled = False
         # Connections with output, in order of their first output of the turn.
-        self._waiting: dict[Flushable, None] = {}
+        self.waiting: dict[Flushable, None] = {}
+        # Whether commands have run in this turn. Never while it is held back: that may take long.
+        self.begun = False
+        # What comes before the first command, in this order.
+        self.openings: list[Callable[[], None]] = []
         # What comes before replies, in this order.
         self.steps: list[Callable[[], None]] = []
         # Asked at the end of each turn: for how many seconds nothing may leave.
@@ -41,9 +46,16 @@ class Turn:
         # When a turn that is held back is tried again.
         self._timer: asyncio.TimerHandle | None = None
 
+    def begin(self) -> None:
+        """The turn's first command is about to run, and its end will come."""
+        for opening in self.openings:
+            opening()
+        self.begun = self._timer is None
+        self.request()
+
     def reply(self, connection: Flushable) -> None:
         """Flush `connection` at the end of this turn."""
-        self._waiting[connection] = None
+        self.waiting[connection] = None
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._end)
@@ -56,14 +68,14 @@ class Turn:
 
     def doubt(self) -> None:
         """It is not known whether what ran in this turn so far counts; what runs from now on knows of the doubt."""
-        if self._doubtful is None and self._waiting:
-            self._doubtful = list(self._waiting)
+        if self._doubtful is None and self.waiting:
+            self._doubtful = list(self.waiting)
 
     def discard(self) -> None:
         """What ran in doubt does not count: hang up on those who wait for its replies."""
         self.doubt()
         for connection in self._doubtful or ():
-            self._waiting.pop(connection, None)
+            self.waiting.pop(connection, None)
             connection.abort()
         self._doubtful = None
         if self._timer is not None:
@@ -72,6 +84,7 @@ class Turn:
             self._loop.call_soon(self._end)
 
     def _end(self) -> None:
+        self.begun = False
         if self.hold_s is not None:
             wait_s = self.hold_s()
             if wait_s > 0:
@@ -83,7 +96,7 @@ class Turn:
         self._scheduled = False
         for step in self.steps:
             step()
-        waiting = self._waiting
-        self._waiting = {}
+        waiting = self.waiting
+        self.waiting = {}
         for connection in waiting:
             connection.flush()

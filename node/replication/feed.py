@@ -40,8 +40,8 @@ class Feed:
         """Where the next command of a copy made now would apply; 0 when a SELECT will come first anyway."""
         return self._database or 0
 
-    def feed(self, database: int, data: bytes) -> None:
-        """Whole commands that ran in `database`."""
+    def feed(self, database: int, data: bytes) -> int:
+        """Whole commands that ran in `database`; returns the offset behind them."""
         if database != self._database:
             self._database = database
             self.append(encode_command([b"SELECT", b"%d" % database]))
@@ -49,7 +49,9 @@ class Feed:
         if not self._pieces:
             self._request()
         self._pieces.append(data)
-        self.history.offset += len(data)
+        history = self.history
+        offset = history.offset = history.offset + len(data)
+        return offset
 
     def append(self, data: bytes) -> None:
         """Bytes that stand in no database: the master's own stream, PING, GETACK."""

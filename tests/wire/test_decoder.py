@@ -149,3 +149,34 @@ def test_no_input_breaks_the_decoder(data: bytes) -> None:
 )
 def test_inline_words_are_split_as_redis_splits_them(line: bytes, words: list[bytes] | None) -> None:
     assert split_quoted(line) == words
+
+
+@pytest.mark.parametrize("argv", [[b"PING"], [b"GET", b"k"], [b"SET", b"k", b""], [b"MSET", *[b"k", b"v"] * 10]])
+def test_one_command_by_itself_is_told_from_a_batch(argv: list[bytes]) -> None:
+    request = encode_command(argv)
+    decoder = Decoder()
+    assert decoder.read(request) == argv
+    batch = decoder.read(request * 2)
+    assert isinstance(batch, Batch)
+    assert batch.commands == [argv] * 2
+    # In two parts it is a batch of one.
+    for cut in range(1, len(request)):
+        assert decoder.feed(request[:cut]).commands == []
+        batch = decoder.read(request[cut:])
+        assert isinstance(batch, Batch)
+        assert batch.commands == [argv]
+    assert decoder.read(request) == argv
+
+
+def test_one_command_with_a_wrong_length_is_left_to_the_scanner() -> None:
+    decoder = Decoder()
+    assert decoder.feed(b"*2\r\n$3\r\nGET\r\n$2\r\nk\r\n").commands == []
+    assert decoder.feed(b"\r\n").commands == [[b"GET", b"k\r"]]
+
+
+def test_before_authentication_nothing_is_taken_unseen() -> None:
+    decoder = Decoder()
+    decoder.limited = True
+    assert isinstance(decoder.read(encode_command([b"GET", b"k"])), Batch)
+    decoder.limited = False
+    assert decoder.read(encode_command([b"GET", b"k"])) == [b"GET", b"k"]

@@ -98,3 +98,31 @@ async def test_a_doubt_that_proved_wrong_leaves_no_trace() -> None:
     world.turn.discard()
     await world.turns()
     assert world.events == ["step", "flush early", "abort late", "step"]
+
+
+async def test_what_all_commands_of_a_turn_share_is_looked_up_once() -> None:
+    world = Doubt()
+    world.turn.openings.append(lambda: world.events.append("opened"))
+    for _ in range(2):
+        if not world.turn.begun:
+            world.turn.begin()
+        world.turn.reply(world.early)
+    await world.turns()
+    assert world.events == ["opened", "step", "flush early"]
+    assert not world.turn.begun, "the next turn looks again"
+
+
+async def test_while_a_turn_is_held_back_every_batch_looks_again() -> None:
+    world = Doubt()
+    world.turn.openings.append(lambda: world.events.append("opened"))
+    world.hold_s = 0.01
+    world.turn.begin()
+    world.turn.reply(world.early)
+    await world.turns()
+    world.turn.begin()
+    assert not world.turn.begun
+    world.turn.begin()
+    assert world.events == ["opened"] * 3
+    world.hold_s = 0.0
+    await asyncio.sleep(0.02)
+    assert world.events[3:] == ["step", "flush early"]
