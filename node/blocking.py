@@ -162,10 +162,6 @@ class BlockedClients:
         call.park()
         return PARKED
 
-    def holds(self, session: NodeSession) -> bool:
-        """Whether the client waits for a key."""
-        return session in self._waiters
-
     def serve(self, run: Run) -> None:
         """Serve the clients of every key that has become ready, and of those that become so by it."""
         ready = self.ready

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from node.session import NodeSession
 from wire.call import Call as WireCall
 from wire.errors import Error
+from wire.table import Command
 
 if TYPE_CHECKING:
     from node.keyspace import Database, Keyspace
@@ -71,3 +72,9 @@ class Call(WireCall):
         notifier = self.keyspace.notifier
         if notifier.flags:
             notifier.notify(kind, event, key, self.db.index)
+
+
+class Conclude(Protocol):
+    """Ends a command that was parked in the middle of its work (`Executor.conclude`)."""
+
+    def __call__(self, call: Call, command: Command, argv: list[bytes], *, changed: bool) -> None: ...

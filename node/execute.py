@@ -22,11 +22,12 @@ from node.memory.eviction import Eviction
 from node.monitor import Monitor
 from node.propagation import Propagation
 from node.session import NodeSession
-from node.slowlog import SlowLog
+from node.slow_commands import SlowCommands
 from node.tracking import Tracking
 from runtime.clock import Clock
 from wire.command import ARBITRARY_KEYS, DENYOOM, MAY_REPLICATE, UNQUEUED, WRITE
 from wire.decoder import Batch
+from wire.durations import LONG_NS
 from wire.encoder import BULK_HEADERS, INTEGERS, NIL_2, NIL_3, encode_into
 from wire.errors import Error
 from wire.reply import NO_REPLY, OK, PARKED, QUEUED, Reply
@@ -58,7 +59,7 @@ class Executor:
         "_perf_ns",
         "_propagation",
         "_ready",
-        "_slow_log",
+        "_slow",
         "_table",
         "_wall_ms",
         "errors",
@@ -73,7 +74,7 @@ class Executor:
         propagation: Propagation,
         gatekeeper: Gatekeeper,
         monitor: Monitor,
-        slow_log: SlowLog,
+        slow: SlowCommands,
         blocked: BlockedClients,
         tracking: Tracking,
         clock: Clock,
@@ -84,7 +85,7 @@ class Executor:
         self._propagation = propagation
         self._gatekeeper = gatekeeper
         self._monitor = monitor
-        self._slow_log = slow_log
+        self._slow = slow
         self._blocked = blocked
         # Not empty when a change may serve blocked clients.
         self._ready = blocked.ready
@@ -166,20 +167,23 @@ class Executor:
                 self._serve_blocked()
         if reply is OK:
             session.out.append(_OK)
+        elif reply is PARKED:
+            self._park(session, command, started_ns)
+            return True
         else:
             encode_into(session.out, reply, session.proto)
         command.calls += 1
         command.nanoseconds += took_ns
         session.last_command = command.name
-        if took_ns >= self._slow_log.notable_ns:
-            self._noticed(session, command, argv, took_ns)
+        if took_ns >= command.notice_ns:
+            self._notice(session, command, argv, took_ns)
         return True
 
-    def _noticed(self, session: NodeSession, command: Command, argv: list[bytes], took_ns: int) -> None:
-        """A command took so long that the time of the turn is another one, or that the slow log wants to know."""
-        self._keyspace.now_ms = self._wall_ms()
-        if took_ns >= self._slow_log.threshold_ns and not self._blocked.holds(session):
-            self._slow_log.note(session, command, argv, took_ns)
+    def _notice(self, session: NodeSession, command: Command, argv: list[bytes], took_ns: int, runs: int = 1) -> None:
+        """A command took so long that the time of the turn is another one, or is one that is looked at more closely."""
+        if took_ns >= LONG_NS:
+            self._keyspace.now_ms = self._wall_ms()
+        self._slow.notice(session, command, argv, took_ns, runs)
 
     def execute(self, session: NodeSession, batch: Batch, start: int) -> int:
         """Run the commands of `batch` from `start` on; see `wire.connection.Service`."""
@@ -223,7 +227,7 @@ class Executor:
                 place = command.key_index
                 propagating = self._propagation.active
                 nil = NIL_2 if session.proto == 2 else NIL_3
-                slow_ns = self._slow_log.threshold_ns
+                slow_ns = self._slow.threshold_ns
                 ends = not alike or not command.brief or slow_ns < _BRIEF_NS or limited
                 first = index
                 call.command = command
@@ -305,6 +309,11 @@ class Executor:
                         out.append(nil)
                     elif kind is int:
                         out.append(INTEGERS[reply] if 0 <= reply < 1024 else b":%d\r\n" % reply)
+                    elif reply is PARKED:
+                        self._park(session, command, started_ns)
+                        index += 1
+                        first = index
+                        break
                     else:
                         encode_into(out, reply, session.proto)
                     index += 1
@@ -315,8 +324,8 @@ class Executor:
                     command.calls += index - first
                     command.nanoseconds += ended_ns - started_ns
                     session.last_command = command.name
-                    if index == first + 1 and ended_ns - started_ns >= self._slow_log.notable_ns:
-                        self._noticed(session, command, commands[first], ended_ns - started_ns)
+                    if ended_ns - started_ns >= command.notice_ns:
+                        self._notice(session, command, commands[first], ended_ns - started_ns, index - first)
                 started_ns = ended_ns
                 if not misplaced:
                     if session.parked:
@@ -360,8 +369,8 @@ class Executor:
         took_ns = self._perf_ns() - started_ns
         command.calls += 1
         command.nanoseconds += took_ns
-        if took_ns >= self._slow_log.threshold_ns:
-            self._slow_log.note(call.session, command, argv, took_ns)
+        if took_ns >= command.notice_ns:
+            self._slow.notice(call.session, command, argv, took_ns)
         if call.session.tracked is not None:
             self.tracking.read(call.session, call.db, command, argv)
         if self._monitor.watched:
@@ -388,14 +397,19 @@ class Executor:
             return QUEUED
         call.argv = argv
         call.command = command
-        if not replaying:
-            command.calls += 1
         dirty = self._keyspace.dirty
+        started_ns = self._perf_ns()
         try:
             reply = command.handler(call)
         except Error as error:
             reply = error
             command.failed_calls += not replaying
+        if not replaying:
+            took_ns = self._perf_ns() - started_ns
+            command.calls += 1
+            command.nanoseconds += took_ns
+            if took_ns >= command.notice_ns:
+                self._slow.notice(session, command, argv, took_ns)
         effects = self._keyspace.effects
         if self._propagation.logging and not replaying:
             if not call.rewritten and _repeats(command, changed=self._keyspace.dirty != dirty):
@@ -416,11 +430,20 @@ class Executor:
             if self._ready:
                 self._serve_blocked()
 
-    def conclude(self, call: Call, command: Command, argv: list[bytes]) -> None:
+    def conclude(self, call: Call, command: Command, argv: list[bytes], *, changed: bool) -> None:
         """A command that was parked in the middle of its work has come to its end: pass on what it did."""
-        self._pass_on_effects(call.session, command, argv, changed=True)
+        self._slow.note_end(call.session, command, argv, self._perf_ns() - call.session.parked_at_ns)
+        self._pass_on_effects(call.session, command, argv, changed=changed)
         if self._ready:
             self._serve_blocked()
+
+    def _park(self, session: NodeSession, command: Command, started_ns: int) -> None:
+        """A command has made its client wait. Redis logs it once it has come to its end, and not if it never does."""
+        command.calls += 1
+        command.nanoseconds += self._perf_ns() - started_ns
+        command.durations.omitted += 1
+        session.last_command = command.name
+        session.parked_at_ns = started_ns
 
     def _serve_blocked(self) -> None:
         """Something that blocked clients wait for has come; the command that brought it has been passed on."""
@@ -439,10 +462,9 @@ class Executor:
         except Error as error:
             # Counted where the client is answered.
             reply = error
-        took_ns = self._perf_ns() - started_ns
-        call.command.nanoseconds += took_ns
-        if took_ns >= self._slow_log.threshold_ns and reply is not NOT_YET:
-            self._slow_log.note(call.session, call.command, call.argv, took_ns)
+        if reply is not NOT_YET:
+            took_ns = self._perf_ns() - started_ns
+            self._slow.note_served(call.session, call.command, call.argv, took_ns)
         self._pass_on_effects(call.session, call.command, call.argv, changed=False)
         return reply
 
@@ -508,11 +530,14 @@ class Executor:
                     reply = error
                     command.failed_calls += 1
                     self.count(error)
-                took_ns = self._perf_ns() - started_ns
-                command.calls += 1
-                command.nanoseconds += took_ns
-                if took_ns >= self._slow_log.notable_ns:
-                    self._noticed(session, command, argv, took_ns)
+                if reply is PARKED:
+                    self._park(session, command, started_ns)
+                else:
+                    took_ns = self._perf_ns() - started_ns
+                    command.calls += 1
+                    command.nanoseconds += took_ns
+                    if took_ns >= command.notice_ns:
+                        self._notice(session, command, argv, took_ns)
                 if self._monitor.watched:
                     # As in Redis, after the run: EXEC behind what it ran, SELECT with the database it chose.
                     self._monitor.show(session, command, argv)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from cluster.slots import SLOTS
 from node.keyspace import DELETE_EXPIRED, Database, Keyspace, slot_of
+from node.latency import LatencyMonitor
 from node.structures.hashes import Hash
 from runtime.clock import Clock
 
@@ -36,6 +37,7 @@ class ActiveExpiry:
         "_cursors",
         "_frozen",
         "_keyspace",
+        "_latency",
         "_pass_on",
         "effort",
         "enabled",
@@ -44,7 +46,12 @@ class ActiveExpiry:
     )
 
     def __init__(
-        self, keyspace: Keyspace, clock: Clock, pass_on: Callable[[], None], frozen: Callable[[], bool]
+        self,
+        keyspace: Keyspace,
+        clock: Clock,
+        pass_on: Callable[[], None],
+        frozen: Callable[[], bool],
+        latency: LatencyMonitor,
     ) -> None:
         self._keyspace = keyspace
         self._clock = clock
@@ -52,6 +59,7 @@ class ActiveExpiry:
         self._pass_on = pass_on
         # Whether the replication stream must not grow now.
         self._frozen = frozen
+        self._latency = latency
         # The slot each database's next visit begins with.
         self._cursors: dict[int, int] = {}
         # `active-expire-effort`, 1 to 10.
@@ -86,6 +94,7 @@ class ActiveExpiry:
         current = 100 * expired / sampled if sampled else 0.0
         self.stale_percent = 0.05 * current + 0.95 * self.stale_percent
         self._pass_on()
+        self._latency.note("expire-cycle", self._clock.perf_ns() - started)
 
     def _visit_fields(self, database: Database) -> None:
         """Delete fields of hashes whose time has come, the earliest first, as far as the time of a cycle allows."""

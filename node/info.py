@@ -70,8 +70,9 @@ def _sections() -> dict[str, Section]:
         "modules": Section("Modules", lambda node: []),
         "commandstats": Section("Commandstats", lambda node: sections.command_stats(node.table), default=False),
         "errorstats": Section("Errorstats", lambda node: sections.error_stats(node.executor.errors)),
-        # Latencies are added up, not kept as distributions: the section is there and empty.
-        "latencystats": Section("Latencystats", lambda node: [], default=False),
+        "latencystats": Section(
+            "Latencystats", lambda node: sections.latency_stats(node.table, node.settings), default=False
+        ),
         "cluster": Section("Cluster", lambda node: [("cluster_enabled", int(node.settings.cluster_enabled))]),
         "keyspace": Section("Keyspace", lambda node: sections.keyspace(node.keyspace)),
     }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from node.expiry import ActiveExpiry
 from node.keyspace import Keyspace
 from node.session import NodeSession
+from node.settings import NodeSettings
 from node.stats import Traffic
 from runtime import Runtime
 from wire.clients import Clients
@@ -108,7 +109,9 @@ def stats(node: Node, traffic: Traffic, keyspace: Keyspace, expiry: ActiveExpiry
         ("pubsub_channels", len(broker.channels)),
         ("pubsub_patterns", len(broker.patterns)),
         ("pubsubshard_channels", len(broker.shard_channels)),
-        *((name, 0) for name in ("latest_fork_usec", "total_forks", "migrate_cached_sockets")),
+        ("latest_fork_usec", node.child.last_fork_ns // 1000),
+        ("total_forks", node.child.forks),
+        ("migrate_cached_sockets", 0),
         *((name, 0) for name in ("slave_expires_tracked_keys", "active_defrag_hits", "active_defrag_misses")),
         *((name, 0) for name in ("active_defrag_key_hits", "active_defrag_key_misses")),
         *((name, 0) for name in ("total_active_defrag_time", "current_active_defrag_time")),
@@ -151,6 +154,25 @@ def _calls(command: Command) -> str:
         f"calls={command.calls},usec={usec},usec_per_call={each:.2f},rejected_calls={command.rejected_calls},"
         f"failed_calls={command.failed_calls}"
     )
+
+
+def latency_stats(table: CommandTable, settings: NodeSettings) -> Fields:
+    """How long the runs of each command took, at the percentiles that the configuration names."""
+    if not settings.latency_tracking:
+        return []
+    shares = settings.latency_tracking_info_percentiles
+    return [
+        (
+            f"latency_percentiles_usec_{command.name}",
+            ",".join(f"p{share:.6f}".rstrip("0").rstrip(".") + f"={_microseconds(command, share)}" for share in shares),
+        )
+        for command in table.every()
+        if command.settle().known
+    ]
+
+
+def _microseconds(command: Command, share: float) -> str:
+    return f"{command.durations.percentile(share) / 1000:.3f}"
 
 
 def error_stats(errors: dict[bytes, int]) -> Fields:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from node.call import Call
+from node.call import Call, Conclude
 from node.notifications import GENERIC
 from node.pause import PausePurpose, Pauses
 from runtime import Tasks
@@ -52,7 +52,7 @@ class Migrations:
         self,
         tasks: Tasks,
         pauses: Pauses,
-        conclude: Callable[[Call, Command, list[bytes]], None],
+        conclude: Conclude,
         is_replica: Callable[[], bool],
     ) -> None:
         self._tasks = tasks
@@ -80,8 +80,9 @@ class Migrations:
             reply = Error(FORCE_UNBLOCKED)
         elif arrived and not order.copy:
             self._delete(call, arrived)
-            call.argv, call.command = argv, command
-            self._conclude(call, command, argv)
+        call.argv, call.command = argv, command
+        # It changed no more than its effects say.
+        self._conclude(call, command, argv, changed=False)
         if not call.session.mask & CLOSING:
             call.session.answer_later(reply)
 

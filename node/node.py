@@ -17,6 +17,7 @@ from node.expiry import ActiveExpiry
 from node.gates import Conditions, Gatekeeper, gates_of
 from node.idle import IdleClients
 from node.keyspace import DELETE_EXPIRED, HIDE_EXPIRED, Keyspace
+from node.latency import LatencyMonitor
 from node.memory.buffers import ClientMemory
 from node.memory.eviction import Eviction
 from node.memory.freeing import Graveyard
@@ -40,6 +41,7 @@ from node.service import NodeService
 from node.session import NodeSession
 from node.settings import NodeSettings
 from node.shutdown import Shutdown
+from node.slow_commands import SlowCommands
 from node.slowlog import SlowLog
 from node.stats import SAMPLE_PERIOD_S, Traffic
 from node.tracking import Tracking
@@ -89,6 +91,8 @@ class Node:
         self.monitor = Monitor(self.conditions, runtime.clock)
         self.propagation = Propagation()
         self.slow_log = SlowLog(runtime.clock)
+        self.latency = LatencyMonitor(runtime.clock)
+        self.slow_commands = SlowCommands(self.table, self.slow_log, self.latency)
         self.blocked = BlockedClients()
         self.tracking = Tracking(self.keyspace, self.clients, self.turn)
         self.executor = Executor(
@@ -97,7 +101,7 @@ class Node:
             self.propagation,
             self.gatekeeper,
             self.monitor,
-            self.slow_log,
+            self.slow_commands,
             self.blocked,
             self.tracking,
             runtime.clock,
@@ -106,7 +110,9 @@ class Node:
         self.shutdown = Shutdown(
             settings, runtime.log, self.pauses, self._save_before_end, self._lagging_replicas, self.end
         )
-        self.expiry = ActiveExpiry(self.keyspace, runtime.clock, self.executor.pass_on_effects, self._data_are_frozen)
+        self.expiry = ActiveExpiry(
+            self.keyspace, runtime.clock, self.executor.pass_on_effects, self._data_are_frozen, self.latency
+        )
         self.eviction = Eviction(
             settings,
             runtime,
@@ -115,6 +121,7 @@ class Node:
             pass_on=self.executor.pass_on_effects,
             frozen=self._data_are_frozen,
             is_replica=lambda: self.replication.is_replica,
+            latency=self.latency,
         )
         self.executor.eviction = self.eviction
         self.buffers = ClientMemory(
@@ -151,7 +158,7 @@ class Node:
         self.migrations = Migrations(
             self.tasks, self.pauses, self.executor.conclude, lambda: self.replication.is_replica
         )
-        self.child = Child(settings, runtime, self.keyspace, self.tasks)
+        self.child = Child(settings, runtime, self.keyspace, self.tasks, self.latency)
         self.saver = Saver(settings, runtime, self.keyspace, self.conditions, self.child)
         self.saver.used_memory = self.eviction.used_bytes
         self.loader = Loader(settings, runtime, self.keyspace, self.conditions, self._update_expiry_mode)
@@ -169,6 +176,7 @@ class Node:
             self._inner_session(),
             self.tasks,
             self.saver.remarks,
+            self.latency,
         )
         self.replication = Replication(
             settings,
@@ -286,6 +294,7 @@ class Node:
         cron.add(self.service.check_output)
         cron.add(self._check_memory)
         cron.add(self.traffic.sample, SAMPLE_PERIOD_S)
+        cron.add(self.table.settle, SAMPLE_PERIOD_S)
         cron.add(self.append_only.cron)
         cron.add(self.append_only.log.cron, 1)
         cron.add(self.saver.cron, 1)

@@ -141,6 +141,18 @@ def _memory(node: Node) -> None:
 
 def _slow_log(node: Node) -> None:
     node.slow_log.configure(node.settings.slowlog_log_slower_than, node.settings.slowlog_max_len)
+    node.slow_commands.configured()
+
+
+def _latency(node: Node) -> None:
+    node.latency.threshold_ms = node.settings.latency_monitor_threshold
+    node.slow_commands.configured()
+
+
+def _latency_tracking(node: Node) -> None:
+    for command in node.table.every():
+        command.settle().kept = node.settings.latency_tracking
+    node.slow_commands.configured()
 
 
 def _compact_limits(node: Node) -> None:
@@ -206,6 +218,8 @@ _APPLIERS: dict[str, _Applier] = {
     "replica_ignore_maxmemory": _memory,
     "slowlog_log_slower_than": _slow_log,
     "slowlog_max_len": _slow_log,
+    "latency_monitor_threshold": _latency,
+    "latency_tracking": _latency_tracking,
     "hash_max_listpack_entries": _compact_limits,
     "hash_max_listpack_value": _compact_limits,
     "set_max_intset_entries": _compact_limits,
@@ -241,6 +255,8 @@ def apply_at_start(node: Node) -> None:
         _expiry,
         _memory,
         _slow_log,
+        _latency,
+        _latency_tracking,
         _compact_limits,
     ):
         applier(node)

@@ -65,6 +65,7 @@ class NodeSession(Session):
         "from_master",
         "in_script",
         "monitoring",
+        "parked_at_ns",
         "postponed",
         "readonly",
         "replica",
@@ -89,6 +90,8 @@ class NodeSession(Session):
         self.readonly = False
         # MONITOR.
         self.monitoring = False
+        # When the command began that has parked it.
+        self.parked_at_ns = 0
         # Parked by a pause: its next command runs when the pause ends.
         self.postponed = False
         # CLIENT TRACKING.

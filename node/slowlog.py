@@ -18,8 +18,6 @@ _ARGUMENTS_MAX = 32
 _ARGUMENT_BYTES_MAX = 128
 # A threshold that no command reaches.
 _NEVER = 1 << 62
-# Behind a command that took longer it is not the same time any more.
-_LONG_NS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,26 +35,22 @@ class SlowCommand:
 class SlowLog:
     """The entries, newest first."""
 
-    __slots__ = ("_clock", "_next_id", "entries", "notable_ns", "threshold_ns")
+    __slots__ = ("_clock", "_next_id", "entries", "threshold_ns")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._next_id = 0
-        # What the executor compares with.
         self.threshold_ns = _NEVER
-        # From here on somebody wants to know of a command: the log, or whoever must look at the clock again.
-        self.notable_ns = _LONG_NS
         self.entries: deque[SlowCommand] = deque()
 
     def configure(self, slower_than_us: int, length: int) -> None:
         """`slowlog-log-slower-than` (negative: nothing) and `slowlog-max-len`."""
         self.threshold_ns = slower_than_us * 1000 if slower_than_us >= 0 else _NEVER
-        self.notable_ns = min(self.threshold_ns, _LONG_NS)
         self.entries = deque(list(self.entries)[:length], maxlen=length)
 
     def note(self, session: NodeSession, command: Command, argv: list[bytes], duration_ns: int) -> None:
-        """`command` took that long, which is too long."""
-        if command.flags & SKIP_SLOWLOG:
+        """`command` took that long; it is kept if that is too long."""
+        if duration_ns < self.threshold_ns or command.flags & SKIP_SLOWLOG:
             return
         self.entries.appendleft(
             SlowCommand(

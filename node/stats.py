@@ -89,11 +89,14 @@ def reset_statistics(node: Node) -> None:
     node.executor.errors.clear()
     for command in node.table.every():
         command.calls = command.nanoseconds = command.rejected_calls = command.failed_calls = 0
+        command.durations.clear()
+        command.settle()
     keyspace, replicas = node.keyspace, node.replication.replicas
     keyspace.hits = keyspace.misses = keyspace.expired_keys = 0
     node.expiry.time_cap_reached = 0
     node.eviction.reset()
     node.buffers.evicted = 0
     node.graveyard.freed = 0
+    node.child.forks = node.child.last_fork_ns = 0
     node.clients.total = node.clients.rejected = 0
     replicas.full_resyncs = replicas.partial_resyncs = replicas.partial_resyncs_refused = 0

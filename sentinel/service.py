@@ -96,7 +96,6 @@ class SentinelService:
             command.check_arity(len(argv))
             _refuse(session, command)
             call.argv, call.command = argv, command
-            command.calls += 1
             self.processed += 1
             session.last_command = command.name
             return command.handler(call)

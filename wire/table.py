@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from wire.command import BLOCKING, FAST, CommandSpec, Handler
+from wire.durations import Durations
 from wire.errors import Error, unknown_command, unknown_subcommand, wrong_arity
 from wire.reply import Reply
 from wire.session import ALWAYS
@@ -30,6 +31,7 @@ class Command:
         "argc_min",
         "brief",
         "calls",
+        "durations",
         "failed_calls",
         "flags",
         "gates",
@@ -37,6 +39,7 @@ class Command:
         "key_index",
         "name",
         "nanoseconds",
+        "notice_ns",
         "rejected_calls",
         "spec",
         "stretch",
@@ -68,6 +71,16 @@ class Command:
         self.nanoseconds = 0
         self.rejected_calls = 0
         self.failed_calls = 0
+        # A run this long is looked at more closely by whoever ran it: 0 while runs are being sampled for `durations`.
+        self.notice_ns = 0
+        self.durations = Durations()
+
+    def settle(self) -> Durations:
+        """Bring the distribution up to date, and begin to sample again."""
+        self.durations.settle(self.calls)
+        if self.durations.kept:
+            self.notice_ns = 0
+        return self.durations
 
     def check_arity(self, argc: int) -> None:
         """Raises Error when `argc` arguments (the name included) are too few or too many."""
@@ -130,6 +143,12 @@ class CommandTable:
         for command in self.all.values():
             yield command
             yield from command.subcommands.values()
+
+    def settle(self) -> None:
+        """Bring the distributions of all commands up to date."""
+        for command in self.every():
+            if command.notice_ns or command.calls != command.durations.known:
+                command.settle()
 
     def get(self, name: str) -> Command | None:
         """By a name in any case, ``config|get`` for a subcommand."""

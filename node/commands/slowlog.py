@@ -1,17 +1,15 @@
-"""SLOWLOG and LATENCY: what took long. Latency events are not sampled, so LATENCY has nothing to tell, and says so."""
+"""SLOWLOG: the commands that took long."""
 
 from __future__ import annotations
 
 from node.call import Call
 from wire.arguments import parse_integer
-from wire.command import ADMIN, LOADING, NOSCRIPT, STALE, command, container
+from wire.command import ADMIN, LOADING, STALE, command, container
 from wire.commands.help import help_lines
 from wire.errors import Error
-from wire.reply import OK, Reply, Verbatim
+from wire.reply import OK, Reply
 
 _DEFAULT_COUNT = 10
-_POLICY = ("nondeterministic_output", "request_policy:all_nodes", "response_policy:special")
-_LATENCY = ADMIN | NOSCRIPT | LOADING | STALE
 
 slowlog = container(
     "SLOWLOG",
@@ -101,112 +99,3 @@ def slowlog_len(call: Call) -> Reply:
 def slowlog_reset(call: Call) -> Reply:
     call.node.slow_log.entries.clear()
     return OK
-
-
-latency = container(
-    "LATENCY",
-    group="server",
-    since="2.8.13",
-    summary="A container for latency diagnostics commands.",
-    help=(
-        "DOCTOR",
-        "    Return a human readable latency analysis report.",
-        "HISTORY <event>",
-        "    Return time-latency samples for the <event> class.",
-        "LATEST",
-        "    Return the latest latency samples for all events.",
-        "RESET [<event> ...]",
-        "    Reset latency data of one or more <event> classes.",
-        "    (default: reset all data for all event classes)",
-        "HISTOGRAM [COMMAND ...]",
-        "    Return a cumulative distribution of latencies in the format of a histogram for the specified command "
-        "names.",
-        "    If no commands are specified then all histograms are replied.",
-    ),
-)
-
-
-@command(
-    "LATENCY|HELP",
-    arity=2,
-    flags=LOADING | STALE,
-    group="server",
-    since="2.8.13",
-    complexity="O(1)",
-    summary="Returns helpful text about the different subcommands.",
-)
-def latency_help(call: Call) -> Reply:  # noqa: ARG001 - the same for everybody
-    return help_lines(latency)
-
-
-@command(
-    "LATENCY|LATEST",
-    arity=2,
-    flags=_LATENCY,
-    group="server",
-    since="2.8.13",
-    complexity="O(1)",
-    summary="Returns the latest latency samples for all events.",
-    tips=_POLICY,
-)
-def latency_latest(call: Call) -> Reply:  # noqa: ARG001 - there are no samples
-    return []
-
-
-@command(
-    "LATENCY|HISTORY",
-    arity=3,
-    flags=_LATENCY,
-    group="server",
-    since="2.8.13",
-    complexity="O(1)",
-    summary="Returns timestamp-latency samples for an event.",
-    syntax="event",
-    tips=_POLICY,
-)
-def latency_history(call: Call) -> Reply:  # noqa: ARG001 - there are no samples
-    return []
-
-
-@command(
-    "LATENCY|RESET",
-    arity=-2,
-    flags=_LATENCY,
-    group="server",
-    since="2.8.13",
-    complexity="O(1)",
-    summary="Resets the latency data for one or more events.",
-    syntax="[event [event ...]]",
-    tips=("request_policy:all_nodes", "response_policy:all_succeeded"),
-)
-def latency_reset(call: Call) -> Reply:  # noqa: ARG001 - there are no samples
-    return 0
-
-
-@command(
-    "LATENCY|HISTOGRAM",
-    arity=-2,
-    flags=_LATENCY,
-    group="server",
-    since="7.0.0",
-    complexity="O(N) where N is the number of commands with latency information being retrieved.",
-    summary="Returns the cumulative distribution of latencies of a subset or all commands.",
-    syntax="[command [command ...]]",
-    tips=_POLICY,
-)
-def latency_histogram(call: Call) -> Reply:  # noqa: ARG001 - durations are added up, not kept as distributions
-    return {}
-
-
-@command(
-    "LATENCY|DOCTOR",
-    arity=2,
-    flags=_LATENCY,
-    group="server",
-    since="2.8.13",
-    complexity="O(1)",
-    summary="Returns a human-readable latency analysis report.",
-    tips=_POLICY,
-)
-def latency_doctor(call: Call) -> Reply:  # noqa: ARG001 - there are no samples
-    return Verbatim(b"Latency events are not sampled here. See SLOWLOG, and INFO commandstats.\n")

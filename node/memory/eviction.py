@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from node.gates import OUT_OF_MEMORY, Conditions
 from node.keyspace import DELETE_EXPIRED, Database, Keyspace
+from node.latency import LatencyMonitor
 from node.memory.access import Uses
 from node.memory.account import DATABASE_BYTES, estimated_bytes
 from node.memory.sampling import Pool
@@ -45,6 +46,7 @@ class Eviction:
         "_frozen",
         "_is_replica",
         "_keyspace",
+        "_latency",
         "_next_database",
         "_pass_on",
         "_peak",
@@ -67,6 +69,7 @@ class Eviction:
         pass_on: Callable[[], None],
         frozen: Callable[[], bool],
         is_replica: Callable[[], bool],
+        latency: LatencyMonitor,
     ) -> None:
         self._settings = settings
         self._runtime = runtime
@@ -77,6 +80,7 @@ class Eviction:
         # Whether nothing but commands may change data now.
         self._frozen = frozen
         self._is_replica = is_replica
+        self._latency = latency
         # Bytes counted beside the data, as last added up: buffers of clients and of replication.
         self.buffer_bytes = 0
         self._chance = runtime.random.stream("eviction")
@@ -115,7 +119,8 @@ class Eviction:
             self._conditions.set(OUT_OF_MEMORY, False)
             self._exceeds(False)
         else:
-            self._continue_soon()
+            # A few keys are counted at once, so that the limit holds from the next command on.
+            self._continue()
 
     def note_uses(self) -> Uses:
         """How uses are noted; they are from now on, if they were not before (OBJECT IDLETIME)."""
@@ -223,6 +228,7 @@ class Eviction:
             self._exceeds(False)
         if evicted:
             self._pass_on()
+        self._latency.note("eviction-cycle", perf_ns() - started_ns)
         return room
 
     def _continue_soon(self) -> None:
@@ -231,7 +237,9 @@ class Eviction:
 
     def _continue(self) -> None:
         """A slice of what is left to do: counting keys first, evicting them then."""
-        self._timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         started_ns = self._runtime.clock.perf_ns()
         for database in self._keyspace.databases():
             while (account := database.account) is not None and not account.complete:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from node.keyspace import Keyspace
+from node.latency import LatencyMonitor
 from node.persistence.progress import Progress
 from node.persistence.settings import SnapshotSettings
 from runtime import Runtime, Tasks
@@ -37,18 +38,32 @@ class Child:
     __slots__ = (
         "_job",
         "_keyspace",
+        "_latency",
         "_runtime",
         "_tasks",
         "base_copied_bytes",
+        "forks",
         "kind",
+        "last_fork_ns",
         "progress",
         "snapshot_copied_bytes",
         "when_free",
     )
 
-    def __init__(self, settings: SnapshotSettings, runtime: Runtime, keyspace: Keyspace, tasks: Tasks) -> None:
+    def __init__(
+        self,
+        settings: SnapshotSettings,
+        runtime: Runtime,
+        keyspace: Keyspace,
+        tasks: Tasks,
+        latency: LatencyMonitor,
+    ) -> None:
         self._runtime = runtime
         self._tasks = tasks
+        self._latency = latency
+        # For INFO: how many children there were, and how long it took to make the last one.
+        self.forks = 0
+        self.last_fork_ns = 0
         self._job: Job | None = None
         # What the child that runs is for; None when there is none.
         self.kind: ChildKind | None = None
@@ -73,7 +88,8 @@ class Child:
         """Run `work` in a child; raises OSError when none can be made."""
         assert not self.busy, "one child at a time"
         self._begin()
-        self._watch(kind, self._runtime.background.start(lambda: self._work(kind, work)), ended)
+        began_ns = self._runtime.clock.perf_ns()
+        self._watch(kind, self._runtime.background.start(lambda: self._work(kind, work)), ended, began_ns)
 
     def start_streaming(
         self,
@@ -85,8 +101,9 @@ class Child:
         """Run `work` in a child whose output comes back through `receive`; raises OSError."""
         assert not self.busy, "one child at a time"
         self._begin()
+        began_ns = self._runtime.clock.perf_ns()
         job = self._runtime.background.start_streaming(lambda write: self._work(kind, lambda: work(write)), receive)
-        self._watch(kind, job, ended)
+        self._watch(kind, job, ended, began_ns)
         return job
 
     def kill(self) -> None:
@@ -106,7 +123,10 @@ class Child:
         now_mb, peak_mb = progress.copied_bytes >> 20, progress.copied_peak_bytes >> 20
         log.notice(f"Fork CoW for {_NAMES[kind]}: current {now_mb} MB, peak {peak_mb} MB")
 
-    def _watch(self, kind: ChildKind, job: Job, ended: Ended) -> None:
+    def _watch(self, kind: ChildKind, job: Job, ended: Ended, began_ns: int) -> None:
+        self.forks += 1
+        self.last_fork_ns = self._runtime.clock.perf_ns() - began_ns
+        self._latency.note("fork", self.last_fork_ns)
         self.kind = kind
         self._job = job
         self._tasks.start(f"child-{kind.value}", self._wait(kind, job, ended))

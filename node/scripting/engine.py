@@ -17,7 +17,7 @@ from typing import Protocol
 from greenlet import getcurrent, greenlet
 from lupa.lua51 import LuaError
 
-from node.call import Call
+from node.call import Call, Conclude
 from node.gates import BUSY, Conditions
 from node.keyspace import Keyspace
 from node.scripting.gateway import Gateway
@@ -93,7 +93,7 @@ class ScriptEngine:
         keyspace: Keyspace,
         conditions: Conditions,
         gateway: Gateway,
-        conclude: Callable[[Call, Command, list[bytes]], None],
+        conclude: Conclude,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -250,7 +250,7 @@ class ScriptEngine:
         call.argv = running.argv
         call.command = running.command
         call.propagate_nothing()
-        self._conclude(call, running.command, running.argv)
+        self._conclude(call, running.command, running.argv, changed=True)
         call.session.answer_later(reply)
 
     # ---- results

@@ -9,6 +9,7 @@ from enum import Enum
 from node.execute import Executor
 from node.gates import Conditions
 from node.keyspace import Keyspace
+from node.latency import LatencyMonitor
 from node.persistence.aof.errors import AofError
 from node.persistence.aof.folder import AofFolder
 from node.persistence.aof.log import AofLog
@@ -71,6 +72,7 @@ class AppendOnly:
         session: NodeSession,
         tasks: Tasks,
         remarks: Callable[[], Remarks],
+        latency: LatencyMonitor,
     ) -> None:
         """`session` is the client as which a log is repeated; `remarks` is what a snapshot made now says of itself."""
         self._settings = settings
@@ -81,7 +83,7 @@ class AppendOnly:
         self._child = child
         self.state = AofState.OFF
         self._folder = AofFolder(settings, runtime)
-        self.log = AofLog(settings, runtime, keyspace, conditions, child, tasks, turn.request)
+        self.log = AofLog(settings, runtime, keyspace, conditions, child, tasks, turn.request, latency)
         self.rewriter = Rewriter(settings, runtime, keyspace, child, self._folder, self.log, remarks)
         self._replay = Replay(settings, runtime, self._folder, keyspace, executor, loader, session)
         # A rewrite is to begin as soon as it can.

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from node.gates import Conditions
 from node.keyspace import Keyspace
+from node.latency import LatencyMonitor
 from node.persistence.aof.settings import AofSettings
 from node.persistence.child import Child
 from runtime import Runtime, Tasks
@@ -36,6 +37,7 @@ class AofLog:
         "_error",
         "_file",
         "_keyspace",
+        "_latency",
         "_pieces",
         "_postponed_since",
         "_request",
@@ -65,6 +67,7 @@ class AofLog:
         child: Child,
         tasks: Tasks,
         request: Callable[[], None],
+        latency: LatencyMonitor,
     ) -> None:
         self._settings = settings
         self._runtime = runtime
@@ -72,6 +75,7 @@ class AofLog:
         self._conditions = conditions
         self._child = child
         self._tasks = tasks
+        self._latency = latency
         # Asks for `end_turn` to be called at the end of this turn.
         self._request = request
         # None while nothing is logged.
@@ -242,11 +246,13 @@ class AofLog:
     def _write(self, file: DiskFile) -> bool:
         data = b"".join(self._pieces) if len(self._pieces) > 1 else self._pieces[0]
         before = file.size
+        began_ns = self._runtime.clock.perf_ns()
         try:
             file.write(data)
         except OSError as error:
             self._write_failed(file, data, before, error.strerror or str(error))
             return False
+        self._note_write(self._runtime.clock.perf_ns() - began_ns)
         self._pieces.clear()
         self.written += len(data)
         self._written_offset = self.stream_offset()
@@ -254,6 +260,12 @@ class AofLog:
             self._runtime.log.warning("AOF write error looks solved, Redis can write again.")
             self._set_error("")
         return True
+
+    def _note_write(self, took_ns: int) -> None:
+        """Redis tells writes apart by what else may keep the disk busy."""
+        what = "pending-fsync" if self._syncing is not None else "active-child" if self._child.busy else "alone"
+        self._latency.note(f"aof-write-{what}", took_ns)
+        self._latency.note("aof-write", took_ns)
 
     def _write_failed(self, file: DiskFile, data: bytes, before: int, reason: str) -> None:
         log = self._runtime.log
@@ -305,6 +317,7 @@ class AofLog:
         self._note_synced(self.written, self._written_offset)
 
     def _sync_or_end(self, file: DiskFile) -> None:
+        began_ns = self._runtime.clock.perf_ns()
         try:
             file.sync_now()
         except OSError as error:
@@ -312,6 +325,7 @@ class AofLog:
                 f"Can't persist AOF for fsync error when the AOF fsync policy is 'always': {error.strerror}. Exiting..."
             )
             self._runtime.process.exit(1)
+        self._latency.note("aof-fsync-always", self._runtime.clock.perf_ns() - began_ns)
         self._note_synced(self.written, self._written_offset)
 
     def _sync_soon(self) -> None:
