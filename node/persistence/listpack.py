@@ -27,6 +27,10 @@ _WIDTHS = {_INT_16: 2, _INT_24: 3, _INT_32: 4, _INT_64: 8}
 # Entries of one byte and their texts, ready made: counters, flags and small numbers are most of what is in listpacks.
 _TINY_TEXTS = [b"%d" % number for number in range(128)]
 _TINY_ENTRIES = [bytes((number, 1)) for number in range(128)]
+# What stands before and behind a text of up to 63 bytes.
+_STRING_HEADS = [bytes((0x80 | size,)) for size in range(64)]
+_TINY_BACKLENS = [bytes((size,)) for size in range(65)]
+_DIGIT_MAX = ord("9")
 
 
 def decode(data: bytes) -> list[bytes]:
@@ -84,13 +88,27 @@ def decode(data: bytes) -> list[bytes]:
 
 def encode(items: Iterable[bytes | int]) -> bytes:
     """A listpack of `items`, each in the form that redis-server would choose; numbers must fit 64 bits."""
-    entries = [_entry(item) for item in items]
+    return assemble([entry(item) for item in items])
+
+
+def assemble(entries: list[bytes]) -> bytes:
+    """A listpack of entries made by `entry` and `text_entry`."""
     body = b"".join(entries)
     header = _HEADER.pack(_HEADER.size + len(body) + 1, min(len(entries), _COUNT_UNKNOWN))
     return header + body + b"\xff"
 
 
-def _entry(item: bytes | int) -> bytes:
+def text_entry(item: bytes) -> bytes:
+    """An item that is text."""
+    size = len(item)
+    if 0 < size < 64 and item[0] > _DIGIT_MAX:
+        # Most are short, and no numbers.
+        return _STRING_HEADS[size] + item + _TINY_BACKLENS[size + 1]
+    return entry(item)
+
+
+def entry(item: bytes | int) -> bytes:
+    """An item, in the form that redis-server would choose."""
     if not isinstance(item, int):
         number = canonical_integer(item)
         if number is None:
@@ -110,7 +128,7 @@ def _entry(item: bytes | int) -> bytes:
 def _string_entry(item: bytes) -> bytes:
     size = len(item)
     if size < 64:
-        return bytes((0x80 | size,)) + item + bytes((size + 1,))
+        return _STRING_HEADS[size] + item + _TINY_BACKLENS[size + 1]
     if size < 4096:
         head = bytes((0xE0 | size >> 8, size & 0xFF))
     else:

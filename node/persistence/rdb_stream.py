@@ -1,24 +1,20 @@
 """Streams in RDB files: node by node, each a listpack behind the id that its entries are counted from; then the groups.
 
-Redis 5 wrote type 15, 7.0 added what counts entries (19), 7.2 when consumers got something last (21). A node's listpack
-begins with the fields of its first entry; an entry with the same ones has only its values.
+Redis 5 wrote type 15, 7.0 added what counts entries (19), 7.2 when consumers got something last (21).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from struct import Struct
 
-from node.persistence import listpack
 from node.persistence.rdb_encoding import I64, Cursor, encode_length, encode_string
 from node.persistence.rdb_errors import RdbError
+from node.persistence.stream_listpack import decode_node, encode_node
 from node.structures.consumer_groups import UNKNOWN, Consumer, Group
 from node.structures.stream_ids import SEQUENCE_BITS, SEQUENCE_MAX, make_id, raw_id
-from node.structures.stream_nodes import StreamNode, number_size, wrapped
+from node.structures.stream_nodes import StreamNode
 from node.structures.streams import Stream
 
-# Flags of an entry.
-_DELETED, _SAME_FIELDS = 1, 2
 _ID = Struct(">QQ")
 _BROKEN = "Stream listpack integrity check failed."
 
@@ -74,46 +70,10 @@ def _decode(cursor: Cursor, version: int) -> Stream:
 
 
 def _decode_node(base: int, cursor: Cursor) -> StreamNode:
-    data = cursor.string()
-    items = iter(listpack.decode(data))
     try:
-        count, deleted, width = (int(next(items)) for _ in range(3))
-        fields = [next(items) for _ in range(width)]
-        node = StreamNode(base, fields)
-        # The end of the fields.
-        if next(items) != b"0":
-            raise ValueError
-        for _ in range(count + deleted):
-            _decode_entry(node, items)
-    except (StopIteration, RuntimeError, ValueError):
+        return decode_node(base, cursor.string())
+    except ValueError:
         raise RdbError(_BROKEN, cursor.position) from None
-    if next(items, None) is not None or len(node) != count or count + deleted == 0:
-        raise RdbError(_BROKEN, cursor.position)
-    node.deleted = deleted
-    node.size = len(data) - number_size(count) - number_size(deleted)
-    return node
-
-
-def _decode_entry(node: StreamNode, items: Iterator[bytes]) -> None:
-    flags = int(next(items))
-    time_ms = (node.base >> SEQUENCE_BITS) + int(next(items)) & SEQUENCE_MAX
-    entry_id = make_id(time_ms, (node.base & SEQUENCE_MAX) + int(next(items)) & SEQUENCE_MAX)
-    if flags & _SAME_FIELDS:
-        parts = [part for field in node.fields for part in (field, next(items))]
-        count = 3 + len(node.fields)
-    else:
-        width = int(next(items))
-        parts = [next(items) for _ in range(2 * width)]
-        count = 4 + 2 * width
-    # The number of items, for who walks backwards.
-    if int(next(items)) != count:
-        raise ValueError
-    if entry_id < node.last_id or (entry_id == node.last_id and node.stop()):
-        raise ValueError
-    if flags & _DELETED:
-        node.last_id = entry_id
-    else:
-        node.put(entry_id, parts)
 
 
 def _decode_pending(group: Group, cursor: Cursor, version: int) -> None:
@@ -144,7 +104,7 @@ def encode_stream(stream: Stream, compress: bool) -> bytes:
     nodes = [node for node in stream.nodes() if len(node)]
     parts = [encode_length(len(nodes))]
     for node in nodes:
-        parts += (b"\x10", raw_id(node.base), encode_string(_encode_node(node), compress))
+        parts += (b"\x10", raw_id(node.base), encode_string(encode_node(node), compress))
     numbers = [stream.length]
     for entry_id in (stream.last_id, stream.first_id, stream.max_deleted_id):
         numbers += (entry_id >> SEQUENCE_BITS, entry_id & SEQUENCE_MAX)
@@ -163,21 +123,3 @@ def encode_stream(stream: Stream, compress: bool) -> bytes:
             parts.append(encode_length(len(consumer.pending)))
             parts += map(raw_id, consumer.pending.since(0))
     return b"".join(parts)
-
-
-def _encode_node(node: StreamNode) -> bytes:
-    """The listpack, without what has been deleted."""
-    fields = node.fields
-    items: list[bytes | int] = [len(node), 0, len(fields), *fields, 0]
-    base_ms, base_sequence = node.base >> SEQUENCE_BITS, node.base & SEQUENCE_MAX
-    for place in range(node.first, node.stop()):
-        entry_id, parts = node.id_at(place), node.items_at(place)
-        same = parts[::2] == fields
-        items += (_SAME_FIELDS if same else 0, wrapped((entry_id >> SEQUENCE_BITS) - base_ms))
-        items.append(wrapped((entry_id & SEQUENCE_MAX) - base_sequence))
-        if same:
-            items += parts[1::2]
-            items.append(3 + len(fields))
-        else:
-            items += (len(parts) // 2, *parts, 4 + len(parts))
-    return listpack.encode(items)

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from heapq import merge
 from sys import getsizeof
 from typing import Self
 
@@ -60,7 +62,19 @@ def wrapped(difference: int) -> int:
 class StreamNode:
     """Entries with ids that ascend, `first` of them passed over; a place is an index into all of them."""
 
-    __slots__ = ("_ends", "_entries", "_sequences", "_times", "base", "deleted", "fields", "first", "last_id", "size")
+    __slots__ = (
+        "_ends",
+        "_entries",
+        "_sequences",
+        "_times",
+        "base",
+        "deleted",
+        "fields",
+        "first",
+        "graves",
+        "last_id",
+        "size",
+    )
 
     def __init__(self, base: int, fields: list[bytes]) -> None:
         # The id of the first entry there ever was in this node, and its fields: Redis writes the others relative to it.
@@ -68,6 +82,8 @@ class StreamNode:
         self.fields = fields
         # Entries that have been deleted, wherever they stood.
         self.deleted = 0
+        # Deleted entries that are not among the others any more, encoded, by id: a snapshot has them (`bury`).
+        self.graves: dict[int, bytes] = {}
         # The id of the last entry, deleted or not.
         self.last_id = base
         # The size of Redis' listpack without the two numbers that change with every entry, `len(self)` and `deleted`.
@@ -124,15 +140,18 @@ class StreamNode:
 
     def items_at(self, place: int) -> list[bytes]:
         """An entry's fields and values in turns."""
-        data = self._entries
-        at = data.index(b"*", self._ends[place - 1] + 1 if place else 1)
-        end = data.index(b"\r", at)
-        items = []
-        for _ in range(int(data[at + 1 : end])):
-            start = data.index(b"\r", end + 2) + 2
-            end = start + int(data[end + 3 : start - 2])
-            items.append(bytes(data[start:end]))
-        return items
+        return _items_in(self._entries, self._ends[place - 1] if place else 0)
+
+    def halves(self) -> tuple[array[int], array[int]]:
+        """The times and the sequence numbers of the entries, without those passed over."""
+        return self._times[self.first :], self._sequences[self.first :]
+
+    def all_items(self) -> Iterator[tuple[int, list[bytes], bool]]:
+        """Every entry there ever was: its id, its fields and values in turns, and whether it was deleted."""
+        places = range(len(self._times))
+        rows = ((self.id_at(place), self.items_at(place), place < self.first) for place in places)
+        buried = ((entry_id, _items_in(data), True) for entry_id, data in sorted(self.graves.items()))
+        return merge(rows, buried)
 
     # Changing
 
@@ -180,6 +199,34 @@ class StreamNode:
         self.last_id = entry_id
         return text
 
+    def fill(self, times: list[int], sequences: list[int], values: list[list[bytes]]) -> None:
+        """Put all entries into an empty node, with its fields, the values of each in a column."""
+        fields = [b"$%d\r\n%b\r\n" % (len(field), field) for field in self.fields]
+        self._times.extend(times)
+        self._sequences.extend(sequences)
+        pieces = []
+        end = 0
+        ends = []
+        head = b"*%d\r\n" % (2 * len(fields))
+        for time_ms, sequence, *row in zip(times, sequences, *values, strict=True):
+            text = b"%d-%d" % (time_ms, sequence)
+            piece = b"*2\r\n$%d\r\n%b\r\n%b" % (len(text), text, head)
+            for field, value in zip(fields, row, strict=True):
+                piece += b"%b$%d\r\n%b\r\n" % (field, len(value), value)
+            pieces.append(piece)
+            end += len(piece)
+            ends.append(end)
+        self._entries += b"".join(pieces)
+        self._ends.extend(ends)
+        self.last_id = make_id(times[-1], sequences[-1])
+
+    def bury(self, entry_id: int, items: list[bytes]) -> None:
+        """Put a deleted entry behind all others."""
+        text = format_id(entry_id)
+        self.graves[entry_id] = b"*2\r\n$%d\r\n%b\r\n%b" % (len(text), text, encode_bulks(items))
+        self.deleted += 1
+        self.last_id = entry_id
+
     def drop_first(self, count: int) -> None:
         """Delete the first `count` entries."""
         self.first += count
@@ -192,6 +239,7 @@ class StreamNode:
             self.first += 1
             return
         start, end = self._ends[place - 1], self._ends[place]
+        self.graves[self.id_at(place)] = bytes(self._entries[start:end])
         del self._entries[start:end], self._times[place], self._sequences[place]
         width = end - start
         self._ends[place:] = array("Q", [each - width for each in self._ends[place + 1 :]])
@@ -202,10 +250,21 @@ class StreamNode:
         other.deleted, other.last_id, other.size, other.first = self.deleted, self.last_id, self.size, self.first
         other._times, other._sequences, other._ends = self._times[:], self._sequences[:], self._ends[:]
         other._entries = self._entries[:]
+        other.graves = self.graves.copy()
         return other
 
     def memory_bytes(self) -> int:
-        parts = (self, self._times, self._sequences, self._ends, self._entries, self.fields, *self.fields)
+        parts = (
+            self,
+            self._times,
+            self._sequences,
+            self._ends,
+            self._entries,
+            self.fields,
+            *self.fields,
+            self.graves,
+            *self.graves.values(),
+        )
         return sum(map(getsizeof, parts))
 
     def _check(self) -> None:
@@ -214,6 +273,8 @@ class StreamNode:
         assert len(self._sequences) == len(self._ends) == count >= self.first
         ids = [make_id(*parts) for parts in zip(self._times, self._sequences, strict=True)]
         assert ids == sorted(set(ids))
+        assert self.deleted == self.first + len(self.graves)
+        assert not set(ids) & set(self.graves)
         assert not ids or self.base <= ids[0] <= ids[-1] <= self.last_id
         assert list(self._ends) == sorted(self._ends)
         assert len(self._entries) == (self._ends[-1] if count else 0)
@@ -221,3 +282,15 @@ class StreamNode:
             text, items = format_id(ids[place]), self.items_at(place)
             whole = b"*2\r\n$%d\r\n%b\r\n%b" % (len(text), text, encode_bulks(items))
             assert self.entries(place, place + 1) == whole
+
+
+def _items_in(data: bytes | bytearray, start: int = 0) -> list[bytes]:
+    """Fields and values in turns of the encoded entry that begins at `start`."""
+    at = data.index(b"*", start + 1)
+    end = data.index(b"\r", at)
+    items = []
+    for _ in range(int(data[at + 1 : end])):
+        begin = data.index(b"\r", end + 2) + 2
+        end = begin + int(data[end + 3 : begin - 2])
+        items.append(bytes(data[begin:end]))
+    return items

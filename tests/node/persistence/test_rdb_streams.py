@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from random import Random
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from node.persistence import listpack
 from node.persistence.aof.rewrite_commands import REWRITERS
@@ -17,7 +20,8 @@ from node.structures.consumer_groups import Consumer, Group
 from node.structures.stream_ids import format_id, make_id, raw_id
 from node.structures.streams import Stream
 from tests.node.conftest import Pair
-from tests.node.raw_client import RawClient
+from tests.node.differential import budget
+from tests.node.raw_client import RawClient, parse_reply
 
 # In the past, so that a server's clock does not correct it.
 _DELIVERED_MS = 1_600_000_000_000
@@ -90,6 +94,53 @@ def test_deleted_entries_keep_their_place_in_a_nodes_listpack(pair: Pair) -> Non
     dump = theirs.ask("DUMP", "s").partition(b"\r\n")[2][:-2]
     assert ours.ask("RESTORE", "s", "0", dump) == b"+OK\r\n"
     assert _seen(ours) == _seen(theirs)
+
+
+# Values that make a node look like one of another shape, if line ends are all one looks at.
+_VALUE = st.sampled_from(
+    ["", "v", "17", "-5000", "x" * 70, "\r\n", "v\r\n$1\r\nf\r\n$1\r\nv", "*2\r\n$3\r\n1-1", "y" * 5000]
+)
+_STEP = st.one_of(
+    st.tuples(
+        st.just("XADD"), st.integers(0, 3), st.lists(st.tuples(st.sampled_from("fg"), _VALUE), min_size=1, max_size=3)
+    ),
+    st.tuples(st.just("XDEL"), st.integers(0, 40)),
+    st.tuples(st.just("XTRIM"), st.sampled_from(["=", "~"]), st.integers(0, 30)),
+)
+
+
+@given(st.lists(_STEP, max_size=60), st.integers(0, 60), st.integers(1, 12))
+@budget(80)
+def test_both_write_the_same_bytes_and_go_on_alike_from_them(
+    pair: Pair, steps: list[tuple[Any, ...]], restart: int, entries_max: int
+) -> None:
+    """What was deleted included: it decides where the next node begins, and so what ``XTRIM ~`` removes."""
+    ours, theirs = pair.connect()
+    for client in (ours, theirs):
+        client.ask("FLUSHALL")
+        client.ask("CONFIG", "SET", "rdbcompression", "no")
+        client.ask("CONFIG", "SET", "stream-node-max-entries", str(entries_max))
+    ids: list[str] = []
+    time_ms = 1000
+    for at, (name, *arguments) in enumerate(steps):
+        if name == "XADD":
+            time_ms += arguments[0]
+            ids.append(f"{time_ms}-{len(ids) + 1}")
+            words = ["XADD", "s", ids[-1], *(part for pair_ in arguments[1] for part in pair_)]
+        elif name == "XDEL":
+            words = ["XDEL", "s", ids[arguments[0] % len(ids)] if ids else "1-1"]
+        else:
+            words = ["XTRIM", "s", "MAXLEN", arguments[0], str(arguments[1])]
+        assert ours.ask(*words) == theirs.ask(*words), words
+        dumps = [parse_reply(client.ask("DUMP", "s")) for client in (ours, theirs)]
+        assert dumps[0] == dumps[1]
+        if at == restart and dumps[0] is not None:
+            for client in (ours, theirs):
+                assert client.ask("RESTORE", "s", "0", dumps[0], "REPLACE") == b"+OK\r\n"
+    for client in (ours, theirs):
+        client.ask("CONFIG", "SET", "rdbcompression", "yes")
+        client.ask("CONFIG", "SET", "stream-node-max-entries", "100")
+    pair.disconnect()
 
 
 @pytest.mark.parametrize("kind", [15, 21])
