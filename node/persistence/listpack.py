@@ -24,6 +24,10 @@ _STRING_32, _INT_16, _INT_24, _INT_32, _INT_64 = range(0xF0, 0xF5)
 # The data bytes behind each of those that announces a number.
 _WIDTHS = {_INT_16: 2, _INT_24: 3, _INT_32: 4, _INT_64: 8}
 
+# Whole entries of numbers.
+_INT_13 = Struct(">HB")
+_ENTRY_16, _ENTRY_24, _ENTRY_32, _ENTRY_64 = map(Struct, ("<BhB", "<BHbB", "<BiB", "<BqB"))
+
 # Entries of one byte and their texts, ready made: counters, flags and small numbers are most of what is in listpacks.
 _TINY_TEXTS = [b"%d" % number for number in range(128)]
 _TINY_ENTRIES = [bytes((number, 1)) for number in range(128)]
@@ -55,9 +59,13 @@ def decode(data: bytes) -> list[bytes]:
                 continue
             start = position
             if first < 0xC0:
-                position += 1 + (first & 0x3F)
+                position += first - 0x7F
                 items.append(data[start + 1 : position])
-            elif first < 0xE0:
+                if data[position] != position - start:
+                    raise _broken()
+                position += 1
+                continue
+            if first < 0xE0:
                 number = (first & 0x1F) << 8 | data[position + 1]
                 items.append(b"%d" % (number - 8192 if number >= 4096 else number))
                 position += 2
@@ -92,37 +100,40 @@ def encode(items: Iterable[bytes | int]) -> bytes:
 
 
 def assemble(entries: list[bytes]) -> bytes:
-    """A listpack of entries made by `entry` and `text_entry`."""
+    """A listpack of entries made by `entry` and its like."""
     body = b"".join(entries)
     header = _HEADER.pack(_HEADER.size + len(body) + 1, min(len(entries), _COUNT_UNKNOWN))
-    return header + body + b"\xff"
-
-
-def text_entry(item: bytes) -> bytes:
-    """An item that is text."""
-    size = len(item)
-    if 0 < size < 64 and item[0] > _DIGIT_MAX:
-        # Most are short, and no numbers.
-        return _STRING_HEADS[size] + item + _TINY_BACKLENS[size + 1]
-    return entry(item)
+    return b"%b%b\xff" % (header, body)
 
 
 def entry(item: bytes | int) -> bytes:
     """An item, in the form that redis-server would choose."""
-    if not isinstance(item, int):
-        number = canonical_integer(item)
-        if number is None:
-            return _string_entry(item)
-        item = number
+    return number_entry(item) if isinstance(item, int) else text_entry(item)
+
+
+def text_entry(item: bytes) -> bytes:
+    """An item that is text, or a number's text."""
+    size = len(item)
+    if 0 < size < 64 and item[0] > _DIGIT_MAX:
+        # Most are short, and no numbers.
+        return b"%b%b%b" % (_STRING_HEADS[size], item, _TINY_BACKLENS[size + 1])
+    number = canonical_integer(item)
+    return _string_entry(item) if number is None else number_entry(number)
+
+
+def number_entry(item: int) -> bytes:
+    """An item that is a number."""
     if 0 <= item < 128:
         return _TINY_ENTRIES[item]
     if -4096 <= item < 4096:
-        return bytes((0xC0 | item >> 8 & 0x1F, item & 0xFF, 2))
-    for first, width in _WIDTHS.items():
-        limit = 1 << 8 * width - 1
-        if -limit <= item < limit:
-            return bytes((first,)) + item.to_bytes(width, "little", signed=True) + bytes((width + 1,))
-    raise AssertionError(f"{item} does not fit 64 bits")
+        return _INT_13.pack(0xC000 | item & 0x1FFF, 2)
+    if -(1 << 15) <= item < 1 << 15:
+        return _ENTRY_16.pack(_INT_16, item, 3)
+    if -(1 << 23) <= item < 1 << 23:
+        return _ENTRY_24.pack(_INT_24, item & 0xFFFF, item >> 16, 4)
+    if -(1 << 31) <= item < 1 << 31:
+        return _ENTRY_32.pack(_INT_32, item, 5)
+    return _ENTRY_64.pack(_INT_64, item, 9)
 
 
 def _string_entry(item: bytes) -> bytes:

@@ -48,6 +48,7 @@ _TEXT_NAN, _TEXT_INF, _TEXT_MINUS_INF = 253, 254, 255
 # redis-server tries LZF from 21 bytes on. Below this the few bytes that it may save are not worth the time that it
 # takes in Python; a reader takes a string in any form.
 _COMPRESS_ABOVE = 64
+_DIGIT_MAX = ord("9")
 # The longest decimal text of a 32-bit integer: "-2147483648".
 _INTEGER_TEXT_MAX = 11
 
@@ -183,7 +184,7 @@ def encode_string(data: bytes | bytearray, compress: bool) -> bytes:
     """`data` as redis-server would write it; `compress` allows LZF."""
     size = len(data)
     if size <= _INTEGER_TEXT_MAX:
-        number = canonical_integer(data)
+        number = canonical_integer(data) if size and data[0] <= _DIGIT_MAX else None
         if number is not None and -(1 << 31) <= number < 1 << 31:
             return encode_integer(number)
     elif compress and size > _COMPRESS_ABOVE:

@@ -12,6 +12,9 @@ from node.structures.sortedsets import SortedSet
 from wire.encoder import format_double
 from wire.errors import Error
 
+# Up to here a whole number's text has all its digits.
+_WHOLE_MAX = 1e17
+
 
 def decode_zset(cursor: Cursor) -> SortedSet:
     """Type 5: scores in binary."""
@@ -72,7 +75,14 @@ def encode_zset(zset: SortedSet, compress: bool) -> bytes:
 
 def encode_zset_listpack(zset: SortedSet, compress: bool) -> bytes:
     """The body for type 17."""
-    packed = listpack.encode(
-        part for member, score in zset.pairs(0, len(zset)) for part in (member, format_double(score))
-    )
-    return encode_string(packed, compress)
+    entries: list[bytes] = []
+    for member, score in zset.pairs(0, len(zset)):
+        entries += (listpack.text_entry(member), _score_entry(score))
+    return encode_string(listpack.assemble(entries), compress)
+
+
+def _score_entry(score: float) -> bytes:
+    """A score's text, which for most is a whole number's; of negative zero it is not."""
+    if score and -_WHOLE_MAX < score < _WHOLE_MAX and score.is_integer():
+        return listpack.number_entry(int(score))
+    return listpack.text_entry(format_double(score))

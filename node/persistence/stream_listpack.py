@@ -70,7 +70,7 @@ def _columns(node: StreamNode) -> list[list[bytes]] | None:
 
 def _encode_columns(node: StreamNode, values: list[list[bytes]]) -> Iterator[bytes]:
     base_ms, base_sequence = node.base >> SEQUENCE_BITS, node.base & SEQUENCE_MAX
-    entry = listpack.entry
+    entry = listpack.number_entry
     times, sequences = node.halves()
     columns = [
         repeat(entry(_SAME_FIELDS)),
