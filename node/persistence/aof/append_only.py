@@ -123,7 +123,8 @@ class AppendOnly:
         else:
             part = manifest.next_increment(self._settings.appendfilename)
             log.notice(f"Creating AOF incr file {part.name} on server start")
-            self.log.open(folder.create(part.name))
+            # Should there be a file of that name, somebody has damaged the manifest: as Redis does, throw nothing away.
+            self.log.open(folder.open_append(part))
             folder.persist(manifest.with_increment(part))
         self.rewriter.measure()
         self._attach(AofState.ON)
