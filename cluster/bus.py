@@ -58,7 +58,9 @@ from cluster.nodes_conf import NodesConfFile, render
 from cluster.settings import ClusterSettings
 from cluster.sockets import BusLink
 from runtime import Clock, Log, Tasks
+from runtime.dial import Dialler, dial
 from runtime.sockets import reason
+from runtime.tls import Context
 
 _BACKLOG = 511
 # How `bind` names all addresses; and why one written ``-address`` is passed over.
@@ -101,6 +103,7 @@ class Bus:
         "_timer",
         "_timer_at",
         "datagrams",
+        "dial",
         "limit_exceeded",
         "received",
         "sendbuf_limit",
@@ -119,6 +122,8 @@ class Bus:
         self._loop = asyncio.get_running_loop()
         self._servers: list[asyncio.Server] = []
         self.datagrams = Datagrams(self._received_datagram, tasks)
+        # Opens a connection to another node's bus.
+        self.dial: Dialler = dial
         # All links by number, dialled ones from the moment of dialling.
         self._links: dict[LinkId, BusLink] = {}
         # The number of the last inbound link.
@@ -141,13 +146,17 @@ class Bus:
 
     # ---- life
 
-    async def open(self, hosts: Sequence[str], port: int) -> None:
-        """Listen on `port` of each host (as in `bind`), for links and for datagrams; raises BusPortError."""
+    async def open(self, hosts: Sequence[str], port: int, tls: Context | None = None) -> None:
+        """Listen on `port` of each host (as in `bind`), for links and for datagrams, and no longer where it was before.
+
+        With `tls` there are no datagrams. Raises BusPortError.
+        """
+        self._stop_listening()
         bound = []
         for host in hosts:
             name = host.removeprefix("-")
             try:
-                await self._listen(_ANY.get(name, name), port)
+                await self._listen(_ANY.get(name, name), port, tls)
             except OSError as error:
                 if host != name and error.errno in _NO_SUCH_ADDRESS:
                     continue
@@ -160,10 +169,19 @@ class Bus:
         if not bound:
             raise BusPortError(f"Failed listening on port {port} (cluster), aborting.")
 
-    async def _listen(self, address: str, port: int) -> None:
-        server = await self._loop.create_server(self._accept, address, port, backlog=_BACKLOG, reuse_address=True)
+    async def _listen(self, address: str, port: int, tls: Context | None) -> None:
+        server = await self._loop.create_server(
+            self._accept, address, port, backlog=_BACKLOG, reuse_address=True, ssl=tls
+        )
         self._servers.append(server)
-        await self.datagrams.open(address, port)
+        if tls is None:
+            await self.datagrams.open(address, port)
+
+    def _stop_listening(self) -> None:
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+        self.datagrams.close()
 
     def start(self) -> None:
         """Begin to take part in the cluster. Who knocks earlier, while data is loaded, is turned away."""
@@ -176,10 +194,7 @@ class Bus:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = self._timer_at = None
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
-        self.datagrams.close()
+        self._stop_listening()
         for link in list(self._links.values()):
             link.close()
         self._links.clear()
@@ -300,7 +315,7 @@ class Bus:
 
     async def _connect(self, link: BusLink, ip: str, port: int) -> None:
         try:
-            await self._loop.create_connection(lambda: link, ip, port)
+            await self.dial(lambda: link, ip, port)
         except OSError:
             self.link_ended(link)
 

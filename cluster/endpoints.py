@@ -98,6 +98,8 @@ class Announced(Protocol):
     @property
     def port(self) -> int: ...
     @property
+    def pport(self) -> int: ...
+    @property
     def hostname(self) -> str: ...
     @property
     def client_networks(self) -> tuple[ClientNetwork, ...]: ...
@@ -113,8 +115,9 @@ class Endpoint:
     by_network: bool
 
 
-def endpoint(node: Announced, client_ip: str, preferred: PreferredEndpoint) -> Endpoint:
-    """Where the client at `client_ip` ("" when unknown) reaches `node`.
+def endpoint(node: Announced, client_ip: str, preferred: PreferredEndpoint, *, plain: bool = False) -> Endpoint:
+    """Where the client at `client_ip` ("" when unknown) reaches `node`; `plain` is one that speaks no TLS while the
+    nodes do.
 
     Redis answers '?' for a missing host name and nothing at all for `unknown-endpoint`; redis-cli and
     ioredis fail on both, so the IP is told instead.
@@ -122,9 +125,8 @@ def endpoint(node: Announced, client_ip: str, preferred: PreferredEndpoint) -> E
     rule = _rule(node.client_networks, client_ip)
     if rule is not None:
         return Endpoint(rule.host, rule.port, by_network=True)
-    if preferred is PreferredEndpoint.HOSTNAME and node.hostname:
-        return Endpoint(node.hostname, node.port, by_network=False)
-    return Endpoint(node.ip, node.port, by_network=False)
+    host = node.hostname if preferred is PreferredEndpoint.HOSTNAME and node.hostname else node.ip
+    return Endpoint(host, node.pport if plain and node.pport else node.port, by_network=False)
 
 
 def _rule(networks: tuple[ClientNetwork, ...], client_ip: str) -> ClientNetwork | None:

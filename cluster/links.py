@@ -105,7 +105,8 @@ def follow_address(ctx: Context) -> None:
     master = ctx.myself.master
     if master is None or master.noaddr or not master.ip or not master.port:
         return
-    target = (master.id, master.ip, master.port)
+    plain = ctx.settings.follow_pport and master.pport
+    target = (master.id, master.ip, master.pport if plain else master.port)
     if target != ctx.followed:
         ctx.followed = target
         ctx.emit(FollowMaster(*target))

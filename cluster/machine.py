@@ -199,7 +199,7 @@ class ClusterMachine:
         """Take what this node says of itself from the settings."""
         myself, settings = self.state.myself, self._ctx.settings
         myself.ip = settings.announce_ip or myself.ip
-        myself.port, myself.cport = settings.port, settings.bus_port
+        myself.port, myself.cport, myself.pport = settings.port, settings.bus_port, settings.pport
         myself.hostname = settings.hostname
         myself.client_networks = settings.client_networks
         myself.nofailover = settings.replica_no_failover

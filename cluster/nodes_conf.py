@@ -56,9 +56,9 @@ def render(state: ClusterState) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def node_address(node: NodeEntry) -> str:
-    """The address column as nodes know it."""
-    address = f"{node.ip}:{node.port}@{node.cport}"
+def node_address(node: NodeEntry, port: int = 0) -> str:
+    """The address column as nodes know it; `port` is another one for clients (0: the usual one)."""
+    address = f"{node.ip}:{port or node.port}@{node.cport}"
     return f"{address},{node.hostname}" if node.hostname else address
 
 

@@ -11,10 +11,15 @@ from cluster.endpoints import ClientNetwork
 class ClusterSettings:
     """Defaults are Redis 7.0's. Frozen: CONFIG SET makes a new one and sends it as `Reconfigured`."""
 
-    # What this node tells others to reach it by: `announce-port` or else `port`, `announce-bus-port` or else
+    # What this node tells others to reach it by: `announce-port` or else `port` (with
+    # `tls-cluster` the same of TLS), `announce-bus-port` or else
     # `cluster-port` or else port + 10000.
     port: int
     bus_port: int
+    # The plaintext port of a node whose `port` speaks TLS (`tls-cluster`); 0: there is none.
+    pport: int = 0
+    # Replicas follow their masters there, because replication speaks no TLS.
+    follow_pport: bool = False
     # `announce-ip`; empty: found out from the sockets other nodes reach us by.
     announce_ip: str = ""
     # `announce-hostname`; empty: none.

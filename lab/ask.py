@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from typing import Any
 
 import hiredis
@@ -18,17 +19,19 @@ class NoAnswerError(Exception):
     """The process did not answer all the questions before the deadline."""
 
 
-async def ask(address: tuple[str, int], *commands: str, timeout: float = 0.5) -> list[Any]:
+async def ask(
+    address: tuple[str, int], *commands: str, timeout: float = 0.5, tls: ssl.SSLContext | None = None
+) -> list[Any]:
     """The replies to `commands` (words split at blanks), in order; error replies are hiredis.ReplyError values."""
     try:
         async with asyncio.timeout(timeout):
-            return await _converse(address, commands)
+            return await _converse(address, commands, tls)
     except (OSError, TimeoutError, hiredis.ProtocolError) as error:
         raise NoAnswerError(str(error) or "no answer in time") from None
 
 
-async def _converse(address: tuple[str, int], commands: tuple[str, ...]) -> list[Any]:
-    reader, writer = await asyncio.open_connection(*address)
+async def _converse(address: tuple[str, int], commands: tuple[str, ...], tls: ssl.SSLContext | None) -> list[Any]:
+    reader, writer = await asyncio.open_connection(*address, ssl=tls)
     try:
         writer.write(b"".join(_encode(command) for command in commands))
         decoder = hiredis.Reader(encoding="utf-8", errors="replace")

@@ -166,6 +166,9 @@ def _parser() -> argparse.ArgumentParser:
         help="silence after which a master is held for dead (500)",
     )
     up.add_argument(
+        "--tls", action="store_true", default=None, help="TLS on every port, with throw-away certificates (no)"
+    )
+    up.add_argument(
         "--directive",
         dest="directives",
         action="append",

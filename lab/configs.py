@@ -11,6 +11,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
+from lab.authority import Certificates, certificates
 from lab.engines import NODE_CONF, SENTINEL_CONF
 from lab.topology import Role, Seat, Topology, master_of, seats, slot_range
 
@@ -20,24 +21,38 @@ def write(topology: Topology, folder: Path) -> None:
     places = seats(topology)
     # Ids as Redis makes them: 40 hexadecimal digits.
     ids = {place.name: secrets.token_hex(20) for place in places if place.role is not Role.PROXY}
+    certs = certificates_of(topology, folder)
     for number, place in enumerate(places):
         home = folder / place.name
         home.mkdir(parents=True, exist_ok=True)
         if place.role is Role.NODE:
-            (home / NODE_CONF).write_text(node_conf(topology, place), encoding="utf-8")
+            (home / NODE_CONF).write_text(node_conf(topology, place, certs), encoding="utf-8")
             (home / "nodes.conf").write_text(nodes_conf(topology, places, ids, number), encoding="utf-8")
         elif place.role is Role.SENTINEL:
-            (home / SENTINEL_CONF).write_text(sentinel_conf(topology, places, ids, place), encoding="utf-8")
+            (home / SENTINEL_CONF).write_text(sentinel_conf(topology, places, ids, place, certs), encoding="utf-8")
 
 
-def node_conf(topology: Topology, place: Seat) -> str:
+def certificates_of(topology: Topology, folder: Path) -> Certificates | None:
+    """The certificates of the lab in `folder`, made if need be; None for one without TLS. Raises LabError."""
+    return certificates(folder / "tls", [topology.host]) if topology.tls else None
+
+
+def _ports(place: Seat, certs: Certificates | None) -> list[str]:
+    """Where a process listens for clients: one port, with TLS or without it."""
+    if certs is None:
+        return [f"port {place.port}"]
+    return ["port 0", f"tls-port {place.port}", "tls-replication yes", *certs.directives()]
+
+
+def node_conf(topology: Topology, place: Seat, certs: Certificates | None = None) -> str:
     # When the sentinels fail masters over, the nodes' own verdict must come later, or a node that still sees its
     # master fail would take shards out of service (cluster_state:fail) that the sentinels have already healed.
     node_timeout_ms = (
         topology.down_after_ms if topology.failover == "cluster" else max(5000, 4 * topology.down_after_ms)
     )
     lines = [
-        f"port {place.port}",
+        *_ports(place, certs),
+        *(["tls-cluster yes"] if certs is not None else []),
         f"bind {place.host}",
         # Without it a password-less node on another address than loopback would turn its clients away.
         "protected-mode no",
@@ -83,11 +98,13 @@ def nodes_conf(topology: Topology, places: list[Seat], ids: dict[str, str], mine
     return "\n".join(lines) + "\n"
 
 
-def sentinel_conf(topology: Topology, places: list[Seat], ids: dict[str, str], mine: Seat) -> str:
+def sentinel_conf(
+    topology: Topology, places: list[Seat], ids: dict[str, str], mine: Seat, certs: Certificates | None = None
+) -> str:
     nodes = [place for place in places if place.role is Role.NODE]
     others = [place for place in places if place.role is Role.SENTINEL and place is not mine]
     lines = [
-        f"port {mine.port}",
+        *_ports(mine, certs),
         f"bind {mine.host}",
         "protected-mode no",
         "dir .",

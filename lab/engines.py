@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import sys
 
+from lab.authority import Certificates
 from lab.errors import LabError
 from lab.topology import Role, Seat, Topology
 
@@ -20,7 +21,7 @@ SENTINEL_CONF = "sentinel.conf"
 _OURS = [sys.executable, "-m", "lab"]
 
 
-def command(topology: Topology, seat: Seat, places: list[Seat]) -> list[str]:
+def command(topology: Topology, seat: Seat, places: list[Seat], certs: Certificates | None = None) -> list[str]:
     """What starts the process of `seat`, in its folder; raises LabError when the program is not installed."""
     match seat.role:
         case Role.NODE if topology.engine == "redis":
@@ -31,7 +32,13 @@ def command(topology: Topology, seat: Seat, places: list[Seat]) -> list[str]:
             return [*_OURS, "sentinel", SENTINEL_CONF]
         case Role.PROXY:
             nodes = ",".join(f"{place.host}:{place.port}" for place in places if place.role is Role.NODE)
-            return [*_OURS, "proxy", "--bind", seat.host, "--port", str(seat.port), "--nodes", nodes]
+            words = ["--bind", seat.host, "--nodes", nodes]
+            if certs is None:
+                return [*_OURS, "proxy", *words, "--port", str(seat.port)]
+            words += ["--port", "0", "--tls-port", str(seat.port), "--tls-cluster", "yes"]
+            for line in certs.directives():
+                words += f"--{line}".split(" ", 1)
+            return [*_OURS, "proxy", *words]
 
 
 def shardlab_argv(command: list[str]) -> list[str] | None:

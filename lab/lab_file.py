@@ -41,10 +41,12 @@ class Entry(BaseModel):
     log: Path
     # What starts it again, in `folder`.
     command: list[str]
+    # The folder with the certificates for its port; None when it speaks no TLS.
+    tls: Path | None = None
 
     @classmethod
-    def of(cls, seat: Seat, folder: Path, command: list[str]) -> Entry:
-        return cls(**seat.model_dump(), folder=folder, log=folder / f"{seat.name}.log", command=command)
+    def of(cls, seat: Seat, folder: Path, command: list[str], tls: Path | None = None) -> Entry:
+        return cls(**seat.model_dump(), folder=folder, log=folder / f"{seat.name}.log", command=command, tls=tls)
 
     @property
     def address(self) -> tuple[str, int]:

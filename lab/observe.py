@@ -7,12 +7,16 @@ table shows observations; `lab.readiness` judges them.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import hiredis
 
 from lab.ask import NoAnswerError, ask, info_fields, pairs
+from lab.authority import Certificates
 from lab.drivers.process import Life
 from lab.lab_file import Entry, Lab
 from lab.topology import Role
@@ -98,9 +102,19 @@ async def observe_one(entry: Entry, *, timeout: float = 0.5) -> Observation:
     return Observation(seen.name, seen.role, seen.address, seen.life, silence=silence)
 
 
+async def _ask(entry: Entry, *questions: str, timeout: float) -> list[Any]:
+    return await ask(entry.address, *questions, timeout=timeout, tls=_context(entry.tls))
+
+
+@lru_cache(8)
+def _context(folder: Path | None) -> ssl.SSLContext | None:
+    # The files are read once, and not at every look at every process.
+    return None if folder is None else Certificates(folder).context()
+
+
 async def _look_at_node(entry: Entry, seen: Observation, timeout: float) -> Observation:
     replication, cluster, table, keys = _no_errors(
-        await ask(entry.address, "INFO replication", "CLUSTER INFO", "CLUSTER NODES", "DBSIZE", timeout=timeout)
+        await _ask(entry, "INFO replication", "CLUSTER INFO", "CLUSTER NODES", "DBSIZE", timeout=timeout)
     )
     info, state = info_fields(replication), info_fields(cluster)
     myself = next(words for line in table.splitlines() if "myself" in (words := line.split())[2].split(","))
@@ -125,10 +139,10 @@ async def _look_at_node(entry: Entry, seen: Observation, timeout: float) -> Obse
 
 
 async def _look_at_sentinel(entry: Entry, seen: Observation, timeout: float) -> Observation:
-    (masters,) = _no_errors(await ask(entry.address, "SENTINEL MASTERS", timeout=timeout))
+    (masters,) = _no_errors(await _ask(entry, "SENTINEL MASTERS", timeout=timeout))
     shards = [pairs(master) for master in masters]
     questions = [f"SENTINEL {what} {shard['name']}" for shard in shards for what in ("REPLICAS", "SENTINELS")]
-    answers = _no_errors(await ask(entry.address, *questions, timeout=timeout)) if questions else []
+    answers = _no_errors(await _ask(entry, *questions, timeout=timeout)) if questions else []
     watches = [
         _watch(shard, [pairs(replica) for replica in replicas], [pairs(sentinel) for sentinel in sentinels])
         for shard, replicas, sentinels in zip(shards, answers[::2], answers[1::2], strict=True)
@@ -153,10 +167,10 @@ def _watch(shard: dict[str, str], replicas: list[dict[str, str]], sentinels: lis
 
 
 async def _look_at_proxy(entry: Entry, seen: Observation, timeout: float) -> Observation:
-    _no_errors(await ask(entry.address, "PING", timeout=timeout))
+    _no_errors(await _ask(entry, "PING", timeout=timeout))
     try:
         # A key of each shard of three: the proxy has found its way to all of them.
-        (reply,) = await ask(entry.address, "EXISTS b key:2 foo", timeout=timeout)
+        (reply,) = await _ask(entry, "EXISTS b key:2 foo", timeout=timeout)
     except NoAnswerError:
         # While a master is missing the proxy holds what it cannot serve. That is no silence of its own.
         reply = None

@@ -47,6 +47,8 @@ class Topology(BaseModel):
     port_base: int = Field(default=7000, ge=1024, le=55_000)
     # After this long without an answer a process is held for dead, by whoever fails it over.
     down_after_ms: int = Field(default=500, ge=50, le=600_000)
+    # Every port speaks TLS, with certificates made for this lab, and so do the processes among themselves.
+    tls: bool = False
     # More directives for every node's redis.conf.
     directives: tuple[str, ...] = ()
 

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 from lab import configs, engines, ports
+from lab.authority import Certificates
 from lab.drivers import process
 from lab.drivers.nursery import Nursery
 from lab.drivers.process import Life
@@ -81,10 +82,19 @@ def _prepare(topology: Topology, folder: Path, *, fresh: bool) -> Lab:
         raise LabError("; ".join(in_the_way[:2]) + more)
     if lab is None or fresh:
         home = folder.resolve()
+        if fresh:
+            shutil.rmtree(home / "tls", ignore_errors=True)
+        certs = configs.certificates_of(topology, home)
         lab = Lab(
             topology=topology,
             processes=[
-                Entry.of(place, home / place.name, engines.command(topology, place, places)) for place in places
+                Entry.of(
+                    place,
+                    home / place.name,
+                    engines.command(topology, place, places, certs),
+                    None if certs is None else certs.folder,
+                )
+                for place in places
             ],
         )
         configs.write(topology, folder)
@@ -203,11 +213,13 @@ def _leave(lab: Lab, folder: Path, say: Callable[[str], None]) -> None:
 
 def _greeting(lab: Lab, folder: Path, seconds: float) -> str:
     host = lab.topology.host
-    hints = [
-        (f"redis-cli -c -h {host} -p {lab.topology.port_base}", "a client that follows the cluster's redirections")
-    ]
+    cli = "redis-cli"
+    if lab.topology.tls:
+        certs = Certificates(folder / "tls")
+        cli += f" --tls --cacert {certs.ca_cert} --cert {certs.cert} --key {certs.key}"
+    hints = [(f"{cli} -c -h {host} -p {lab.topology.port_base}", "a client that follows the cluster's redirections")]
     if lab.topology.proxy:
-        hints.append((f"redis-cli -h {host} -p {lab.find('proxy').port}", "the proxy: the whole cluster as one Redis"))
+        hints.append((f"{cli} -h {host} -p {lab.find('proxy').port}", "the proxy: the whole cluster as one Redis"))
     where = "" if folder == DEFAULT_FOLDER else f" --dir {folder}"
     hints.append((f"shardlab kill node-0{where}", "and see what happens"))
     width = max(len(command) for command, _ in hints)

@@ -25,6 +25,7 @@ from node.execute import Executor
 from node.gates import STANDS_BACK, Conditions, Gatekeeper
 from node.keyspace import Keyspace
 from node.pause import PausePurpose, Pauses
+from node.ports import Ports
 from node.redirection import Redirection, ip_of
 from node.settings import NodeSettings
 from runtime import Disk, Runtime, Tasks
@@ -75,6 +76,7 @@ class Clustering:
         turn: Turn,
         conditions: Conditions,
         fatal: Callable[[], None],
+        ports: Ports,
     ) -> None:
         self._settings = settings
         self._keyspace = keyspace
@@ -88,12 +90,17 @@ class Clustering:
         self._log = runtime.log
         # Ends the process at once, with status 1.
         self._fatal = fatal
+        self._ports = ports
         self._loop = asyncio.get_running_loop()
+        # Where the bus listens, and whether with TLS; None before `open`.
+        self._bus_port: int | None = None
+        self._bus_has_tls = False
         self._conf = NodesConfFile(disk, settings.cluster_config_file)
         # The rules; their tables are what CLUSTER's reports show.
         self.machine = self._load(runtime)
         self.bus = Bus(self.machine, self, self._conf, runtime.clock, runtime.log, tasks)
         self.redirection = Redirection(self.state, keyspace, settings)
+        self.bus.dial = ports.dialler("tls-cluster")
         self.bus.sendbuf_limit = settings.cluster_link_sendbuf_limit
         # One byte a slot: 1 where its keys are all here, and nowhere else. Changed in place: the executor holds it.
         self._owned = bytearray(SLOTS)
@@ -115,7 +122,7 @@ class Clustering:
             except OSError as error:
                 raise NodesConfError(f"{_CANNOT_SAVE}{error.strerror}") from error
             self._log.notice(f"No cluster configuration found, I'm {state.myself.id}")
-        return ClusterMachine(state, cluster_settings(self._settings), self, runtime.random.stream("cluster"))
+        return ClusterMachine(state, self._cluster_settings(), self, runtime.random.stream("cluster"))
 
     @property
     def state(self) -> ClusterState:
@@ -126,13 +133,25 @@ class Clustering:
 
     async def open(self) -> None:
         """Listen on the bus; raises BusPortError."""
-        port = self._settings.cluster_port or self._settings.port + BUS_PORT_OFFSET
+        port = bus_port(self._settings)
         if port > _PORT_MAX:
             raise BusPortError(
                 "Redis port number too high. Cluster communication port is 10,000 port numbers higher than your "
                 "Redis port. Your Redis port number must be 55535 or less."
             )
-        await self.bus.open(self._settings.bind, port)
+        self._bus_port = port
+        await self.reopen()
+
+    @property
+    def outdated(self) -> bool:
+        """Whether CONFIG SET of `tls-cluster` waits for `reopen`."""
+        return self._bus_port is not None and self._bus_has_tls is not self._settings.tls_cluster
+
+    async def reopen(self) -> None:
+        """Listen on the bus, with TLS if the settings say so; raises BusPortError."""
+        assert self._bus_port is not None, "reopened before it was opened"
+        self._bus_has_tls = self._settings.tls_cluster
+        await self.bus.open(self._settings.bind, self._bus_port, self._ports.tls.server if self._bus_has_tls else None)
 
     def start(self) -> None:
         """Take part in the cluster. The data set is loaded by now; raises KeysInOtherDatabasesError."""
@@ -150,10 +169,14 @@ class Clustering:
 
     def configured(self) -> None:
         """CONFIG SET changed something: have the rules know, if it concerns them."""
-        settings = cluster_settings(self._settings)
+        settings = self._cluster_settings()
         if settings != self.machine.settings:
             self.bus.reconfigure(settings)
         self.bus.sendbuf_limit = self._settings.cluster_link_sendbuf_limit
+
+    def _cluster_settings(self) -> ClusterSettings:
+        # The bus stays where it was opened, whatever becomes of the clients' port.
+        return cluster_settings(self._settings, self._bus_port or bus_port(self._settings))
 
     def catch_up(self) -> None:
         """Clients' commands are about to run: not on tables that went stale while the process was stopped."""
@@ -187,7 +210,7 @@ class Clustering:
     def told(self, node: NodeEntry, session: Session) -> Endpoint:
         """How this client reaches `node`."""
         preferred = PreferredEndpoint(self._settings.cluster_preferred_endpoint_type)
-        told = endpoint(node, ip_of(session.address), preferred)
+        told = endpoint(node, ip_of(session.address), preferred, plain=self.redirection.plain(session))
         if not told.host and node.myself:
             # Nobody has told us yet what we are called; what this client calls us is true at least for it.
             return replace(told, host=ip_of(session.local_address))
@@ -262,11 +285,23 @@ class Clustering:
         self._fatal()
 
 
-def cluster_settings(settings: NodeSettings) -> ClusterSettings:
+def bus_port(settings: NodeSettings) -> int:
+    """Where the bus listens."""
+    return settings.cluster_port or (settings.tls_port if settings.tls_cluster else settings.port) + BUS_PORT_OFFSET
+
+
+def cluster_settings(settings: NodeSettings, bus_port: int) -> ClusterSettings:
     """The part of a node's settings that the rules know, with what is announced in place of what is not."""
+    port, pport = settings.cluster_announce_port or settings.port, 0
+    if settings.tls_cluster:
+        # With an announced port of TLS goes the announced one without it, and no other (Redis 7.0).
+        pport = settings.cluster_announce_port if settings.cluster_announce_tls_port else settings.port
+        port = settings.cluster_announce_tls_port or settings.cluster_announce_port or settings.tls_port
     return ClusterSettings(
-        port=settings.cluster_announce_port or settings.port,
-        bus_port=settings.cluster_announce_bus_port or settings.cluster_port or settings.port + BUS_PORT_OFFSET,
+        port=port,
+        pport=pport,
+        follow_pport=settings.tls_cluster and not settings.tls_replication,
+        bus_port=settings.cluster_announce_bus_port or bus_port,
         announce_ip=settings.cluster_announce_ip,
         hostname=settings.cluster_announce_hostname,
         client_networks=settings.cluster_announce_client_network,
@@ -277,4 +312,6 @@ def cluster_settings(settings: NodeSettings) -> ClusterSettings:
         require_full_coverage=settings.cluster_require_full_coverage,
         replica_no_failover=settings.cluster_replica_no_failover,
         repl_ping_period_ms=settings.repl_ping_replica_period * 1000,
+        # Datagrams would go round the encryption, and round the certificates.
+        datagram_heartbeats=not settings.tls_cluster,
     )

@@ -47,7 +47,7 @@ def server(node: Node) -> Fields:
         ("process_id", runtime.pid),
         ("process_supervised", settings.supervised),
         ("run_id", node.run_id),
-        ("tcp_port", settings.port),
+        ("tcp_port", settings.port or settings.tls_port),
         ("server_time_usec", now_us),
         ("uptime_in_seconds", uptime_s),
         ("uptime_in_days", uptime_s // 86400),

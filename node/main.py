@@ -26,6 +26,7 @@ from runtime import Level, Log, Runtime, process
 from runtime.log import file_writer
 from runtime.runtime import system_runtime
 from runtime.settings import CommandLine, MissingFileError, SettingsError, SystemConfigFiles, lines_of
+from runtime.tls import TlsError
 from wire.front import REDIS_VERSION
 from wire.listener import BindError
 
@@ -140,7 +141,8 @@ def _greet(settings: NodeSettings, runtime: Runtime, config_file: str, given: li
         if name in INERT and field and getattr(settings, field) != NodeSettings.model_fields[field].default:
             log.warning(f"Warning: '{name}' is read and kept, but has no effect in Shardlab.")
     log.role = "M"
-    log.notice(f"Running mode={'cluster' if settings.cluster_enabled else 'standalone'}, port={settings.port}.")
+    mode = "cluster" if settings.cluster_enabled else "standalone"
+    log.notice(f"Running mode={mode}, port={settings.port or settings.tls_port}.")
 
 
 def _run(settings: NodeSettings, runtime: Runtime, config_file: str) -> int:
@@ -166,11 +168,9 @@ def _run(settings: NodeSettings, runtime: Runtime, config_file: str) -> int:
 
 def _cannot_serve(settings: NodeSettings, log: Log) -> bool:
     """Settings that would leave the server less guarded, or less reachable, than its owner believes."""
-    if settings.tls_port:
-        log.warning("Failed to configure TLS: Shardlab speaks no TLS.")
-    elif settings.loadmodule:
+    if settings.loadmodule:
         log.warning(f"Can't load module from {settings.loadmodule[0][0]}: server aborting")
-    elif not settings.bind or not settings.port:
+    elif not settings.bind or not (settings.port or settings.tls_port):
         log.warning("Configured to not listen anywhere, exiting.")
     else:
         return False
@@ -209,6 +209,9 @@ async def serve(settings: NodeSettings, runtime: Runtime, config_file: str, made
         log.warning("Server initialized")
         process.on_signals(loop, {name: partial(node.shutdown.signalled, name) for name in ("SIGTERM", "SIGINT")})
         await node.start()
+    except TlsError:
+        log.warning("Failed to configure TLS. Check logs for more info.")
+        return 1
     except BindError as error:
         log.warning(f"Warning: {error}")
         log.warning(f"Failed listening on port {settings.port} (TCP), aborting.")

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from node.call import Call, Conclude
 from node.notifications import GENERIC
 from node.pause import PausePurpose, Pauses
 from runtime import Tasks
+from runtime.tls import Context
 from wire.errors import FORCE_UNBLOCKED, Error
 from wire.outward import ConnectError, Greeting, Limits, Outward, OutwardError, connect
 from wire.reply import OK, Reply
@@ -46,7 +47,7 @@ class Order:
 class Migrations:
     """Carries out MIGRATE for parked clients."""
 
-    __slots__ = ("_conclude", "_is_replica", "_pauses", "_tasks")
+    __slots__ = ("_conclude", "_is_replica", "_pauses", "_tasks", "_tls")
 
     def __init__(
         self,
@@ -54,12 +55,15 @@ class Migrations:
         pauses: Pauses,
         conclude: Conclude,
         is_replica: Callable[[], bool],
+        tls: Callable[[], Context | None],
     ) -> None:
         self._tasks = tasks
         self._pauses = pauses
         # Passes on the effects of a command that ended after its turn.
         self._conclude = conclude
         self._is_replica = is_replica
+        # With what the targets are spoken to: the nodes of a cluster with TLS among themselves expect it.
+        self._tls = tls
 
     def start(self, call: Call, order: Order) -> Reply:
         """Park the client until the keys are at their target, or cannot be brought there."""
@@ -92,7 +96,7 @@ class Migrations:
             target = await connect(
                 order.host,
                 order.port,
-                order.greeting,
+                replace(order.greeting, tls=self._tls()),
                 Limits(connect_timeout_ms=order.timeout_ms, silence_timeout_ms=order.timeout_ms),
             )
         except ConnectError as error:

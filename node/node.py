@@ -29,6 +29,7 @@ from node.persistence.aof.append_only import AppendOnly
 from node.persistence.child import Child
 from node.persistence.loading import Loader
 from node.persistence.saving import Saver
+from node.ports import Ports
 from node.propagation import Propagation
 from node.protected_mode import ProtectedMode
 from node.reconfigure import apply_at_start
@@ -48,7 +49,6 @@ from node.tracking import Tracking
 from runtime import Runtime, Tasks
 from wire.clients import Clients
 from wire.front import Front
-from wire.listener import Listener
 from wire.pubsub import Broker
 from wire.table import CommandTable
 from wire.turn import Turn
@@ -153,10 +153,15 @@ class Node:
             lambda session: Call(self, session),
             self._session_closed,
         )
+        self.ports = Ports(settings, runtime, self.service)
         self.service.denied = ProtectedMode(settings, self.accounts).denial
         self.tasks = Tasks(self._task_died)
         self.migrations = Migrations(
-            self.tasks, self.pauses, self.executor.conclude, lambda: self.replication.is_replica
+            self.tasks,
+            self.pauses,
+            self.executor.conclude,
+            lambda: self.replication.is_replica,
+            lambda: self.ports.tls.client if settings.tls_cluster else None,
         )
         self.child = Child(settings, runtime, self.keyspace, self.tasks, self.latency)
         self.saver = Saver(settings, runtime, self.keyspace, self.conditions, self.child)
@@ -196,6 +201,7 @@ class Node:
             update_expiry_mode=self._update_expiry_mode,
             hold_writes=self._hold_writes,
             on_role=self._role_changed,
+            dial=self.ports.dialler("tls-replication"),
         )
         self.append_only.log.stream_offset = self.propagation.stream_offset
         self.append_only.log.on_sync = self._log_synced
@@ -222,11 +228,11 @@ class Node:
                 self.turn,
                 self.conditions,
                 lambda: self.end(1),
+                self.ports,
             )
             self.relay_message = self.cluster.relay
             # Commands must not run on tables that went stale while the process was stopped.
             self.turn.openings.append(self.cluster.catch_up)
-        self.listener = Listener(self.service, settings.tcp_keepalive)
         self.traffic = Traffic(self.clients, lambda: self.executor.processed)
         self.cron = self._make_cron()
         apply_at_start(self)
@@ -245,14 +251,15 @@ class Node:
     async def start(self) -> None:
         """Open the ports and load the data; returns when clients can be served.
 
-        Raises BindError, and OSError, RdbError, AofError or KeysInOtherDatabasesError when the data cannot be loaded or
-        kept.
+        Raises TlsError, BindError, and OSError, RdbError, AofError or KeysInOtherDatabasesError when the data cannot be
+        loaded or kept.
         """
         settings = self.settings
         cluster = self.cluster
         as_replica = settings.replicaof is not None or (cluster is not None and not cluster.state.myself.is_master)
         self.log.role = "S" if as_replica else "M"
-        await self.listener.open(settings.bind, settings.port, settings.tcp_backlog)
+        self.ports.configure_tls()
+        await self.ports.open()
         self.cron.start()
         if cluster is not None:
             await cluster.open()
@@ -271,7 +278,7 @@ class Node:
         self.cron.stop()
         self.eviction.stop()
         self.graveyard.stop()
-        await self.listener.close()
+        await self.ports.close()
         self.replication.stop()
         self.append_only.stop()
         self.child.kill()

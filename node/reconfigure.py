@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from cluster.bus import BusPortError
 from node.acl.accounts import read_acl_file
 from node.persistence.aof.append_only import AofState
 from node.protection import allows
@@ -21,7 +22,9 @@ from runtime import Level
 from runtime.directives import Kind, Words
 from runtime.process import RESERVED_FILES
 from runtime.settings import to_bytes
+from runtime.tls import TlsError
 from wire.errors import Error
+from wire.listener import BindError
 
 if TYPE_CHECKING:
     from node.node import Node
@@ -30,8 +33,8 @@ if TYPE_CHECKING:
 _Applier = Callable[["Node"], None]
 
 
-def set_directives(node: Node, session: Session, pairs: list[tuple[str, str]]) -> None:
-    """Give directives new values; raises Error, and then nothing has changed."""
+def set_directives(node: Node, session: Session, pairs: list[tuple[str, str]]) -> Callable[[], None]:
+    """Give directives new values; returns what takes them back. Raises Error, and then nothing has changed."""
     settings = node.settings
     changes = [(name, _field(name), text) for name, text in pairs]
     for at, (name, field, _) in enumerate(changes):
@@ -43,6 +46,13 @@ def set_directives(node: Node, session: Session, pairs: list[tuple[str, str]]) -
         if kind.protected and not allows(settings.enable_protected_configs, session):
             raise _failed(name, "can't set protected config")
     before = {field: getattr(settings, field) for _, field, _ in changes}
+
+    def take_back() -> None:
+        for field, value in before.items():
+            setattr(settings, field, value)
+        for applier in {applier: None for field in before if (applier := _applier(field)) is not None}:
+            applier(node)
+
     try:
         for name, field, text in changes:
             _take(settings, name, field, text)
@@ -57,11 +67,36 @@ def set_directives(node: Node, session: Session, pairs: list[tuple[str, str]]) -
             except ValueError as error:
                 raise _failed(name, str(error)) from None
     except Error:
-        for field, value in before.items():
-            setattr(settings, field, value)
-        for applier in {applier: None for field in before if (applier := _applier(field)) is not None}:
-            applier(node)
+        take_back()
         raise
+    return take_back
+
+
+def needs_reopening(node: Node) -> bool:
+    """Whether what has been set takes effect only with `reopen`."""
+    return node.ports.outdated or (node.cluster is not None and node.cluster.outdated)
+
+
+async def reopen(node: Node, pairs: list[tuple[str, str]], take_back: Callable[[], None]) -> Error | None:
+    """Listen where the directives `pairs` say; when that cannot be done, all is as before. Returns the refusal then."""
+    try:
+        await _reopen(node)
+    except (BindError, BusPortError):
+        take_back()
+        # Where it could be done a moment ago.
+        await _reopen(node)
+        names = [name for name, _ in pairs]
+        if any(name.lower() == "bind" for name in names):
+            return _failed("bind", "Failed to bind to specified addresses.")
+        name = next(name for name in names if name.lower() in ("port", "tls-port", "tls-cluster"))
+        return _failed(name, "Unable to listen on this port. Check server logs.")
+    return None
+
+
+async def _reopen(node: Node) -> None:
+    await node.ports.open()
+    if node.cluster is not None and node.cluster.outdated:
+        await node.cluster.reopen()
 
 
 def _field(name: str) -> str:
@@ -128,7 +163,7 @@ def _log_level(node: Node) -> None:
 
 
 def _keepalive(node: Node) -> None:
-    node.listener.keepalive_s = node.settings.tcp_keepalive
+    node.ports.keep_alive(node.settings.tcp_keepalive)
 
 
 def _expiry(node: Node) -> None:
@@ -192,6 +227,14 @@ def _cluster(node: Node) -> None:
         node.cluster.configured()
 
 
+def _tls(node: Node) -> None:
+    try:
+        node.ports.configure_tls()
+    except TlsError:
+        raise ValueError("Unable to update TLS configuration. Check server logs.") from None
+    _cluster(node)
+
+
 def _append_only(node: Node) -> None:
     append_only = node.append_only
     if not node.settings.appendonly:
@@ -239,6 +282,8 @@ _APPLIERS: dict[str, _Applier] = {
 
 
 def _applier(field: str) -> _Applier | None:
+    if field.startswith("tls_"):
+        return _tls
     return _cluster if field.startswith("cluster_") else _APPLIERS.get(field)
 
 

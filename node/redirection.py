@@ -97,6 +97,10 @@ class Redirection:
             return None
         return self._redirect(b"MOVED", slot, owner, session)
 
+    def plain(self, session: Session) -> bool:
+        """Whether the client speaks no TLS while the nodes do among themselves: then it must hear of other ports."""
+        return self._settings.tls_cluster and not session.secure
+
     def _down(self, *, on_channels: bool, writes: bool) -> bytes | None:
         """Why nothing (or no such command) may be served while the cluster is down; None when it is not, or may."""
         if self._state.ok:
@@ -115,7 +119,7 @@ class Redirection:
 
     def _redirect(self, word: bytes, slot: int, node: NodeEntry, session: Session) -> Error:
         preferred = PreferredEndpoint(self._settings.cluster_preferred_endpoint_type)
-        told = endpoint(node, ip_of(session.address), preferred)
+        told = endpoint(node, ip_of(session.address), preferred, plain=self.plain(session))
         return Error(b"%b %d %b:%d" % (word, slot, told.host.encode(), told.port))
 
 

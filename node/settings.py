@@ -264,7 +264,7 @@ class NodeSettings(Settings):
     latency_tracking: YesNo = True
     latency_tracking_info_percentiles: Annotated[list[float], Percentiles()] = [50.0, 99.0, 99.9]
 
-    # TLS, which is not there: `tls-port` is refused at the start
+    # TLS
     tls_port: Port = 0
     tls_cluster: YesNo = False
     tls_replication: YesNo = False
@@ -322,4 +322,7 @@ INERT = (
     "io-threads",
     "user",
     "activedefrag",
+    # Python's `ssl` has no cache of sessions for servers.
+    "tls-session-cache-size",
+    "tls-session-cache-timeout",
 )

@@ -13,6 +13,7 @@ from proxy.routing import Route
 from proxy.session import BLOCKED, ProxySession
 from proxy.topology import Topology
 from runtime import Tasks
+from runtime.tls import Context
 from wire.errors import SYNTAX, Error, wrong_arity
 from wire.front import Credentials
 from wire.outward import ConnectError, Greeting, Limits, connect
@@ -24,13 +25,17 @@ _LIMITS = Limits(connect_timeout_ms=1000)
 class Login:
     """The two commands' handlers."""
 
-    __slots__ = ("_credentials", "_local", "_tasks", "_topology")
+    __slots__ = ("_credentials", "_local", "_tasks", "_tls", "_topology")
 
-    def __init__(self, credentials: Credentials, local: Local, topology: Topology, tasks: Tasks) -> None:
+    def __init__(
+        self, credentials: Credentials, local: Local, topology: Topology, tasks: Tasks, tls: Context | None
+    ) -> None:
         self._credentials = credentials
         self._local = local
         self._topology = topology
         self._tasks = tasks
+        # With what nodes are spoken to; None for plain connections.
+        self._tls = tls
 
     def auth(self, session: ProxySession, argv: list[bytes], _route: Route) -> None:
         if self._credentials.needed:
@@ -61,7 +66,7 @@ class Login:
         session.when_idle(begin)
 
     async def _ask(self, session: ProxySession, user: bytes, password: bytes, then: Callable[[], None]) -> None:
-        refusal = await self._refusal(Greeting(user=user, password=password))
+        refusal = await self._refusal(Greeting(user=user, password=password, tls=self._tls))
         if not session.open:
             return
         if refusal:

@@ -14,6 +14,7 @@ from proxy.settings import ProxySettings, UsageError, parse_arguments
 from runtime import Level, Runtime, process
 from runtime.log import file_writer
 from runtime.runtime import system_runtime
+from runtime.tls import TlsError
 from wire.listener import BindError
 
 # Beside clients: links, the log, epoll.
@@ -41,6 +42,10 @@ def main(argv: list[str]) -> int:
     try:
         with asyncio.Runner(loop_factory=process.make_loop) as runner:
             runner.run(serve(settings, runtime))
+    except TlsError as error:
+        log.warning(str(error))
+        log.warning("Failed to configure TLS. Check logs for more info.")
+        return 1
     except BindError as error:
         log.warning(f"Warning: {error}")
         return 1
@@ -49,7 +54,7 @@ def main(argv: list[str]) -> int:
 
 
 async def serve(settings: ProxySettings, runtime: Runtime) -> None:
-    """Start, serve until a signal, stop; raises BindError."""
+    """Start, serve until a signal, stop; raises BindError and TlsError."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
 
@@ -61,7 +66,9 @@ async def serve(settings: ProxySettings, runtime: Runtime) -> None:
     process.on_signals(loop, {name: partial(signalled, name) for name in ("SIGTERM", "SIGINT")})
     proxy = Proxy(settings, runtime)
     nodes = ", ".join(map(str, settings.nodes))
-    runtime.log.notice(f"Proxy for the cluster of {nodes}, port={settings.port}, pid={runtime.pid}")
+    runtime.log.notice(
+        f"Proxy for the cluster of {nodes}, port={settings.port or settings.tls_port}, pid={runtime.pid}"
+    )
     await proxy.start()
     # What lives now lives until the end: no collection needs to look at it again.
     gc.freeze()

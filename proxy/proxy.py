@@ -30,6 +30,7 @@ from proxy.transactions import Transactions
 from proxy.upstream import LOOK_MS, LinkLimits, LinkWorld
 from proxy.waiting import Waiting
 from runtime import Runtime, Tasks
+from runtime.tls import Tls
 from wire.clients import Clients
 from wire.command import CommandSpec
 from wire.commands import client, connection, pubsub
@@ -63,20 +64,29 @@ class Proxy:
         "_handlers",
         "_info",
         "_lanes",
-        "_listener",
+        "_listeners",
         "_routes",
         "_runtime",
         "_service",
         "_settings",
         "_tasks",
+        "_tls",
         "_topology",
     )
 
     def __init__(self, settings: ProxySettings, runtime: Runtime) -> None:
+        """Raises TlsError."""
         self._settings = settings
         self._runtime = runtime
         self._tasks = Tasks(self._task_died)
-        self._greeting = Greeting(user=settings.user.encode(), password=settings.password.encode())
+        self._tls = Tls(runtime.tls_contexts)
+        if settings.tls_port or settings.tls.cluster:
+            self._tls.configure(settings.tls)
+        self._greeting = Greeting(
+            user=settings.user.encode(),
+            password=settings.password.encode(),
+            tls=self._tls.client if settings.tls.cluster else None,
+        )
         turn = Turn(asyncio.get_running_loop())
         self._topology = Topology(settings.nodes, self._greeting, runtime)
         limits = LinkLimits(silence_timeout_ms=settings.node_timeout_ms)
@@ -99,13 +109,19 @@ class Proxy:
             self._blocking,
             Waiting(self._topology, self._blocking),
             Scanning(self._topology),
-            Login(credentials, local, self._topology, self._tasks),
+            Login(credentials, local, self._topology, self._tasks, self._greeting.tls),
             runtime.random.stream("proxy randomkey"),
         )
         self._routes = RouteTable([])
         self._learn(specs_of((*_OWN, pubsub)) + declared_specs())
         self._info = Info(
-            runtime, settings.port, runtime.clock.wall_ms(), self._clients, self._topology, errands, self._lanes
+            runtime,
+            settings.port or settings.tls_port,
+            runtime.clock.wall_ms(),
+            self._clients,
+            self._topology,
+            errands,
+            self._lanes,
         )
 
         def reset(session: ProxySession) -> None:
@@ -127,11 +143,19 @@ class Proxy:
             self._describe,
             reset,
         )
-        self._listener = Listener(self._service, settings.tcp_keepalive)
+        # Without TLS and with it.
+        self._listeners = (
+            Listener(self._service, settings.tcp_keepalive),
+            Listener(self._service, settings.tcp_keepalive),
+        )
 
     async def start(self) -> None:
         """Take clients; raises BindError. The cluster need not be there yet: requests wait for it."""
-        await self._listener.open(self._settings.bind, self._settings.port)
+        plain, secure = self._listeners
+        if self._settings.port:
+            await plain.open(self._settings.bind, self._settings.port)
+        if self._settings.tls_port:
+            await secure.open(self._settings.bind, self._settings.tls_port, tls=self._tls.server)
         self._topology.start(self._tasks)
         self._tasks.start("look for silent nodes", self._look_for_silence())
         self._tasks.start("learn commands", self._learn_commands())
@@ -141,7 +165,8 @@ class Proxy:
 
     async def stop(self) -> None:
         """Let go of clients and nodes."""
-        await self._listener.close()
+        for listener in self._listeners:
+            await listener.close()
         for session in self._clients:
             session.drop()
         await self._tasks.cancel_all()

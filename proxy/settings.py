@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from proxy.slot_map import Address, parse_address
+from runtime.tls import TLS_DIRECTIVES, TlsOptions, parse_directive
 
 
 class UsageError(Exception):
@@ -20,7 +22,11 @@ class ProxySettings(BaseModel):
 
     # Where the cluster is: any of its nodes.
     nodes: tuple[Address, ...]
-    port: int = Field(default=7200, ge=1, le=65535)
+    port: int = Field(default=7200, ge=0, le=65535)
+    # Where clients are served with TLS; 0: nowhere.
+    tls_port: int = Field(default=0, ge=0, le=65535)
+    # The options `tls-…`, as redis.conf has them; `cluster` says whether the nodes are spoken to with TLS.
+    tls: TlsOptions = TlsOptions()
     bind: tuple[str, ...] = ("127.0.0.1", "-::1")
     # What clients must AUTH with; without it their credentials are passed on to the nodes.
     requirepass: str = ""
@@ -54,15 +60,19 @@ class ProxySettings(BaseModel):
         return tuple(value.replace(",", " ").split()) or ("*",) if isinstance(value, str) else value
 
 
+_FIELDS = [name for name in ProxySettings.model_fields if name != "tls"]
+
+
 def parse_arguments(argv: Sequence[str]) -> ProxySettings:
     """The settings that ``--option value ...`` means; raises UsageError."""
     given: dict[str, str] = {}
+    tls: dict[str, Any] = {}
     words = list(argv)
     while words:
         word = words.pop(0)
         name, equals, value = word.removeprefix("--").partition("=")
         field = name.replace("-", "_")
-        if not word.startswith("--") or field not in ProxySettings.model_fields:
+        if not word.startswith("--") or not (field in _FIELDS or name in TLS_DIRECTIVES):
             raise UsageError(f"unknown option '{word}'; the options are {_options()}")
         if not equals:
             # An option takes one word, `bind` as many as there are: it is the one whose values begin with a dash.
@@ -73,17 +83,26 @@ def parse_arguments(argv: Sequence[str]) -> ProxySettings:
             if not values:
                 raise UsageError(f"--{name} needs a value")
             value = " ".join(values)
-        given[field] = value
+        if name in TLS_DIRECTIVES:
+            try:
+                tls[TLS_DIRECTIVES[name]] = parse_directive(name, value)
+            except ValueError as error:
+                raise UsageError(f"--{name} {value!r}: {error}") from None
+        else:
+            given[field] = value
     if "nodes" not in given:
         raise UsageError("--nodes host:port[,host:port ...] is needed: any nodes of the cluster")
     try:
-        return ProxySettings.model_validate(given)
+        settings = ProxySettings.model_validate({**given, "tls": TlsOptions(**tls)})
     except ValidationError as error:
         first = error.errors()[0]
         option = str(first["loc"][0]).replace("_", "-") if first["loc"] else "?"
         reason = first["msg"].removeprefix("Value error, ")
         raise UsageError(f"--{option} {given.get(option.replace('-', '_'), '')!r}: {reason}") from None
+    if not settings.port and not settings.tls_port:
+        raise UsageError("--port 0 without --tls-port: nowhere to listen")
+    return settings
 
 
 def _options() -> str:
-    return ", ".join("--" + name.replace("_", "-") for name in ProxySettings.model_fields)
+    return ", ".join("--" + name.replace("_", "-") for name in [*_FIELDS, *TLS_DIRECTIVES])

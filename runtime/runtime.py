@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from runtime.background import Background, ForkBackground
@@ -11,6 +12,7 @@ from runtime.disk import FileSystem, RealFileSystem
 from runtime.log import Log, stdout_log
 from runtime.process import Process, SystemProcess
 from runtime.randomness import Randomness
+from runtime.tls import Context, TlsOptions, make_contexts
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class Runtime:
     # Shown by INFO; never used in anything sent, stored or ordered.
     pid: int
     process: Process
+    # The contexts for TLS connections that come and that go; raises TlsError.
+    tls_contexts: Callable[[TlsOptions], tuple[Context, Context]]
 
 
 def system_runtime() -> Runtime:
@@ -38,4 +42,5 @@ def system_runtime() -> Runtime:
         log=stdout_log(clock),
         pid=os.getpid(),
         process=SystemProcess(),
+        tls_contexts=make_contexts,
     )

@@ -8,10 +8,12 @@ replaced is `config_file.py`'s.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from runtime.settings import Line
+from runtime.tls import TLS_DIRECTIVES, TlsOptions, parse_directive
 from sentinel.address import is_ip
 from sentinel.settings import KnownReplica, KnownSentinel, MasterMemory, MasterOptions, Memory
 
@@ -48,6 +50,14 @@ class ServerOptions(BaseModel):
     maxclients: int = 10_000
     tcp_backlog: int = 511
     tcp_keepalive: int = 300
+    tls_port: int = 0
+    # `replication` says whether masters, replicas and other sentinels are spoken to with TLS.
+    tls: TlsOptions = TlsOptions()
+
+    @property
+    def announced_port(self) -> int:
+        """Where other sentinels reach this one, unless it is told otherwise."""
+        return self.tls_port if self.tls.replication and self.tls_port else self.port
 
 
 class Configuration(BaseModel):
@@ -99,6 +109,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.server: dict[str, object] = {}
+        self.tls: dict[str, Any] = {}
         self.memory: dict[str, object] = {}
         # By name: fields of `MasterMemory` and of `MasterOptions`.
         self.masters: dict[str, dict[str, object]] = {}
@@ -119,7 +130,8 @@ class _Reader:
             for name, fields in self.masters.items()
         )
         memory = Memory.model_validate({"my_id": "", **self.memory, "masters": masters})
-        return Configuration(server=ServerOptions.model_validate(self.server), memory=memory)
+        server = ServerOptions.model_validate({**self.server, "tls": TlsOptions(**self.tls)})
+        return Configuration(server=server, memory=memory)
 
     def take_server(self, name: str, arguments: list[str]) -> None:
         if name in _IGNORED and arguments:
@@ -128,7 +140,7 @@ class _Reader:
             return
         if name == "bind" and arguments:
             self.server["bind"] = tuple(arguments)
-        elif name in ("port", "maxclients", "tcp-backlog", "tcp-keepalive") and len(arguments) == 1:
+        elif name in ("port", "tls-port", "maxclients", "tcp-backlog", "tcp-keepalive") and len(arguments) == 1:
             self.server[name.replace("-", "_")] = _port_like(arguments[0])
         elif name == "loglevel" and len(arguments) == 1:
             if arguments[0].lower() not in _LOG_LEVELS:
@@ -136,6 +148,11 @@ class _Reader:
             self.server["loglevel"] = arguments[0].lower()
         elif name in ("requirepass", "logfile", "dir") and len(arguments) == 1:
             self.server[name] = arguments[0]
+        elif name in TLS_DIRECTIVES and len(arguments) == 1:
+            try:
+                self.tls[TLS_DIRECTIVES[name]] = parse_directive(name, arguments[0])
+            except ValueError as error:
+                raise _RefusedError(str(error)) from None
         else:
             raise _RefusedError(_UNKNOWN)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from runtime import Level, Log, Tasks
 from runtime.settings import to_bytes
+from runtime.tls import Context
 from sentinel.config_file import ConfigFile
 from sentinel.events import (
     Announce,
@@ -65,6 +66,7 @@ class Driver:
         tasks: Tasks,
         publish: Callable[[bytes, bytes], object],
         end: Callable[[int], None],
+        tls: Callable[[], Context | None],
     ) -> None:
         self._machine = machine
         self._file = file
@@ -75,7 +77,7 @@ class Driver:
         # Ends the process at once.
         self._end = end
         self._loop = asyncio.get_running_loop()
-        self._links = Links(machine.knowledge.my_id, tasks, self.deliver)
+        self._links = Links(machine.knowledge.my_id, tasks, self.deliver, tls)
         # Events not yet taken: performing one step's effects may bring the next event about.
         self._events: deque[Event] = deque()
         self._draining = False

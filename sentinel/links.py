@@ -12,9 +12,10 @@ import asyncio
 from collections.abc import Callable
 
 from runtime import Tasks
+from runtime.tls import Context
 from sentinel.events import Answered, Connected, Disconnected, Event, Half, Heard, Open
 from sentinel.requests import HELLO_CHANNEL, Request, spell
-from wire.outward import ConnectError, Limits, NotSentError, Outward, UnknownOutcomeError, connect
+from wire.outward import ConnectError, Greeting, Limits, NotSentError, Outward, UnknownOutcomeError, connect
 
 _Key = tuple[int, Half]
 
@@ -22,13 +23,17 @@ _Key = tuple[int, Half]
 class Links:
     """All connections a sentinel has opened."""
 
-    __slots__ = ("_attempts", "_deliver", "_my_id", "_open", "_renamed", "_tasks")
+    __slots__ = ("_attempts", "_deliver", "_my_id", "_open", "_renamed", "_tasks", "_tls")
 
-    def __init__(self, my_id: str, tasks: Tasks, deliver: Callable[[Event], None]) -> None:
+    def __init__(
+        self, my_id: str, tasks: Tasks, deliver: Callable[[Event], None], tls: Callable[[], Context | None]
+    ) -> None:
         self._my_id = my_id
         self._tasks = tasks
         # Where events go.
         self._deliver = deliver
+        # With what instances are spoken to; None for plain connections.
+        self._tls = tls
         # Attempts to connect that are under way, and connections that are up.
         self._attempts: dict[_Key, asyncio.Task[None]] = {}
         self._open: dict[_Key, Outward] = {}
@@ -72,7 +77,7 @@ class Links:
     async def _connect(self, key: _Key, order: Open) -> None:
         limits = Limits(connect_timeout_ms=order.timeout_ms, silence_timeout_ms=0)
         try:
-            outward = await connect(order.ip, order.port, limits=limits)
+            outward = await connect(order.ip, order.port, Greeting(tls=self._tls()), limits)
         except ConnectError as error:
             del self._attempts[key]
             self._deliver(Disconnected(*key, str(error)))

@@ -17,6 +17,7 @@ from runtime import Level, Runtime, process
 from runtime.log import file_writer
 from runtime.runtime import system_runtime
 from runtime.settings import CommandLine, MissingFileError, SettingsError, SystemConfigFiles, lines_of
+from runtime.tls import TlsError
 from sentinel.config import Configuration, ServerOptions, understand
 from sentinel.config_file import ConfigFile
 from sentinel.sentinel import Sentinel
@@ -98,6 +99,9 @@ async def serve(
     process.on_signals(loop, {name: partial(signalled, name) for name in ("SIGTERM", "SIGINT")})
     try:
         await sentinel.start()
+    except TlsError as error:
+        runtime.log.warning(str(error))
+        raise StartError("Failed to configure TLS. Check logs for more info.") from None
     except BindError as error:
         raise StartError(f"Warning: {error}") from None
     except OSError as error:

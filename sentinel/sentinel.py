@@ -6,6 +6,7 @@ import asyncio
 
 from runtime import Runtime, Tasks
 from runtime.settings import to_bytes
+from runtime.tls import Tls
 from sentinel import commands
 from sentinel.call import Call
 from sentinel.config import Configuration
@@ -46,13 +47,22 @@ class Sentinel:
         self.machine = SentinelMachine(
             memory,
             self.now_ms(),
-            port=server.port,
+            port=server.announced_port,
             random=runtime.random.stream("sentinel"),
             requirepass=server.requirepass or None,
         )
         self.turn = Turn(self._loop)
         self.broker = Broker()
-        self.driver = Driver(self.machine, file, self.log, self.tasks, self.broker.publish, runtime.process.exit)
+        self.tls = Tls(runtime.tls_contexts)
+        self.driver = Driver(
+            self.machine,
+            file,
+            self.log,
+            self.tasks,
+            self.broker.publish,
+            runtime.process.exit,
+            lambda: self.tls.client if server.tls.replication else None,
+        )
         self.clients: Clients[SentinelSession] = Clients(server.maxclients)
         self.table = CommandTable(commands.MODULES, lambda spec: 0)
         self.front = Front(
@@ -66,7 +76,8 @@ class Sentinel:
         self.service = SentinelService(
             self.turn, self.front, self.clients, self.table, lambda session: Call(self, session)
         )
-        self.listener = Listener(self.service, server.tcp_keepalive)
+        # Without TLS and with it.
+        self.listeners = (Listener(self.service, server.tcp_keepalive), Listener(self.service, server.tcp_keepalive))
 
     def role(self) -> str | None:
         """HELLO names no role for a sentinel."""
@@ -77,9 +88,19 @@ class Sentinel:
         return int(self._loop.time() * 1_000)
 
     async def start(self) -> None:
-        """Open the port and begin to watch. Raises `BindError`, and OSError when the configuration cannot be saved."""
-        await self.listener.open(self.options.bind, self.options.port, self.options.tcp_backlog)
-        self.log.notice(f"Running mode=sentinel, port={self.options.port}.")
+        """Open the ports and begin to watch.
+
+        Raises `TlsError` and `BindError`, and OSError when the configuration cannot be saved.
+        """
+        options = self.options
+        if options.tls_port or options.tls.replication:
+            self.tls.configure(options.tls)
+        plain, secure = self.listeners
+        if options.port:
+            await plain.open(options.bind, options.port, options.tcp_backlog)
+        if options.tls_port:
+            await secure.open(options.bind, options.tls_port, options.tcp_backlog, self.tls.server)
+        self.log.notice(f"Running mode=sentinel, port={options.port or options.tls_port}.")
         self.log.warning(f"Sentinel ID is {self.machine.knowledge.my_id}")
         for master in self.machine.knowledge.masters.values():
             if master.options.notification_script or master.options.client_reconfig_script:
@@ -96,7 +117,8 @@ class Sentinel:
     async def stop(self) -> None:
         """Close everything; nothing is to be saved, because every change was."""
         self.driver.stop()
-        await self.listener.close()
+        for listener in self.listeners:
+            await listener.close()
         for session in self.clients:
             session.drop()
         await self.tasks.cancel_all()

@@ -19,6 +19,7 @@ from runtime.background import BackgroundError
 from runtime.clock import Clock
 from runtime.process import Usage
 from runtime.settings import MissingFileError, to_text
+from runtime.tls import Context, TlsError, TlsOptions
 from sim.disk import MachineDisk, SimFileSystem
 from sim.process import Process
 from sim.trace import Trace
@@ -46,7 +47,12 @@ def simulated_runtime(loop: SimLoop, trace: Trace, process: Process, seed: bytes
         log=log,
         pid=process.pid,
         process=SimMachine(process),
+        tls_contexts=_no_tls,
     )
+
+
+def _no_tls(_: TlsOptions) -> tuple[Context, Context]:
+    raise TlsError("The simulated network speaks no TLS.")
 
 
 class SimClock:

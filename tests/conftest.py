@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from lab.authority import Certificates, certificates
 from tests.ports import free_base
 from tests.real_redis import RealRedis
 
@@ -39,6 +40,15 @@ def start_redis(tmp_path: Path) -> Iterator[Callable[..., RealRedis]]:
     yield start
     for server in started:
         server.kill()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """A certificate for this machine, and who has signed it."""
+    if shutil.which("openssl") is None:
+        message = "openssl is not installed (Debian: apt-get install openssl)"
+        pytest.fail(message) if IN_CI else pytest.skip(message)
+    return certificates(tmp_path_factory.mktemp("authority"), ["127.0.0.1"])
 
 
 @pytest.fixture

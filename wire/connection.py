@@ -183,6 +183,11 @@ class Connection(asyncio.Protocol):
         self._slow = False
 
     @property
+    def secure(self) -> bool:
+        """Whether the client came by TLS."""
+        return self._transport is not None and self._transport.get_extra_info("ssl_object") is not None
+
+    @property
     def fd(self) -> int:
         """The socket's number, for people; -1 where there is no real one."""
         raw = self._transport.get_extra_info("socket") if self._transport is not None else None
@@ -207,7 +212,8 @@ class Connection(asyncio.Protocol):
         if self.session is None or self._closing:
             return False
         self.session.close()
-        return True
+        # With TLS both directions end together; asyncio would complain.
+        return not self.secure
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._closing = True

@@ -7,6 +7,7 @@ import errno
 from collections.abc import Sequence
 
 from runtime.sockets import reason
+from runtime.tls import Context
 from wire.connection import Connection, Service
 
 
@@ -15,7 +16,7 @@ class BindError(Exception):
 
 
 class Listener:
-    """The servers of one service."""
+    """The servers of one service, all with TLS or all without it."""
 
     __slots__ = ("_servers", "_service", "keepalive_s")
 
@@ -25,16 +26,18 @@ class Listener:
         # `tcp-keepalive`, read for each new connection.
         self.keepalive_s = keepalive_s
 
-    async def open(self, hosts: Sequence[str], port: int, backlog: int = 511) -> None:
+    async def open(self, hosts: Sequence[str], port: int, backlog: int = 511, tls: Context | None = None) -> None:
         """Listen on `port` of every host. A host written ``-host`` may be missing on this machine, as in Redis'
-        ``bind``; ``*`` stands for all addresses. Raises BindError."""
+        ``bind``; ``*`` stands for all addresses. Raises BindError, and then listens nowhere."""
         loop = asyncio.get_running_loop()
         for host in hosts:
             optional = host.startswith("-")
             name = host.removeprefix("-")
             address = {"*": "0.0.0.0", "::*": "::"}.get(name, name)
             try:
-                server = await loop.create_server(self._connect, address, port, backlog=backlog, reuse_address=True)
+                server = await loop.create_server(
+                    self._connect, address, port, backlog=backlog, reuse_address=True, ssl=tls
+                )
             except OSError as error:
                 if optional and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT):
                     continue

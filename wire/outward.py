@@ -16,7 +16,9 @@ from typing import Any, cast
 
 import hiredis
 
+from runtime.dial import dial
 from runtime.sockets import tune_stream
+from runtime.tls import Context
 from wire.encoder import encode_command
 from wire.errors import Error
 
@@ -63,7 +65,7 @@ class UnknownOutcomeError(OutwardError):
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """What a new connection says first."""
+    """How a new connection begins."""
 
     # 2 or 3; RESP2 needs no HELLO, which servers before Redis 6 do not know.
     proto: int = 2
@@ -78,6 +80,8 @@ class Greeting:
     # Wait for any answer to a PING: the kernel accepts connections for a process that is just dying or stopped, and
     # what is sent on one of those has an unknown outcome.
     ping: bool = False
+    # Speak TLS; None: do not.
+    tls: Context | None = None
 
     def commands(self) -> list[list[bytes]]:
         """The commands to send, in order; every one must be answered without an error."""
@@ -116,11 +120,10 @@ _USUAL = Limits()
 async def connect(host: str, port: int, greeting: Greeting = _PLAIN, limits: Limits = _USUAL) -> Outward:
     """An open connection that has greeted the server; raises ConnectError."""
     where = f"{host}:{port}"
-    loop = asyncio.get_running_loop()
     outward = Outward(where, limits)
     try:
         async with asyncio.timeout(limits.connect_timeout_ms / 1000):
-            await loop.create_connection(lambda: outward, host, port)
+            await dial(lambda: outward, host, port, tls=greeting.tls)
             sign_of_life = [outward.request(b"PING")] if greeting.ping else []
             for reply in [outward.request(*command) for command in greeting.commands()]:
                 answer = await reply

@@ -157,6 +157,11 @@ class Session:
         return -1
 
     @property
+    def secure(self) -> bool:
+        """Whether the client came by TLS."""
+        return self.connection is not None and self.connection.secure
+
+    @property
     def is_local(self) -> bool:
         """Whether the client is on this machine."""
         return is_loopback(self.address.rpartition(":")[0].strip("[]"))

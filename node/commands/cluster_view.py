@@ -93,7 +93,7 @@ def _line(call: Call, cluster: Clustering, node: NodeEntry) -> str:
     if told.by_network:
         # What the node calls itself means nothing where this client is.
         return node_line(cluster.state, node, f"{told.host}:{told.port}@{node.cport}")
-    return node_line(cluster.state, node, node_address(node))
+    return node_line(cluster.state, node, node_address(node, told.port))
 
 
 @command(
@@ -205,12 +205,16 @@ def shards(call: Call) -> Reply:
 def _shards_entry(call: Call, cluster: Clustering, node: NodeEntry) -> dict[bytes, Any]:
     told = cluster.told(node, call.session)
     offset = _offset(cluster, node)
-    entry: dict[bytes, Any] = {
-        b"id": node.id.encode(),
-        b"port": told.port,
-        b"ip": (told.host if told.by_network else node.ip).encode(),
-        b"endpoint": told.host.encode(),
-    }
+    entry: dict[bytes, Any] = {b"id": node.id.encode()}
+    if call.node.settings.tls_cluster and not told.by_network:
+        # Both ports, whichever kind the client came by.
+        if node.pport:
+            entry[b"port"] = node.pport
+        entry[b"tls-port"] = node.port
+    else:
+        entry[b"port"] = told.port
+    entry[b"ip"] = (told.host if told.by_network else node.ip).encode()
+    entry[b"endpoint"] = told.host.encode()
     if node.hostname and not told.by_network:
         entry[b"hostname"] = node.hostname.encode()
     entry[b"role"] = b"replica" if node.is_replica else b"master"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from node.call import Call
-from node.reconfigure import set_directives, shown
+from node.reconfigure import needs_reopening, reopen, set_directives, shown
 from node.settings import NodeSettings
 from node.stats import reset_statistics
 from runtime.rewrite import rewritten
@@ -13,6 +13,7 @@ from wire.commands.help import help_lines
 from wire.errors import Error, wrong_arity
 from wire.glob import matches
 from wire.reply import OK, Reply
+from wire.session import CLOSING
 
 _FLAGS = ADMIN | NOSCRIPT | LOADING | STALE
 # Directives that a rewritten file names even at their defaults: without them the next start would mean another folder
@@ -99,8 +100,21 @@ def config_set(call: Call) -> Reply:
     words = [to_text(word) for word in call.argv[2:]]
     if len(words) % 2:
         raise wrong_arity("config|set")
-    set_directives(call.node, call.session, list(zip(words[::2], words[1::2], strict=True)))
-    return OK
+    node, session = call.node, call.session
+    pairs = list(zip(words[::2], words[1::2], strict=True))
+    take_back = set_directives(node, session, pairs)
+    if not needs_reopening(node):
+        return OK
+    waits = call.may_block
+
+    async def finish() -> None:
+        refusal = await reopen(node, pairs, take_back)
+        if waits and not session.mask & CLOSING:
+            session.answer_later(refusal or OK)
+
+    node.tasks.start("open other ports", finish())
+    # In a transaction nobody can wait; a failure is in the log then.
+    return call.park() if waits else OK
 
 
 @command(

@@ -27,6 +27,7 @@ from node.replication.settings import ReplicationSettings
 from node.replication.upstream import Upstream
 from node.session import NodeSession
 from runtime import Runtime, Tasks
+from runtime.dial import Dialler
 from wire.turn import Turn
 
 
@@ -70,13 +71,14 @@ class Replication:
         update_expiry_mode: Callable[[], None],
         hold_writes: Callable[[bool], None],
         on_role: Callable[[], None],
+        dial: Dialler,
     ) -> None:
         """`session` is the client as which the master's stream runs; it belongs to nobody else.
 
         `over_limit(session, unsent)` says whether a replica has too much unsent; `offset_frozen()` whether nothing
         may be added to the stream, because of a failover; `hold_writes` holds clients' writes back or lets them go,
         for the same reason; `on_role` is called when this node has become a master or a
-        replica, after everything here is in place.
+        replica, after everything here is in place; `dial` opens a connection to a master.
         """
         self._settings = settings
         self._runtime = runtime
@@ -118,6 +120,7 @@ class Replication:
             self._applier,
             tasks,
             self.failover,
+            dial,
             self.update_conditions,
         )
         propagation.stream_offset = lambda: self.history.offset

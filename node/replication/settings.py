@@ -14,6 +14,9 @@ class ReplicationSettings(SnapshotSettings, Protocol):
     """Directives of replication."""
 
     port: int
+    # Whether masters are spoken to with TLS, and where we listen to who speaks it (0: nowhere).
+    tls_replication: bool
+    tls_port: int
     tcp_keepalive: int
     # Our address for masters and sentinels, where it is not the one we listen on ("" and 0: it is).
     replica_announce_ip: str

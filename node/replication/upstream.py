@@ -22,6 +22,7 @@ from node.replication.master import Master
 from node.replication.settings import ReplicationSettings
 from node.replication.stream import StreamError
 from runtime import Runtime, Tasks
+from runtime.dial import Dialler
 from wire.encoder import encode_command
 
 _RETRY_AFTER_S = 1.0
@@ -48,6 +49,7 @@ class Upstream:
         "_connecting",
         "_copy_offset",
         "_copy_replid",
+        "_dial",
         "_failover",
         "_keyspace",
         "_loader",
@@ -78,6 +80,7 @@ class Upstream:
         applier: Applier,
         tasks: Tasks,
         failover: Failover,
+        dial: Dialler,
         on_state: Callable[[], None],
     ) -> None:
         self._settings = settings
@@ -87,6 +90,7 @@ class Upstream:
         # Our own replicas, who get what we get.
         self._master_side = master_side
         self._applier = applier
+        self._dial = dial
         # Called after `state` or `master` changed.
         self._on_state = on_state
         self._tasks = tasks
@@ -198,7 +202,8 @@ class Upstream:
                 auth = (settings.masteruser.encode(), *auth)
         introduction = Introduction(
             auth=auth,
-            port=settings.replica_announce_port or settings.port,
+            port=settings.replica_announce_port
+            or (settings.tls_port if settings.tls_replication and settings.tls_port else settings.port),
             ip=settings.replica_announce_ip.encode(),
             replid=b"?" if self.unsure else history.replid,
             offset=-1 if self.unsure else history.offset + 1,
@@ -210,7 +215,7 @@ class Upstream:
 
     async def _open(self, link: MasterLink, host: str, port: int) -> None:
         try:
-            await asyncio.get_running_loop().create_connection(lambda: link, host, port)
+            await self._dial(lambda: link, host, port)
         except OSError as error:
             if link is self.link:
                 self._connecting = None

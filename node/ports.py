@@ -1,0 +1,85 @@
+"""Where a node listens and how it reaches others: addresses, ports and TLS, at the start and after CONFIG SET."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from node.settings import NodeSettings
+from runtime import Runtime
+from runtime.dial import Dialler, Factory, dial
+from runtime.tls import Tls, TlsError, TlsOptions
+from wire.connection import Service
+from wire.listener import Listener
+
+# Addresses as in `bind`, and a port (0: none).
+_Where = tuple[tuple[str, ...], int]
+_NOWHERE: _Where = ((), 0)
+
+
+class Ports:
+    """The listeners for clients, one without TLS and one with it, and the two TLS contexts."""
+
+    __slots__ = ("_listeners", "_log", "_opened", "_settings", "tls")
+
+    def __init__(self, settings: NodeSettings, runtime: Runtime, service: Service) -> None:
+        self._settings = settings
+        self._log = runtime.log
+        self.tls = Tls(runtime.tls_contexts)
+        # Without TLS and with it.
+        self._listeners = (Listener(service, settings.tcp_keepalive), Listener(service, settings.tcp_keepalive))
+        # Where each of them listens, in the words of the settings; None before `open`.
+        self._opened: list[_Where] | None = None
+
+    def configure_tls(self) -> None:
+        """Take the TLS settings as they are now, if TLS is used at all; raises TlsError, and keeps the old ones."""
+        settings = self._settings
+        if settings.tls_port or settings.tls_replication or settings.tls_cluster:
+            try:
+                self.tls.configure(TlsOptions.of(settings))
+            except TlsError as error:
+                self._log.warning(str(error))
+                raise
+
+    async def open(self) -> None:
+        """Listen where the settings say, and from then on nowhere else; raises BindError. Clients that are connected
+        stay."""
+        opened = self._opened = self._opened or [_NOWHERE, _NOWHERE]
+        for at, (listener, wanted) in enumerate(zip(self._listeners, self._wanted(), strict=True)):
+            if wanted == opened[at]:
+                continue
+            await listener.close()
+            opened[at] = _NOWHERE
+            hosts, port = wanted
+            if port:
+                await listener.open(hosts, port, self._settings.tcp_backlog, self.tls.server if at else None)
+            opened[at] = wanted
+
+    @property
+    def outdated(self) -> bool:
+        """Whether CONFIG SET has chosen other addresses or ports than those that are open."""
+        return self._opened is not None and self._opened != self._wanted()
+
+    async def close(self) -> None:
+        for listener in self._listeners:
+            await listener.close()
+
+    def keep_alive(self, seconds: int) -> None:
+        """`tcp-keepalive`, for connections to come."""
+        for listener in self._listeners:
+            listener.keepalive_s = seconds
+
+    # To others
+
+    def dialler(self, directive: str) -> Dialler:
+        """Opens connections with TLS while the directive (`tls-replication`, `tls-cluster`) says so."""
+        field = directive.replace("-", "_")
+
+        async def open_connection(factory: Factory, host: str, port: int) -> Any:
+            tls = self.tls.client if getattr(self._settings, field) else None
+            return await dial(factory, host, port, tls=tls, source=self._settings.bind_source_addr)
+
+        return open_connection
+
+    def _wanted(self) -> list[_Where]:
+        settings = self._settings
+        return [(tuple(settings.bind), settings.port), (tuple(settings.bind), settings.tls_port)]
