@@ -132,6 +132,14 @@ class NodeSession(Session):
     def queued(self) -> int:
         return -1 if self.transaction is None else len(self.transaction.queue)
 
+    @property
+    def queued_bytes(self) -> int:
+        return 0 if self.transaction is None else sum(sum(map(len, argv)) for _, argv in self.transaction.queue)
+
+    @property
+    def redirection(self) -> int:
+        return -1 if self.tracked is None else self.tracked.redirect
+
     def answer_later(self, reply: Reply) -> None:
         """See `Session`; an error counts for INFO like one that came at once."""
         if type(reply) is Error:

@@ -320,7 +320,6 @@ INERT = (
     "supervised",
     "syslog-enabled",
     "io-threads",
-    "user",
     "activedefrag",
     # Python's `ssl` has no cache of sessions for servers.
     "tls-session-cache-size",

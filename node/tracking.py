@@ -166,7 +166,8 @@ class Tracking:
         return session is self._running and session.tracked is not None and session.tracked.no_loop
 
     def _tell(self, readers: Iterable[NodeSession], key: bytes) -> None:
-        self._outdated += [(reader, key) for reader in readers]
+        """What a client read before it went over to broadcasts does not concern it any more."""
+        self._outdated += [(reader, key) for reader in readers if reader.tracked and not reader.tracked.broadcast]
         self._turn.request()
 
     def flushed(self) -> None:

@@ -1,11 +1,13 @@
 """One client as a line of CLIENT LIST: Redis 7.0's fields in its order, and the library's name behind them (7.2).
 
-Redis' buffers are not ours: what has no counterpart here (`qbuf-free`, `rbs`, `rbp`) stands as 0, and `tot-mem` adds
-up what this connection is known to hold.
+Redis' buffers are not ours: what has no counterpart here (`qbuf-free`, `rbs`, `rbp`) stands as 0. `qbuf` is what has
+come and has not been run to its end, `argv-mem` the arguments that have been read of the command under way, `multi-mem`
+those of commands that wait for EXEC, and `tot-mem` adds up what this client is known to hold.
 """
 
 from __future__ import annotations
 
+from wire.encoder import encode_command
 from wire.session import Session
 
 _SESSION_BYTES = 2048
@@ -14,17 +16,22 @@ _SESSION_BYTES = 2048
 def client_bytes(session: Session) -> int:
     """What the client is known to hold: what it sent and has not been run, and what waits to be sent to it."""
     connection = session.connection
-    waiting = connection.decoder.buffered + connection.pending_output if connection is not None else 0
-    return _SESSION_BYTES + waiting + sum(map(len, session.out))
+    waiting = 0
+    if connection is not None:
+        waiting = connection.pending_input + connection.decoder.argv_bytes + connection.pending_output
+    return _SESSION_BYTES + waiting + session.queued_bytes + sum(map(len, session.out))
 
 
 def client_line(session: Session, argv: list[bytes], now_ms: int) -> bytes:
     """The line for `session`, without its end; `argv` is the command it runs at the moment, if any."""
     connection = session.connection
-    buffered = connection.decoder.buffered if connection is not None else 0
+    buffered = connection.pending_input if connection is not None else 0
     unsent = connection.pending_output if connection is not None else 0
     collected = sum(map(len, session.out))
-    argv_bytes = sum(map(len, argv))
+    argv_bytes = sum(map(len, argv)) + (connection.decoder.argv_bytes if connection is not None else 0)
+    if argv:
+        # The command that runs stays in the buffer until it has run.
+        buffered += len(encode_command(argv))
     fields = {
         "id": session.id,
         "addr": session.address,
@@ -42,7 +49,7 @@ def client_line(session: Session, argv: list[bytes], now_ms: int) -> bytes:
         "qbuf": buffered,
         "qbuf-free": 0,
         "argv-mem": argv_bytes,
-        "multi-mem": 0,
+        "multi-mem": session.queued_bytes,
         "rbs": 0,
         "rbp": 0,
         "obl": collected,
@@ -52,7 +59,7 @@ def client_line(session: Session, argv: list[bytes], now_ms: int) -> bytes:
         "events": "rw" if unsent else "r",
         "cmd": session.last_command or "NULL",
         "user": session.user,
-        "redir": -1,
+        "redir": session.redirection,
         "resp": session.proto,
         "lib-name": session.lib_name.decode(),
         "lib-ver": session.lib_version.decode(),

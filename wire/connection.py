@@ -140,6 +140,12 @@ class Connection(asyncio.Protocol):
         """There is output outside an execution: flush it at the end of the turn."""
         self._turn.reply(self)
 
+    @property
+    def pending_input(self) -> int:
+        """Bytes that have come and have not been run; of whole commands that wait, those of their arguments."""
+        waiting = sum(sum(map(len, argv)) for batch, done in self._unfinished for argv in batch.commands[done:])
+        return self.decoder.buffered + waiting
+
     def resume(self) -> None:
         """The parked command was answered: run what came behind it, in a turn of the loop's own."""
         self._turn.reply(self)

@@ -136,6 +136,11 @@ class Decoder:
         self._limited = limited
         self._look()
 
+    @property
+    def argv_bytes(self) -> int:
+        """What has been read of a command whose other arguments are still to come."""
+        return sum(map(len, self._argv))
+
     def _look(self) -> None:
         self._fresh = not (self.buffered or self._left or self._limited or self.error is not None)
 

@@ -138,6 +138,16 @@ class Session:
         return "pubsub" if self.channels or self.patterns or self.shard_channels else "normal"
 
     @property
+    def redirection(self) -> int:
+        """The client that is told of changed keys in this one's place; -1 when there is no tracking."""
+        return -1
+
+    @property
+    def queued_bytes(self) -> int:
+        """What the commands take that a transaction has queued."""
+        return 0
+
+    @property
     def flags(self) -> str:
         """The letters that CLIENT LIST shows; N when there is none."""
         letters = "P" if self.kind == "pubsub" else ""

@@ -26,12 +26,23 @@ _REFUSALS = {
 }
 
 
+_TWICE = "Duplicate user found. A user can only be defined once in config files"
+
+
 class AccountsError(Exception):
     """An ACL file, or a directive, that is not as it should be; each line says what is wrong with a line."""
 
     def __init__(self, lines: list[str]) -> None:
         super().__init__("\n".join(lines))
         self.lines = lines
+
+
+class NoUserLineError(Exception):
+    """A line that defines no user."""
+
+
+class DuplicateUserError(Exception):
+    """A user that is defined a second time."""
 
 
 class Accounts:
@@ -70,7 +81,7 @@ class Accounts:
         if user is not None and user.enabled and user.opens_with(password):
             return True
         assert isinstance(session, NodeSession)
-        self._note(session, (Reason.AUTH, command), b"toplevel", name)
+        self._note(session, Denial(Reason.AUTH, command), b"toplevel", name)
         return False
 
     def admitted(self, session: Session) -> None:
@@ -97,8 +108,7 @@ class Accounts:
 
     def _note(self, session: NodeSession, denial: Denial, context: bytes, username: bytes) -> None:
         now_ms = self._clock.wall_ms()
-        reason, name = denial
-        self.log.note(reason, context, name, username, client_line(session, [], now_ms), now_ms)
+        self.log.note(denial.reason, context, denial.name, username, client_line(session, [], now_ms), now_ms)
 
     # ---- changing
 
@@ -117,21 +127,23 @@ class Accounts:
             words = [to_bytes(word) for word in line]
             try:
                 self._load_line(users, [b"user", *words])
-            except (AccountsError, RuleError, ParenthesisError) as error:
+            except (NoUserLineError, RuleError, ParenthesisError) as error:
                 raise AccountsError([_explained(error)]) from None
+            except DuplicateUserError:
+                raise AccountsError([_TWICE]) from None
         self.by_name |= users
 
     def require_password(self, password: bytes) -> None:
         """`requirepass`: the default user's only password, or none at all."""
         self.set_user(_DEFAULT, [b"resetpass", b">" + password if password else b"nopass"])
 
-    def delete(self, name: bytes) -> bool:
-        """Forget a user, whose clients are hung up on; False when there is none."""
+    def delete(self, name: bytes, asking: Session | None = None) -> bool:
+        """Forget a user, whose clients are hung up on, the `asking` one with its answer; False when there is none."""
         if self.by_name.pop(name, None) is None:
             return False
         for session in self._clients:
             if to_bytes(session.user) == name:
-                session.drop()
+                session.close() if session is asking else session.drop()
         return True
 
     def _update_clients(self, name: bytes, user: User) -> None:
@@ -168,9 +180,12 @@ class Accounts:
             if not line or line.startswith("#"):
                 continue
             try:
-                self._load_line(users, to_bytes(line).split())
-            except (AccountsError, RuleError, ParenthesisError) as error:
-                wrong.append(f"{source}:{number}: {_explained(error)}")
+                self._load_line(users, to_bytes(line).split(), f" on line {number}")
+            except DuplicateUserError as error:
+                wrong.append(f"WARNING: {error}")
+            except (NoUserLineError, RuleError, ParenthesisError) as error:
+                separator = "" if isinstance(error, NoUserLineError) else ":"
+                wrong.append(f"{source}:{number}{separator} {_explained(error)}")
         if wrong:
             raise AccountsError(wrong)
         users.setdefault(_DEFAULT, self._new_default())
@@ -181,12 +196,12 @@ class Accounts:
         for name, user in users.items():
             self._update_clients(name, user)
 
-    def _load_line(self, users: dict[bytes, User], words: list[bytes]) -> None:
+    def _load_line(self, users: dict[bytes, User], words: list[bytes], where: str = "") -> None:
         if len(words) < 2 or words[0].lower() != b"user":
-            raise AccountsError(["line should start with user keyword and a user name"])
+            raise NoUserLineError("should start with user keyword followed by the username")
         name = words[1]
         if name in users:
-            raise AccountsError([f"user '{to_text(name)}' is declared twice"])
+            raise DuplicateUserError(f"Duplicate user '{to_text(name)}' found{where}")
         user = self.rules.new_user(name)
         self.rules.apply(user, words[2:])
         users[name] = user
@@ -221,11 +236,10 @@ def forbidden_since(denial: Denial) -> bytes:
     """What EXEC answers in place of a command that was allowed when it was queued."""
     return (
         b"NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. "
-        b"This command is no longer allowed for the following reason: " + _REASONS[denial[0]]
+        b"This command is no longer allowed for the following reason: " + _REASONS[denial.reason]
     )
 
 
 def refusal(denial: Denial) -> bytes:
     """What a client is told, behind NOPERM."""
-    reason, name = denial
-    return _REFUSALS.get(reason, b"this user has no permissions to run the '%b' command" % name)
+    return _REFUSALS.get(denial.reason, b"this user has no permissions to run the '%b' command" % denial.name)

@@ -169,13 +169,12 @@ class Rules:
             for subcommand in command.subcommands.values():
                 self._set_one(selector, subcommand, allowed=allowed)
         elif "|" in rest:
-            raise RuleError(whole, "Allowing first-arg of a subcommand is not supported")
+            known = self._table.get(f"{name}|{rest.rpartition('|')[0]}") is not None
+            raise RuleError(whole, "Allowing first-arg of a subcommand is not supported" if known else _UNKNOWN)
         elif rest.encode("latin-1") in command.subcommands:
             self._set_one(selector, command.subcommands[rest.encode("latin-1")], allowed=allowed)
-        elif command.subcommands:
+        elif command.subcommands or not allowed:
             raise RuleError(whole, _UNKNOWN)
-        elif not allowed:
-            raise RuleError(whole, "Unknown command or category name in ACL")
         else:
             selector.first_arguments.setdefault(command.name, {})[rest.encode("latin-1")] = None
         selector.note_rule(word)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import Enum
+from typing import NamedTuple
 
 from wire.glob import compile_glob
 from wire.table import Command
@@ -32,8 +33,13 @@ class Reason(Enum):
     AUTH = b"auth"
 
 
-# What stands in the way of a command: the kind, and the name of the thing.
-Denial = tuple[Reason, bytes]
+class Denial(NamedTuple):
+    """What stands in the way of a command."""
+
+    reason: Reason
+    # The name of the command, key or channel, and which argument it is.
+    name: bytes
+    place: int = 0
 
 
 class Selector:
@@ -83,18 +89,19 @@ class Selector:
     def denial(self, command: Command, argv: Sequence[bytes]) -> Denial | None:
         """What forbids the command with these arguments; None when it may run."""
         if not self._allows_command(command, argv):
-            return Reason.COMMAND, command.name.encode()
+            return Denial(Reason.COMMAND, command.name.encode())
         if not self.all_keys and command.spec.keys:
             for spec in command.spec.keys:
-                needed = access_of(command.spec.flags_of(spec, argv))
-                for place in spec.find(argv):
-                    if not self.allows_key(argv[place], needed):
-                        return Reason.KEY, argv[place]
+                flags = command.spec.flags_of(spec, argv)
+                # A shard channel has a slot as a key has, and is none.
+                for place in () if "not_key" in flags else spec.find(argv):
+                    if not self.allows_key(argv[place], access_of(flags)):
+                        return Denial(Reason.KEY, argv[place], place)
         if not self.all_channels and command.name in _CHANNELS:
             first, several, patterns = _CHANNELS[command.name]
-            for channel in argv[first:] if several else argv[first : first + 1]:
-                if not self.allows_channel(channel, literally=patterns):
-                    return Reason.CHANNEL, channel
+            for place in range(first, len(argv) if several else first + 1):
+                if not self.allows_channel(argv[place], literally=patterns):
+                    return Denial(Reason.CHANNEL, argv[place], place)
         return None
 
     def _allows_command(self, command: Command, argv: Sequence[bytes]) -> bool:
@@ -107,6 +114,10 @@ class Selector:
     def allows_key(self, key: bytes, needed: int) -> bool:
         """Whether a key may be used in ways that need this access."""
         return any(access & needed == needed and matches(key) for access, matches in self.keys.values())
+
+    def reads_all_keys(self, command: Command, argv: Sequence[bytes]) -> bool:
+        """Whether the command may read whatever key it comes upon."""
+        return self._allows_command(command, argv) and (self.all_keys or bool(self.keys.get(b"*", (0,))[0] & READ))
 
     def allows_channel(self, channel: bytes, *, literally: bool) -> bool:
         """Whether messages of a channel are allowed; `literally`: a pattern, which must be one of ours as it stands."""

@@ -8,7 +8,7 @@ from hashlib import sha256
 from node.acl.selector import Denial, Reason, Selector
 from wire.table import Command
 
-# What was forbidden by the selector that came closest counts: this far each comes.
+# What was forbidden by the selector that came closest counts: this far each comes, and then as far in the arguments.
 _PROGRESS = {Reason.COMMAND: 0, Reason.KEY: 1, Reason.CHANNEL: 2, Reason.AUTH: 3}
 
 
@@ -54,9 +54,13 @@ class User:
             denial = selector.denial(command, argv)
             if denial is None:
                 return None
-            if worst is None or _PROGRESS[denial[0]] > _PROGRESS[worst[0]]:
+            if worst is None or _progress(denial) > _progress(worst):
                 worst = denial
         return worst
+
+    def reads_all_keys(self, command: Command, argv: Sequence[bytes]) -> bool:
+        """Whether the command may read keys that its arguments do not name."""
+        return any(selector.reads_all_keys(command, argv) for selector in self.selectors)
 
     def allows_channel(self, channel: bytes, *, literally: bool) -> bool:
         return any(selector.allows_channel(channel, literally=literally) for selector in self.selectors)
@@ -76,6 +80,10 @@ class User:
         words.append(self.root.describe())
         words += [b"(%b)" % selector.describe() for selector in self.selectors[1:]]
         return b" ".join(words)
+
+
+def _progress(denial: Denial) -> tuple[int, int]:
+    return _PROGRESS[denial.reason], denial.place
 
 
 def password_hash(password: bytes) -> bytes:

@@ -219,7 +219,7 @@ def acl_deluser(call: Call) -> Reply:
     names = call.argv[2:]
     if b"default" in names:
         raise Error(b"ERR The 'default' user cannot be removed")
-    return sum(map(call.node.accounts.delete, names))
+    return sum(call.node.accounts.delete(name, call.session) for name in names)
 
 
 @command(
@@ -250,10 +250,9 @@ def _judged(user: User, command: Any, argv: list[bytes]) -> Reply:
     denial = user.denial(command, argv)
     if denial is None:
         return OK
-    reason, name = denial
-    if reason is Reason.COMMAND:
-        return b"This user has no permissions to run the '%b' command" % name
-    return b"This user has no permissions to access the '%b' %b" % (name, reason.value)
+    if denial.reason is Reason.COMMAND:
+        return b"This user has no permissions to run the '%b' command" % denial.name
+    return b"This user has no permissions to access the '%b' %b" % (denial.name, denial.reason.value)
 
 
 @command(

@@ -135,6 +135,7 @@ def flushall(call: Call) -> Reply:
     _check_flush_mode(call.argv)
     call.node.tracking.flushed()
     call.keyspace.dirty += call.keyspace.clear() + 1
+    call.node.saver.emptied()
     call.propagate(*call.argv)
     return OK
 

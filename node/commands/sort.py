@@ -22,6 +22,7 @@ from wire.errors import SYNTAX, WRONGTYPE, Error
 from wire.reply import Bulks, Reply
 
 _NOT_A_NUMBER = b"ERR One or more scores can't be converted into double"
+_FORBIDDEN = b"ERR %b option of SORT denied due to insufficient ACL permissions."
 _DENIED = b"ERR %b option of SORT denied in Cluster mode."
 _UNKNOWN = "It is marked 'unknown' because the "
 _LOOKED_AT = KeySpec(
@@ -56,6 +57,8 @@ class _Request:
         self.descending = self.alpha = False
         self.target: bytes | None = None
         clustered = call.node.mode == "cluster"
+        user = call.node.accounts.user_of(call.session)
+        forbidden = not user.unrestricted and not user.reads_all_keys(call.command, call.argv)
         options = call.argv[2:]
         rest = iter(options)
         left = len(options)
@@ -79,9 +82,13 @@ class _Request:
                     self.ordered = False
                 elif clustered:
                     raise Error(_DENIED % word)
+                elif forbidden:
+                    raise Error(_FORBIDDEN % word)
             elif word == b"GET" and left:
                 if clustered:
                     raise Error(_DENIED % word)
+                if forbidden:
+                    raise Error(_FORBIDDEN % word)
                 self.get.append(next(rest))
                 left -= 1
             else:

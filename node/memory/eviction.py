@@ -31,8 +31,10 @@ _STEP = 16
 _TENACITY_LINEAR = 10
 _TENACITY_UNBOUND = 100
 _NS_PER_TENACITY = 50_000
-# How long a turn may count keys, after a limit was set for data that are there already.
+# How long a turn may count keys, after a limit was set for data that are there already; and how long the first one may,
+# so that a limit holds from the next command on where there are few.
 _COUNTING_NS = 2_000_000
+_COUNTING_FIRST_NS = 20_000_000
 
 
 class Eviction:
@@ -119,8 +121,7 @@ class Eviction:
             self._conditions.set(OUT_OF_MEMORY, False)
             self._exceeds(False)
         else:
-            # A few keys are counted at once, so that the limit holds from the next command on.
-            self._continue()
+            self._continue(_COUNTING_FIRST_NS)
 
     def note_uses(self) -> Uses:
         """How uses are noted; they are from now on, if they were not before (OBJECT IDLETIME)."""
@@ -235,7 +236,7 @@ class Eviction:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(0, self._continue)
 
-    def _continue(self) -> None:
+    def _continue(self, counting_ns: int = _COUNTING_NS) -> None:
         """A slice of what is left to do: counting keys first, evicting them then."""
         if self._timer is not None:
             self._timer.cancel()
@@ -244,7 +245,7 @@ class Eviction:
         for database in self._keyspace.databases():
             while (account := database.account) is not None and not account.complete:
                 account.open_some()
-                if self._runtime.clock.perf_ns() - started_ns > _COUNTING_NS:
+                if self._runtime.clock.perf_ns() - started_ns > counting_ns:
                     self._continue_soon()
                     return
         self.make_room()

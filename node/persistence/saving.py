@@ -112,6 +112,17 @@ class Saver:
         self.dirty_at_save = self._keyspace.dirty
         self._note_success()
 
+    def emptied(self) -> None:
+        """FLUSHALL: what a child still writes is old, and where there are save points the file is to be empty, too."""
+        if self._child.kind is ChildKind.SNAPSHOT:
+            self._child.kill()
+        elif self._settings.save and not self._child.busy:
+            try:
+                self.save()
+            except Error:
+                # The log says why, and the save points bring up the next attempt.
+                self._note_failure()
+
     def save_in_background(self, *, schedule: bool) -> bool:
         """BGSAVE: True when one was started, False when it was scheduled; raises Error."""
         if self._child.kind in _SNAPSHOTS:

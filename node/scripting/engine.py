@@ -46,6 +46,8 @@ _UNKILLABLE = (
 _FROM_MASTER = (
     b"UNKILLABLE The busy script was sent by a master instance in the context of replication and cannot be killed."
 )
+# How long the code of a library may take to register its functions, as in Redis.
+_LOAD_MAX_NS = 500_000_000
 # What a slice of a script on its stack answers when it is not at its end.
 _INTERRUPTED = object()
 
@@ -106,6 +108,8 @@ class ScriptEngine:
         self.sandbox = Sandbox(gateway)
         gateway.sandbox = self.sandbox
         self.running: Running | None = None
+        # While a library is loaded: until when its code may run; 0 once that has passed.
+        self._load_until_ns: int | None = None
         # The stack that scripts run on, made with the first one, and whose stack it returns to.
         self._stack: greenlet | None = None
         self._caller: greenlet | None = None
@@ -148,7 +152,16 @@ class ScriptEngine:
 
     def load(self, function: LuaFunction) -> Error | None:
         """Run the code of a library; what it registers goes to `Gateway.register`."""
-        outcome = self.sandbox.load_library(function)
+        self._load_until_ns = self._clock.perf_ns() + _LOAD_MAX_NS
+        try:
+            outcome = self.sandbox.load_library(function)
+        except (LuaError, MemoryError) as failure:
+            outcome = (False, str(failure).partition("\n")[0].encode("utf-8", "replace"))
+        finally:
+            late = self._load_until_ns == 0
+            self._load_until_ns = None
+            if late:
+                self.sandbox.calm()
         return None if outcome[0] else Error(outcome[1])
 
     def kill(self, *, function: bool) -> None:
@@ -194,6 +207,8 @@ class ScriptEngine:
 
     def _tick(self) -> bytes | None:
         """Called from Lua every so many instructions."""
+        if self._load_until_ns is not None:
+            return self._tick_of_load(self._load_until_ns)
         running = self.running
         if running is None or running.ended:
             return None
@@ -205,6 +220,15 @@ class ScriptEngine:
             assert self._caller is not None
             self._caller.switch(_INTERRUPTED)
         return self._sentence(running)
+
+    def _tick_of_load(self, until_ns: int) -> bytes | None:
+        """The code of a library only registers functions: it is not waited for."""
+        if self._clock.perf_ns() < until_ns:
+            return None
+        if until_ns:
+            self._load_until_ns = 0
+            self.sandbox.kill()
+        return b"ERR FUNCTION LOAD timeout"
 
     def _sentence(self, running: Running) -> bytes | None:
         """What ends the script, if it is to end; from then on nothing that it does gets far."""

@@ -100,7 +100,10 @@ class Libraries:
             if clear:
                 self.clear()
             for source in sources:
-                self.load(source, replace=replace)
+                name, _ = _metadata(source)
+                if name in self.by_name and not replace:
+                    raise Error(b"ERR Library %b already exists" % name)
+                self.load(source, replace=True)
         except Error:
             self.by_name, self._functions = before
             raise
@@ -145,7 +148,9 @@ def _metadata(source: bytes) -> tuple[bytes, bytes]:
     end = source.find(b"\n")
     if end < 0:
         raise Error(b"ERR Invalid library metadata")
-    engine, *options = source[2:end].split() or [b""]
+    # What stands at once behind the marks names the engine.
+    engine, *options = (b"#" + source[2:end]).split()
+    engine = engine[1:]
     name: bytes | None = None
     for option in options:
         if not option.lower().startswith(b"name="):

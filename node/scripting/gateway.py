@@ -40,6 +40,7 @@ _NOT_FROM_SCRIPTS = b"ERR This Redis command is not allowed from script"
 _READ_ONLY_SCRIPT = b"ERR Write commands are not allowed from read-only scripts."
 _STALE_REPLICA = b"ERR Can not execute the command on a stale replica"
 _READ_ONLY_REPLICA = b"READONLY You can't write against a read only replica."
+_STALE = b"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."
 _TOO_FEW = b"NOREPLICAS Not enough good replicas to write."
 _NO_MEMORY = b"OOM command not allowed when used memory > 'maxmemory'."
 _NO_ALLOW_OOM = b"OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'"
@@ -120,29 +121,48 @@ class Gateway:
         self._slot = None
 
     def _check(self, flags: int, *, readonly: bool, queued: bool) -> None:
-        """Refusals before a script with a shebang line, or a function, is run at all."""
-        if flags & COMPATIBLE:
-            return
-        if readonly and not flags & NO_WRITES:
-            raise Error(b"ERR Can not execute a script with write flag using *_ro command.")
+        """Refusals before a script with a shebang line, or a function, is run at all.
+
+        One that comes by itself is refused like any command that does what it declares; in a transaction, Redis looks
+        again and has words of its own.
+        """
         holds = self._conditions.holds
+        if flags & COMPATIBLE:
+            if holds(STALE):
+                raise Error(_STALE)
+            return
+        writes = not flags & NO_WRITES
+        needs_memory = holds(OUT_OF_MEMORY) and writes and not flags & ALLOW_OOM and not readonly
+        is_stale = holds(STALE) and not flags & ALLOW_STALE
+        if not queued:
+            if needs_memory:
+                raise Error(_NO_MEMORY)
+            if writes:
+                self._check_writes(_READ_ONLY_REPLICA)
+            if is_stale:
+                raise Error(_STALE)
         if self._clustered and flags & NO_CLUSTER:
             raise Error(b"ERR Can not run script on cluster, 'no-cluster' flag is set.")
-        if holds(STALE) and not flags & ALLOW_STALE:
+        if is_stale:
             raise Error(
-                b"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no' and 'allow-stale' "
-                b"flag is not set on the script."
+                b"MASTERDOWN Link with MASTER is down, replica-serve-stale-data is set to 'no' and 'allow-stale' flag "
+                b"is not set on the script."
             )
-        if not flags & NO_WRITES:
-            if holds(READ_ONLY):
-                raise Error(b"READONLY You can not run script with write flag on readonly replica.")
-            if holds(DISK_ERROR):
-                raise Error(self._conditions.disk_error)
-            if holds(TOO_FEW_REPLICAS):
-                raise Error(_TOO_FEW)
-        if holds(OUT_OF_MEMORY) and not flags & (ALLOW_OOM | NO_WRITES) and not readonly:
-            # Redis refuses a script that comes by itself as it refuses any command.
-            raise Error(_NO_ALLOW_OOM if queued else _NO_MEMORY)
+        if writes:
+            self._check_writes(b"READONLY Can not run script with write flag on readonly replica")
+            if readonly:
+                raise Error(b"ERR Can not execute a script with write flag using *_ro command.")
+        if needs_memory:
+            raise Error(_NO_ALLOW_OOM)
+
+    def _check_writes(self, read_only: bytes) -> None:
+        holds = self._conditions.holds
+        if holds(DISK_ERROR):
+            raise Error(self._conditions.disk_error)
+        if holds(TOO_FEW_REPLICAS):
+            raise Error(_TOO_FEW)
+        if holds(READ_ONLY):
+            raise Error(read_only)
 
     # ---- what scripts reach
 
@@ -215,7 +235,7 @@ class Gateway:
         if self._restricted:
             denial = self._accounts.denial(self._session, command, argv, b"lua")
             if denial is not None:
-                raise Error(_DENIED[denial[0]])
+                raise Error(_DENIED[denial.reason])
         if flags & WRITE:
             if self._flags & NO_WRITES:
                 raise Error(_READ_ONLY_SCRIPT)

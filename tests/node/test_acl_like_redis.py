@@ -40,6 +40,9 @@ ACL SETUSER bob ~* ~x
 ACL SETUSER bob allchannels &x
 ACL SETUSER bob '+client|kill|foo'
 ACL SETUSER bob '+client|nope'
+ACL SETUSER bob '+get|a|b'
+ACL SETUSER bob '-get|a|b'
+ACL SETUSER bob '+nope|a|b'
 ACL SETUSER bob '(+get' ~a
 ACL SETUSER 'a b' on
 ACL DRYRUN bob get x
@@ -54,6 +57,10 @@ ACL DRYRUN bob config get x
 ACL DRYRUN nobody set a x
 ACL DRYRUN bob nocmd
 ACL DRYRUN bob get
+ACL DRYRUN bob spublish ch1 m
+ACL DRYRUN bob spublish zz m
+ACL DRYRUN bob ssubscribe ch1 zz
+ACL DRYRUN bob sunsubscribe zz
 ACL GENPASS 0
 ACL GENPASS x
 ACL GENPASS 5000
@@ -99,6 +106,16 @@ PUBLISH chx m
 PUBLISH zz m
 SUBSCRIBE zz
 PSUBSCRIBE *
+SPUBLISH chx m
+SPUBLISH zz m
+SSUBSCRIBE zz
+MGET a r1 z b
+RPUSH alist 1 2
+SORT alist BY r*
+SORT alist GET r*
+SORT alist GET #
+SORT alist BY nosort
+SORT_RO alist BY r*
 ACL WHOAMI
 ACL LIST
 CONFIG GET x
@@ -121,7 +138,8 @@ DEL a z
 PING
 """
 _BOB = (
-    "on >pw ~a* %R~r* &ch* +@read -get +set +eval +multi +exec +publish +subscribe +psubscribe +acl|whoami +copy +del "
+    "on >pw ~a* %R~r* &ch* +@read -get +set +eval +spublish +ssubscribe +rpush +sort +sort_ro "
+    "+multi +exec +publish +subscribe +psubscribe +acl|whoami +copy +del "
     "+select|0"
 )
 
@@ -219,6 +237,37 @@ def test_a_user_that_goes_takes_its_clients_along(start_server: Callable[..., Ow
         client.ping()
 
 
+def test_the_selector_that_comes_closest_is_logged(pair: Pair) -> None:
+    logged = []
+    for client, other in zip(pair.connect(), pair.connect(), strict=True):
+        client.ask("ACL", "SETUSER", "bob", "on", "nopass", "+mget", "~a", "(+mget ~a ~b)", "(+mget ~b)")
+        other.ask("AUTH", "bob", "any")
+        for words in ("MGET", "b", "z"), ("MGET", "a", "b", "z"), ("MGET", "z", "a"), ("GET", "a"):
+            client.ask("ACL", "LOG", "RESET")
+            other.ask(*words)
+            entry = parse_reply(client.ask("ACL", "LOG", "1"))[0]
+            logged.append((words, entry[entry.index(b"reason") + 1], entry[entry.index(b"object") + 1]))
+    assert logged[:4] == logged[4:]
+
+
+def test_weights_may_be_any_key_for_who_reads_them_all(pair: Pair) -> None:
+    for client, other in zip(pair.connect(), pair.connect(), strict=True):
+        client.ask("RPUSH", "list", "1")
+        client.ask("ACL", "SETUSER", "bob", "on", "nopass", "(+sort ~list %R~*)")
+        other.ask("AUTH", "bob", "any")
+        assert other.ask("SORT", "list", "BY", "w*", "GET", "v*") == b"*1\r\n$-1\r\n"
+        client.ask("ACL", "SETUSER", "bob", "clearselectors", "(+sort ~list %W~*)")
+        assert b"BY option of SORT denied" in other.ask("SORT", "list", "BY", "w*")
+
+
+def test_who_deletes_himself_hears_of_it(pair: Pair) -> None:
+    for client in pair.connect():
+        client.ask("ACL", "SETUSER", "bob", "on", "nopass", "+@all")
+        client.ask("AUTH", "bob", "any")
+        assert client.ask("ACL", "DELUSER", "bob") == b":1\r\n"
+        assert client.is_hung_up()
+
+
 def test_files(start_server: Callable[..., OwnServer], tmp_path: Path) -> None:
     file = tmp_path / "users.acl"
     file.write_text("user default on nopass ~* &* +@all\nuser bob on >pw ~a* +get\n")
@@ -231,8 +280,12 @@ def test_files(start_server: Callable[..., OwnServer], tmp_path: Path) -> None:
     assert client.acl_load()
     assert client.acl_users() == ["bob", "default", "eve"]
     file.write_text("user bob on\nuser bob on\nbogus\nuser x +nosuch\n")
-    with pytest.raises(redis.ResponseError, match="no change to the previously active ACL rules was performed"):
+    with pytest.raises(
+        redis.ResponseError, match="no change to the previously active ACL rules was performed"
+    ) as error:
         client.acl_load()
+    assert "Duplicate user 'bob' found on line 2" in str(error.value)
+    assert f"{file}:3 should start with user keyword" in str(error.value)
     assert client.acl_users() == ["bob", "default", "eve"]
     bad = start_server("--save", "", "--aclfile", str(file), folder="bad")
     assert bad.wait_end() == 1

@@ -203,6 +203,24 @@ def test_a_line_of_client_list(pair: Pair) -> None:
     assert {name: ours[name] for name in same} == {name: theirs[name] for name in same}
 
 
+def test_what_a_client_holds_in_client_list(pair: Pair) -> None:
+    shown = []
+    for client, other in zip(pair.connect(), pair.connect(), strict=True):
+        number = client.ask("CLIENT", "ID")[1:-2].decode()
+        line = client.ask("CLIENT", "INFO")
+        client.ask("HELLO", "3")
+        client.ask("CLIENT", "TRACKING", "ON", "REDIRECT", other.ask("CLIENT", "ID")[1:-2].decode())
+        client.ask_all([("MULTI",), ("SET", "k", "v" * 1000)])
+        watched = other.ask("CLIENT", "LIST", "ID", number)
+        redirected = b" redir=" + other.ask("CLIENT", "ID")[1:-2] + b" " in watched
+        queued = int(re.findall(rb"multi-mem=(\d+)", watched)[0])
+        shown.append((re.findall(rb" qbuf=(\d+)", line), redirected, 1000 < queued < 2000))
+        client.send(b"*2\r\n$3\r\nSET\r\n$5000\r\n" + b"x" * 1000)
+        wait_for(lambda client=other, id=number: b" qbuf=0 " not in client.ask("CLIENT", "LIST", "ID", id), what="qbuf")
+    # *2, CLIENT and INFO as they came.
+    assert shown == [([b"26"], True, True)] * 2
+
+
 def test_flags_of_client_list(pair: Pair) -> None:
     flags = []
     for port in (pair.ours, pair.theirs):

@@ -178,6 +178,16 @@ def test_broadcasts(clients: tuple[RawClient, RawClient]) -> None:
     assert _told(reader) == [b"user:1"]
 
 
+def test_who_goes_over_to_broadcasts_is_not_told_of_what_it_had_read(clients: tuple[RawClient, RawClient]) -> None:
+    reader, writer = clients
+    reader.ask("CLIENT", "TRACKING", "on")
+    reader.ask("MGET", "a", "b")
+    reader.ask("CLIENT", "TRACKING", "off")
+    reader.ask("CLIENT", "TRACKING", "on", "BCAST")
+    writer.ask("MSET", "a", "1", "b", "1", "c", "1")
+    assert _told(reader) == [b"a", b"b", b"c"]
+
+
 def test_everything_is_gone(clients: tuple[RawClient, RawClient]) -> None:
     reader, writer = clients
     reader.ask("CLIENT", "TRACKING", "on")

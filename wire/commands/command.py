@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from wire import describe
 from wire.call import Call
-from wire.command import LOADING, STALE, CommandSpec, command
+from wire.command import LOADING, NO_MANDATORY_KEYS, STALE, CommandSpec, command
 from wire.errors import SYNTAX, Error
 from wire.glob import matches
 from wire.reply import Reply, ReplySet, Simple
@@ -214,6 +214,6 @@ def _full_command(call: Call) -> tuple[CommandSpec, list[bytes]]:
 
 def _key_places(spec: CommandSpec, argv: list[bytes]) -> list[int]:
     places = spec.keys_in(argv)
-    if not places:
+    if not places and not spec.flags & NO_MANDATORY_KEYS:
         raise Error(b"ERR Invalid arguments specified for command")
     return places

@@ -99,6 +99,19 @@ async def test_a_save_point_that_is_reached_saves(nodes: Nodes, tmp_path: Path) 
     assert "2 changes in 1 seconds. Saving..." in node.log
 
 
+async def test_flushall_empties_the_file_where_there_are_save_points(nodes: Nodes, tmp_path: Path) -> None:
+    node = await nodes.start("node", save=[(900, 1)])
+    await node.client("SET", "a", "1")
+    assert await node.client("SAVE") == b"OK"
+    await node.client("FLUSHALL")
+    assert b"rdb_changes_since_last_save:0\r" in await node.client("INFO", "persistence")
+    assert not saved(tmp_path).entries
+    await node.client("CONFIG", "SET", "save", "")
+    await node.client("SET", "a", "1")
+    await node.client("FLUSHALL")
+    assert b"rdb_changes_since_last_save:3\r" in await node.client("INFO", "persistence")
+
+
 async def test_writes_are_refused_while_snapshots_fail(nodes: Nodes, tmp_path: Path) -> None:
     node = await nodes.start("node", save=[(3600, 1)])
     # In the place of the file that is written first: the write fails, whoever runs this test.

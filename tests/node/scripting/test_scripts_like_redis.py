@@ -482,6 +482,10 @@ COMMANDS: list[tuple[str, ...]] = [
     ("FUNCTION", "LOAD", "#!lua name=l5\nx ="),
     ("FUNCTION", "LOAD", "#!lua name=a-b\nx ="),
     ("FUNCTION", "LOAD", "#!lua\nx ="),
+    ("FUNCTION", "LOAD", "#! name=l5\nx"),
+    ("FUNCTION", "LOAD", "#!\nx"),
+    ("FUNCTION", "LOAD", "#!lua name=l5\nlocal a = 1 while true do a = a + 1 end"),
+    ("EVAL", "return 1", "0"),
     ("FUNCTION", "LOAD", "return 1"),
     ("FUNCTION", "LOAD", "#!js name=x\nreturn 1"),
     ("FUNCTION", "LOAD", "#!lua name=x y=z\nreturn 1"),
@@ -554,6 +558,37 @@ def test_commands(pair: Pair, proto: str) -> None:
         if replies[0] != replies[1]:
             different.append((words, *replies))
     assert not different
+
+
+def test_on_a_replica(pair: Pair) -> None:
+    """A script that says what it does is refused like a command that does it."""
+    code = "#!lua name=l8\nredis.register_function('w', function() return 1 end)"
+    heads = ("#!lua", "#!lua flags=no-writes", "#!lua flags=allow-stale", "#!lua flags=no-writes,allow-stale", "")
+    outcomes = []
+    for client, other in zip(pair.connect(), pair.connect(), strict=True):
+        client.ask("FUNCTION", "LOAD", "REPLACE", code)
+        client.ask("CONFIG", "SET", "replica-serve-stale-data", "no")
+        deeds = [("FCALL", "w", "0"), ("FCALL_RO", "w", "0"), *(("EVAL", f"{head}\nreturn 1", "0") for head in heads)]
+        replies = []
+        for words in deeds:
+            # Nobody listens on port 1, so there is never a link.
+            other.ask("REPLICAOF", "127.0.0.1", "1")
+            replies.append(client.ask(*words))
+            other.ask("REPLICAOF", "NO", "ONE")
+        client.ask("CONFIG", "SET", "replica-serve-stale-data", "yes")
+        client.ask("FUNCTION", "FLUSH")
+        outcomes.append(list(zip(deeds, replies, strict=True)))
+    assert outcomes[0] == outcomes[1]
+
+
+def test_a_library_that_is_there_is_not_restored(pair: Pair) -> None:
+    refusals = []
+    for client in pair.connect():
+        client.ask("FUNCTION", "LOAD", "#!lua name=l9\nredis.register_function('r', function() return 1 end)")
+        payload = client.ask("FUNCTION", "DUMP").split(b"\r\n", 1)[1][:-2]
+        refusals.append([client.ask("FUNCTION", "RESTORE", payload, *how) for how in ((), ("REPLACE",), ("FLUSH",))])
+        client.ask("FUNCTION", "FLUSH")
+    assert refusals[0] == refusals[1]
 
 
 def test_the_same_globals(pair: Pair) -> None:
