@@ -32,7 +32,7 @@ from wire.encoder import BULK_HEADERS, INTEGERS, NIL_2, NIL_3, encode_into
 from wire.errors import Error
 from wire.reply import NO_REPLY, OK, PARKED, QUEUED, Reply
 from wire.session import CLOSING, IN_MULTI
-from wire.table import Command, CommandTable
+from wire.table import Command, CommandTable, StretchNotes
 
 _CRLF = b"\r\n"
 _OK = b"+OK\r\n"
@@ -234,21 +234,26 @@ class Executor:
                 if (
                     not ends
                     and command.stretch is not None
-                    and command.stretch_argc == len(argv)
+                    and command.stretch_argc in (0, len(argv))
                     and stop - index >= _STRETCH_MIN
                     and not call.db.attended
                     and not keyspace.notifier.flags
                 ):
-                    unchanged: list[int] = []
-                    index += command.stretch(call, commands[index:] if index else commands, owned, unchanged)
+                    notes = StretchNotes()
+                    index += command.stretch(call, commands[index:] if index else commands, owned, notes)
                     if keyspace.dirty != dirty:
                         dirty = keyspace.dirty
-                        if propagating:
+                        if propagating and notes.effects:
+                            if run >= 0:
+                                self._pass_on(session, run_database, batch.encoded(run, first))
+                                run = -1
+                            self._pass_on(session, call.db.index, notes.effects)
+                        elif propagating:
                             if run < 0:
                                 run = first
                                 run_database = call.db.index
-                            if unchanged:
-                                data = batch.encoded_without(run, index, [first + at for at in unchanged])
+                            if notes.unchanged:
+                                data = batch.encoded_without(run, index, [first + at for at in notes.unchanged])
                                 self._pass_on(session, run_database, data)
                                 run = -1
                     elif run >= 0:
@@ -568,7 +573,11 @@ class Executor:
         effects = self._keyspace.effects
         if not call.rewritten and _repeats(command, changed=changed):
             effects.append((call.db.index, tuple(argv)))
-        if effects:
+        if len(effects) == 1:
+            database, words = effects[0]
+            effects.clear()
+            session.write_offset = self._propagation.feed_command(database, words)
+        elif effects:
             self._propagation.feed_commands(effects, atomic=not command.flags & ARBITRARY_KEYS)
             effects.clear()
             session.write_offset = self._propagation.stream_offset()

@@ -7,7 +7,7 @@ Published messages are for replicas only.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from wire.encoder import encode_command
 
@@ -64,6 +64,14 @@ class Propagation:
         if self._stream is not None:
             self._stream(database, data)
         return self.stream_offset()
+
+    def feed_command(self, database: int, argv: Sequence[bytes]) -> int:
+        """Pass on one command that ran in `database`; returns the replication offset behind it."""
+        if self._log is not None and argv[0].upper() in _MESSAGES:
+            if self._stream is not None:
+                self._stream(database, encode_command(argv))
+            return self.stream_offset()
+        return self.feed(database, encode_command(argv))
 
     def feed_commands(self, commands: Effects, *, atomic: bool) -> None:
         """Pass on `commands`, wrapped in MULTI and EXEC when `atomic` and more than one.

@@ -17,13 +17,17 @@ from node.commands.counters import SHARED, SMALL, TEXTS
 from node.structures.hashes import Hash
 from node.structures.lists import Quicklist
 from node.structures.sets import Set
-from wire.encoder import BULK_HEADERS, CRLF, INTEGERS, NIL_2, NIL_3
-from wire.table import CommandTable, Stretch
+from node.structures.stream_ids import ID_MAX, SEQUENCE_BITS
+from node.structures.streams import Stream
+from wire.encoder import BULK_HEADERS, CRLF, INTEGERS, NIL_2, NIL_3, encode_items
+from wire.table import CommandTable, Stretch, StretchNotes
 
 _OK = b"+OK\r\n"
+# With more bytes, entries of a stream are looked at one by one.
+_STREAM_BYTES_MAX = 1 << 20
 
 
-def _get(call: Call, commands: list[list[bytes]], owned: bytearray, _unchanged: list[int]) -> int:
+def _get(call: Call, commands: list[list[bytes]], owned: bytearray, _notes: StretchNotes) -> int:
     db = call.db
     keyspace = call.keyspace
     shards = db.shards
@@ -57,7 +61,7 @@ def _get(call: Call, commands: list[list[bytes]], owned: bytearray, _unchanged: 
     return done
 
 
-def _set(call: Call, commands: list[list[bytes]], owned: bytearray, _unchanged: list[int]) -> int:
+def _set(call: Call, commands: list[list[bytes]], owned: bytearray, _notes: StretchNotes) -> int:
     db = call.db
     keyspace = call.keyspace
     shards = db.shards
@@ -85,7 +89,7 @@ def _set(call: Call, commands: list[list[bytes]], owned: bytearray, _unchanged: 
     return done
 
 
-def _incr(call: Call, commands: list[list[bytes]], owned: bytearray, _unchanged: list[int]) -> int:
+def _incr(call: Call, commands: list[list[bytes]], owned: bytearray, _notes: StretchNotes) -> int:
     db = call.db
     keyspace = call.keyspace
     shards = db.shards
@@ -135,15 +139,15 @@ def _push(call: Call, commands: list[list[bytes]], owned: bytearray, *, left: bo
     return done
 
 
-def _lpush(call: Call, commands: list[list[bytes]], owned: bytearray, _unchanged: list[int]) -> int:
+def _lpush(call: Call, commands: list[list[bytes]], owned: bytearray, _notes: StretchNotes) -> int:
     return _push(call, commands, owned, left=True)
 
 
-def _rpush(call: Call, commands: list[list[bytes]], owned: bytearray, _unchanged: list[int]) -> int:
+def _rpush(call: Call, commands: list[list[bytes]], owned: bytearray, _notes: StretchNotes) -> int:
     return _push(call, commands, owned, left=False)
 
 
-def _sadd(call: Call, commands: list[list[bytes]], owned: bytearray, unchanged: list[int]) -> int:
+def _sadd(call: Call, commands: list[list[bytes]], owned: bytearray, notes: StretchNotes) -> int:
     """Members of one set."""
     key = commands[0][1]
     value = _structure(call, key, owned)
@@ -158,14 +162,14 @@ def _sadd(call: Call, commands: list[list[bytes]], owned: bytearray, unchanged: 
             break
         added = add(member, most)
         if not added:
-            unchanged.append(done)
+            notes.unchanged.append(done)
         append(INTEGERS[added])
         done += 1
-    call.keyspace.dirty += done - len(unchanged)
+    call.keyspace.dirty += done - len(notes.unchanged)
     return done
 
 
-def _hset(call: Call, commands: list[list[bytes]], owned: bytearray, _unchanged: list[int]) -> int:
+def _hset(call: Call, commands: list[list[bytes]], owned: bytearray, _notes: StretchNotes) -> int:
     """Fields of one hash."""
     key = commands[0][1]
     value = _structure(call, key, owned)
@@ -184,6 +188,35 @@ def _hset(call: Call, commands: list[list[bytes]], owned: bytearray, _unchanged:
     return done
 
 
+def _xadd(call: Call, commands: list[list[bytes]], owned: bytearray, notes: StretchNotes) -> int:
+    """Entries of one stream, whose ids are for us to choose."""
+    key, rest = commands[0][1], commands[0][3:]
+    value = _structure(call, key, owned)
+    if type(value) is not Stream or len(rest) & 1:
+        return 0
+    rows = []
+    length = 0
+    for argv in commands:
+        if argv[1] != key or argv[2] != b"*":
+            break
+        rows.append(argv[3:])
+        length += sum(map(len, argv))
+    keyspace = call.keyspace
+    first_id = max(keyspace.now_ms << SEQUENCE_BITS, value.last_id + 1)
+    if not rows or length > _STREAM_BYTES_MAX:
+        return 0
+    last_id = first_id + len(rows) - 1
+    if last_id > ID_MAX or first_id >> SEQUENCE_BITS != last_id >> SEQUENCE_BITS:
+        return 0
+    settings = call.node.settings
+    ids, contents = value.append_run(first_id, rows, settings.stream_node_max_bytes, settings.stream_node_max_entries)
+    keyspace.dirty += len(rows)
+    call.session.out += ids
+    head = b"*%d\r\n%b" % (len(rest) + 3, encode_items(commands[0][:2]))
+    notes.effects = b"".join([piece for pair in zip(ids, contents, strict=True) for piece in (head, *pair)])
+    return len(rows)
+
+
 def _structure(call: Call, key: bytes, owned: bytearray) -> object:
     """What `key` holds; None also where that takes a closer look."""
     db = call.db
@@ -196,7 +229,7 @@ def _structure(call: Call, key: bytes, owned: bytearray) -> object:
     return db.shards[slot].get(key)
 
 
-# By the command's name; each for this many arguments, the name included.
+# By the command's name; each for this many arguments, the name included (0: for any number).
 _STRETCHES: dict[str, tuple[int, Stretch]] = {
     "get": (2, _get),
     "set": (3, _set),
@@ -205,6 +238,7 @@ _STRETCHES: dict[str, tuple[int, Stretch]] = {
     "rpush": (3, _rpush),
     "sadd": (3, _sadd),
     "hset": (4, _hset),
+    "xadd": (0, _xadd),
 }
 
 

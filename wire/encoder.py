@@ -100,8 +100,15 @@ def encode_error(text: bytes) -> bytes:
 
 def encode_command(argv: Sequence[bytes]) -> bytes:
     """A request: an array of bulk strings."""
-    pieces = [b"*%d\r\n" % len(argv)]
-    pieces += [b"$%d\r\n%b\r\n" % (len(argument), argument) for argument in argv]
+    return b"*%d\r\n%b" % (len(argv), encode_items(argv))
+
+
+def encode_items(items: Sequence[bytes]) -> bytes:
+    """What stands in an array of bulk strings, of which there are a few."""
+    pieces: list[bytes] = []
+    for item in items:
+        length = len(item)
+        pieces += (BULK_HEADERS[length] if length < 1024 else b"$%d\r\n" % length, item, CRLF)
     return b"".join(pieces)
 
 

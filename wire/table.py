@@ -18,9 +18,22 @@ from wire.session import ALWAYS
 
 _NO_LIMIT = 1 << 40
 
+
+class StretchNotes:
+    """What is to be known of commands that ran in one go, beside their replies."""
+
+    __slots__ = ("effects", "unchanged")
+
+    def __init__(self) -> None:
+        # Which of them changed nothing, by their place among them, ascending.
+        self.unchanged: list[int] = []
+        # What is passed on in their place, encoded; empty: they themselves.
+        self.effects = b""
+
+
 # Runs the first of commands that are alike, as many as are ordinary, and returns how many those were: (call, commands,
-# table of slots, list of those that changed nothing). Replies go to the session (`node.stretches`).
-Stretch = Callable[[Any, list[list[bytes]], bytearray, list[int]], int]
+# table of slots, notes). Replies go to the session (`node.stretches`).
+Stretch = Callable[[Any, list[list[bytes]], bytearray, StretchNotes], int]
 
 
 class Command:
@@ -61,7 +74,7 @@ class Command:
         self.brief = (bool(spec.flags & FAST) or spec.complexity == "O(1)") and not spec.flags & BLOCKING
         # Where its only key is; 0 when it has none, -1 when finding its keys takes the declaration.
         self.key_index = _single_key(spec)
-        # How several of it with so many arguments run in one go, if they can.
+        # How several of it with so many arguments (0: with any number) run in one go, if they can.
         self.stretch: Stretch | None = None
         self.stretch_argc = 0
         # By lower-case name, for a container.

@@ -81,12 +81,13 @@ def xadd(call: Call) -> Reply:
     size = sum(map(len, items))
     if size > _ENTRY_BYTES_MAX:
         raise Error(_TOO_LARGE)
+    is_new = stream is None
     if stream is None:
         stream = Stream()
-        text = stream.append(entry_id, items, size, settings.stream_node_max_bytes, settings.stream_node_max_entries)
+    text = stream.append(entry_id, items, size, settings.stream_node_max_bytes, settings.stream_node_max_entries)
+    if is_new:
         db.put(name, stream)
     else:
-        text = stream.append(entry_id, items, size, settings.stream_node_max_bytes, settings.stream_node_max_entries)
         db.changed(name)
     if call.keyspace.notifier.flags:
         call.notify(STREAM, b"xadd", name)

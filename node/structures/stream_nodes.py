@@ -18,7 +18,7 @@ from typing import Self
 
 from node.structures.stream_ids import SEQUENCE_BITS, SEQUENCE_MAX, format_id, make_id
 from wire.arguments import canonical_integer
-from wire.encoder import encode_bulks
+from wire.encoder import encode_bulks, encode_items
 
 # The longest text of a 64-bit integer, which a listpack would keep as a number.
 _INTEGER_TEXT_MAX = 20
@@ -178,6 +178,62 @@ class StreamNode:
             size += len(text) + 2 if text and text[0] > _DIGIT_MAX and len(text) < 64 else _text_size(text)
         self.size = size
         return self.put(entry_id, items)
+
+    def append_run(
+        self, entry_id: int, rows: list[list[bytes]], bytes_max: int, entries_max: int
+    ) -> tuple[list[bytes], list[bytes]]:
+        """Put entries behind all others, the first one certainly and then as many as there is room for.
+
+        Their ids follow each other within a millisecond, and all have equally many fields. Returns what each consists
+        of: the ids, and the fields and values, as bulk strings.
+        """
+        fields, deleted, count, size = self.fields, self.deleted, len(self), self.size
+        if entries_max > 0:
+            rows = rows[: max(entries_max - count - deleted, 1)]
+        pairs = len(rows[0]) // 2
+        time_ms, sequence = entry_id >> SEQUENCE_BITS, entry_id & SEQUENCE_MAX
+        before = self.base & SEQUENCE_MAX
+        frame = _FLAGS_SIZE + number_size(wrapped(time_ms - (self.base >> SEQUENCE_BITS)))
+        # What frames an entry with the node's fields, and any other one.
+        alike = frame + _SIZES[(3 + pairs).bit_length()]
+        unlike = frame + _SIZES[pairs.bit_length()] + _SIZES[(4 + 2 * pairs).bit_length()]
+        entries, ends = self._entries, self._ends
+        prefix = b"%d-" % time_ms
+        ids: list[bytes] = []
+        contents: list[bytes] = []
+        for items in rows:
+            length = sum(map(len, items))
+            if (
+                # What counts entries takes no more than twenty bytes.
+                size + length + 20 >= bytes_max
+                and ids
+                and size + length + number_size(count + len(ids)) + number_size(deleted) >= bytes_max
+            ):
+                break
+            if items[0] == fields[0] and (pairs == 1 if len(fields) == 1 else items[::2] == fields):
+                size += alike
+                texts = items[1::2]
+            else:
+                size += unlike
+                texts = items
+            size += number_size(wrapped(sequence - before))
+            for text in texts:
+                # Most are short and no numbers.
+                size += len(text) + 2 if text and text[0] > _DIGIT_MAX and len(text) < 64 else _text_size(text)
+            text = b"%b%d" % (prefix, sequence)
+            head = b"$%d\r\n%b\r\n" % (len(text), text)
+            content = encode_items(items)
+            entries += b"*2\r\n%b*%d\r\n%b" % (head, 2 * pairs, content)
+            ends.append(len(entries))
+            ids.append(head)
+            contents.append(content)
+            sequence += 1
+        added = len(ids)
+        self.size = size
+        self._times.extend([time_ms] * added)
+        self._sequences.extend(range(sequence - added, sequence))
+        self.last_id = entry_id + added - 1
+        return ids, contents
 
     def put(self, entry_id: int, items: list[bytes]) -> bytes:
         """The same for who knows the size of the whole node."""

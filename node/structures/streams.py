@@ -174,6 +174,30 @@ class Stream:
         self.last_id = entry_id
         return node.append(entry_id, items)
 
+    def append_run(
+        self, entry_id: int, rows: list[list[bytes]], bytes_max: int, entries_max: int
+    ) -> tuple[list[bytes], list[bytes]]:
+        """Add entries with equally many fields under ids that follow each other; see the node's method."""
+        nodes = self._nodes
+        if not 0 < bytes_max < _NODE_BYTES_MAX:
+            bytes_max = _NODE_BYTES_MAX
+        if not self.length:
+            self.first_id = entry_id
+        total = len(rows)
+        ids: list[bytes] = []
+        contents: list[bytes] = []
+        while len(ids) < total:
+            left = rows[len(ids) :] if ids else rows
+            if not nodes or not nodes[-1].has_room(sum(map(len, left[0])), bytes_max, entries_max):
+                self.attach(StreamNode(entry_id + len(ids), left[0][::2]))
+            more_ids, more_contents = nodes[-1].append_run(entry_id + len(ids), left, bytes_max, entries_max)
+            ids += more_ids
+            contents += more_contents
+        self.length += total
+        self.added += total
+        self.last_id = entry_id + total - 1
+        return ids, contents
+
     def attach(self, node: StreamNode) -> None:
         """Put a node behind all others."""
         self._nodes.append(node)

@@ -73,3 +73,44 @@ def test_repeated_commands(pair: Pair, replicas: Replicas, chunks: list[list[Wor
         assert ours_digest == theirs_digest
     finally:
         pair.disconnect()
+
+
+_FIELD = st.sampled_from(["f", "f", "f", "g", ""])
+_ENTRIES = st.lists(st.tuples(st.sampled_from(["s", "s", "s", "t", "list"]), _FIELD, WORD), min_size=4, max_size=40)
+
+
+@budget(20)
+@given(
+    chunks=st.lists(_ENTRIES, min_size=1, max_size=3),
+    entries_max=st.sampled_from(["0", "3", "100"]),
+    pairs=st.integers(1, 2),
+)
+def test_entries_under_ids_that_we_choose(
+    pair: Pair, replicas: Replicas, chunks: list[list[Words]], entries_max: str, pairs: int
+) -> None:
+    """What we tell our replicas makes the same streams in Redis, node by node."""
+    try:
+        ours, theirs = pair.connect()
+        for client in (ours, theirs):
+            client.ask("FLUSHALL")
+            client.ask("CONFIG", "SET", "stream-node-max-entries", entries_max)
+            client.ask("CONFIG", "SET", "stream-node-max-bytes", "200")
+        ours.ask("RPUSH", "list", "x")
+        for chunk in chunks:
+            words = [("XADD", key, "*", *(field, word) * pairs) for key, field, word in chunk]
+            # The first one is not run in one go with the others, since there is no stream yet.
+            replies = ours.ask_all([("XADD", "s", "*", "f", "1"), *words])
+            assert all((b" " in reply) is (key == "list") for (key, *_), reply in zip(chunk, replies[1:], strict=True))
+        ours.ask("PUBLISH", "the end", "the end")
+        for command in replicas[0].read_until(b"the end"):
+            if command[0].upper() in (b"XADD", b"RPUSH"):
+                theirs.ask(*command)
+        asked: list[Words] = [("DEBUG", "DIGEST"), *[("XINFO", "STREAM", key) for key in ("s", "t")]]
+        asked += [("XRANGE", key, "-", "+") for key in ("s", "t")]
+        for question in asked:
+            assert_same(question, ours.ask(*question), theirs.ask(*question))
+    finally:
+        for client in pair.connect():
+            client.ask("CONFIG", "SET", "stream-node-max-entries", "100")
+            client.ask("CONFIG", "SET", "stream-node-max-bytes", "4096")
+        pair.disconnect()
