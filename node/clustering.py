@@ -258,7 +258,7 @@ class Clustering:
             if keys:
                 database.drop_slot(slot)
                 self._keyspace.effects += [(0, (b"DEL", key)) for key in keys]
-        self._executor.pass_on_effects()
+        self._executor.aftermath.pass_on_by_themselves()
 
     def topology_changed(self) -> None:
         self._owned[:] = self.machine.view.owned

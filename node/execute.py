@@ -2,8 +2,9 @@
 
 A batch runs in one loop. A command whose gates meet none of the session's conditions, with a fitting number
 of arguments and (in cluster mode) a key in a slot that is ours and stable, is called at once; everything else
-takes the slow lane (`_run_slowly`), which performs every check in Redis' order. Consecutive writes that can be
-repeated as they came are passed on as one slice of the client's own bytes.
+takes the slow lane (`node.slow_lane`), which performs every check in Redis' order. Consecutive writes that can be
+repeated as they came are passed on as one slice of the client's own bytes. Two roads are shorter: one command by itself
+(`execute_one`), and one command over and over (`node.stretches`).
 
 Handlers return Python values; the commonest are encoded inline here, the others by `wire.encoder`.
 """
@@ -11,27 +12,26 @@ Handlers return Python values; the commonest are encoded inline here, the others
 from __future__ import annotations
 
 from binascii import crc_hqx
-from functools import partial
 
 from cluster.slots import SLOTS
-from node.blocking import NOT_YET, BlockedClients, Serve
-from node.call import Call
-from node.gates import ONE_SHOT, Gatekeeper
+from node.aftermath import Aftermath
+from node.blocking import BlockedClients
+from node.gates import Gatekeeper
+from node.indirect import Indirect
 from node.keyspace import Keyspace
 from node.memory.eviction import Eviction
 from node.monitor import Monitor
 from node.propagation import Propagation
 from node.session import NodeSession
 from node.slow_commands import SlowCommands
+from node.slow_lane import SlowLane
 from node.tracking import Tracking
 from runtime.clock import Clock
-from wire.command import ARBITRARY_KEYS, DENYOOM, MAY_REPLICATE, UNQUEUED, WRITE
+from wire.command import DENYOOM, MAY_REPLICATE, WRITE
 from wire.decoder import Batch
-from wire.durations import LONG_NS
 from wire.encoder import BULK_HEADERS, INTEGERS, NIL_2, NIL_3, encode_into
 from wire.errors import Error
-from wire.reply import NO_REPLY, OK, PARKED, QUEUED, Reply
-from wire.session import CLOSING, IN_MULTI
+from wire.reply import OK, PARKED
 from wire.table import Command, CommandTable, StretchNotes
 
 _CRLF = b"\r\n"
@@ -40,21 +40,18 @@ _OK = b"+OK\r\n"
 _BRIEF_NS = 1_000_000
 # Commands that may need memory: those that say so, and those that run others.
 _NEEDS_MEMORY = DENYOOM | MAY_REPLICATE
-# Stretches that are shorter are not run in one go.
+# Stretches that are shorter are not run in one go; and so often the rest of a batch is tried again.
 _STRETCH_MIN = 4
-_REDIRECTIONS = (b"MOVED ", b"ASK ", b"TRYAGAIN ", b"CROSSSLOT ", b"CLUSTERDOWN ")
+_STRETCHES_MAX = 8
 
 
 class Executor:
-    """Runs commands for clients, for transactions and for the stream of our master."""
+    """Runs commands for clients; its parts run those for others."""
 
     __slots__ = (
-        "_blocked",
         "_by_name",
         "_clustered",
-        "_gatekeeper",
         "_keyspace",
-        "_monitor",
         "_owned",
         "_perf_ns",
         "_propagation",
@@ -62,8 +59,10 @@ class Executor:
         "_slow",
         "_table",
         "_wall_ms",
-        "errors",
+        "aftermath",
         "eviction",
+        "indirect",
+        "slow_lane",
         "tracking",
     )
 
@@ -83,10 +82,7 @@ class Executor:
         self._by_name = table.by_name
         self._keyspace = keyspace
         self._propagation = propagation
-        self._gatekeeper = gatekeeper
-        self._monitor = monitor
         self._slow = slow
-        self._blocked = blocked
         # Not empty when a change may serve blocked clients.
         self._ready = blocked.ready
         # The clock's readings, without the way through the clock.
@@ -97,10 +93,15 @@ class Executor:
         self._clustered = False
         # Who must know which keys a command has read (CLIENT TRACKING).
         self.tracking = tracking
-        # `maxmemory`, set by the node.
+        self.aftermath = Aftermath(keyspace, propagation, slow, blocked, clock)
+        self.slow_lane = SlowLane(table, keyspace, gatekeeper, monitor, tracking, clock, self.aftermath)
+        self.indirect = Indirect(table, keyspace, propagation, monitor, slow, tracking, clock, self.aftermath)
+        # `maxmemory`.
         self.eviction: Eviction
-        # For INFO: error replies by their code.
-        self.errors: dict[bytes, int] = {}
+
+    def limit_memory(self, eviction: Eviction) -> None:
+        """What keeps to `maxmemory`; it needs the executor itself, and so comes later."""
+        self.eviction = self.slow_lane.eviction = eviction
 
     @property
     def processed(self) -> int:
@@ -153,7 +154,7 @@ class Executor:
         except Error as error:
             reply = error
             command.failed_calls += 1
-            self.count(error)
+            self.aftermath.count(error)
         took_ns = perf_ns() - started_ns
         if keyspace.dirty != dirty or keyspace.effects:
             propagation = self._propagation
@@ -162,13 +163,13 @@ class Executor:
             elif not keyspace.effects and not call.rewritten and command.flags & WRITE:
                 session.write_offset = propagation.feed(call.db.index, chunk)
             else:
-                self._pass_on_effects(session, command, argv, changed=keyspace.dirty != dirty)
+                self.aftermath.pass_on_effects(session, command, argv, changed=keyspace.dirty != dirty)
             if self._ready:
-                self._serve_blocked()
+                self.aftermath.serve_blocked()
         if reply is OK:
             session.out.append(_OK)
         elif reply is PARKED:
-            self._park(session, command, started_ns)
+            self.aftermath.park(session, command, started_ns)
             return True
         else:
             encode_into(session.out, reply, session.proto)
@@ -176,35 +177,96 @@ class Executor:
         command.nanoseconds += took_ns
         session.last_command = command.name
         if took_ns >= command.notice_ns:
-            self._notice(session, command, argv, took_ns)
+            self.aftermath.notice(session, command, argv, took_ns)
         return True
-
-    def _notice(self, session: NodeSession, command: Command, argv: list[bytes], took_ns: int, runs: int = 1) -> None:
-        """A command took so long that the time of the turn is another one, or is one that is looked at more closely."""
-        if took_ns >= LONG_NS:
-            self._keyspace.now_ms = self._wall_ms()
-        self._slow.notice(session, command, argv, took_ns, runs)
 
     def execute(self, session: NodeSession, batch: Batch, start: int) -> int:
         """Run the commands of `batch` from `start` on; see `wire.connection.Service`."""
+        session.last_seen_ms = self._keyspace.now_ms
+        index = start
+        if batch.columns is not None:
+            for _ in range(_STRETCHES_MAX):
+                done = self._run_stretch(session, batch, index)
+                if done < 0:
+                    break
+                index += done
+                if index == batch.count:
+                    return index
+                # The next one is not ordinary; those behind it may be.
+                if self._run_each(session, batch, index, index + 1) == index:
+                    return index
+                index += 1
+                if session.parked or index == batch.count:
+                    return index
+        return self._run_each(session, batch, index, batch.count)
+
+    def _run_stretch(self, session: NodeSession, batch: Batch, first: int) -> int:
+        """Run as many commands of a batch of the same ones as can be run in one go from `first` on.
+
+        Returns how many those were; -1 when none of them can.
+        """
+        columns = batch.columns
+        assert columns is not None
+        command = self._by_name.get(columns[0][0])
+        call = session.call
+        keyspace = self._keyspace
+        if (
+            command is None
+            or command.stretch is None
+            or command.gates & session.mask
+            or command.stretch_argc not in (0, len(columns))
+            or len(columns) < command.argc_min
+            or batch.count - first < _STRETCH_MIN
+            or self._slow.threshold_ns < _BRIEF_NS
+            or call.db.attended
+            or keyspace.notifier.flags
+            or keyspace.metered
+        ):
+            return -1
+        started_ns = self._perf_ns()
+        call.command = command
+        dirty = keyspace.dirty
+        notes = StretchNotes()
+        if first:
+            columns = [column[first:] for column in columns]
+        done = command.stretch(call, columns, self._owned, notes)
+        if keyspace.dirty != dirty and self._propagation.active:
+            stop = first + done
+            if notes.effects:
+                data = notes.effects
+            elif notes.unchanged:
+                data = batch.encoded_without(first, stop, [first + at for at in notes.unchanged])
+            else:
+                data = batch.encoded(first, stop)
+            session.write_offset = self._propagation.feed(call.db.index, data)
+        if done:
+            took_ns = self._perf_ns() - started_ns
+            command.calls += done
+            command.nanoseconds += took_ns
+            session.last_command = command.name
+            if took_ns >= command.notice_ns:
+                self.aftermath.notice(session, command, [column[0] for column in columns], took_ns, done)
+        return done
+
+    def _run_each(self, session: NodeSession, batch: Batch, start: int, stop: int) -> int:
+        """Run commands one by one; returns the index of the first one not run."""
         commands = batch.commands
-        alike = batch.alike
+        alike = batch.columns is not None
         call = session.call
         out = session.out
         keyspace = self._keyspace
+        aftermath = self.aftermath
         effects = keyspace.effects
         by_name = self._by_name
         owned = self._owned
         ready = self._ready
         perf_ns = self._perf_ns
-        session.last_seen_ms = keyspace.now_ms
         dirty = keyspace.dirty
         call.rewritten = False
         # Where the run of writes begins that will be passed on as one slice (-1: none under way), and its database.
         run = -1
         run_database = 0
         index = start
-        stop = len(commands)
         eviction = self.eviction
         limited = eviction.limit > 0
         if keyspace.uses is not None:
@@ -221,8 +283,8 @@ class Executor:
                 and command.argc_min <= len(argv) <= command.argc_max
                 and not (limited and command.flags & _NEEDS_MEMORY and not eviction.fits())
             ):
-                # A stretch: neighbours alike, for which all that was just looked up holds. It is timed as a whole
-                # (a reading of the clock costs as much as all the checks), unless one of them could be slow.
+                # Of neighbours alike all that was just looked up holds. They are timed as a whole (a reading of the
+                # clock costs as much as all the checks), unless one of them could be slow.
                 handler = command.handler
                 place = command.key_index
                 propagating = self._propagation.active
@@ -231,34 +293,6 @@ class Executor:
                 ends = not alike or not command.brief or slow_ns < _BRIEF_NS or limited
                 first = index
                 call.command = command
-                if (
-                    not ends
-                    and command.stretch is not None
-                    and command.stretch_argc in (0, len(argv))
-                    and stop - index >= _STRETCH_MIN
-                    and not call.db.attended
-                    and not keyspace.notifier.flags
-                ):
-                    notes = StretchNotes()
-                    index += command.stretch(call, commands[index:] if index else commands, owned, notes)
-                    if keyspace.dirty != dirty:
-                        dirty = keyspace.dirty
-                        if propagating and notes.effects:
-                            if run >= 0:
-                                self._pass_on(session, run_database, batch.encoded(run, first))
-                                run = -1
-                            self._pass_on(session, call.db.index, notes.effects)
-                        elif propagating:
-                            if run < 0:
-                                run = first
-                                run_database = call.db.index
-                            if notes.unchanged:
-                                data = batch.encoded_without(run, index, [first + at for at in notes.unchanged])
-                                self._pass_on(session, run_database, data)
-                                run = -1
-                    elif run >= 0:
-                        self._pass_on(session, run_database, batch.encoded(run, first))
-                        run = -1
                 while index < stop:
                     argv = commands[index]
                     if place > 0:
@@ -278,7 +312,7 @@ class Executor:
                     except Error as error:
                         reply = error
                         command.failed_calls += 1
-                        self.count(error)
+                        aftermath.count(error)
                     if keyspace.dirty != dirty or effects:
                         if not propagating:
                             effects.clear()
@@ -289,17 +323,17 @@ class Executor:
                                 run_database = call.db.index
                         else:
                             if run >= 0:
-                                self._pass_on(session, run_database, batch.encoded(run, index))
+                                aftermath.pass_on(session, run_database, batch.encoded(run, index))
                                 run = -1
-                            self._pass_on_effects(session, command, argv, changed=keyspace.dirty != dirty)
+                            aftermath.pass_on_effects(session, command, argv, changed=keyspace.dirty != dirty)
                         if ready:
                             if run >= 0:
-                                self._pass_on(session, run_database, batch.encoded(run, index + 1))
+                                aftermath.pass_on(session, run_database, batch.encoded(run, index + 1))
                                 run = -1
-                            self._serve_blocked()
+                            aftermath.serve_blocked()
                         dirty = keyspace.dirty
                     elif run >= 0:
-                        self._pass_on(session, run_database, batch.encoded(run, index))
+                        aftermath.pass_on(session, run_database, batch.encoded(run, index))
                         run = -1
                     kind = type(reply)
                     if kind is bytes:
@@ -315,7 +349,7 @@ class Executor:
                     elif kind is int:
                         out.append(INTEGERS[reply] if 0 <= reply < 1024 else b":%d\r\n" % reply)
                     elif reply is PARKED:
-                        self._park(session, command, started_ns)
+                        aftermath.park(session, command, started_ns)
                         index += 1
                         first = index
                         break
@@ -330,16 +364,16 @@ class Executor:
                     command.nanoseconds += ended_ns - started_ns
                     session.last_command = command.name
                     if ended_ns - started_ns >= command.notice_ns:
-                        self._notice(session, command, commands[first], ended_ns - started_ns, index - first)
+                        aftermath.notice(session, command, commands[first], ended_ns - started_ns, index - first)
                 started_ns = ended_ns
                 if not misplaced:
                     if session.parked:
                         break
                     continue
             if run >= 0:
-                self._pass_on(session, run_database, batch.encoded(run, index))
+                aftermath.pass_on(session, run_database, batch.encoded(run, index))
                 run = -1
-            if not self._run_slowly(session, argv):
+            if not self.slow_lane.run(session, argv):
                 break
             index += 1
             if session.parked:
@@ -352,126 +386,8 @@ class Executor:
         if keyspace.uses is not None:
             keyspace.uses.quiet = False
         if run >= 0:
-            self._pass_on(session, run_database, batch.encoded(run, index))
+            aftermath.pass_on(session, run_database, batch.encoded(run, index))
         return index
-
-    def run(self, call: Call, command: Command, argv: list[bytes]) -> Reply:
-        """Run one command inside another (EXEC): the effects stay with the outer one."""
-        call.argv = argv
-        call.command = command
-        keyspace = self._keyspace
-        dirty = keyspace.dirty
-        before = len(keyspace.effects)
-        database = call.db.index
-        call.rewritten = False
-        started_ns = self._perf_ns()
-        try:
-            reply = command.handler(call)
-        except Error as error:
-            reply = error
-            command.failed_calls += 1
-            self.count(error)
-        took_ns = self._perf_ns() - started_ns
-        command.calls += 1
-        command.nanoseconds += took_ns
-        if took_ns >= command.notice_ns:
-            self._slow.notice(call.session, command, argv, took_ns)
-        if call.session.tracked is not None:
-            self.tracking.read(call.session, call.db, command, argv)
-        if self._monitor.watched:
-            self._monitor.show(call.session, command, argv)
-        if not call.rewritten and _repeats(command, changed=keyspace.dirty != dirty):
-            keyspace.effects.append((database, tuple(argv)))
-        elif keyspace.dirty == dirty and not call.rewritten and len(keyspace.effects) == before:
-            return reply
-        call.rewritten = True
-        return reply
-
-    def apply(self, session: NodeSession, argv: list[bytes], *, replaying: bool = False) -> Reply:
-        """Run one command of our master's stream, or, `replaying`, of a log: no gates, no redirection.
-
-        What a master's does is passed on to our own log, and a log's to nobody; nor is that one counted. The caller has
-        set how expired keys are seen. Raises Error for a command that does not exist.
-        """
-        command = self._table.find(argv)
-        command.check_arity(len(argv))
-        call = session.call
-        if session.mask & IN_MULTI and not command.flags & UNQUEUED:
-            assert session.transaction is not None
-            session.transaction.queue.append((command, argv))
-            return QUEUED
-        call.argv = argv
-        call.command = command
-        dirty = self._keyspace.dirty
-        started_ns = self._perf_ns()
-        try:
-            reply = command.handler(call)
-        except Error as error:
-            reply = error
-            command.failed_calls += not replaying
-        if not replaying:
-            took_ns = self._perf_ns() - started_ns
-            command.calls += 1
-            command.nanoseconds += took_ns
-            if took_ns >= command.notice_ns:
-                self._slow.notice(session, command, argv, took_ns)
-        effects = self._keyspace.effects
-        if self._propagation.logging and not replaying:
-            if not call.rewritten and _repeats(command, changed=self._keyspace.dirty != dirty):
-                effects.append((call.db.index, tuple(argv)))
-            self._propagation.log_commands(effects, atomic=True)
-        effects.clear()
-        call.rewritten = False
-        if self._ready:
-            self._serve_blocked()
-        return reply
-
-    def pass_on_effects(self) -> None:
-        """Pass on what a timer did (active expiry, eviction): single commands, never wrapped."""
-        effects = self._keyspace.effects
-        if effects:
-            self._propagation.feed_commands(effects, atomic=False)
-            effects.clear()
-            if self._ready:
-                self._serve_blocked()
-
-    def conclude(self, call: Call, command: Command, argv: list[bytes], *, changed: bool) -> None:
-        """A command that was parked in the middle of its work has come to its end: pass on what it did."""
-        self._slow.note_end(call.session, command, argv, self._perf_ns() - call.session.parked_at_ns)
-        self._pass_on_effects(call.session, command, argv, changed=changed)
-        if self._ready:
-            self._serve_blocked()
-
-    def _park(self, session: NodeSession, command: Command, started_ns: int) -> None:
-        """A command has made its client wait. Redis logs it once it has come to its end, and not if it never does."""
-        command.calls += 1
-        command.nanoseconds += self._perf_ns() - started_ns
-        command.durations.omitted += 1
-        session.last_command = command.name
-        session.parked_at_ns = started_ns
-
-    def _serve_blocked(self) -> None:
-        """Something that blocked clients wait for has come; the command that brought it has been passed on."""
-        # A long transaction may have outlived what it brought: that key expires now, and serves nobody.
-        self._keyspace.now_ms = self._wall_ms()
-        self._blocked.serve(self._run_blocked)
-        # A key that had logically expired may have been met.
-        self.pass_on_effects()
-
-    def _run_blocked(self, call: Call, serve: Serve, key: bytes) -> Reply:
-        """Run a blocked client's command, which looks at `key`; what it does is passed on by itself."""
-        call.rewritten = False
-        started_ns = self._perf_ns()
-        try:
-            reply = serve(call, key)
-        except Error as error:
-            # Counted where the client is answered.
-            reply = error
-        if reply is not NOT_YET:
-            took_ns = self._perf_ns() - started_ns
-            self._slow.note_served(call.session, call.command, call.argv, took_ns)
-        self._pass_on_effects(call.session, call.command, call.argv, changed=False)
-        return reply
 
     def serves(self, command: Command, argv: list[bytes]) -> bool:
         """Whether all keys of a command are in one slot that is ours and stable."""
@@ -481,117 +397,3 @@ class Executor:
             return True
         first = slots[0]
         return bool(self._owned[first]) and slots.count(first) == len(slots)
-
-    def _run_slowly(self, session: NodeSession, argv: list[bytes]) -> bool:
-        """Run one command with every check; False when it must wait (a pause) or nothing more may run."""
-        if session.mask & CLOSING:
-            return False
-        if argv[0].lower() in (b"post", b"host:"):
-            # Somebody makes a browser talk to us: Redis answers nothing and hangs up.
-            session.drop()
-            return False
-        command: Command | None = None
-        reply: Reply
-        keyspace = self._keyspace
-        try:
-            command = self._table.find(argv)
-            command.check_arity(len(argv))
-            if self.eviction.limit:
-                self.eviction.make_room()
-            refusal = self._gatekeeper.refuse(session, command, argv)
-            if refusal is not None:
-                raise refusal
-        except Error as error:
-            reply = error
-            if command is not None:
-                command.rejected_calls += 1
-            self.count(error)
-            if session.transaction is not None:
-                session.transaction.aborted = True
-                if command is not None and command.name == "exec":
-                    reply = _refused_exec(session, error)
-        else:
-            if self._gatekeeper.postpones(session, command):
-                session.parked = session.postponed = True
-                return False
-            if session.mask & IN_MULTI and not command.flags & UNQUEUED:
-                assert session.transaction is not None
-                session.transaction.queue.append((command, argv))
-                reply = QUEUED
-            else:
-                dirty = keyspace.dirty
-                call = session.call
-                call.argv = argv
-                call.command = command
-                session.last_command = command.name
-                call.rewritten = False
-                started_ns = self._perf_ns()
-                try:
-                    if session.tracked is None:
-                        reply = command.handler(call)
-                    else:
-                        reply = self.tracking.run(session, partial(command.handler, call), command, argv)
-                except Error as error:
-                    reply = error
-                    command.failed_calls += 1
-                    self.count(error)
-                if reply is PARKED:
-                    self._park(session, command, started_ns)
-                else:
-                    took_ns = self._perf_ns() - started_ns
-                    command.calls += 1
-                    command.nanoseconds += took_ns
-                    if took_ns >= command.notice_ns:
-                        self._notice(session, command, argv, took_ns)
-                if self._monitor.watched:
-                    # As in Redis, after the run: EXEC behind what it ran, SELECT with the database it chose.
-                    self._monitor.show(session, command, argv)
-                self._pass_on_effects(session, command, argv, changed=keyspace.dirty != dirty)
-                if self._ready:
-                    self._serve_blocked()
-        if session.mask & ONE_SHOT and not session.mask & IN_MULTI and (command is None or command.name != "asking"):
-            # ASKING holds for one command, refused or not; before MULTI, for all up to EXEC (Redis: resetClient).
-            session.mask &= ~ONE_SHOT
-            session.asking = False
-        if reply is not NO_REPLY and reply is not PARKED:
-            session.put_reply(reply)
-        return not session.mask & CLOSING
-
-    def count(self, error: Error) -> None:
-        """For INFO errorstats. Redis keeps no more than 128 codes, because scripts can make up their own."""
-        code = error.text.partition(b" ")[0]
-        if code in self.errors or len(self.errors) < 128:
-            self.errors[code] = self.errors.get(code, 0) + 1
-
-    def _pass_on(self, session: NodeSession, database: int, data: bytes) -> None:
-        """Pass on whole commands that ran in `database`, as the client sent them."""
-        session.write_offset = self._propagation.feed(database, data)
-
-    def _pass_on_effects(self, session: NodeSession, command: Command, argv: list[bytes], *, changed: bool) -> None:
-        """Pass on one command's effects: expired keys first, then what it put in its place, or the request."""
-        call = session.call
-        effects = self._keyspace.effects
-        if not call.rewritten and _repeats(command, changed=changed):
-            effects.append((call.db.index, tuple(argv)))
-        if len(effects) == 1:
-            database, words = effects[0]
-            effects.clear()
-            session.write_offset = self._propagation.feed_command(database, words)
-        elif effects:
-            self._propagation.feed_commands(effects, atomic=not command.flags & ARBITRARY_KEYS)
-            effects.clear()
-            session.write_offset = self._propagation.stream_offset()
-        call.rewritten = False
-
-
-def _refused_exec(session: NodeSession, error: Error) -> Error:
-    """EXEC itself was refused, which ends the transaction; a redirection keeps its own words."""
-    session.end_transaction()
-    if error.text.startswith(_REDIRECTIONS):
-        return error
-    return Error(b"EXECABORT Transaction discarded because of: " + error.text.removeprefix(b"ERR "))
-
-
-def _repeats(command: Command, *, changed: bool) -> bool:
-    """Whether replicas must repeat the request as it came."""
-    return changed and bool(command.flags & (WRITE | MAY_REPLICATE))

@@ -79,7 +79,7 @@ def clients(clients: Clients[NodeSession], cluster_connections: int, tracking_cl
 
 
 def stats(node: Node, traffic: Traffic, keyspace: Keyspace, expiry: ActiveExpiry, broker: Broker) -> Fields:
-    replicas, errors = node.replication.replicas, node.executor.errors
+    replicas, errors = node.replication.replicas, node.executor.aftermath.errors
     return [
         ("total_connections_received", node.clients.total),
         ("total_commands_processed", node.executor.processed),

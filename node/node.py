@@ -111,19 +111,23 @@ class Node:
             settings, runtime.log, self.pauses, self._save_before_end, self._lagging_replicas, self.end
         )
         self.expiry = ActiveExpiry(
-            self.keyspace, runtime.clock, self.executor.pass_on_effects, self._data_are_frozen, self.latency
+            self.keyspace,
+            runtime.clock,
+            self.executor.aftermath.pass_on_by_themselves,
+            self._data_are_frozen,
+            self.latency,
         )
         self.eviction = Eviction(
             settings,
             runtime,
             self.keyspace,
             self.conditions,
-            pass_on=self.executor.pass_on_effects,
+            pass_on=self.executor.aftermath.pass_on_by_themselves,
             frozen=self._data_are_frozen,
             is_replica=lambda: self.replication.is_replica,
             latency=self.latency,
         )
-        self.executor.eviction = self.eviction
+        self.executor.limit_memory(self.eviction)
         self.buffers = ClientMemory(
             settings, self.clients, runtime.log, self._backlog_bytes, lambda: self.append_only.log.buffered
         )
@@ -138,7 +142,7 @@ class Node:
             clustered=settings.cluster_enabled,
         )
         self.scripting = ScriptEngine(
-            settings, runtime.clock, self.keyspace, self.conditions, self.gateway, self.executor.conclude
+            settings, runtime.clock, self.keyspace, self.conditions, self.gateway, self.executor.aftermath.conclude
         )
         self.scripts = Scripts(self.scripting)
         self.libraries = Libraries(self.scripting, self.gateway)
@@ -159,7 +163,7 @@ class Node:
         self.migrations = Migrations(
             self.tasks,
             self.pauses,
-            self.executor.conclude,
+            self.executor.aftermath.conclude,
             lambda: self.replication.is_replica,
             lambda: self.ports.tls.client if settings.tls_cluster else None,
         )

@@ -144,7 +144,7 @@ class NodeSession(Session):
         """See `Session`; an error counts for INFO like one that came at once."""
         if type(reply) is Error:
             self.call.command.failed_calls += 1
-            self.call.node.executor.count(reply)
+            self.call.node.executor.aftermath.count(reply)
         super().answer_later(reply)
 
     def begin(self) -> None:

@@ -86,7 +86,7 @@ class Traffic:
 def reset_statistics(node: Node) -> None:
     """CONFIG RESETSTAT: what INFO counts begins again."""
     node.traffic.reset()
-    node.executor.errors.clear()
+    node.executor.aftermath.errors.clear()
     for command in node.table.every():
         command.calls = command.nanoseconds = command.rejected_calls = command.failed_calls = 0
         command.durations.clear()

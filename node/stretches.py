@@ -23,11 +23,12 @@ from wire.encoder import BULK_HEADERS, CRLF, INTEGERS, NIL_2, NIL_3, encode_item
 from wire.table import CommandTable, Stretch, StretchNotes
 
 _OK = b"+OK\r\n"
+_ZERO, _ONE = INTEGERS[:2]
 # With more bytes, entries of a stream are looked at one by one.
 _STREAM_BYTES_MAX = 1 << 20
 
 
-def _get(call: Call, commands: list[list[bytes]], owned: bytearray, _notes: StretchNotes) -> int:
+def _get(call: Call, columns: list[list[bytes]], owned: bytearray, _notes: StretchNotes) -> int:
     db = call.db
     keyspace = call.keyspace
     shards = db.shards
@@ -35,7 +36,7 @@ def _get(call: Call, commands: list[list[bytes]], owned: bytearray, _notes: Stre
     out = call.session.out
     nil = NIL_2 if call.session.proto == 2 else NIL_3
     done = missed = 0
-    for _, key in commands:
+    for key in columns[1]:
         slot = crc_hqx(key, 0) & 16383 if 123 not in key else keyspace.slot_of(key)
         if not owned[slot]:
             break
@@ -61,13 +62,13 @@ def _get(call: Call, commands: list[list[bytes]], owned: bytearray, _notes: Stre
     return done
 
 
-def _set(call: Call, commands: list[list[bytes]], owned: bytearray, _notes: StretchNotes) -> int:
+def _set(call: Call, columns: list[list[bytes]], owned: bytearray, _notes: StretchNotes) -> int:
     db = call.db
     keyspace = call.keyspace
     shards = db.shards
     volatile = db.volatile
     done = created = 0
-    for _, key, value in commands:
+    for key, value in zip(columns[1], columns[2], strict=True):
         slot = crc_hqx(key, 0) & 16383 if 123 not in key else keyspace.slot_of(key)
         if not owned[slot]:
             break
@@ -89,14 +90,14 @@ def _set(call: Call, commands: list[list[bytes]], owned: bytearray, _notes: Stre
     return done
 
 
-def _incr(call: Call, commands: list[list[bytes]], owned: bytearray, _notes: StretchNotes) -> int:
+def _incr(call: Call, columns: list[list[bytes]], owned: bytearray, _notes: StretchNotes) -> int:
     db = call.db
     keyspace = call.keyspace
     shards = db.shards
     volatile = db.volatile
     append = call.session.out.append
     done = created = 0
-    for _, key in commands:
+    for key in columns[1]:
         slot = crc_hqx(key, 0) & 16383 if 123 not in key else keyspace.slot_of(key)
         if not owned[slot]:
             break
@@ -121,89 +122,76 @@ def _incr(call: Call, commands: list[list[bytes]], owned: bytearray, _notes: Str
     return done
 
 
-def _push(call: Call, commands: list[list[bytes]], owned: bytearray, *, left: bool) -> int:
+def _push(call: Call, columns: list[list[bytes]], owned: bytearray, *, left: bool) -> int:
     """Elements for one list."""
-    key = commands[0][1]
+    key = columns[1][0]
     value = _structure(call, key, owned)
     if type(value) is not Quicklist:
         return 0
-    items = []
-    for _, name, item in commands:
-        if name != key:
-            break
-        items.append(item)
+    done = _of_one_key(columns[1])
+    items = columns[2] if done == len(columns[2]) else columns[2][:done]
     length = value.extend_left(items) if left else value.extend_right(items)
-    done = len(items)
     call.keyspace.dirty += done
     call.session.out += [b":%d\r\n" % number for number in range(length - done + 1, length + 1)]
     return done
 
 
-def _lpush(call: Call, commands: list[list[bytes]], owned: bytearray, _notes: StretchNotes) -> int:
-    return _push(call, commands, owned, left=True)
+def _lpush(call: Call, columns: list[list[bytes]], owned: bytearray, _notes: StretchNotes) -> int:
+    return _push(call, columns, owned, left=True)
 
 
-def _rpush(call: Call, commands: list[list[bytes]], owned: bytearray, _notes: StretchNotes) -> int:
-    return _push(call, commands, owned, left=False)
+def _rpush(call: Call, columns: list[list[bytes]], owned: bytearray, _notes: StretchNotes) -> int:
+    return _push(call, columns, owned, left=False)
 
 
-def _sadd(call: Call, commands: list[list[bytes]], owned: bytearray, notes: StretchNotes) -> int:
+def _sadd(call: Call, columns: list[list[bytes]], owned: bytearray, notes: StretchNotes) -> int:
     """Members of one set."""
-    key = commands[0][1]
+    key = columns[1][0]
     value = _structure(call, key, owned)
     if type(value) is not Set:
         return 0
     add = value.add
     most = call.keyspace.limits.intset_entries
     append = call.session.out.append
-    done = 0
-    for _, name, member in commands:
-        if name != key:
-            break
-        added = add(member, most)
-        if not added:
-            notes.unchanged.append(done)
-        append(INTEGERS[added])
-        done += 1
+    done = _of_one_key(columns[1])
+    for at, member in enumerate(columns[2][:done]):
+        if add(member, most):
+            append(_ONE)
+        else:
+            notes.unchanged.append(at)
+            append(_ZERO)
     call.keyspace.dirty += done - len(notes.unchanged)
     return done
 
 
-def _hset(call: Call, commands: list[list[bytes]], owned: bytearray, _notes: StretchNotes) -> int:
+def _hset(call: Call, columns: list[list[bytes]], owned: bytearray, _notes: StretchNotes) -> int:
     """Fields of one hash."""
-    key = commands[0][1]
+    key = columns[1][0]
     value = _structure(call, key, owned)
     if type(value) is not Hash or value.expiry is not None:
         return 0
     set_field = value.set
     limits = call.keyspace.limits
     append = call.session.out.append
-    done = 0
-    for _, name, field, text in commands:
-        if name != key:
-            break
-        append(INTEGERS[set_field(field, text, limits)])
-        done += 1
+    done = _of_one_key(columns[1])
+    for field, text in zip(columns[2][:done], columns[3], strict=False):
+        append(_ONE if set_field(field, text, limits) else _ZERO)
     call.keyspace.dirty += done
     return done
 
 
-def _xadd(call: Call, commands: list[list[bytes]], owned: bytearray, notes: StretchNotes) -> int:
+def _xadd(call: Call, columns: list[list[bytes]], owned: bytearray, notes: StretchNotes) -> int:
     """Entries of one stream, whose ids are for us to choose."""
-    key, rest = commands[0][1], commands[0][3:]
+    key = columns[1][0]
     value = _structure(call, key, owned)
-    if type(value) is not Stream or len(rest) & 1:
+    done = min(_of_one_key(columns[1]), _of_one_key(columns[2]))
+    if type(value) is not Stream or len(columns) % 2 == 0 or columns[2][0] != b"*":
         return 0
-    rows = []
-    length = 0
-    for argv in commands:
-        if argv[1] != key or argv[2] != b"*":
-            break
-        rows.append(argv[3:])
-        length += sum(map(len, argv))
+    rows = list(map(list, zip(*[column[:done] for column in columns[3:]], strict=True)))
+    length = sum([len(text) for column in columns for text in column])
     keyspace = call.keyspace
     first_id = max(keyspace.now_ms << SEQUENCE_BITS, value.last_id + 1)
-    if not rows or length > _STREAM_BYTES_MAX:
+    if length > _STREAM_BYTES_MAX:
         return 0
     last_id = first_id + len(rows) - 1
     if last_id > ID_MAX or first_id >> SEQUENCE_BITS != last_id >> SEQUENCE_BITS:
@@ -212,9 +200,17 @@ def _xadd(call: Call, commands: list[list[bytes]], owned: bytearray, notes: Stre
     ids, contents = value.append_run(first_id, rows, settings.stream_node_max_bytes, settings.stream_node_max_entries)
     keyspace.dirty += len(rows)
     call.session.out += ids
-    head = b"*%d\r\n%b" % (len(rest) + 3, encode_items(commands[0][:2]))
+    head = b"*%d\r\n%b" % (len(columns), encode_items([columns[0][0], key]))
     notes.effects = b"".join([piece for pair in zip(ids, contents, strict=True) for piece in (head, *pair)])
     return len(rows)
+
+
+def _of_one_key(keys: list[bytes]) -> int:
+    """How many of them are the same at the beginning."""
+    key = keys[0]
+    if keys.count(key) == len(keys):
+        return len(keys)
+    return next(at for at, other in enumerate(keys) if other != key)
 
 
 def _structure(call: Call, key: bytes, owned: bytearray) -> object:

@@ -127,7 +127,7 @@ class Connection(asyncio.Protocol):
             self._unfinished.append((batch, 0))
         else:
             done = self._execute(session, batch, 0)
-            if done < len(batch.commands):
+            if done < batch.count:
                 self._unfinished.append((batch, done))
         decoder = self.decoder
         # A chunk that was taken whole left nothing behind, and no mistake.
@@ -238,7 +238,7 @@ class Connection(asyncio.Protocol):
         while self._unfinished and session is not None and not session.parked and not self._closing:
             batch, start = self._unfinished[0]
             done = self._execute(session, batch, start)
-            if done < len(batch.commands):
+            if done < batch.count:
                 self._unfinished[0] = (batch, done)
                 break
             del self._unfinished[0]

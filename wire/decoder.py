@@ -40,7 +40,7 @@ _LENGTHS = [b"$%d" % n for n in range(_LENGTHS_END)]
 class Batch:
     """Whole commands read from one chunk, in order."""
 
-    __slots__ = ("alike", "chunk", "commands", "lines", "marks")
+    __slots__ = ("_commands", "chunk", "columns", "count", "lines", "marks")
 
     def __init__(
         self,
@@ -48,22 +48,36 @@ class Batch:
         chunk: bytes = b"",
         marks: Sequence[int] = _NO_MARKS,
         lines: Sequence[bytes] = (),
-        alike: bool = False,
+        columns: list[list[bytes]] | None = None,
     ) -> None:
-        # Each command's arguments, its name first.
-        self.commands = commands
+        self._commands = commands
+        # Given if all commands have the same name, to the letter, and the same number of arguments: the names, the
+        # first arguments, and so on. The commands are then made of them when somebody asks for them.
+        self.columns = columns
+        self.count = len(commands) if columns is None else len(columns[0])
         # The chunk's lines, and which one each command starts with that the quick parser took; one mark more
         # than such commands. They are the first ones of `commands`. A single command that is all of the chunk has none.
         self.marks = marks
         self.lines = lines
         # The chunk itself, if the quick parser took all of it.
         self.chunk = chunk
-        # All commands have the same name, to the letter, and the same number of arguments.
-        self.alike = alike
+
+    @property
+    def commands(self) -> list[list[bytes]]:
+        """Each command's arguments, its name first."""
+        if not self._commands and self.columns is not None:
+            self._commands = list(map(list, zip(*self.columns, strict=True)))
+        return self._commands
+
+    def extend(self, commands: list[list[bytes]]) -> None:
+        """These came behind."""
+        self.commands.extend(commands)
+        self.columns = None
+        self.count = len(self._commands)
 
     def encoded(self, first: int, last: int) -> bytes:
         """The request bytes of commands `first` to `last` - 1: the client's own where they are at hand."""
-        if self.chunk and last - first == len(self.commands):
+        if self.chunk and last - first == self.count:
             return self.chunk
         marks = self.marks
         quick = len(marks) - 1
@@ -191,9 +205,9 @@ class Decoder:
             self._chunks.clear()
             self.buffered = self._need = 0
         if self._left or self._limited or len(data) > self.bulk_max:
-            batch = Batch([])
-            self._scan(data, 0, batch.commands)
-            return batch
+            commands: list[list[bytes]] = []
+            self._scan(data, 0, commands)
+            return Batch(commands)
         return self._take(data, data.split(b"\r\n"))
 
     def _take(self, data: bytes, lines: list[bytes]) -> Batch:
@@ -206,8 +220,10 @@ class Decoder:
             batch.chunk = data
             self._look()
         else:
-            self._scan(data, sum(map(len, lines[:end])) + 2 * end, batch.commands)
-            batch.alike = False
+            commands: list[list[bytes]] = []
+            self._scan(data, sum(map(len, lines[:end])) + 2 * end, commands)
+            if commands:
+                batch.extend(commands)
         return batch
 
     def _scan(self, data: bytes, position: int, commands: list[list[bytes]]) -> None:
@@ -333,8 +349,10 @@ def _take_alike(lines: list[bytes], size: int) -> Batch | None:
             if at == 2:
                 alike = False
         columns.append(words)
-    commands = list(map(list, zip(*columns, strict=True)))
-    return Batch(commands, b"", range(0, end + 1, size), lines, alike)
+    batch = Batch([], b"", range(0, end + 1, size), lines, columns)
+    if not alike:
+        batch.extend([])
+    return batch
 
 
 def _take_each(lines: list[bytes]) -> Batch:

@@ -31,8 +31,8 @@ class StretchNotes:
         self.effects = b""
 
 
-# Runs the first of commands that are alike, as many as are ordinary, and returns how many those were: (call, commands,
-# table of slots, notes). Replies go to the session (`node.stretches`).
+# Runs the first of commands that are alike, as many as are ordinary, and returns how many those were: (call, their
+# columns (`wire.decoder.Batch`), table of slots, notes). Replies go to the session (`node.stretches`).
 Stretch = Callable[[Any, list[list[bytes]], bytearray, StretchNotes], int]
 
 

@@ -1,6 +1,6 @@
 """MULTI, EXEC and WATCH: commands queued by one client and run in one go, unless a watched key was touched.
 
-The executor queues (`Executor._run_slowly`); EXEC runs the queue through `Executor.run`, so that all effects are
+The executor queues (`node.slow_lane`); EXEC runs the queue through `node.indirect`, so that all effects are
 collected and passed on together, in MULTI and EXEC when there are several.
 """
 
@@ -56,7 +56,7 @@ def exec_(call: Call) -> Reply:
         if broken:
             return NIL_ARRAY
         pieces = [b"*%d\r\n" % len(transaction.queue)]
-        run = call.node.executor.run
+        run = call.node.executor.indirect.run
         restricted = session.mask & RESTRICTED
         for command, argv in transaction.queue:
             denial = call.node.accounts.denial(session, command, argv, b"multi") if restricted else None

@@ -77,7 +77,7 @@ class Applier:
         # The master decides what has expired; until it says so, its commands find the key (expiry fact sheet, 1.1).
         keyspace.expiry = SEE_EXPIRED
         session = self._session
-        apply = self._executor.apply
+        apply = self._executor.indirect.apply
         for argv in portion.commands:
             try:
                 reply = apply(session, argv)

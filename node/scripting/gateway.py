@@ -172,13 +172,13 @@ class Gateway:
             argv = _words(arguments)
             command = self._admit(argv)
         except Error as refusal:
-            self._executor.count(refusal)
+            self._executor.aftermath.count(refusal)
             return error_table(sandbox, refusal.text), True
         call = self._session.call
         dirty = self._keyspace.dirty
         effects = self._keyspace.effects
         before = len(effects)
-        reply = self._executor.run(call, command, argv)
+        reply = self._executor.indirect.run(call, command, argv)
         if self._client.tracked is not None:
             self._executor.tracking.read(self._client, call.db, command, argv)
         if self._keyspace.dirty != dirty:

@@ -93,7 +93,7 @@ class Replay:
                 raise AofError(*error.lines) from None
             self._loader.note(target)
             start = reader.position
-        session, apply = self._session, self._executor.apply
+        session, apply = self._session, self._executor.indirect.apply
         session.call.db = self._keyspace.database(0)
         commands = CommandReader(data, start)
         # Where the last command outside of a transaction ends: what a torn tail is cut back to.
