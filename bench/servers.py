@@ -53,6 +53,11 @@ class MeasuredServer:
             return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
         return sum(map(int, spent)) / 1e9
 
+    def children_cpu_s(self) -> float:
+        """Seconds of CPU time of child processes that have ended, to a hundredth."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[13]) + int(fields[14])) / _TICKS_PER_SECOND
+
     def resident_bytes(self) -> int:
         """Resident memory now."""
         for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines():
