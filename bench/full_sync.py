@@ -2,9 +2,9 @@
 
     python -m bench.full_sync [--keys 1000000] [--value-size 32] [--runs 3]
 
-Both engines take both seats, so that one sees which end is slow. The copy is streamed (`repl-diskless-sync`), without the
-delay in which others could join. Wall time depends on what else the machine does; the CPU times of the master, of its
-child that writes the copy, and of the replica do not.
+Both engines take both seats, so that one sees which end is slow. The copy is streamed (`repl-diskless-sync`), without
+the delay in which others could join. Wall time depends on what else the machine does; the CPU times of the master, of
+its child that writes the copy, and of the replica do not.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from wire.command import (
     DENYOOM,
     IN_SUBSCRIPTION,
     MAY_REPLICATE,
+    NO_ASYNC_LOADING,
     NO_AUTH,
     NO_MULTI,
     SKIP_MONITOR,
@@ -49,6 +50,7 @@ WRITES_PAUSED = 1 << FIRST_FREE + 7  # CLIENT PAUSE WRITE, a failover under way
 ALL_PAUSED = 1 << FIRST_FREE + 8  # CLIENT PAUSE ALL
 STANDS_BACK = 1 << FIRST_FREE + 9  # a replica has more data than this master: nothing may take it for well
 BUSY = 1 << FIRST_FREE + 11  # a script has run for too long
+ASYNC_LOADING = 1 << FIRST_FREE + 14  # a copy is being loaded aside, and clients are served from the old data
 # Conditions of one session.
 RESTRICTED = 1 << FIRST_FREE + 12  # its user may not do everything
 TRACKING = 1 << FIRST_FREE + 13  # it wants to know when what it reads changes
@@ -71,6 +73,8 @@ def gates_of(spec: CommandSpec) -> int:
         gates |= MONITORED
     if not flags & WHILE_LOADING:
         gates |= LOADING
+    if flags & NO_ASYNC_LOADING:
+        gates |= ASYNC_LOADING
     if not flags & WHILE_STALE:
         gates |= STALE
     if not flags & ALLOW_BUSY:
@@ -210,6 +214,7 @@ class Gatekeeper:
                 _fixed(b"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."),
             ),
             Gate(LOADING, _unfit(WHILE_LOADING), _fixed(LOADING_TEXT)),
+            Gate(ASYNC_LOADING, _always, _fixed(LOADING_TEXT)),
             Gate(BUSY, _always, lambda command: conditions.busy),
         )
 

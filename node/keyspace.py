@@ -521,6 +521,10 @@ class FunctionStore(Protocol):
 
     def clear(self) -> None: ...
 
+    def restore(self, sources: list[bytes], *, replace: bool, clear: bool) -> None:
+        """Make all of these, in the place of the others if told to `clear`; raises Error, and then all is as before."""
+        ...
+
 
 class Keyspace:
     """All databases of a node, and what is counted over all of them."""
@@ -622,27 +626,12 @@ class Keyspace:
 
     def swap(self, first: int, second: int) -> None:
         """SWAPDB: exchange the contents of two databases; watches on keys that exist in either break."""
-        one, two = self.database(first), self.database(second)
-        watched = [
-            (database, key)
-            for database, other in ((one, two), (two, one))
-            for key in database.watchers
-            if key in database.shards[slot_of(key)] or key in other.shards[slot_of(key)]
-        ]
-        one.shards, two.shards = two.shards, one.shards
-        one.expires, two.expires = two.expires, one.expires
-        one.size, two.size = two.size, one.size
-        one.volatile, two.volatile = two.volatile, one.volatile
-        one.field_deadlines, two.field_deadlines = two.field_deadlines, one.field_deadlines
-        one.avg_ttl_ms, two.avg_ttl_ms = two.avg_ttl_ms, one.avg_ttl_ms
-        one.account, two.account = two.account, one.account
-        one.clocks, two.clocks = two.clocks, one.clocks
-        for database in (one, two):
-            if database.account is not None:
-                database.account.move_to(database)
-            database._attend()
-        for database, key in watched:
-            database._break_watches(key)
+        _exchange(self.database(first), self.database(second))
+
+    def adopt(self, other: Keyspace) -> None:
+        """Exchange all contents with another keyspace; watches on keys that exist in either break."""
+        for index in sorted({*self._databases, *other._databases}):
+            _exchange(self.database(index), other.database(index))
 
     def keep(self, *, accounted: bool, uses: Uses | None) -> None:
         """From now on databases keep an account or do not, and note uses in this way (None: not at all)."""
@@ -697,3 +686,27 @@ class Keyspace:
         self.misses += 1
         if self.notifier.flags:
             self.notifier.missed(key, database.index)
+
+
+def _exchange(one: Database, two: Database) -> None:
+    """Exchange the contents of two databases, but not who watches them."""
+    watched = [
+        (database, key)
+        for database, other in ((one, two), (two, one))
+        for key in database.watchers
+        if key in database.shards[slot_of(key)] or key in other.shards[slot_of(key)]
+    ]
+    one.shards, two.shards = two.shards, one.shards
+    one.expires, two.expires = two.expires, one.expires
+    one.size, two.size = two.size, one.size
+    one.volatile, two.volatile = two.volatile, one.volatile
+    one.field_deadlines, two.field_deadlines = two.field_deadlines, one.field_deadlines
+    one.avg_ttl_ms, two.avg_ttl_ms = two.avg_ttl_ms, one.avg_ttl_ms
+    one.account, two.account = two.account, one.account
+    one.clocks, two.clocks = two.clocks, one.clocks
+    for database in (one, two):
+        if database.account is not None:
+            database.account.move_to(database)
+        database._attend()
+    for database, key in watched:
+        database._break_watches(key)

@@ -210,7 +210,7 @@ class Node:
         self.append_only.log.stream_offset = self.propagation.stream_offset
         self.append_only.log.on_sync = self._log_synced
         self.replication.upstream.synced_offset = lambda: self.append_only.replicated
-        self.replication.upstream.before_copy = self.append_only.suspend
+        self.replication.upstream.before_copy = self._data_go
         self.replication.upstream.copied = self.append_only.resume
         # None outside cluster mode. Making it locks and reads nodes.conf.
         self.cluster: Clustering | None = None
@@ -344,6 +344,11 @@ class Node:
         else:
             # A copy that was broken off left the log switched off.
             self.append_only.resume()
+
+    def _data_go(self) -> None:
+        """A copy of our master's data takes the place of ours."""
+        self.append_only.suspend()
+        self.tracking.flushed()
 
     def _log_synced(self) -> None:
         """More of the log is on the disk: clients may wait for that, and so may those of our master."""

@@ -20,8 +20,8 @@ def info(saver: Saver, append_only: AppendOnly, loader: Loader, child: Child) ->
     progress = child.progress if child.busy else None
     keys, total = (progress.keys, progress.total) if progress is not None else (0, 0)
     fields: Fields = [
-        ("loading", int(loader.active)),
-        ("async_loading", 0),
+        ("loading", int(loader.active and not loader.serving)),
+        ("async_loading", int(loader.active and loader.serving)),
         ("current_cow_peak", progress.copied_peak_bytes if progress is not None else 0),
         ("current_cow_size", progress.copied_bytes if progress is not None else 0),
         ("current_cow_size_age", progress.look_age_s if progress is not None else 0),

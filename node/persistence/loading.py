@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from node.gates import LOADING, Conditions
+from node.gates import ASYNC_LOADING, LOADING, Conditions
 from node.keyspace import SEE_EXPIRED, Keyspace
 from node.persistence.rdb_errors import RdbError
 from node.persistence.rdb_reader import RdbReader
@@ -118,6 +118,31 @@ class KeyspaceTarget:
         self.modules[type_name] = self.modules.get(type_name, 0) + (key is not None)
 
 
+class _Sources:
+    """Libraries that are not to be made yet (a `FunctionStore`)."""
+
+    __slots__ = ("_sources",)
+
+    def __init__(self) -> None:
+        self._sources: list[bytes] = []
+
+    def sources(self) -> list[bytes]:
+        return self._sources
+
+    def load(self, source: bytes, *, replace: bool) -> bytes:  # noqa: ARG002 - replaced are those of others
+        self._sources.append(source)
+        return b""
+
+    def clear(self) -> None:
+        self._sources.clear()
+
+    def restore(self, sources: list[bytes], *, replace: bool, clear: bool) -> None:
+        if clear:
+            self.clear()
+        for source in sources:
+            self.load(source, replace=replace)
+
+
 class Loader:
     """Loads, one file or copy at a time, and says how far it has come."""
 
@@ -132,6 +157,7 @@ class Loader:
         "keys_loaded",
         "loaded",
         "loaded_bytes",
+        "serving",
         "started_at_s",
         "target",
         "total_bytes",
@@ -153,6 +179,8 @@ class Loader:
         self._update_expiry_mode = update_expiry_mode
         # For INFO: whether something is being loaded, since when (Unix seconds), how much, and how far.
         self.active = False
+        # Whether clients are served from other data meanwhile.
+        self.serving = False
         self.started_at_s = 0
         self.total_bytes = 0
         self.loaded_bytes = 0
@@ -174,18 +202,55 @@ class Loader:
         target = KeyspaceTarget(self._keyspace, self._runtime.clock.wall_ms() if drop_expired else None)
         self.drop_functions()
         with self.loading(len(data)):
-            reader = RdbReader(data, target, self._keyspace.limits)
-            # While loading nothing has expired, whatever the clock says.
-            self._keyspace.expiry = SEE_EXPIRED
-            self.target = target
-            while not reader.read_some(self.slice(_SLICE)):
-                self.loaded_bytes = reader.position
-                self.pace(_SLICE)
-                after_slice()
-                await asyncio.sleep(0)
-                self._keyspace.expiry = SEE_EXPIRED
+            await self._read(data, self._keyspace, target, after_slice)
         self.note(target)
         return target
+
+    async def load_aside(
+        self, data: bytes, *, serve: bool, after_slice: Callable[[], None]
+    ) -> tuple[Keyspace, KeyspaceTarget]:
+        """Load the RDB `data` into a keyspace of its own, for `put_in_place`; raises RdbError.
+
+        Clients are served from what there is meanwhile, if told to `serve` them.
+        """
+        keyspace = self._keyspace
+        aside = Keyspace(keyspace.count, keyspace.notifier)
+        aside.limits = keyspace.limits
+        aside.keep(accounted=keyspace.accounted, uses=keyspace.uses)
+        aside.functions = _Sources()
+        target = KeyspaceTarget(aside, None)
+        with self.loading(len(data), ASYNC_LOADING if serve else LOADING):
+            await self._read(data, aside, target, after_slice)
+        return aside, target
+
+    def put_in_place(self, aside: Keyspace, target: KeyspaceTarget) -> None:
+        """What has been loaded aside takes the place of what there was; raises RdbError, and then it does not."""
+        keyspace = self._keyspace
+        if keyspace.functions is not None and aside.functions is not None:
+            try:
+                keyspace.functions.restore(aside.functions.sources(), replace=True, clear=True)
+            except Error as error:
+                raise RdbError(f"Failed loading function: {error.text.decode('utf-8', 'replace')}") from None
+        keyspace.adopt(aside)
+        # The old data are freed in slices.
+        aside.bury = keyspace.bury
+        aside.clear()
+        self.note(target)
+
+    async def _read(
+        self, data: bytes, keyspace: Keyspace, target: KeyspaceTarget, after_slice: Callable[[], None]
+    ) -> None:
+        """Read the RDB `data` into `keyspace`, a slice a turn of the loop."""
+        reader = RdbReader(data, target, keyspace.limits)
+        # While loading nothing has expired, whatever the clock says.
+        keyspace.expiry = SEE_EXPIRED
+        self.target = target
+        while not reader.read_some(self.slice(_SLICE)):
+            self.loaded_bytes = reader.position
+            self.pace(_SLICE)
+            after_slice()
+            await asyncio.sleep(0)
+            keyspace.expiry = SEE_EXPIRED
 
     @property
     def elapsed_s(self) -> int:
@@ -205,19 +270,20 @@ class Loader:
             self._runtime.process.stall((records * delay if delay > 0 else records / -delay) / 1e6)
 
     @contextmanager
-    def loading(self, total_bytes: int) -> Iterator[None]:
+    def loading(self, total_bytes: int, condition: int = LOADING) -> Iterator[None]:
         """Meanwhile so many bytes are being loaded, and clients are told so; `loaded_bytes` is the caller's to set."""
         self.active = True
+        self.serving = condition == ASYNC_LOADING
         self.started_at_s = self._runtime.clock.wall_ms() // 1000
         self.total_bytes = total_bytes
         self.loaded_bytes = 0
-        self._conditions.set(LOADING, True)
+        self._conditions.set(condition, True)
         try:
             yield
         finally:
             self.active = False
             self.target = None
-            self._conditions.set(LOADING, False)
+            self._conditions.set(condition, False)
             self._update_expiry_mode()
 
     def reload(self, data: bytes, *, flush: bool, merge: bool) -> None:

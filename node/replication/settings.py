@@ -31,6 +31,7 @@ class ReplicationSettings(SnapshotSettings, Protocol):
     # A copy that was saved for replicas is not kept where nothing else is saved.
     rdb_del_sync_files: bool
     appendonly: bool
+    repl_diskless_load: str
     repl_diskless_sync: bool
     repl_diskless_sync_delay: int
     repl_diskless_sync_max_replicas: int

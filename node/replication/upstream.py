@@ -11,7 +11,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from node.keyspace import Keyspace
-from node.persistence.loading import Loader
+from node.persistence.loading import KeyspaceTarget, Loader
 from node.persistence.rdb_errors import RdbError
 from node.persistence.rdb_reader import checking
 from node.replication.applier import Applier
@@ -344,20 +344,13 @@ class Upstream:
                 signed_at = loop.time()
                 link.send(b"\n")
 
-        side = self._master_side
         try:
             for _ in checking(copy):
                 await asyncio.sleep(0)
-            log.notice("MASTER <-> REPLICA sync: Flushing old data")
-            # From here on what we have is neither the old history nor yet the new one.
-            self.unsure = True
-            self.before_copy()
-            side.drop_all()
-            side.close_backlog()
-            if not self._keyspace.is_empty():
-                self._keyspace.clear()
-            log.notice("MASTER <-> REPLICA sync: Loading DB in memory")
-            target = await self._loader.load(copy, drop_expired=False, after_slice=sign_of_life)
+            if self._settings.repl_diskless_load == "swapdb":
+                target = await self._load_aside(copy, sign_of_life)
+            else:
+                target = await self._load_in_place(copy, sign_of_life)
         except RdbError as error:
             for line in error.lines:
                 log.warning(line)
@@ -368,6 +361,7 @@ class Upstream:
             return
         self._loading = None
         self.unsure = False
+        side = self._master_side
         # After SYNC nobody told us the history's name: a name of our own keeps others from asking us for it.
         replid = self._copy_replid or self._runtime.random.hex_id("replid").encode()
         side.feed.history.adopt(replid, max(self._copy_offset, 0))
@@ -382,6 +376,34 @@ class Upstream:
         if acknowledge:
             self.acknowledge()
         link.begin_stream()
+
+    async def _load_in_place(self, copy: bytes, sign_of_life: Callable[[], None]) -> KeyspaceTarget:
+        log = self._runtime.log
+        log.notice("MASTER <-> REPLICA sync: Flushing old data")
+        # From here on what we have is neither the old history nor yet the new one.
+        self.unsure = True
+        self._leave_history()
+        if not self._keyspace.is_empty():
+            self._keyspace.clear()
+        log.notice("MASTER <-> REPLICA sync: Loading DB in memory")
+        return await self._loader.load(copy, drop_expired=False, after_slice=sign_of_life)
+
+    async def _load_aside(self, copy: bytes, sign_of_life: Callable[[], None]) -> KeyspaceTarget:
+        """`swapdb`: the old data stay until the new are whole; clients see them while they are of the same history."""
+        log = self._runtime.log
+        log.notice("MASTER <-> REPLICA sync: Loading DB in memory")
+        serve = self._copy_replid == self._master_side.feed.history.replid
+        aside, target = await self._loader.load_aside(copy, serve=serve, after_slice=sign_of_life)
+        log.notice("MASTER <-> REPLICA sync: Swapping active DB with loaded DB")
+        self._loader.put_in_place(aside, target)
+        self._leave_history()
+        return target
+
+    def _leave_history(self) -> None:
+        """The old data go: who replicates them from us must ask again, and the log begins anew."""
+        self.before_copy()
+        self._master_side.drop_all()
+        self._master_side.close_backlog()
 
     def _discard_half_a_copy(self) -> None:
         """Loading was broken off: if the old data is gone already, show none rather than some of the new."""

@@ -133,9 +133,10 @@ async def test_the_slowest_replica_sets_the_pace_of_a_copy(nodes: Nodes) -> None
 
 
 async def test_a_copy_waits_for_a_snapshot_under_way(nodes: Nodes) -> None:
-    master = await nodes.start("master")
+    master = await nodes.start("master", rdb_key_save_delay=50)
     fill(master)
     await master.client("BGSAVE")
+    master.node.settings.rdb_key_save_delay = 0
     replica = await nodes.start("replica", replicaof=("127.0.0.1", master.port))
     await until(lambda: bool(master.node.replication.replicas.peers))
     assert master.node.child.kind is ChildKind.SNAPSHOT
