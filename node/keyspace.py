@@ -394,8 +394,10 @@ class Database:
         if removed > BURIED_FROM and self._space.bury is not None:
             self._space.bury(self.shards, removed)
             self._space.bury(self.expires, 0)
-        self.shards = [{} for _ in range(SLOTS)]
-        self.expires = [None] * SLOTS
+        if removed:
+            # One that was empty keeps its empty parts: FLUSHALL would spend a millisecond on each database.
+            self.shards = [{} for _ in range(SLOTS)]
+            self.expires = [None] * SLOTS
         self.size = self.volatile = 0
         self.account = self.clocks = None
         self.keep()
