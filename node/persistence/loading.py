@@ -193,23 +193,29 @@ class Loader:
         self.keys_expired = 0
 
     async def load(
-        self, data: bytes, *, drop_expired: bool, after_slice: Callable[[], None] = lambda: None
+        self,
+        data: bytes,
+        *,
+        drop_expired: bool,
+        checked: bool = False,
+        after_slice: Callable[[], None] = lambda: None,
     ) -> KeyspaceTarget:
-        """Load the RDB `data` into the keyspace, which must be empty; returns what it said beside the data.
+        """Load the RDB `data` into the keyspace, which must be empty; returns what it said beside the data. `checked`:
+        its checksum is known to be right.
 
         Raises RdbError; part of the data is in the keyspace then. `after_slice` is called every few milliseconds.
         """
         target = KeyspaceTarget(self._keyspace, self._runtime.clock.wall_ms() if drop_expired else None)
         self.drop_functions()
         with self.loading(len(data)):
-            await self._read(data, self._keyspace, target, after_slice)
+            await self._read(data, self._keyspace, target, after_slice, checked=checked)
         self.note(target)
         return target
 
     async def load_aside(
         self, data: bytes, *, serve: bool, after_slice: Callable[[], None]
     ) -> tuple[Keyspace, KeyspaceTarget]:
-        """Load the RDB `data` into a keyspace of its own, for `put_in_place`; raises RdbError.
+        """Load the RDB `data` (its checksum is right) into a keyspace of its own, for `put_in_place`; raises RdbError.
 
         Clients are served from what there is meanwhile, if told to `serve` them.
         """
@@ -220,7 +226,7 @@ class Loader:
         aside.functions = _Sources()
         target = KeyspaceTarget(aside, None)
         with self.loading(len(data), ASYNC_LOADING if serve else LOADING):
-            await self._read(data, aside, target, after_slice)
+            await self._read(data, aside, target, after_slice, checked=True)
         return aside, target
 
     def put_in_place(self, aside: Keyspace, target: KeyspaceTarget) -> None:
@@ -238,10 +244,16 @@ class Loader:
         self.note(target)
 
     async def _read(
-        self, data: bytes, keyspace: Keyspace, target: KeyspaceTarget, after_slice: Callable[[], None]
+        self,
+        data: bytes,
+        keyspace: Keyspace,
+        target: KeyspaceTarget,
+        after_slice: Callable[[], None],
+        *,
+        checked: bool,
     ) -> None:
         """Read the RDB `data` into `keyspace`, a slice a turn of the loop."""
-        reader = RdbReader(data, target, keyspace.limits)
+        reader = RdbReader(data, target, keyspace.limits, checked=checked)
         # While loading nothing has expired, whatever the clock says.
         keyspace.expiry = SEE_EXPIRED
         self.target = target

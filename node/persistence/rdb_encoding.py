@@ -50,7 +50,9 @@ _TEXT_NAN, _TEXT_INF, _TEXT_MINUS_INF = 253, 254, 255
 _COMPRESS_ABOVE = 64
 _DIGIT_MAX = ord("9")
 # The longest decimal text of a 32-bit integer: "-2147483648".
-_INTEGER_TEXT_MAX = 11
+INTEGER_TEXT_MAX = 11
+# Lengths below this are a byte, and no byte below it is anything else.
+SHORT = 64
 
 
 class Cursor:
@@ -183,7 +185,7 @@ def encode_length(value: int) -> bytes:
 def encode_string(data: bytes | bytearray, compress: bool) -> bytes:
     """`data` as redis-server would write it; `compress` allows LZF."""
     size = len(data)
-    if size <= _INTEGER_TEXT_MAX:
+    if size <= INTEGER_TEXT_MAX:
         number = canonical_integer(data) if size and data[0] <= _DIGIT_MAX else None
         if number is not None and -(1 << 31) <= number < 1 << 31:
             return encode_integer(number)

@@ -17,15 +17,22 @@ from node.persistence.rdb_encoding import (
     FREQ,
     FUNCTION2,
     IDLE,
+    INTEGER_TEXT_MAX,
     RESIZEDB,
     SELECTDB,
+    SHORT,
     encode_length,
     encode_string,
 )
-from node.persistence.rdb_types import ENCODERS, Value
+from node.persistence.rdb_types import ENCODERS, STRING, Value
 
 VERSION = 10
 _CHUNK = 64 * 1024
+# What begins behind it is no number.
+_LAST_DIGIT = b"9"
+# What stands before a short key whose value is a string, and before a short value.
+_SHORT_STRINGS = [bytes((STRING, length)) for length in range(SHORT)]
+_SHORT_LENGTHS = [bytes((length,)) for length in range(SHORT)]
 _U64 = Struct("<Q")
 _EXPIRE = Struct("<Bq")
 
@@ -66,6 +73,29 @@ class RdbWriter:
         kind, body = ENCODERS[type(value)](value, self._compress)
         head = bytes((kind,)) if expire_at_ms is None else _EXPIRE.pack(EXPIRETIME_MS, expire_at_ms) + bytes((kind,))
         self._add(head + encode_string(key, self._compress) + body)
+
+    def entries(self, shard: dict[bytes, Value]) -> None:
+        """Keys of the current database without a time to live.
+
+        Short strings are written here, as `entry` would write them, without its calls: those were a third of the time
+        that a snapshot of many small keys takes.
+        """
+        add = self._parts.extend
+        for key, value in shard.items():
+            if type(value) is bytes:
+                size, length = len(key), len(value)
+                if (
+                    size < SHORT
+                    and length < SHORT
+                    and (size > INTEGER_TEXT_MAX or key[:1] > _LAST_DIGIT)
+                    and (length > INTEGER_TEXT_MAX or value[:1] > _LAST_DIGIT)
+                ):
+                    add((_SHORT_STRINGS[size], key, _SHORT_LENGTHS[length], value))
+                    self._size += size + length + 3
+                    if self._size >= _CHUNK:
+                        self._flush()
+                    continue
+            self.entry(key, value, None)
 
     def use(self, idle_s: int | None, frequency: int | None) -> None:
         """How long the entry that comes next has not been used, or how often it is."""

@@ -83,8 +83,7 @@ def _write_keys(writer: RdbWriter, keyspace: Keyspace, advance: Advance) -> None
                     writer.use(*uses.exported(clocks.entry(key_slot(key), key)))
                     writer.entry(key, value, None if expires is None else expires.get(key))
             elif expires is None:
-                for key, value in shard.items():
-                    writer.entry(key, value, None)
+                writer.entries(shard)
             else:
                 for key, value in shard.items():
                     writer.entry(key, value, expires.get(key))

@@ -386,7 +386,7 @@ class Upstream:
         if not self._keyspace.is_empty():
             self._keyspace.clear()
         log.notice("MASTER <-> REPLICA sync: Loading DB in memory")
-        return await self._loader.load(copy, drop_expired=False, after_slice=sign_of_life)
+        return await self._loader.load(copy, drop_expired=False, checked=True, after_slice=sign_of_life)
 
     async def _load_aside(self, copy: bytes, sign_of_life: Callable[[], None]) -> KeyspaceTarget:
         """`swapdb`: the old data stay until the new are whole; clients see them while they are of the same history."""
