@@ -205,7 +205,7 @@ def _full_command(call: Call) -> tuple[CommandSpec, list[bytes]]:
         found = call.front.table.find(argv)
     except Error:
         raise Error(b"ERR Invalid command specified") from None
-    if not found.spec.keys:
+    if all("not_key" in key.flags for key in found.spec.keys):
         raise Error(b"ERR The command has no key arguments")
     if not found.argc_min <= len(argv) <= found.argc_max:
         raise Error(b"ERR Invalid number of arguments specified for command")
@@ -214,6 +214,9 @@ def _full_command(call: Call) -> tuple[CommandSpec, list[bytes]]:
 
 def _key_places(spec: CommandSpec, argv: list[bytes]) -> list[int]:
     places = spec.keys_in(argv)
-    if not places and not spec.flags & NO_MANDATORY_KEYS:
+    miscounted = any(key.keynum >= 0 and not key.find(argv) for key in spec.keys)
+    if miscounted and spec.flags & NO_MANDATORY_KEYS:
+        return []
+    if miscounted or not places:
         raise Error(b"ERR Invalid arguments specified for command")
     return places
