@@ -85,8 +85,8 @@ class SlowLane:
             self._aftermath.count(error)
             if session.transaction is not None:
                 session.transaction.aborted = True
-                if command is not None and command.name == "exec":
-                    reply = _refused_exec(session, error)
+            if command is not None and command.name == "exec":
+                reply = _refused_exec(session, error)
         else:
             if self._gatekeeper.postpones(session, command):
                 session.parked = session.postponed = True

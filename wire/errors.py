@@ -7,6 +7,8 @@ The first word of a text is its code; Redis uses ``ERR`` where no better one exi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 WRONGTYPE = b"WRONGTYPE Operation against a key holding the wrong kind of value"
 SYNTAX = b"ERR syntax error"
 NOT_AN_INTEGER = b"ERR value is not an integer or out of range"
@@ -54,6 +56,12 @@ class ProtocolError(Exception):
 def wrong_arity(name: str) -> Error:
     """`name` as Redis shows it: ``get``, or ``config|get`` for a subcommand."""
     return Error(b"ERR wrong number of arguments for '%s' command" % name.encode())
+
+
+def wrong_subcommand(argv: Sequence[bytes]) -> Error:
+    """For a subcommand with arguments that it has no use for."""
+    text = b"ERR unknown subcommand or wrong number of arguments for '%b'. Try %b HELP."
+    return Error(text % (argv[1][:128], argv[0].upper()))
 
 
 def unknown_subcommand(subcommand: bytes, container: str) -> Error:

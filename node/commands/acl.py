@@ -14,7 +14,7 @@ from wire.arguments import parse_integer
 from wire.command import ADMIN, LOADING, NOSCRIPT, STALE, command, container
 from wire.commands.help import help_lines
 from wire.describe import CATEGORIES
-from wire.errors import Error
+from wire.errors import Error, wrong_subcommand
 from wire.reply import OK, Reply, ReplySet
 
 _READ = NOSCRIPT | LOADING | STALE
@@ -90,7 +90,7 @@ def acl_help(call: Call) -> Reply:  # noqa: ARG001 - the same for everybody
 def acl_cat(call: Call) -> Reply:
     argv = call.argv
     if len(argv) > 3:
-        raise _no_such_form(argv)
+        raise wrong_subcommand(argv)
     if len(argv) == 2:
         return [name.encode() for name in CATEGORIES]
     commands = call.node.accounts.rules.in_category(argv[2].decode("latin-1").lower())
@@ -268,7 +268,7 @@ def _judged(user: User, command: Any, argv: list[bytes]) -> Reply:
 def acl_genpass(call: Call) -> Reply:
     argv = call.argv
     if len(argv) > 3:
-        raise _no_such_form(argv)
+        raise wrong_subcommand(argv)
     bits = parse_integer(argv[2]) if len(argv) == 3 else _GENPASS_BITS
     if not 0 < bits <= _GENPASS_MAX:
         raise Error(
@@ -290,7 +290,7 @@ def acl_genpass(call: Call) -> Reply:
 def acl_log(call: Call) -> Reply:
     argv = call.argv
     if len(argv) > 3:
-        raise _no_such_form(argv)
+        raise wrong_subcommand(argv)
     log = call.node.accounts.log
     count = _LOG_SHOWN
     if len(argv) == 3:
@@ -355,7 +355,3 @@ def acl_load(call: Call) -> Reply:
             % problems
         ) from None
     return OK
-
-
-def _no_such_form(argv: list[bytes]) -> Error:
-    return Error(b"ERR unknown subcommand or wrong number of arguments for '%b'. Try ACL HELP." % argv[1])

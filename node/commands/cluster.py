@@ -32,7 +32,7 @@ from node.clustering import Clustering
 from node.commands.cluster_help import in_cluster
 from wire.arguments import parse_integer
 from wire.command import ADMIN, NO_ASYNC_LOADING, NOSCRIPT, STALE, command
-from wire.errors import SYNTAX, Error, wrong_arity
+from wire.errors import SYNTAX, Error, wrong_arity, wrong_subcommand
 from wire.reply import OK, Reply, Simple
 
 _ORDER = ADMIN | STALE | NO_ASYNC_LOADING
@@ -68,13 +68,6 @@ def _order(cluster: Clustering, order: Command) -> Reply:
     return OK if answer == "OK" else Simple(answer.encode())
 
 
-def _too_many(call: Call) -> Error:
-    """Redis' words for an argument too many behind optional ones."""
-    return Error(
-        b"ERR unknown subcommand or wrong number of arguments for '%b'. Try CLUSTER HELP." % call.argv[1][:128]
-    )
-
-
 @command(
     "CLUSTER|MEET",
     arity=-4,
@@ -89,7 +82,7 @@ def _too_many(call: Call) -> Error:
 def meet(call: Call) -> Reply:
     cluster = in_cluster(call)
     if len(call.argv) > 5:
-        raise _too_many(call)
+        raise wrong_subcommand(call.argv)
     ip, port = call.argv[2:4]
     number = parse_integer(port, b"ERR Invalid TCP base port specified: %b" % port)
     bus_number = None
@@ -140,7 +133,7 @@ def replicate(call: Call) -> Reply:
 def failover(call: Call) -> Reply:
     cluster = in_cluster(call)
     if len(call.argv) > 3:
-        raise _too_many(call)
+        raise wrong_subcommand(call.argv)
     mode = FailoverMode.DEFAULT
     if len(call.argv) == 3:
         word = call.argv[2].lower()
@@ -163,7 +156,7 @@ def failover(call: Call) -> Reply:
 def reset(call: Call) -> Reply:
     cluster = in_cluster(call)
     if len(call.argv) > 3:
-        raise _too_many(call)
+        raise wrong_subcommand(call.argv)
     word = call.argv[2].lower() if len(call.argv) == 3 else b"soft"
     if word not in (b"hard", b"soft"):
         raise Error(SYNTAX)

@@ -22,7 +22,7 @@ from node.protection import check_command
 from runtime.directives import parse_size
 from runtime.settings import to_text
 from wire.command import ADMIN, LOADING, NOSCRIPT, STALE, command
-from wire.errors import Error
+from wire.errors import Error, wrong_subcommand
 from wire.reply import OK, Reply, Simple
 
 # More arguments than any request has.
@@ -45,12 +45,8 @@ def debug(call: Call) -> Reply:
     name = call.argv[1].upper()
     found = _SUBCOMMANDS.get(name)
     if found is None or not found[0] <= len(call.argv) <= found[1]:
-        raise _unknown(call)
+        raise wrong_subcommand(call.argv)
     return found[2](call)
-
-
-def _unknown(call: Call) -> Error:
-    return Error(b"ERR unknown subcommand or wrong number of arguments for '%b'. Try DEBUG HELP." % call.argv[1][:128])
 
 
 def _sleep(call: Call) -> Reply:
@@ -133,7 +129,7 @@ def _accept(_: Call) -> Reply:
 
 def _reply_buffer(call: Call) -> Reply:
     if call.argv[2].upper() not in (b"PEAK-RESET-TIME", b"RESIZING"):
-        raise _unknown(call)
+        raise wrong_subcommand(call.argv)
     return OK
 
 

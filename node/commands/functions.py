@@ -24,7 +24,7 @@ from wire.command import (
     container,
 )
 from wire.commands.help import help_lines
-from wire.errors import Error
+from wire.errors import Error, wrong_subcommand
 from wire.glob import compile_glob
 from wire.reply import OK, Reply, ReplySet, Simple
 
@@ -174,7 +174,7 @@ def function_delete(call: Call) -> Reply:
 def function_flush(call: Call) -> Reply:
     argv = call.argv
     if len(argv) > 3:
-        raise Error(b"ERR unknown subcommand or wrong number of arguments for 'flush'. Try FUNCTION HELP.")
+        raise wrong_subcommand(argv)
     if len(argv) == 3 and argv[2].upper() not in (b"ASYNC", b"SYNC"):
         raise Error(b"ERR FUNCTION FLUSH only supports SYNC|ASYNC option")
     call.node.libraries.clear()
@@ -297,7 +297,7 @@ def function_dump(call: Call) -> Reply:
 def function_restore(call: Call) -> Reply:
     argv = call.argv
     if len(argv) > 4:
-        raise Error(b"ERR unknown subcommand or wrong number of arguments for 'restore'. Try FUNCTION HELP.")
+        raise wrong_subcommand(argv)
     policy = argv[3].upper() if len(argv) == 4 else b"APPEND"
     if policy not in (b"FLUSH", b"APPEND", b"REPLACE"):
         raise Error(b"ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE.")

@@ -6,7 +6,7 @@ from node.call import Call
 from wire.arguments import parse_integer
 from wire.command import ADMIN, LOADING, STALE, command, container
 from wire.commands.help import help_lines
-from wire.errors import Error
+from wire.errors import Error, wrong_subcommand
 from wire.reply import OK, Reply
 
 _DEFAULT_COUNT = 10
@@ -58,7 +58,7 @@ def slowlog_help(call: Call) -> Reply:  # noqa: ARG001 - the same for everybody
 def slowlog_get(call: Call) -> Reply:
     argv, entries = call.argv, call.node.slow_log.entries
     if len(argv) > 3:
-        raise Error(b"ERR unknown subcommand or wrong number of arguments for '%b'. Try SLOWLOG HELP." % argv[1])
+        raise wrong_subcommand(argv)
     count = _DEFAULT_COUNT
     if len(argv) == 3:
         refusal = b"ERR count should be greater than or equal to -1"

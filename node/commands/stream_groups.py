@@ -15,7 +15,7 @@ from node.structures.streams import Stream
 from wire.arguments import parse_integer
 from wire.command import DENYOOM, FAST, LOADING, STALE, WRITE, command, container, key
 from wire.commands.help import help_lines
-from wire.errors import Error
+from wire.errors import Error, wrong_subcommand
 from wire.reply import OK, Reply
 
 _NO_STREAM = (
@@ -105,7 +105,7 @@ def xgroup_create(call: Call) -> Reply:
     if stream is None and not make_stream:
         raise Error(_NO_STREAM)
     if len(options) > _CREATE_OPTIONS_MAX:
-        raise _wrong_options(call)
+        raise wrong_subcommand(call.argv)
     last_id = _parse_position(stream, text, strict=True)
     if stream is None:
         stream = Stream()
@@ -136,7 +136,7 @@ def xgroup_setid(call: Call) -> Reply:
     _, entries_read = _parse_options(call, options, creating=False)
     stream, group = _existing(call)
     if len(options) > _SETID_OPTIONS_MAX:
-        raise _wrong_options(call)
+        raise wrong_subcommand(call.argv)
     group.last_id = _parse_position(stream, text, strict=False)
     group.entries_read = entries_read
     call.keyspace.dirty += 1
@@ -155,15 +155,11 @@ def _parse_options(call: Call, options: list[bytes], *, creating: bool) -> tuple
             continue
         number = next(rest, None) if word == b"ENTRIESREAD" else None
         if number is None:
-            raise _wrong_options(call)
+            raise wrong_subcommand(call.argv)
         entries_read = parse_integer(number)
         if entries_read < UNKNOWN:
             raise Error(b"ERR value for ENTRIESREAD must be positive or -1")
     return make_stream, entries_read
-
-
-def _wrong_options(call: Call) -> Error:
-    return Error(b"ERR unknown subcommand or wrong number of arguments for '%b'. Try XGROUP HELP." % call.argv[1][:128])
 
 
 def _parse_position(stream: Stream | None, text: bytes, *, strict: bool) -> int:

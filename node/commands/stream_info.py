@@ -13,7 +13,7 @@ from node.structures.streams import Stream
 from wire.arguments import parse_integer
 from wire.command import LOADING, READONLY, STALE, command, container, key
 from wire.commands.help import help_lines
-from wire.errors import NO_SUCH_KEY, Error
+from wire.errors import NO_SUCH_KEY, Error, wrong_subcommand
 from wire.reply import Encoded, Reply
 
 # How much FULL shows of each list, unless COUNT says otherwise.
@@ -91,9 +91,7 @@ def xinfo_stream(call: Call) -> Reply:
 def _parse_full(call: Call, options: list[bytes]) -> int:
     """How much FULL is to show; 0: everything. Raises Error."""
     if options[0].upper() != b"FULL" or len(options) not in (1, 3) or options[1:2] not in ([], [b"COUNT"]):
-        raise Error(
-            b"ERR unknown subcommand or wrong number of arguments for '%b'. Try XINFO HELP." % call.argv[1][:128]
-        )
+        raise wrong_subcommand(call.argv)
     count = parse_integer(options[2]) if len(options) == 3 else _DEFAULT_COUNT
     return _DEFAULT_COUNT if count < 0 else count
 

@@ -453,6 +453,7 @@ CASES = {
         MULTI
         EXEC extra
         EXEC
+        EXEC extra
         MULTI extra
         UNWATCH
     """,

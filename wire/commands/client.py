@@ -14,7 +14,7 @@ from wire.client_line import client_line
 from wire.command import ADMIN, LOADING, NOSCRIPT, STALE, command, container
 from wire.commands.connection import checked_name
 from wire.commands.help import help_lines
-from wire.errors import SYNTAX, Error
+from wire.errors import SYNTAX, Error, wrong_subcommand
 from wire.reply import NO_REPLY, OK, Reply, Verbatim
 from wire.session import MUTED, Session
 
@@ -332,7 +332,7 @@ def client_reply(call: Call) -> Reply:
 def client_unblock(call: Call) -> Reply:
     argv = call.argv
     if len(argv) > 4:
-        raise Error(b"ERR unknown subcommand or wrong number of arguments for 'unblock'. Try CLIENT HELP.")
+        raise wrong_subcommand(argv)
     with_error = len(argv) == 4 and argv[3].upper() == b"ERROR"
     if len(argv) == 4 and not with_error and argv[3].upper() != b"TIMEOUT":
         raise Error(b"ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")

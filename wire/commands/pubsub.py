@@ -22,7 +22,7 @@ from wire.command import (
     keys,
 )
 from wire.commands.help import help_lines
-from wire.errors import Error
+from wire.errors import wrong_subcommand
 from wire.reply import Push, Reply, Several
 
 _SUBSCRIPTION = PUBSUB | NOSCRIPT | LOADING | STALE | IN_SUBSCRIPTION
@@ -290,6 +290,5 @@ def pubsub_help(_: Call) -> Reply:
 def _optional_pattern(call: Call) -> bytes | None:
     """The pattern of CHANNELS and SHARDCHANNELS; raises Error when there is more than one."""
     if len(call.argv) > 3:
-        text = b"ERR unknown subcommand or wrong number of arguments for '%b'. Try PUBSUB HELP."
-        raise Error(text % call.argv[1][:128])
+        raise wrong_subcommand(call.argv)
     return call.argv[2] if len(call.argv) == 3 else None
