@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from bench.servers import MeasuredServer, redis_server, shardlab_server
 
 POLICIES = ("none", "no", "everysec", "always")
+_PIPELINES = (1, 16)
 _RUN_TIMEOUT_S = 300
 
 
@@ -57,18 +58,22 @@ def compare(policy: str, pipelines: Sequence[int], rounds: int, requests: int, c
     return cells
 
 
+def table(policies: Sequence[str], rounds: int, requests: int, clients: int) -> None:
+    """Compare and print."""
+    print(f"SET, {clients} clients, {rounds} rounds; throughput / CPU per request, redis-server is 1.0")
+    print("appendfsync".ljust(14) + "".join(f"P{pipeline}".rjust(16) for pipeline in _PIPELINES))
+    for policy in policies:
+        cells = compare(policy, _PIPELINES, rounds, requests, clients)
+        print(policy.ljust(14) + "".join(cell.rjust(16) for cell in cells), flush=True)
+
+
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.append_only", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--requests", type=int, default=20_000, help="of each run at depth 1; more behind a pipeline")
     parser.add_argument("--clients", type=int, default=50)
     options = parser.parse_args(argv)
-    pipelines = (1, 16)
-    print(f"SET, {options.clients} clients, {options.rounds} rounds; throughput / CPU per request, redis-server is 1.0")
-    print("appendfsync".ljust(14) + "".join(f"P{pipeline}".rjust(16) for pipeline in pipelines))
-    for policy in POLICIES:
-        cells = compare(policy, pipelines, options.rounds, options.requests, options.clients)
-        print(policy.ljust(14) + "".join(cell.rjust(16) for cell in cells), flush=True)
+    table(POLICIES, options.rounds, options.requests, options.clients)
     return 0
 
 

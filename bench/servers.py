@@ -27,7 +27,7 @@ _SHARD_OPTIONS = ("--cluster-enabled", "yes", "--repl-diskless-sync-delay", "0")
 class MeasuredServer:
     """A server process that answers on a loopback port."""
 
-    def __init__(self, name: str, command: list[str], port: int) -> None:
+    def __init__(self, name: str, command: list[str], port: int, timeout_s: float) -> None:
         self.name = name
         self.port = port
         self._folder = tempfile.TemporaryDirectory(prefix=f"bench-{name}-")
@@ -37,7 +37,7 @@ class MeasuredServer:
                 command, cwd=self._folder.name, stdout=output, stderr=subprocess.STDOUT, env=os.environ
             )
         try:
-            self.wait(lambda: self.call("PING") == "PONG", _START_TIMEOUT_S, "start")
+            self.wait(lambda: self.call("PING") == "PONG", timeout_s, "start")
         except BaseException:
             self.stop()
             raise
@@ -98,17 +98,18 @@ def free_port() -> int:
     raise RuntimeError("no port is free")
 
 
-def shardlab_server(*options: str) -> MeasuredServer:
-    """One of our nodes, saving nothing."""
+def shardlab_server(*options: str, timeout_s: float = _START_TIMEOUT_S) -> MeasuredServer:
+    """One of our nodes, saving nothing by itself."""
     port = free_port()
     command = [sys.executable, "-m", "lab", "server", "--port", str(port), "--save", "", *options]
-    return MeasuredServer("shardlab", command, port)
+    return MeasuredServer("shardlab", command, port, timeout_s)
 
 
-def redis_server(*options: str) -> MeasuredServer:
-    """The real one, saving nothing."""
+def redis_server(*options: str, timeout_s: float = _START_TIMEOUT_S) -> MeasuredServer:
+    """The real one, saving nothing by itself."""
     port = free_port()
-    return MeasuredServer("redis", ["redis-server", "--port", str(port), "--save", "", *options], port)
+    command = ["redis-server", "--port", str(port), "--save", "", *options]
+    return MeasuredServer("redis", command, port, timeout_s)
 
 
 def shard(start: Callable[..., MeasuredServer]) -> tuple[MeasuredServer, MeasuredServer]:

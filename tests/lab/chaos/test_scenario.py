@@ -128,6 +128,9 @@ def test_every_shipped_file_is_a_scenario_with_a_lesson() -> None:
     assert all(one.summary and one.lesson for one in found)
     assert {one.name for one in found if World.PROCESSES not in one.worlds} == {
         "cut-off-a-master",
+        "power-cut-always",
+        "power-cut-everysec",
+        "power-cut-snapshot",
         "split-brain",
         "split-brain-prevented",
     }
