@@ -21,6 +21,10 @@ class BackgroundError(Exception):
     """The background work did not finish: it raised, or its process was killed."""
 
 
+class BackgroundKilledError(BackgroundError):
+    """Somebody ended it on purpose, by `kill` or by the signal that `kill` sends: no failure, as Redis has it."""
+
+
 class Job(Protocol):
     """One piece of background work under way."""
 
@@ -34,7 +38,7 @@ class Job(Protocol):
         ...
 
     def kill(self) -> None:
-        """End the work now; `wait` then raises BackgroundError."""
+        """End the work now; `wait` then raises BackgroundKilledError, unless it was done."""
         ...
 
 
@@ -86,6 +90,8 @@ class ForkedJob:
 
     async def wait(self) -> None:
         status = await asyncio.shield(self._done)
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGUSR1:
+            raise BackgroundKilledError(f"child {self._pid} was killed by SIGUSR1")
         if status != 0:
             raise BackgroundError(f"child {self._pid} ended with status {os.waitstatus_to_exitcode(status)}")
 

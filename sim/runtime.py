@@ -15,7 +15,7 @@ from random import Random
 from typing import TYPE_CHECKING, NoReturn
 
 from runtime import Level, Log, Randomness, Runtime
-from runtime.background import BackgroundError
+from runtime.background import BackgroundError, BackgroundKilledError
 from runtime.clock import Clock
 from runtime.process import Usage
 from runtime.settings import MissingFileError, to_text
@@ -139,7 +139,7 @@ class SimMachine:
 class SimJob:
     """A child's work, done already; what is left is the news of it."""
 
-    __slots__ = ("_chunks", "_done", "_failure", "_loop", "_paused", "_receive", "_timer")
+    __slots__ = ("_chunks", "_done", "_failure", "_killed", "_loop", "_paused", "_receive", "_timer")
 
     def __init__(
         self, loop: SimLoop, delay_s: float, failure: str, chunks: deque[bytes], receive: Callable[[bytes], None]
@@ -147,6 +147,7 @@ class SimJob:
         self._loop = loop
         # Why the work failed; empty when it did not.
         self._failure = failure
+        self._killed = False
         # The output that its reader does not have yet.
         self._chunks = chunks
         self._receive = receive
@@ -160,6 +161,8 @@ class SimJob:
 
     async def wait(self) -> None:
         await asyncio.shield(self._done)
+        if self._killed:
+            raise BackgroundKilledError("killed")
         if self._failure:
             raise BackgroundError(self._failure)
 
@@ -174,7 +177,7 @@ class SimJob:
 
     def kill(self) -> None:
         if not self._done.done():
-            self._failure = "killed"
+            self._killed = True
             self._chunks.clear()
             self._paused = False
             if self._timer is None:

@@ -15,7 +15,7 @@ from node.latency import LatencyMonitor
 from node.persistence.progress import Progress
 from node.persistence.settings import SnapshotSettings
 from runtime import Runtime, Tasks
-from runtime.background import BackgroundError, Job, StreamingJob
+from runtime.background import BackgroundError, BackgroundKilledError, Job, StreamingJob
 
 
 class ChildKind(Enum):
@@ -43,6 +43,7 @@ class Child:
         "_tasks",
         "base_copied_bytes",
         "forks",
+        "killed",
         "kind",
         "last_fork_ns",
         "progress",
@@ -67,6 +68,8 @@ class Child:
         self._job: Job | None = None
         # What the child that runs is for; None when there is none.
         self.kind: ChildKind | None = None
+        # Whether the last child was ended on purpose.
+        self.killed = False
         # Called, in this order, whenever a child has ended and its own end has been dealt with; one of them
         # may start the next.
         self.when_free: list[Callable[[], None]] = []
@@ -107,7 +110,7 @@ class Child:
         return job
 
     def kill(self) -> None:
-        """End the child, if there is one; it counts as failed."""
+        """End the child, if there is one: it has not succeeded, and has not failed either (`killed`)."""
         if self._job is not None:
             self._job.kill()
 
@@ -133,10 +136,12 @@ class Child:
 
     async def _wait(self, kind: ChildKind, job: Job, ended: Ended) -> None:
         succeeded = True
+        self.killed = False
         try:
             await job.wait()
         except BackgroundError as error:
             succeeded = False
+            self.killed = isinstance(error, BackgroundKilledError)
             self._runtime.log.warning(f"Background work failed: {error}")
         self._job = None
         self.kind = None

@@ -104,24 +104,30 @@ class Saver:
         """SAVE: stop everything and write; raises Error."""
         if self._child.kind in _SNAPSHOTS:
             raise Error(_IN_PROGRESS)
+        if not self._saved_now():
+            raise Error(b"ERR")
+        self._note_success()
+
+    def _saved_now(self) -> bool:
+        """Write the file in this process; False when that is not possible."""
         try:
             self._write(self.disk(), _TEMPORARY, self._child.progress.pace)
         except OSError as error:
             self._runtime.log.warning(f"Error saving DB on disk: {error.strerror}")
-            raise Error(b"ERR") from None
+            return False
         self.dirty_at_save = self._keyspace.dirty
-        self._note_success()
+        return True
 
     def emptied(self) -> None:
-        """FLUSHALL: what a child still writes is old, and where there are save points the file is to be empty, too."""
-        if self._child.kind is ChildKind.SNAPSHOT:
+        """FLUSHALL: what a child still writes is old, and where there are save points the file is to be empty, too.
+
+        The child may be at work for another moment, under a name of its own. When the file cannot be written, the log
+        says why, and the save points bring up the next attempt.
+        """
+        if self._child.kind in _SNAPSHOTS:
             self._child.kill()
-        elif self._settings.save and not self._child.busy:
-            try:
-                self.save()
-            except Error:
-                # The log says why, and the save points bring up the next attempt.
-                self._note_failure()
+        if self._settings.save and self._saved_now():
+            self._note_success()
 
     def save_in_background(self, *, schedule: bool) -> bool:
         """BGSAVE: True when one was started, False when it was scheduled; raises Error."""
@@ -174,12 +180,8 @@ class Saver:
         if not save:
             return
         self._runtime.log.notice("Saving the final RDB snapshot before exiting.")
-        try:
-            self._write(self.disk(), _TEMPORARY, self._child.progress.pace)
-        except OSError as error:
-            self._runtime.log.warning(f"Error saving DB on disk: {error.strerror}")
-            raise Error(b"ERR Errors trying to SHUTDOWN. Check logs.") from None
-        self.dirty_at_save = self._keyspace.dirty
+        if not self._saved_now():
+            raise Error(b"ERR Errors trying to SHUTDOWN. Check logs.")
 
     def update_condition(self) -> None:
         """Writes are refused while snapshots fail; asked again after CONFIG SET."""
@@ -214,7 +216,8 @@ class Saver:
         else:
             self._runtime.log.warning("Background saving error")
             self._remove_temporary()
-            self._note_failure()
+            if not self._child.killed:
+                self._note_failure()
         ended(succeeded)
 
     def _note_success(self) -> None:

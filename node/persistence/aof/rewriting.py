@@ -210,7 +210,8 @@ class Rewriter:
             log.notice("Background AOF rewrite finished successfully")
         else:
             self._folder.remove(self._folder.temporary_base)
-            self._note_failure()
+            if not self._child.killed:
+                self._note_failure()
         ended(succeeded)
         if succeeded:
             self._folder.delete_history()

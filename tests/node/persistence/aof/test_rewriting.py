@@ -6,6 +6,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from node.persistence.aof.append_only import AofState
 from node.persistence.aof.folder import TEMPORARY_INCREMENT
 from tests.node.persistence.aof.test_restart import folder, logged
@@ -166,17 +168,20 @@ async def test_switched_off_in_the_middle_of_a_rewrite(nodes: Nodes, tmp_path: P
     assert await again.client("GET", "a") == b"1"
 
 
-async def test_a_child_that_dies_leaves_the_old_files_in_force(nodes: Nodes, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "told"), [(signal.SIGKILL, ("err", "1")), (signal.SIGUSR1, ("ok", "0"))])
+async def test_a_child_that_dies_leaves_the_old_files_in_force(
+    nodes: Nodes, tmp_path: Path, number: int, told: tuple[str, str]
+) -> None:
     node = await nodes.start("node", appendonly=True)
     burden(node)
     client = node.client
     await client("SET", "a", "1")
     await client("BGREWRITEAOF")
-    node.node.child.kill()
+    os.kill(node.node.child.pid, number)
     await client("SET", "b", "2")
     await idle(node)
     info = await client.info("persistence")
-    assert (info["aof_last_bgrewrite_status"], info["aof_rewrites_consecutive_failures"]) == ("err", "1")
+    assert (info["aof_last_bgrewrite_status"], info["aof_rewrites_consecutive_failures"]) == told
     assert files(tmp_path) == ["1.base.rdb", "1.incr.aof", "2.incr.aof", "manifest"]
     await client("BGREWRITEAOF")
     await idle(node)
