@@ -150,15 +150,19 @@ class Saver(threading.Thread):
 
     def run(self) -> None:
         while not self._stop_now.wait(0.05):
-            if "rdb_bgsave_in_progress:0" in self._server.call("INFO", "persistence"):
+            if self._idle():
                 self._server.call("BGSAVE")
                 self.saves += 1
 
     def stop(self) -> int:
-        """How many it has started."""
+        """How many it has started; returns when the last one has ended."""
         self._stop_now.set()
         self.join()
+        self._server.wait(self._idle, _RUN_TIMEOUT_S, "save")
         return self.saves
+
+    def _idle(self) -> bool:
+        return "rdb_bgsave_in_progress:0" in self._server.call("INFO", "persistence")
 
 
 def compare_bgsave(keys: int, requests: int, clients: int, rounds: int) -> None:
@@ -204,7 +208,7 @@ def main(argv: list[str]) -> int:
     if options.only in (None, "snapshot"):
         compare_snapshots(options.data, options.count, options.rounds)
     if options.only in (None, "bgsave"):
-        compare_bgsave(options.count, options.requests, options.clients, options.rounds)
+        compare_bgsave(options.count, 5 * options.requests, options.clients, options.rounds)
     return 0
 
 
