@@ -13,6 +13,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from heapq import merge
+from itertools import accumulate
 from sys import getsizeof
 from typing import Self
 
@@ -257,23 +258,17 @@ class StreamNode:
 
     def fill(self, times: list[int], sequences: list[int], values: list[list[bytes]]) -> None:
         """Put all entries into an empty node, with its fields, the values of each in a column."""
-        fields = [b"$%d\r\n%b\r\n" % (len(field), field) for field in self.fields]
+        head = b"*%d\r\n" % (2 * len(values))
+        texts = [b"%d-%d" % pair for pair in zip(times, sequences, strict=True)]
+        columns = [[b"*2\r\n$%d\r\n%b\r\n%b" % (len(text), text, head) for text in texts]]
+        for field, column in zip(self.fields, values, strict=True):
+            name = b"$%d\r\n%b\r\n" % (len(field), field)
+            columns.append([b"%b$%d\r\n%b\r\n" % (name, len(value), value) for value in column])
+        entries = list(map(b"".join, zip(*columns, strict=True)))
         self._times.extend(times)
         self._sequences.extend(sequences)
-        pieces = []
-        end = 0
-        ends = []
-        head = b"*%d\r\n" % (2 * len(fields))
-        for time_ms, sequence, *row in zip(times, sequences, *values, strict=True):
-            text = b"%d-%d" % (time_ms, sequence)
-            piece = b"*2\r\n$%d\r\n%b\r\n%b" % (len(text), text, head)
-            for field, value in zip(fields, row, strict=True):
-                piece += b"%b$%d\r\n%b\r\n" % (field, len(value), value)
-            pieces.append(piece)
-            end += len(piece)
-            ends.append(end)
-        self._entries += b"".join(pieces)
-        self._ends.extend(ends)
+        self._entries += b"".join(entries)
+        self._ends.extend(accumulate(map(len, entries)))
         self.last_id = make_id(times[-1], sequences[-1])
 
     def bury(self, entry_id: int, items: list[bytes]) -> None:
