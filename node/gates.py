@@ -158,7 +158,7 @@ _ONLY_SUBSCRIBERS = (
 def _is_write(session: NodeSession, command: Command) -> bool:
     """A write, or EXEC of a transaction that holds one."""
     if command.name == "exec" and session.transaction is not None:
-        return any(queued.flags & WRITE for queued, _ in session.transaction.queue)
+        return bool(session.transaction.any_flags & WRITE)
     return bool(command.flags & WRITE)
 
 
@@ -167,7 +167,7 @@ def _unfit(flag: int) -> Callable[[NodeSession, Command], bool]:
 
     def refuses(session: NodeSession, command: Command) -> bool:
         if command.name == "exec" and session.transaction is not None:
-            return not all(queued.flags & flag for queued, _ in session.transaction.queue)
+            return not session.transaction.all_flags & flag
         return not command.flags & flag
 
     return refuses
@@ -178,19 +178,21 @@ def _needs_memory(session: NodeSession, command: Command) -> bool:
     if session.transaction is None:
         return bool(command.flags & DENYOOM)
     if command.name == "exec":
-        return any(queued.flags & DENYOOM for queued, _ in session.transaction.queue)
+        return bool(session.transaction.any_flags & DENYOOM)
     return not command.flags & UNQUEUED
 
 
 class Gatekeeper:
     """Walks the gates in Redis' order."""
 
-    __slots__ = ("_after_redirection", "_before_redirection", "_conditions", "forbid", "redirect")
+    __slots__ = ("_after_redirection", "_before_redirection", "_conditions", "flags_of", "forbid", "redirect")
 
     def __init__(self, conditions: Conditions) -> None:
         self._conditions = conditions
         # Where a key of the command belongs to another node: set in cluster mode (`node.redirection`).
         self.redirect: Callable[[NodeSession, Command, list[bytes]], Error | None] | None = None
+        # A command's flags, or what its script says of itself: set where there are scripts (`node.scripting.declared`).
+        self.flags_of: Callable[[Command, list[bytes]], int] = lambda command, argv: command.flags
         # Whether a client's user may run a command: set where there are users (`node.acl`).
         self.forbid: Callable[[NodeSession, Command, list[bytes]], Error | None] | None = None
         self._before_redirection = (
@@ -237,13 +239,15 @@ class Gatekeeper:
                 return Error(gate.text(command))
         return None
 
-    def postpones(self, session: NodeSession, command: Command) -> bool:
+    def postpones(self, session: NodeSession, command: Command, argv: list[bytes]) -> bool:
         """Whether the command must wait for the end of a pause. A replica's connection is never paused."""
         if session.replica is not None:
             return False
         concerns = command.gates & session.mask
         if concerns & ALL_PAUSED:
             return True
-        return bool(concerns & WRITES_PAUSED) or (
-            bool(session.mask & WRITES_PAUSED) and command.name == "exec" and _is_write(session, command)
-        )
+        if not session.mask & WRITES_PAUSED:
+            return False
+        if command.name == "exec" and session.transaction is not None:
+            return bool(session.transaction.any_flags & (WRITE | MAY_REPLICATE))
+        return bool(concerns & WRITES_PAUSED) and bool(self.flags_of(command, argv) & (WRITE | MAY_REPLICATE))

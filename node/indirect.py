@@ -86,7 +86,7 @@ class Indirect:
         call = session.call
         if session.mask & IN_MULTI and not command.flags & UNQUEUED:
             assert session.transaction is not None
-            session.transaction.queue.append((command, argv))
+            session.transaction.add(command, argv, command.flags)
             return QUEUED
         call.argv = argv
         call.command = command

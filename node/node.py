@@ -34,6 +34,7 @@ from node.propagation import Propagation
 from node.protected_mode import ProtectedMode
 from node.reconfigure import apply_at_start
 from node.replication.replication import Replication
+from node.scripting.declared import Declared
 from node.scripting.engine import ScriptEngine
 from node.scripting.functions import Libraries
 from node.scripting.gateway import Gateway
@@ -147,6 +148,7 @@ class Node:
         self.scripts = Scripts(self.scripting)
         self.libraries = Libraries(self.scripting, self.gateway)
         self.keyspace.functions = self.libraries
+        self.gatekeeper.flags_of = Declared(self.scripts, self.libraries).flags
         self.service = NodeService(
             self.turn,
             self.front,

@@ -141,5 +141,5 @@ def _keys(session: NodeSession, command: Command, argv: list[bytes]) -> Iterator
 def _writes(session: NodeSession, command: Command) -> bool:
     if command.name == "exec":
         assert session.transaction is not None, "keys of an EXEC without MULTI"
-        return any(queued.flags & WRITE for queued, _ in session.transaction.queue)
+        return bool(session.transaction.any_flags & WRITE)
     return bool(command.flags & WRITE)

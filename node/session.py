@@ -19,12 +19,20 @@ if TYPE_CHECKING:
 class Transaction:
     """What a client has queued since MULTI."""
 
-    __slots__ = ("aborted", "queue")
+    __slots__ = ("aborted", "all_flags", "any_flags", "queue")
 
     def __init__(self) -> None:
         self.queue: list[tuple[Command, list[bytes]]] = []
+        # The flags that any of the commands has, and those that all have, by what scripts say of themselves.
+        self.any_flags = 0
+        self.all_flags = -1
         # A command was refused while queueing: EXEC will run none.
         self.aborted = False
+
+    def add(self, command: Command, argv: list[bytes], flags: int) -> None:
+        self.queue.append((command, argv))
+        self.any_flags |= flags
+        self.all_flags &= flags
 
 
 class Tracked:

@@ -88,12 +88,12 @@ class SlowLane:
             if command is not None and command.name == "exec":
                 reply = _refused_exec(session, error)
         else:
-            if self._gatekeeper.postpones(session, command):
+            if self._gatekeeper.postpones(session, command, argv):
                 session.parked = session.postponed = True
                 return False
             if session.mask & IN_MULTI and not command.flags & UNQUEUED:
                 assert session.transaction is not None
-                session.transaction.queue.append((command, argv))
+                session.transaction.add(command, argv, self._gatekeeper.flags_of(command, argv))
                 reply = QUEUED
             else:
                 dirty = keyspace.dirty

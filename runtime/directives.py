@@ -220,7 +220,7 @@ class Choices(Choice):
     many = True
 
     def parse(self, words: Sequence[str]) -> tuple[str, ...]:
-        chosen = [self.value(word) for word in words]
+        chosen = [self.value(word) for word in words or ("",)]
         return tuple(name for name in self.names if name in chosen) or self.names[:1]
 
     def check(self, value: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from node.call import Call
 from node.reconfigure import needs_reopening, reopen, set_directives, shown
 from node.settings import NodeSettings
@@ -141,6 +143,11 @@ def config_resetstat(call: Call) -> Reply:
     summary="Persists the effective configuration to file.",
 )
 def config_rewrite(call: Call) -> Reply:
+    return rewrite(call, _ALWAYS)
+
+
+def rewrite(call: Call, always: Collection[str]) -> Reply:
+    """Rewrite the file, with the directives in `always` even where they have their defaults."""
     node = call.node
     if not node.config_file:
         raise Error(b"ERR The server is running without a config file")
@@ -154,7 +161,7 @@ def config_rewrite(call: Call) -> Reply:
     try:
         folder = node.runtime.files.folder(path or "/")
         old = to_text(folder.read(name)) if folder.exists(name) else ""
-        folder.replace(name, to_bytes(rewritten(old, settings, _ALWAYS)))
+        folder.replace(name, to_bytes(rewritten(old, settings, always)))
     except OSError as error:
         node.log.warning(f"CONFIG REWRITE failed: {error.strerror}")
         raise Error(b"ERR Rewriting config file: %b" % to_bytes(error.strerror or "")) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from node.call import Call
+from node.commands.config import rewrite
 from node.commands.debug_data import (
     describe_listpack,
     describe_object,
@@ -19,6 +20,7 @@ from node.commands.debug_data import (
 from node.commands.debug_protocol import protocol
 from node.commands.persistence import load_log, reload
 from node.protection import check_command
+from node.settings import NodeSettings
 from runtime.directives import parse_size
 from runtime.settings import to_text
 from wire.command import ADMIN, LOADING, NOSCRIPT, STALE, command
@@ -72,6 +74,10 @@ def _panic(call: Call) -> Reply:
     call.node.log.warning("------------------------------------------------")
     call.node.runtime.process.die("SIGABRT")
     return OK
+
+
+def _rewrite_everything(call: Call) -> Reply:
+    return rewrite(call, NodeSettings.directives())
 
 
 def _set_active_expire(call: Call) -> Reply:
@@ -146,6 +152,7 @@ _SUBCOMMANDS: dict[bytes, tuple[int, int, Callable[[Call], Reply]]] = {
     b"ASSERT": (2, 2, _panic),
     b"RELOAD": (2, _ANY, reload),
     b"LOADAOF": (2, 2, load_log),
+    b"CONFIG-REWRITE-FORCE-ALL": (2, 2, _rewrite_everything),
     b"CHANGE-REPL-ID": (2, 2, _change_replication_id),
     b"REPLICATE": (3, _ANY, _replicate),
     b"POPULATE": (3, 5, populate),
@@ -179,6 +186,8 @@ _HELP = (
     "    Accepted and without effect, like REPLYBUFFER and STRINGMATCH-LEN.",
     "CHANGE-REPL-ID",
     "    Change the replication IDs of the instance, so that replicas need a full copy.",
+    "CONFIG-REWRITE-FORCE-ALL",
+    "    Like CONFIG REWRITE, with every directive.",
     "DIGEST",
     "    Output a hex signature representing the current DB content.",
     "DIGEST-VALUE <key> [<key> ...]",

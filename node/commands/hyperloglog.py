@@ -6,7 +6,7 @@ from node.call import Call
 from node.hyperloglog import value as hll
 from node.hyperloglog.estimate import REGISTERS
 from node.notifications import STRING
-from wire.command import ADMIN, DENYOOM, FAST, READONLY, WRITE, KeySpec, command, key
+from wire.command import ADMIN, DENYOOM, FAST, MAY_REPLICATE, READONLY, WRITE, KeySpec, command, key
 from wire.errors import Error
 from wire.reply import OK, Reply, Simple
 
@@ -45,7 +45,7 @@ def pfadd(call: Call) -> Reply:
 @command(
     "PFCOUNT",
     arity=-2,
-    flags=READONLY,
+    flags=READONLY | MAY_REPLICATE,
     keys=(KeySpec(1, ("RW", "access"), last=-1, notes=_COUNT_NOTES),),
     group="hyperloglog",
     since="2.8.9",

@@ -159,6 +159,7 @@ CONVERSATIONS = {
         config set shutdown-on-sigterm "now force"
         config get shutdown-on-sigterm
         config set shutdown-on-sigterm "save nosave"
+        config set shutdown-on-sigterm ""
         config set shutdown-on-sigterm "default"
         config get shutdown-on-sigterm
     """,

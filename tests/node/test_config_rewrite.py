@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.node.own_server import OwnServer
-from tests.node.raw_client import RawClient
+from tests.node.raw_client import RawClient, bulk_strings
 from tests.ports import free_base
 from tests.waiting import wait_for
 
@@ -101,6 +101,28 @@ def test_the_file_becomes_what_redis_makes_of_it(start_server: Start, tmp_path: 
 def test_without_a_file_there_is_nothing_to_rewrite(start_server: Start) -> None:
     server = start_server().wait_ready()
     assert server.client().ask("CONFIG", "REWRITE") == b"-ERR The server is running without a config file\r\n"
+
+
+def test_every_directive_can_be_written_and_read_again(start_server: Start, tmp_path: Path) -> None:
+    file = tmp_path / "redis.conf"
+    file.write_text("save ''\n")
+    server = start_server("--enable-debug-command", "yes", file=str(file)).wait_ready()
+    client = server.client()
+    assert client.ask("DEBUG", "CONFIG-REWRITE-FORCE-ALL") == b"+OK\r\n"
+    before = _all_directives(client)
+    client.send(b"SHUTDOWN NOSAVE\r\n")
+    assert server.wait_end() == 0
+    names = [line.split()[0] for line in file.read_text().splitlines() if line and not line.startswith("#")]
+    assert len(set(names)) > 140
+    again = start_server(file=str(file)).wait_ready()
+    assert _all_directives(again.client()) == before
+
+
+def _all_directives(client: RawClient) -> list[tuple[bytes, bytes]]:
+    """But for where it listens and lives: these are given on the command line, to each server its own."""
+    words = bulk_strings(client.ask("CONFIG", "GET", "*"))
+    here = (b"port", b"dir", b"enable-debug-command")
+    return [(name, value) for name, value in zip(words[::2], words[1::2], strict=True) if name not in here]
 
 
 def test_a_file_that_cannot_be_written_stays_as_it_was(start_server: Start, tmp_path: Path) -> None:

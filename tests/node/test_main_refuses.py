@@ -57,6 +57,7 @@ WRONG = [
     "--dbfilename a/b",
     "--shutdown-on-sigterm save nosave",
     "--shutdown-on-sigterm never",
+    "--shutdown-on-sigint",
     "--cluster-announce-hostname a_b",
     "--latency-tracking-info-percentiles 1 2 3 x",
     "--latency-tracking-info-percentiles 101",

@@ -262,7 +262,7 @@ class TestTransaction:
 
         def queue(command: Command, *arguments: bytes) -> None:
             assert seat.client.transaction is not None
-            seat.client.transaction.queue.append((command, [command.name.encode(), *arguments]))
+            seat.client.transaction.add(command, [command.name.encode(), *arguments], command.flags)
 
         return queue
 

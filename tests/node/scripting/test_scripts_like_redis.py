@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from tests.node.conftest import Pair
+from wire.encoder import encode_command
 
 # Each is run with two keys and two arguments, in an empty database that has a string and a sorted set.
 SCRIPTS = r"""
@@ -560,7 +561,8 @@ def test_commands(pair: Pair, proto: str) -> None:
     assert not different
 
 
-def test_on_a_replica(pair: Pair) -> None:
+@pytest.mark.parametrize("transaction", [False, True])
+def test_on_a_replica(pair: Pair, transaction: bool) -> None:
     """A script that says what it does is refused like a command that does it."""
     code = "#!lua name=l8\nredis.register_function('w', function() return 1 end)"
     heads = ("#!lua", "#!lua flags=no-writes", "#!lua flags=allow-stale", "#!lua flags=no-writes,allow-stale", "")
@@ -571,13 +573,47 @@ def test_on_a_replica(pair: Pair) -> None:
         deeds = [("FCALL", "w", "0"), ("FCALL_RO", "w", "0"), *(("EVAL", f"{head}\nreturn 1", "0") for head in heads)]
         replies = []
         for words in deeds:
+            if transaction:
+                client.ask_all([("MULTI",), words])
             # Nobody listens on port 1, so there is never a link.
             other.ask("REPLICAOF", "127.0.0.1", "1")
-            replies.append(client.ask(*words))
+            replies.append(client.ask("EXEC") if transaction else client.ask(*words))
             other.ask("REPLICAOF", "NO", "ONE")
         client.ask("CONFIG", "SET", "replica-serve-stale-data", "yes")
         client.ask("FUNCTION", "FLUSH")
         outcomes.append(list(zip(deeds, replies, strict=True)))
+    assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize("transaction", [False, True])
+def test_in_a_pause_of_writes(pair: Pair, transaction: bool) -> None:
+    """Who only reads goes on, and so does a script that says so."""
+    heads = ("", "#!lua\n", "#!lua flags=no-writes\n", "#!lua flags=allow-stale\n")
+    outcomes = []
+    for client, other in zip(pair.connect(), pair.connect(), strict=True):
+        client.ask(
+            "FUNCTION",
+            "LOAD",
+            "#!lua name=l10\nredis.register_function{function_name='ro', callback="
+            "function() return 1 end, flags={'no-writes'}}\nredis.register_function('rw', function() end)",
+        )
+        deeds = [("EVAL", head + "return 1", "0") for head in heads]
+        deeds += [("EVAL_RO", "return 1", "0"), ("FCALL", "ro", "0"), ("FCALL_RO", "ro", "0"), ("FCALL", "rw", "0")]
+        deeds += [("GET", "k"), ("PUBLISH", "c", "m"), ("PFCOUNT", "k"), ("SET", "k", "v")]
+        waited = []
+        for words in deeds:
+            if transaction:
+                client.ask_all([("MULTI",), words])
+                words = ("EXEC",)
+            other.ask("CLIENT", "PAUSE", "60000", "WRITE")
+            client.send(encode_command([word.encode() for word in words]))
+            # What follows on the other connection has been read later.
+            other.ask_all([("PING",), ("PING",)])
+            waited.append((words, b"blocked_clients:1\r" in other.ask("INFO", "clients")))
+            other.ask("CLIENT", "UNPAUSE")
+            client.read_reply()
+        client.ask("FUNCTION", "FLUSH")
+        outcomes.append(waited)
     assert outcomes[0] == outcomes[1]
 
 
