@@ -26,12 +26,14 @@ class _Job:
 class Cron:
     """The timer and its jobs, which run in the order in which they were added."""
 
-    __slots__ = ("_jobs", "_settings", "_timer")
+    __slots__ = ("_jobs", "_settings", "_timer", "paused")
 
     def __init__(self, settings: NodeSettings) -> None:
         self._settings = settings
         self._jobs: list[_Job] = []
         self._timer: asyncio.TimerHandle | None = None
+        # DEBUG PAUSE-CRON: it beats, and nothing is done.
+        self.paused = False
 
     def add(self, work: Callable[[], None], period_s: float = 0.0) -> None:
         """Call `work` every `period_s` seconds, or at every beat."""
@@ -52,7 +54,7 @@ class Cron:
         # may stop the clockwork.
         self._timer = loop.call_later(1 / self._settings.hz, self._beat)
         now = loop.time()
-        for job in self._jobs:
+        for job in () if self.paused else self._jobs:
             if job.due_at <= now:
                 job.due_at = now + job.period_s
                 job.work()

@@ -302,6 +302,7 @@ class Node:
     def _make_cron(self) -> Cron:
         idle = IdleClients(self.settings, self.runtime.clock, self.clients, self.log)
         cron = Cron(self.settings)
+        cron.add(self.shutdown.cron)
         cron.add(self.expiry.cycle)
         cron.add(idle.check)
         cron.add(self.service.check_output)

@@ -47,6 +47,7 @@ class Shutdown:
         "_options",
         "_pauses",
         "_save",
+        "_scheduled",
         "_settings",
         "_waiters",
         "ending",
@@ -73,6 +74,8 @@ class Shutdown:
         # While a shutdown is under way: how, until when (loop time) replicas are waited for, and who is told if it
         # fails.
         self._options: ShutdownOptions | None = None
+        # What a signal has asked for that the clockwork has not come to yet.
+        self._scheduled: ShutdownOptions | None = None
         self._deadline = 0.0
         self._waiters: list[Callable[[Error], None]] = []
         # The point of no return: everything is saved.
@@ -80,7 +83,7 @@ class Shutdown:
 
     @property
     def under_way(self) -> bool:
-        return self._options is not None
+        return self._options is not None or self._scheduled is not None
 
     def signalled(self, signal_name: str) -> None:
         """SIGTERM or SIGINT; whoever insists gets an end without manners."""
@@ -91,12 +94,18 @@ class Shutdown:
             return
         self._log.warning(f"Received {signal_name} scheduling shutdown...")
         words = self._settings.shutdown_on_sigint if signal_name == "SIGINT" else self._settings.shutdown_on_sigterm
-        self.request(ShutdownOptions.of(words), _nobody)
+        self._scheduled = ShutdownOptions.of(words)
+
+    def cron(self) -> None:
+        """Do what a signal has asked for; until then it can be called off, as in Redis."""
+        options, self._scheduled = self._scheduled, None
+        if options is not None:
+            self.request(options, _nobody)
 
     def request(self, options: ShutdownOptions, failed: Callable[[Error], None]) -> None:
         """End the node; `failed` is called if that does not work out."""
         self._waiters.append(failed)
-        if self.under_way and not options.now:
+        if self._options is not None and not options.now:
             return
         self._log.warning("User requested shutdown...")
         self._options = options
@@ -142,7 +151,7 @@ class Shutdown:
         self._end(0)
 
     def _call_off(self) -> None:
-        self._options = None
+        self._options = self._scheduled = None
         self._pauses.end(PausePurpose.SHUTDOWN)
         waiters, self._waiters = self._waiters, []
         for failed in waiters:

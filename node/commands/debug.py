@@ -80,6 +80,11 @@ def _rewrite_everything(call: Call) -> Reply:
     return rewrite(call, NodeSettings.directives())
 
 
+def _pause_cron(call: Call) -> Reply:
+    call.node.cron.paused = call.argv[2] != b"0"
+    return OK
+
+
 def _set_active_expire(call: Call) -> Reply:
     call.node.expiry.enabled = call.argv[2] != b"0"
     return OK
@@ -174,7 +179,7 @@ _SUBCOMMANDS: dict[bytes, tuple[int, int, Callable[[Call], Reply]]] = {
     b"STRINGMATCH-LEN": (4, 4, _accept),
     b"QUICKLIST-PACKED-THRESHOLD": (3, 3, _packed_threshold),
     b"SET-SKIP-CHECKSUM-VALIDATION": (3, 3, _accept),
-    b"PAUSE-CRON": (3, 3, _accept),
+    b"PAUSE-CRON": (3, 3, _pause_cron),
     b"AOF-FLUSH-SLEEP": (3, 3, _accept),
     b"DICT-RESIZING": (3, 3, _accept),
     b"LEAK": (3, 3, _accept),
@@ -182,7 +187,7 @@ _SUBCOMMANDS: dict[bytes, tuple[int, int, Callable[[Call], Reply]]] = {
     b"HELP": (2, 2, _help),
 }
 _HELP = (
-    "AOF-FLUSH-SLEEP | DICT-RESIZING | PAUSE-CRON | SET-SKIP-CHECKSUM-VALIDATION | LEAK <value>",
+    "AOF-FLUSH-SLEEP | DICT-RESIZING | SET-SKIP-CHECKSUM-VALIDATION | LEAK <value>",
     "    Accepted and without effect, like REPLYBUFFER and STRINGMATCH-LEN.",
     "CHANGE-REPL-ID",
     "    Change the replication IDs of the instance, so that replicas need a full copy.",
@@ -208,6 +213,8 @@ _HELP = (
     "    Accepted and without effect: elements of lists are never packed in memory.",
     "QUICKLIST | LISTPACK <key>",
     "    Check that the value is encoded so.",
+    "PAUSE-CRON <0|1>",
+    "    Stop periodic work, and go on with it.",
     "POPULATE <count> [<prefix>] [<size>]",
     "    Create <count> string keys named key:<num>, or with another prefix. Replicas do not get them.",
     "PROTOCOL <type>",

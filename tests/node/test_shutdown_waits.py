@@ -68,3 +68,17 @@ def test_it_does_not_wait_for_ever(start_server: Start) -> None:
     assert master.wait_end() == 0
     assert "reported offset is behind" in master.log
     replica.process.send_signal(signal.SIGCONT)
+
+
+def test_a_signal_can_be_called_off_before_the_clockwork_comes_to_it(start_server: Start) -> None:
+    server = start_server("--save", "", "--enable-debug-command", "yes").wait_ready()
+    client = server.client()
+    assert client.ask("SHUTDOWN", "ABORT") == b"-ERR No shutdown in progress.\r\n"
+    assert client.ask("DEBUG", "PAUSE-CRON", "1") == b"+OK\r\n"
+    server.process.send_signal(signal.SIGTERM)
+    wait_for(lambda: "scheduling shutdown" in server.log, what="the signal")
+    assert client.ask("SHUTDOWN", "ABORT") == b"+OK\r\n"
+    assert client.ask("DEBUG", "PAUSE-CRON", "0") == b"+OK\r\n"
+    assert client.ask("SHUTDOWN", "ABORT") == b"-ERR No shutdown in progress.\r\n"
+    server.process.send_signal(signal.SIGTERM)
+    assert server.wait_end() == 0
