@@ -67,6 +67,8 @@ class Node:
         self.run_id = runtime.random.hex_id("run-id")
         self.started_at_ms = runtime.clock.wall_ms()
         self.turn = Turn(asyncio.get_running_loop())
+        # EXEC runs: nothing may look at the data as if they were whole.
+        self.in_transaction = False
         self.clients: Clients[NodeSession] = Clients(settings.maxclients)
         self.broker = Broker()
         self.table = CommandTable(commands.MODULES, gates_of)

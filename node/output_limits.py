@@ -42,17 +42,32 @@ class OutputLimits:
         # Client id to the loop time at which it went over its soft limit.
         self._over_since: dict[int, float] = {}
 
+    @property
+    def hard_min(self) -> int:
+        """The lowest limit of those that a usual client can have."""
+        return min(
+            (limit.hard for name in ("normal", "pubsub") if (limit := self.by_class[name]).hard), default=1 << 62
+        )
+
     def exceeded(self, session: NodeSession, pending: int) -> bool:
         """Whether a client with `pending` bytes unsent must go."""
-        kind = session.kind
-        limit = self.by_class[_LIMIT_OF.get(kind, kind)]
-        if limit.hard and pending > (max(limit.hard, self.replica_min) if kind == "replica" else limit.hard):
+        limit = self._limit_of(session)
+        if self.is_hard(session, pending):
             return True
         if not limit.soft or pending <= limit.soft:
             self._over_since.pop(session.id, None)
             return False
         now = asyncio.get_running_loop().time()
         return now - self._over_since.setdefault(session.id, now) > limit.soft_s
+
+    def is_hard(self, session: NodeSession, pending: int) -> bool:
+        """Whether `pending` bytes are beyond the hard limit."""
+        hard = self._limit_of(session).hard
+        return hard > 0 and pending > (max(hard, self.replica_min) if session.kind == "replica" else hard)
+
+    def _limit_of(self, session: NodeSession) -> OutputLimit:
+        kind = session.kind
+        return self.by_class[_LIMIT_OF.get(kind, kind)]
 
     def forget(self, session: NodeSession) -> None:
         self._over_since.pop(session.id, None)

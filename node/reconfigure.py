@@ -154,7 +154,7 @@ def _events(node: Node) -> None:
 
 def _limits(node: Node) -> None:
     settings, service = node.settings, node.service
-    service.output_limits.by_class = dict(settings.client_output_buffer_limit)
+    service.limit_output(dict(settings.client_output_buffer_limit))
     service.limit_requests(settings.proto_max_bulk_len, settings.client_query_buffer_limit)
 
 
@@ -239,7 +239,7 @@ def _append_only(node: Node) -> None:
     append_only = node.append_only
     if not node.settings.appendonly:
         append_only.switch_off()
-    elif append_only.state is AofState.OFF and not append_only.switch_on():
+    elif append_only.state is AofState.OFF and not append_only.switch_on(now=not node.in_transaction):
         raise ValueError("Unable to turn on AOF. Check server logs.")
 
 

@@ -9,7 +9,7 @@ from node.call import Call
 from node.execute import Executor
 from node.gates import Conditions
 from node.monitor import Monitor
-from node.output_limits import OutputLimits
+from node.output_limits import OutputLimit, OutputLimits
 from node.session import NodeSession
 from wire.clients import Clients
 from wire.connection import Connection
@@ -88,6 +88,7 @@ class NodeService:
         session.call = self._make_call(session)
         connection.decoder.bulk_max = self.bulk_max
         connection.decoder.buffer_max = self._query_buffer_max
+        connection.output_max = self.output_limits.hard_min
         self._clients.add(session)
         self._front.admit(session)
         return session
@@ -111,6 +112,13 @@ class NodeService:
             connection = session.connection
             if connection is not None and connection.pending_output:
                 self.output_blocked(session, connection.pending_output)
+
+    def limit_output(self, by_class: dict[str, OutputLimit]) -> None:
+        """`client-output-buffer-limit`, for those who are connected, too."""
+        self.output_limits.by_class = by_class
+        for session in self._clients:
+            if session.connection is not None:
+                session.connection.output_max = self.output_limits.hard_min
 
     def limit_requests(self, bulk_max: int, buffer_max: int) -> None:
         """`proto-max-bulk-len` and `client-query-buffer-limit`, for those who are connected, too."""

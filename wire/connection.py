@@ -66,6 +66,7 @@ class Connection(asyncio.Protocol):
         "bytes_out",
         "decoder",
         "keepalive_s",
+        "output_max",
         "session",
     )
 
@@ -82,6 +83,9 @@ class Connection(asyncio.Protocol):
         # Batches behind a parked command, each with the index of its next command.
         self._unfinished: list[tuple[Batch, int]] = []
         self._resuming = False
+        # What is more than this at once is held against the limits though the client may read it fast: as in Redis,
+        # where replies are collected before any is sent.
+        self.output_max = 1 << 62
         # The client reads more slowly than it is written to: the transport has a tail.
         self._slow = False
         self.keepalive_s = keepalive_s
@@ -163,9 +167,14 @@ class Connection(asyncio.Protocol):
         if out:
             data = b"".join(out) if len(out) > 1 else out[0]
             out.clear()
-            self.bytes_out += len(data)
+            size = len(data)
+            if size > self.output_max:
+                session.collected(size)
+                if transport.is_closing():
+                    return
+            self.bytes_out += size
             transport.write(data)
-            # Only a client that reads slowly has a tail; only then do the limits matter.
+            # Otherwise the limits matter only for a client that reads slowly, and has a tail.
             if self._slow:
                 self._service.output_blocked(session, transport.get_write_buffer_size())
         if self._closing:

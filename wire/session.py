@@ -126,6 +126,9 @@ class Session:
         if self.connection is not None:
             self.connection.close_after_replies()
 
+    def collected(self, size: int) -> None:
+        """So many bytes are about to be sent at once, more than `Connection.output_max`. May drop the session."""
+
     def drop(self) -> None:
         """Close the connection at once, unsent replies and all (CLIENT KILL, output limits)."""
         self.mask |= CLOSING

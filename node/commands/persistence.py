@@ -62,7 +62,7 @@ def bgsave(call: Call) -> Reply:
     schedule = len(argv) == 2 and argv[1].lower() == b"schedule"
     if len(argv) > 1 and not schedule:
         raise Error(SYNTAX)
-    if call.node.saver.save_in_background(schedule=schedule):
+    if call.node.saver.save_in_background(schedule=schedule, now=call.session.transaction is None):
         return Simple(b"Background saving started")
     return Simple(b"Background saving scheduled")
 
@@ -77,7 +77,7 @@ def bgsave(call: Call) -> Reply:
     summary="Asynchronously rewrite the append-only file",
 )
 def bgrewriteaof(call: Call) -> Reply:
-    if call.node.append_only.rewrite():
+    if call.node.append_only.rewrite(now=call.session.transaction is None):
         return Simple(b"Background append only file rewriting started")
     return Simple(b"Background append only file rewriting scheduled")
 

@@ -50,6 +50,7 @@ def exec_(call: Call) -> Reply:
     broken = session.watch_broken()
     # From here on this client's own commands cannot break its transaction.
     session.unwatch()
+    call.node.in_transaction = True
     try:
         if transaction.aborted:
             raise Error(EXECABORT)
@@ -67,6 +68,7 @@ def exec_(call: Call) -> Reply:
             encode_into(pieces, run(call, command, argv), session.proto)
         return Raw(b"".join(pieces))
     finally:
+        call.node.in_transaction = False
         session.end_transaction()
 
 

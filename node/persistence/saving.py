@@ -129,12 +129,15 @@ class Saver:
         if self._settings.save and self._saved_now():
             self._note_success()
 
-    def save_in_background(self, *, schedule: bool) -> bool:
-        """BGSAVE: True when one was started, False when it was scheduled; raises Error."""
+    def save_in_background(self, *, schedule: bool, now: bool = True) -> bool:
+        """BGSAVE: True when one was started, False when it was scheduled; raises Error.
+
+        Within a transaction it must not be `now`: half of that would be in the file.
+        """
         if self._child.kind in _SNAPSHOTS:
             raise Error(_IN_PROGRESS)
-        if self._child.busy:
-            if not schedule:
+        if self._child.busy or not now:
+            if not schedule and now:
                 raise Error(_OTHER_CHILD)
             self.scheduled = True
             return False
@@ -160,6 +163,9 @@ class Saver:
     def cron(self) -> None:
         """Once a second: is a save point reached?"""
         if self._child.busy:
+            return
+        if self.scheduled:
+            self._run_scheduled()
             return
         now_s = self._now_s()
         if not self.succeeded and now_s - self._attempted_at_s <= _RETRY_AFTER_S:

@@ -199,7 +199,7 @@ def test_a_line_of_client_list(pair: Pair) -> None:
         lines.append(dict(field.split("=", 1) for field in reply.split(" ")))
     ours, theirs = lines
     assert list(ours) == [*theirs, "lib-name", "lib-ver"]
-    same = ("name", "age", "flags", "db", "sub", "psub", "ssub", "multi", "cmd", "user", "redir", "resp", "events")
+    same = ("name", "flags", "db", "sub", "psub", "ssub", "multi", "cmd", "user", "redir", "resp", "events")
     assert {name: ours[name] for name in same} == {name: theirs[name] for name in same}
 
 

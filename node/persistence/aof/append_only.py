@@ -136,8 +136,8 @@ class AppendOnly:
 
     # Switching it on and off
 
-    def switch_on(self) -> bool:
-        """CONFIG SET appendonly yes; False when that is not possible."""
+    def switch_on(self, *, now: bool) -> bool:
+        """CONFIG SET appendonly yes; False when that is not possible. Where not `now`, its base is begun with later."""
         if self._loader.active:
             self._suspended = True
             return True
@@ -167,6 +167,12 @@ class AppendOnly:
             self.scheduled = True
             self._child.kill()
             return True
+        if not now:
+            self.scheduled = True
+            self._runtime.log.warning(
+                "AOF was enabled within a transaction. An AOF background was scheduled to start behind it."
+            )
+            return True
         if self._start():
             return True
         self.state = AofState.OFF
@@ -194,7 +200,7 @@ class AppendOnly:
 
     def resume(self) -> None:
         """The data are there: log them from here on, if they are to be logged."""
-        if self._suspended and not self.switch_on():
+        if self._suspended and not self.switch_on(now=True):
             self._runtime.log.warning("Can't switch the AOF on again: what is executed is not logged")
 
     # Who wants to know
@@ -210,11 +216,14 @@ class AppendOnly:
 
     # Rewriting
 
-    def rewrite(self) -> bool:
-        """BGREWRITEAOF: True when one was started, False when it was scheduled; raises Error."""
+    def rewrite(self, *, now: bool = True) -> bool:
+        """BGREWRITEAOF: True when one was started, False when it was scheduled; raises Error.
+
+        Within a transaction it must not be `now`: the base would hold what has run of it, and the log all of it.
+        """
         if self._child.kind is ChildKind.REWRITE:
             raise Error(_IN_PROGRESS)
-        if self._child.busy:
+        if self._child.busy or not now:
             self.scheduled = True
             return False
         if not self._start():
