@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from node.blocking import NOT_YET, BlockedClients, Serve
 from node.call import Call
 from node.keyspace import Keyspace
@@ -22,7 +24,7 @@ _ERROR_CODES_MAX = 128
 class Aftermath:
     """Sees to it, for the executor and its lanes."""
 
-    __slots__ = ("_blocked", "_keyspace", "_perf_ns", "_propagation", "_slow", "_wall_ms", "errors", "ready")
+    __slots__ = ("_blocked", "_keyspace", "_perf_ns", "_propagation", "_slow", "_wall_ms", "errors", "is_busy", "ready")
 
     def __init__(
         self, keyspace: Keyspace, propagation: Propagation, slow: SlowCommands, blocked: BlockedClients, clock: Clock
@@ -35,6 +37,8 @@ class Aftermath:
         self._perf_ns = clock.perf_ns
         # Not empty when a change may serve blocked clients.
         self.ready = blocked.ready
+        # Whether a script stands in the middle of its work: set where there are scripts.
+        self.is_busy: Callable[[], bool] = lambda: False
         # For INFO: error replies by their code.
         self.errors: dict[bytes, int] = {}
 
@@ -76,6 +80,9 @@ class Aftermath:
 
     def serve_blocked(self) -> None:
         """Something that blocked clients wait for has come; the command that brought it has been passed on."""
+        if self.is_busy():
+            # They see what the script has done when it is done.
+            return
         # A long transaction may have outlived what it brought: that key expires now, and serves nobody.
         self._keyspace.now_ms = self._wall_ms()
         self._blocked.serve(self._run_blocked)

@@ -150,6 +150,7 @@ class Node:
         self.scripts = Scripts(self.scripting)
         self.libraries = Libraries(self.scripting, self.gateway)
         self.keyspace.functions = self.libraries
+        self.executor.aftermath.is_busy = lambda: self.scripting.is_busy
         self.gatekeeper.flags_of = Declared(self.scripts, self.libraries).flags
         self.service = NodeService(
             self.turn,

@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from node.replication.peer import ReplicaPeer
 
 
-# Redis does not count the buffer that a client's first replies go to.
-_UNCOUNTED = 16 * 1024
-
-
 class Transaction:
     """What a client has queued since MULTI."""
 
@@ -153,7 +149,7 @@ class NodeSession(Session):
         return -1 if self.tracked is None else self.tracked.redirect
 
     def collected(self, size: int) -> None:
-        if self.call.node.service.output_limits.is_hard(self, size - _UNCOUNTED):
+        if self.call.node.service.output_limits.is_hard(self, size):
             self.drop()
 
     def answer_later(self, reply: Reply) -> None:

@@ -26,9 +26,18 @@ def _value(call: Call) -> Value:
     return value
 
 
+def _stored(call: Call) -> Value:
+    """What is stored at the key, expired or not."""
+    name = call.argv[2]
+    value = call.db.shards[call.keyspace.slot_of(name)].get(name)
+    if value is None:
+        raise Error(NO_SUCH_KEY)
+    return value
+
+
 def describe_object(call: Call) -> Reply:
     """DEBUG OBJECT. The address and the times mean nothing here."""
-    value = _value(call)
+    value = _stored(call)
     _, body = ENCODERS[type(value)](value, call.node.settings.rdbcompression)
     line = b"Value at:0x7f0000000000 refcount:%d encoding:%b serializedlength:%d lru:0 lru_seconds_idle:0" % (
         references_of(value),

@@ -20,7 +20,7 @@ from node.scripting.values import error_table, to_lua
 from node.session import NodeSession
 from runtime.log import Log
 from wire.command import DENYOOM as NEEDS_MEMORY
-from wire.command import NOSCRIPT, WRITE
+from wire.command import MAY_REPLICATE, NOSCRIPT, WRITE
 from wire.command import STALE as WHILE_STALE
 from wire.errors import Error
 from wire.table import Command, CommandTable
@@ -236,9 +236,9 @@ class Gateway:
             denial = self._accounts.denial(self._session, command, argv, b"lua")
             if denial is not None:
                 raise Error(_DENIED[denial.reason])
+        if flags & (WRITE | MAY_REPLICATE) and self._flags & NO_WRITES:
+            raise Error(_READ_ONLY_SCRIPT)
         if flags & WRITE:
-            if self._flags & NO_WRITES:
-                raise Error(_READ_ONLY_SCRIPT)
             if concerns & READ_ONLY and not self._session.from_master:
                 raise Error(_READ_ONLY_REPLICA)
             if concerns & DISK_ERROR:

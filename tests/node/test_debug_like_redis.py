@@ -201,3 +201,13 @@ def test_replicate_tells_only_the_replicas(pair: Pair) -> None:
         assert replica.read_until(b"1")[-1] == [b"SET", b"a", b"1"]
     finally:
         replica.close()
+
+
+def test_what_has_expired_is_an_object_until_it_is_deleted(pair: Pair) -> None:
+    for client in pair.connect():
+        client.ask_all(
+            [("DEBUG", "SET-ACTIVE-EXPIRE", "0"), ("SET", "gone", "x", "PX", "1"), ("DEBUG", "SLEEP", "0.01")]
+        )
+        assert client.ask("DEBUG", "OBJECT", "gone").startswith(b"+Value at:")
+        assert client.ask("EXISTS", "gone") == b":0\r\n"
+        assert client.ask("DEBUG", "OBJECT", "gone") == b"-ERR no such key\r\n"

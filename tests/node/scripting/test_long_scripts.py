@@ -96,6 +96,22 @@ def test_what_has_written_is_not_killed_and_is_passed_on_whole(server: OwnServer
     assert client.mget("a", "b") == ["1", "2"]
 
 
+def test_who_waits_is_served_when_it_has_ended(server: OwnServer) -> None:
+    """Though commands that may run meanwhile do run."""
+    client = _client(server)
+    waiting = server.client()
+    waiting.send(b"BLPOP list 0\r\n")
+    long = "local n = 0 for i = 1, 20000000 do n = n + 1 end"
+    code = f"redis.call('LPUSH', 'list', 'a') {long} redis.call('LPUSH', 'list', 'b')"
+    running = _Running(server, "EVAL", code, "0")
+    wait_for(lambda: _is_busy(client), what="BUSY")
+    client.execute_command("MULTI")
+    client.execute_command("DISCARD")
+    assert not waiting.has_reply()
+    assert running.join() is None
+    assert waiting.read_reply() == b"*2\r\n$4\r\nlist\r\n$1\r\nb\r\n"
+
+
 def test_each_has_its_own_kill(server: OwnServer) -> None:
     client = _client(server)
     running = _Running(server, "EVAL", "while true do end", "0")
