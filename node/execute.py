@@ -31,7 +31,7 @@ from wire.command import DENYOOM, MAY_REPLICATE, WRITE
 from wire.decoder import Batch
 from wire.encoder import BULK_HEADERS, INTEGERS, NIL_2, NIL_3, encode_into
 from wire.errors import Error
-from wire.reply import OK, PARKED
+from wire.reply import OK, PARKED, Reply
 from wire.table import Command, CommandTable, StretchNotes
 
 _CRLF = b"\r\n"
@@ -164,8 +164,9 @@ class Executor:
                 session.write_offset = propagation.feed(call.db.index, chunk)
             else:
                 self.aftermath.pass_on_effects(session, command, argv, changed=keyspace.dirty != dirty)
-            if self._ready:
-                self.aftermath.serve_blocked()
+            if self._ready and reply is not PARKED:
+                self._serve_behind(session, command, argv, reply, took_ns)
+                return True
         if reply is OK:
             session.out.append(_OK)
         elif reply is PARKED:
@@ -179,6 +180,18 @@ class Executor:
         if took_ns >= command.notice_ns:
             self.aftermath.notice(session, command, argv, took_ns)
         return True
+
+    def _serve_behind(
+        self, session: NodeSession, command: Command, argv: list[bytes], reply: Reply, took_ns: int
+    ) -> None:
+        """A command has brought what others wait for: it is answered and logged, and then they are served."""
+        encode_into(session.out, reply, session.proto)
+        command.calls += 1
+        command.nanoseconds += took_ns
+        session.last_command = command.name
+        if took_ns >= command.notice_ns:
+            self.aftermath.notice(session, command, argv, took_ns)
+        self.aftermath.serve_blocked()
 
     def execute(self, session: NodeSession, batch: Batch, start: int) -> int:
         """Run the commands of `batch` from `start` on; see `wire.connection.Service`."""
@@ -330,7 +343,8 @@ class Executor:
                             if run >= 0:
                                 aftermath.pass_on(session, run_database, batch.encoded(run, index + 1))
                                 run = -1
-                            aftermath.serve_blocked()
+                            # Who waits is served behind it, and logged behind it.
+                            ends = True
                         dirty = keyspace.dirty
                     elif run >= 0:
                         aftermath.pass_on(session, run_database, batch.encoded(run, index))
@@ -365,6 +379,9 @@ class Executor:
                     session.last_command = command.name
                     if ended_ns - started_ns >= command.notice_ns:
                         aftermath.notice(session, command, commands[first], ended_ns - started_ns, index - first)
+                if ready:
+                    aftermath.serve_blocked()
+                    dirty = keyspace.dirty
                 started_ns = ended_ns
                 if not misplaced:
                     if session.parked:

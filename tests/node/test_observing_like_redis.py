@@ -56,6 +56,13 @@ def _logged(client: RawClient, waiting: RawClient) -> tuple[bytes, bytes]:
     client.ask_all([("MULTI",), ("LPUSH", "list", "x"), ("EXEC",)])
     waiting.read_reply()
     second = _slow(client)
+    for commands in ([("LPUSH", "list", "x")], [("PING",), ("LPUSH", "list", "x"), ("LPUSH", "other", "x")]):
+        waiting.send(b"BLPOP list 0\r\n")
+        wait_for(lambda: b"blocked_clients:1\r" in client.ask("INFO", "clients"), what="the client that blocks")
+        client.ask("SLOWLOG", "RESET")
+        client.ask_all(commands)
+        waiting.read_reply()
+        second += _slow(client)
     client.ask("CONFIG", "SET", "slowlog-log-slower-than", "10000")
     return first, second
 
@@ -69,4 +76,4 @@ def test_monitor(pair: Pair) -> None:
 def test_the_slow_log(pair: Pair) -> None:
     ours, theirs = map(_logged, pair.connect(), pair.connect())
     assert ours == theirs
-    assert ours[1].count(b"BLPOP") == 1
+    assert ours[1].count(b"BLPOP") == 3
