@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.node.conftest import Pair
@@ -628,6 +630,23 @@ def test_a_library_that_is_there_is_not_restored(pair: Pair) -> None:
         refusals.append([client.ask("FUNCTION", "RESTORE", payload, *how) for how in ((), ("REPLACE",), ("FLUSH",))])
         client.ask("FUNCTION", "FLUSH")
     assert refusals[0] == refusals[1]
+
+
+def test_scripts_are_counted(pair: Pair) -> None:
+    counted = []
+    for client in pair.connect():
+        client.ask_all([("FUNCTION", "FLUSH"), ("SCRIPT", "FLUSH")])
+        client.ask_all([("EVAL", f"return {number}", "0") for number in (1, 2, 2)])
+        client.ask(
+            "FUNCTION",
+            "LOAD",
+            "#!lua name=l11\nredis.register_function('c', function() end) redis.register_function('d', function() end)",
+        )
+        counted.append(re.findall(rb"(number_of_\w+:\d+)", client.ask("INFO", "memory")))
+        client.ask_all([("FUNCTION", "FLUSH"), ("SCRIPT", "FLUSH")])
+        counted[-1] += re.findall(rb"(number_of_\w+:\d+)", client.ask("INFO", "memory"))
+    assert counted[0] == counted[1]
+    assert counted[0][:3] == [b"number_of_cached_scripts:2", b"number_of_functions:2", b"number_of_libraries:1"]
 
 
 def test_the_same_globals(pair: Pair) -> None:
