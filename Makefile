@@ -2,12 +2,13 @@
 #
 #   make up     the cluster in the foreground, with a live table; Ctrl-C stops all of it (ARGS="--port-base 8000" and the like)
 #   make test   every test (ARGS="tests/wire -k inline"; COVERAGE=1 for which lines ran)
+#   make fast   compile the hot modules (needs gcc); `make plain` runs from the sources again
 #   make check  what CI runs besides the tests: format, lint, types, import rules
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: up test check bytecode clean
+.PHONY: up test check fast plain bytecode clean
 
 up: .venv/installed bytecode
 	@$(BIN)/shardlab up $(ARGS)
@@ -17,6 +18,12 @@ test: .venv/installed-dev bytecode
 
 check: .venv/installed-dev
 	@scripts/check
+
+fast: .venv/installed-dev
+	@scripts/build-fast
+
+plain:
+	@scripts/build-fast --remove
 
 # The stamps: pip runs only when what it would install has changed.
 .venv/installed: requirements.txt pyproject.toml | $(BIN)/python
@@ -44,5 +51,5 @@ $(BIN)/python:
 	  { echo "Shardlab needs Python 3.11 or newer; '$(PYTHON)' is not (make PYTHON=python3.12 ...)" >&2; exit 1; }
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
-clean:
+clean: plain
 	rm -rf .venv .shardlab build *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

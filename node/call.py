@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from node.session import NodeSession
-from wire.call import Call as WireCall
+from wire.call import CallOf
 from wire.errors import Error
 from wire.table import Command
 
@@ -14,12 +14,10 @@ if TYPE_CHECKING:
     from node.node import Node
 
 
-class Call(WireCall):
+class Call(CallOf[NodeSession]):
     """A command being run by a node; one object a session, see `wire.call`."""
 
     __slots__ = ("db", "keyspace", "node", "rewritten")
-
-    session: NodeSession
 
     def __init__(self, node: Node, session: NodeSession) -> None:
         super().__init__(node.front, session)

@@ -60,6 +60,7 @@ def server(node: Node) -> Fields:
         # Ours, behind Redis' fields.
         ("shardlab_version", SHARDLAB_VERSION),
         ("interpreter", described["interpreter"]),
+        ("compiled_modules", described["compiled"]),
         ("event_loop", type(asyncio.get_running_loop()).__module__.partition(".")[0]),
     ]
 

@@ -23,6 +23,7 @@ from node.persistence.aof.errors import AofError
 from node.persistence.rdb_errors import RdbError
 from node.settings import INERT, NodeSettings
 from runtime import Level, Log, Runtime, process
+from runtime.compiled import outdated_modules
 from runtime.log import file_writer
 from runtime.runtime import system_runtime
 from runtime.settings import CommandLine, MissingFileError, SettingsError, SystemConfigFiles, lines_of
@@ -140,6 +141,8 @@ def _greet(settings: NodeSettings, runtime: Runtime, config_file: str, given: li
         field = settings.field(name)
         if name in INERT and field and getattr(settings, field) != NodeSettings.model_fields[field].default:
             log.warning(f"Warning: '{name}' is read and kept, but has no effect in Shardlab.")
+    for module in outdated_modules():
+        log.warning(f"Warning: {module} was changed after it had been compiled; scripts/build-fast compiles it again.")
     log.role = "M"
     mode = "cluster" if settings.cluster_enabled else "standalone"
     log.notice(f"Running mode={mode}, port={settings.port or settings.tls_port}.")

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from proxy.session import ProxySession
-from wire.call import Call
+from wire.call import CallOf
 from wire.front import Front
 
 
-class ProxyCall(Call):
+class ProxyCall(CallOf[ProxySession]):
     """A command that the proxy answers itself."""
 
     __slots__ = ("_on_reset", "info")
-
-    session: ProxySession
 
     def __init__(
         self,

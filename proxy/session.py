@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from proxy.lanes import Lane
 from proxy.upstream import Link
-from wire.call import Call
+from wire.call import CallOf
 from wire.connection import Connection
 from wire.encoder import encode
 from wire.reply import Reply
@@ -122,7 +122,7 @@ class ProxySession(Session):
         self.turn = turn
         self.errands = errands
         # For commands that the proxy answers itself.
-        self.call: Call
+        self.call: CallOf[ProxySession]
         # The links its commands travel on: one lane for each protocol and set of credentials.
         self.lane = lane
         # Requests not answered yet, in order.

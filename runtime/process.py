@@ -18,6 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from runtime.compiled import compiled_modules
+
 # What a server keeps open beside its clients: log, files, epoll, listening sockets (Redis' CONFIG_MIN_RESERVED_FDS).
 RESERVED_FILES = 32
 # New objects before the collector looks at those, and how often it does before it looks at older ones, too. The first
@@ -49,7 +51,7 @@ class Process(Protocol):
         ...
 
     def description(self) -> dict[str, str]:
-        """`os`, `machine_bytes`, `interpreter`, `executable` and the like, for INFO."""
+        """For INFO: `os`, `machine_bytes`, `interpreter`, how many of our modules are `compiled`, and the like."""
         ...
 
     def allow_files(self, wanted: int) -> int:
@@ -99,6 +101,7 @@ class SystemProcess:
             "os": f"{system.sysname} {system.release} {system.machine}",
             "machine_bytes": str(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")),
             "interpreter": f"{platform.python_implementation()} {platform.python_version()}",
+            "compiled": str(len(compiled_modules())),
             "bits": "64" if sys.maxsize > 2**32 else "32",
             "executable": sys.executable,
         }

@@ -114,6 +114,7 @@ class SimMachine:
             "os": "Simulation",
             "machine_bytes": str(16 * 1024 * 1024 * 1024),
             "interpreter": "simulated",
+            "compiled": "0",
             "bits": "64",
             "executable": "/usr/bin/shardlab",
         }

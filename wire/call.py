@@ -6,20 +6,24 @@ more than many commands do. A kind of server extends it with what its own comman
 
 from __future__ import annotations
 
+from typing import Generic, TypeVar
+
 from wire.front import Front
 from wire.reply import PARKED, Reply
 from wire.session import MUTED, SUBSCRIBED, Session
 from wire.table import Command
 
+S = TypeVar("S", bound=Session)
 
-class Call:
-    """A command being run."""
+
+class CallOf(Generic[S]):
+    """A command being run, of one kind of session."""
 
     __slots__ = ("argv", "command", "front", "session")
 
     command: Command
 
-    def __init__(self, front: Front, session: Session) -> None:
+    def __init__(self, front: Front, session: S) -> None:
         # The parts that every kind of server has.
         self.front = front
         self.session = session
@@ -45,3 +49,7 @@ class Call:
         """Block the client: its answer comes by `session.answer_later`. Return what this returns."""
         self.session.parked = True
         return PARKED
+
+
+# For the connection's own commands, which any kind of server has.
+Call = CallOf[Session]

@@ -9,7 +9,7 @@ from tests.node.raw_client import RawClient
 from tests.waiting import wait_for
 
 # Ours, in the section of the server itself.
-OWN_FIELDS = ["shardlab_version", "interpreter", "event_loop"]
+OWN_FIELDS = ["shardlab_version", "interpreter", "compiled_modules", "event_loop"]
 # Their fields depend on what was run.
 GROWING = ("Commandstats", "Errorstats", "Latencystats", "Keyspace")
 

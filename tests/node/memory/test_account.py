@@ -107,12 +107,21 @@ def test_a_large_collection_is_not_measured_at_every_change() -> None:
     db = space.database(0)
     measured = 0
 
-    class Counted(Set):
+    class Counted:
+        """A set, and how often it is measured."""
+
+        def __init__(self) -> None:
+            self.add = members.add
+
+        def __len__(self) -> int:
+            return len(members)
+
         def memory_bytes(self, samples: int) -> int:
             nonlocal measured
             measured += 1
-            return super().memory_bytes(samples)
+            return members.memory_bytes(samples)
 
+    members = Set()
     large = Counted()
     for number in range(20_000):
         large.add(b"member:%d" % number, 512)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-import weakref
+import sys
 
 from node.keyspace import Keyspace
 from node.memory.freeing import Graveyard
@@ -21,10 +21,6 @@ class StoppedClock:
         return 0
 
 
-class CountedSet(Set):
-    __slots__ = ("__weakref__",)
-
-
 def buried() -> tuple[Keyspace, Graveyard]:
     space = Keyspace(1, Notifier(Broker()))
     graveyard = Graveyard(StoppedClock())  # type: ignore[arg-type]
@@ -35,18 +31,20 @@ def buried() -> tuple[Keyspace, Graveyard]:
 async def test_a_large_value_is_there_for_a_while_and_then_gone() -> None:
     space, graveyard = buried()
     db = space.database(0)
-    value = CountedSet()
-    value.members = set_of([b"m%d" % number for number in range(50_000)], 512).members
-    alive = weakref.ref(value)
-    db.put(b"large", value)
-    del value
+    members = [b"m%d" % number for number in range(50_000)]
+    held = sys.getrefcount(members[7])
+    db.put(b"large", set_of(members, 512))
+    stored = sys.getrefcount(members[7])
+    assert stored > held
     assert db.remove(b"large")
     assert db.get(b"large") is None
     assert graveyard.pending == 1
-    assert alive() is not None
+    buried_now = sys.getrefcount(members[7])
+    assert buried_now == stored
     await until(lambda: not graveyard.pending, what="the last slice")
     gc.collect()
-    assert alive() is None
+    left = sys.getrefcount(members[7])
+    assert left == held
     assert graveyard.freed == 1
 
 
