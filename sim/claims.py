@@ -41,6 +41,25 @@ class Claims:
         self._all.append(claim)
         return claim
 
+    def reigns(self, slot: int) -> list[Claim]:
+        """The claims to a slot that counted, one after the other: each beats all before it."""
+        found: list[Claim] = []
+        for claim in self._all:
+            if claim.slots >> slot & 1 and (not found or claim.epoch > found[-1].epoch):
+                found.append(claim)
+        return found
+
+    def masters(self, moment: float) -> list[str]:
+        """Who had slots at that moment that nobody had claimed with a greater epoch."""
+        claims = [claim for claim in self._all if claim.at_s <= moment]
+        taken = 0
+        found: dict[str, None] = {}
+        for claim in sorted(claims, key=lambda claim: -claim.epoch):
+            if claim.slots & ~taken:
+                found[claim.name] = None
+            taken |= claim.slots
+        return list(found)
+
     def last_of(self, name: str) -> Claim | None:
         return self._last.get(name)
 

@@ -46,6 +46,10 @@ class Kind(StrEnum):
     DRIFT = "drift"
 
 
+# These strike links; the others strike a process or host with a name.
+LINK_KINDS = (Kind.CUT, Kind.CUT_ONE_WAY, Kind.RESET, Kind.SLOW_LINK, Kind.LOSSY_LINK)
+
+
 @dataclass(frozen=True, slots=True)
 class Strike:
     """One fault."""
@@ -69,7 +73,7 @@ class Strike:
 class Faults:
     """Strikes, and mends."""
 
-    __slots__ = ("_cluster", "_undo", "stopping", "struck")
+    __slots__ = ("_cluster", "_undo", "on_mended", "on_struck", "stopping", "struck")
 
     def __init__(self, cluster: SimCluster) -> None:
         self._cluster = cluster
@@ -77,6 +81,9 @@ class Faults:
         self._undo: dict[int, tuple[Strike, Callable[[], None]]] = {}
         # How many faults of each kind struck something.
         self.struck: Counter[Kind] = Counter()
+        # Told of each of them when it has struck, and when it is mended.
+        self.on_struck: Callable[[Strike], None] = _nobody_asks
+        self.on_mended: Callable[[Strike], None] = _nobody_asks
         # Processes that were asked to end; one that waits for its replicas may take longer than the strike lasts.
         self.stopping: dict[Process, None] = {}
         cluster.world.may_exit = self._may_exit
@@ -88,6 +95,7 @@ class Faults:
             self.struck[strike.kind] += 1
             self._undo[strike.number] = (strike, undo)
             self._cluster.world.trace.tell("nemesis", f"strikes {strike}")
+            self.on_struck(strike)
 
     def mend(self, number: int) -> None:
         """Undo a strike, if it is on."""
@@ -95,6 +103,7 @@ class Faults:
         if found is not None:
             self._cluster.world.trace.tell("nemesis", f"mends #{number} {found[0].kind}")
             found[1]()
+            self.on_mended(found[0])
 
     def mend_all(self) -> None:
         """Undo everything, and start what does not run."""
@@ -130,6 +139,10 @@ class Faults:
         self.stopping[seat.process] = None
         seat.process.signal(signal.SIGTERM)
         return lambda: _revive(seat)
+
+
+def _nobody_asks(strike: Strike) -> None:
+    pass
 
 
 Undo = Callable[[], None]

@@ -7,7 +7,6 @@ votes are read off the log, which says of every vote for whom and in which epoch
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -15,14 +14,16 @@ from cluster.slots import SLOTS
 from node.digest import digest_of_all, digest_of_key
 from node.node import Node
 from sentinel.sentinel import Sentinel
+from sim.choosers import Choosers
 from sim.claims import Claims
 from sim.cluster import SimCluster
-from sim.faults import Strike
+from sim.copies import Copies
+from sim.faults import Faults
 from sim.heirs import Heirs
-from sim.losses import Copies, Loss
+from sim.losses import Judge, Loss
 from sim.serving import Serving
 from sim.troubles import Troubles
-from sim.workload import Mark, Workload
+from sim.workload import Workload
 
 _LOOK_EVERY_S = 0.1
 
@@ -36,6 +37,7 @@ CONVERGES = "replicas converge to their master's data"
 RUNS = "no process fails"
 
 _NODE_VOTE = re.compile(r"# Failover auth granted to (\w+) for epoch (\d+)")
+_EMPTIES = "* MASTER <-> REPLICA sync: Flushing old data"
 _PROMOTIONS = ("# Taking over the master", "# Failover election won", "# Manual failover")
 
 
@@ -54,15 +56,16 @@ class Breach:
 class Watch:
     """Looks at a running cluster."""
 
-    def __init__(self, cluster: SimCluster) -> None:
+    def __init__(self, cluster: SimCluster, faults: Faults) -> None:
         self._cluster = cluster
         self._loop = cluster.world.loop
         self.breaches: list[Breach] = []
         self.claims = Claims()
         self._serving = Serving(cluster, self.claims, self._breach)
         self._copies = Copies(cluster)
-        self._heirs = Heirs(cluster, self._breach)
-        self._troubles = Troubles((), 0.0)
+        troubles = Troubles()
+        self._judge = Judge(cluster.shape, self.claims, self._copies.lives, troubles)
+        self._heirs = Heirs(cluster, Choosers(cluster.shape, self.claims, troubles), self._breach)
         self._workload: Workload | None = None
         # Whom each voter chose, by voter, what the vote was about (a master's name for sentinels) and epoch; and the
         # last epoch in which each voted about each.
@@ -70,17 +73,20 @@ class Watch:
         self._last_votes: dict[tuple[str, str], int] = {}
         # When which seat was promoted.
         self.promotions: list[tuple[float, str]] = []
+        faults.on_struck = lambda strike: troubles.began(strike, self._loop.now)
+        faults.on_mended = lambda strike: troubles.ended(strike, self._loop.now)
         cluster.world.trace.listen(self._heard)
         for seat in cluster.seats.values():
             seat.on_show = self._reborn
 
-    def start(self, workload: Workload | None = None, strikes: Sequence[Strike] = ()) -> None:
-        """Look on from now, also at what clients are told, if there is a workload, in view of the faults to come."""
+    def start(self, workload: Workload | None = None) -> None:
+        """Look on from now, also at what clients are told, if there is a workload."""
         self._workload = workload
-        self._troubles = Troubles(strikes, self._loop.now)
         if workload is not None:
-            workload.on_answer = self._answered
-        self._loop.at(self._loop.now + _LOOK_EVERY_S, self._look_again)
+            workload.on_begin = self._copies.begun
+            workload.on_failure = self._copies.failed
+            workload.on_answer = self._serving.answered
+        self._look_again()
 
     def _look_again(self) -> None:
         self.look()
@@ -94,7 +100,8 @@ class Watch:
     def _heard(self, now: float, who: str, what: str) -> None:
         if what.startswith(("end ", "power cut")):
             self._copies.ended(who)
-            return
+        elif what.startswith(_EMPTIES):
+            self._copies.emptied(who)
         vote = _NODE_VOTE.match(what)
         if vote is not None:
             self._voted(who, "", vote[1], int(vote[2]))
@@ -107,7 +114,7 @@ class Watch:
 
     def _promoted(self, who: str) -> None:
         self.look()
-        self._heirs.judge(who, self._troubles)
+        self._heirs.judge(who)
 
     def _look_at_votes(self, who: str) -> None:
         """A sentinel's log names whom it votes for, and not which master the vote is about."""
@@ -125,6 +132,7 @@ class Watch:
 
     def _reborn(self, name: str, inside: Node | Sentinel) -> None:
         """A process starts from its files: they must know of every vote it gave."""
+        self._copies.born(name)
         if isinstance(inside, Sentinel):
             remembered = {master.name: master.leader_epoch for master in inside.machine.knowledge.masters.values()}
         else:
@@ -133,12 +141,6 @@ class Watch:
             voted = self._last_votes.get((name, about), 0)
             if epoch < voted:
                 self._breach(MEMORY, f"{name} voted in epoch {voted} and remembers {epoch}")
-
-    def _answered(self, client: str, by: str, slot: int, begun_at: float, mark: Mark | None) -> None:
-        """A client has got its answer; `mark` if that acknowledges one."""
-        self._serving.answered(client, by, slot, begun_at)
-        if mark is not None:
-            self._copies.acknowledged(mark)
 
     def look(self) -> None:
         """Check what must hold at every moment."""
@@ -180,17 +182,22 @@ class Watch:
 
     def check_marks(self) -> list[Loss]:
         """Every acknowledged mark is at its slot's master, or its loss is excused. Returns all losses."""
-        marks = [] if self._workload is None else list(self._workload.marks.values())
-        losses = self._copies.losses(marks, self.claims, self._troubles)
+        marks = [] if self._workload is None else self._workload.marks.values()
+        missing = self._copies.missing(mark for mark in marks if mark.acknowledged_at is not None)
+        losses = [self._judge.judge(mark, self._copies.shard_of(mark)) for mark in missing]
         unexplained = [loss for loss in losses if not loss.explained]
         if unexplained:
-            mark, window_s = unexplained[0].mark, unexplained[0].window_s
-            copies = ", ".join(f"{name} at {at:.3f}" for name, at in mark.copies.items()) or "nobody"
-            ended = "" if window_s is None else f", {window_s:.3f} s before that one's end"
+            loss = unexplained[0]
+            mark = loss.mark
+            ended = "" if loss.window_s is None else f", {loss.window_s:.3f} s before that one's end"
+            holders = ", ".join(
+                f"{name} {held.since:.3f}-{held.until:.3f}" for name in mark.holdings for held in mark.holdings[name]
+            )
             self._breach(
                 KEEPS,
                 f"{len(unexplained)} writes; {mark.key.decode()} (slot {mark.slot}) was acknowledged at "
-                f"{mark.acknowledged_at:.3f} by {mark.acknowledged_by}{ended}; seen with {copies}; gone",
+                f"{mark.acknowledged_at:.3f} by {mark.acknowledged_by}{ended}; seen with {holders or 'nobody'}; gone: "
+                f"{loss.why_not}",
             )
         return losses
 

@@ -220,13 +220,13 @@ def _run(plan: Plan, witness: Callable[[World], Witness] | None) -> int:
 def _conclude(verdict: Verdict) -> int:
     """The verdict in a few lines; returns the exit status."""
     begun, acknowledged, refused, unknown = verdict.operations
-    faults = ", ".join(f"{count} {kind}" for kind, count in verdict.struck.items()) or "none"
+    struck = ", ".join(f"{count} {kind}" for kind, count in verdict.struck.items()) or "none"
     # A seed replays on the Python that found it: another one may order or draw otherwise.
     python = f"Python {sys.version_info.major}.{sys.version_info.minor}"
     lines = [
         f"seed {verdict.plan.seed} on {python}: {verdict.virtual_s:.1f} virtual seconds, {verdict.events} events, "
         f"digest {verdict.digest}",
-        f"faults: {faults}; {len(verdict.failovers)} promotions",
+        f"faults: {struck}; {len(verdict.failovers)} promotions",
         f"operations: {begun} begun, {acknowledged} acknowledged, {refused} refused, {unknown} unknown",
     ]
     if verdict.healed_after_s is not None:
@@ -234,7 +234,9 @@ def _conclude(verdict: Verdict) -> int:
     for reason, count in Counter(loss.reason for loss in verdict.losses).items():
         windows = [abs(loss.window_s) for loss in verdict.losses if loss.reason is reason and loss.window_s is not None]
         widest = f" (by up to {max(windows):.3f} s)" if windows else ""
-        lines.append(f"lost: {count} acknowledged writes, {reason}{widest}")
+        faults = {strike.number: strike for loss in verdict.losses if loss.reason is reason for strike in loss.faults}
+        because = ", ".join(f"#{number} {faults[number].kind}" for number in sorted(faults))
+        lines.append(f"lost: {count} acknowledged writes, {reason}{widest}" + (f": {because}" if because else ""))
     if verdict.good:
         lines.append("good: every rule held")
     else:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from random import Random
 
-from sim.faults import Faults, Kind, Strike
+from sim.faults import LINK_KINDS, Faults, Kind, Strike
 from sim.loop import SimLoop
 
 # On average, one strike in so many seconds; and the least time that remains for one before the run ends.
@@ -25,8 +25,6 @@ _LAST_BEFORE_END_S = 1.0
 _NEAR = 0.3
 # How long strikes last: within a heartbeat, about as long as it takes to be noticed, much longer.
 _LENGTHS_S = ((0.02, 0.3), (0.3, 2.0), (2.0, 12.0))
-# These strike a process or host with a name; the others strike links.
-_LINK_KINDS = (Kind.CUT, Kind.CUT_ONE_WAY, Kind.RESET, Kind.SLOW_LINK, Kind.LOSSY_LINK)
 
 # The share of the strikes that silence a node, for long enough to be noticed, which have a prelude; how long it is on
 # before, and goes on after.
@@ -98,7 +96,7 @@ def _draw_one(
     if near is not None:
         among = [name for name in (*near.targets, *near.others) if name in everybody] or among
     target = among[chance.randrange(len(among))]
-    if kind not in _LINK_KINDS:
+    if kind not in LINK_KINDS:
         return Strike(number, at_s, lasting_s, kind, (target,), (), amount)
     shape = chance.randrange(3)
     if shape == 0:
@@ -152,7 +150,7 @@ def _draw_amount(chance: Random, kind: Kind) -> float:
 def _clash(one: Strike, other: Strike) -> bool:
     return (
         one.kind is other.kind
-        and one.kind not in _LINK_KINDS
+        and one.kind not in LINK_KINDS
         and one.targets == other.targets
         and one.at_s <= other.at_s + other.lasting_s
         and other.at_s <= one.at_s + one.lasting_s

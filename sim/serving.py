@@ -11,19 +11,25 @@ from collections.abc import Callable
 
 from sim.claims import Claims
 from sim.cluster import Seat, SimCluster
+from sim.shape import Shape
 
 REPLACED = "a master that was replaced does not go on serving"
 MINORITY = "a minority stops serving"
 
 # News of a promotion is sent at once, if the way is free then. Otherwise it comes with the heartbeats, which are half a
 # node timeout apart, or when TCP tries again.
-_NEWS_S = 0.25
+NEWS_S = 0.25
 _HEARTBEATS_S = 1.5
 # When the way to a client has been clear for so long, an answer that it gets now was given now.
 _ANSWERS_ARE_NEW_S = 1.0
 # A silent node is asked after half a node timeout and suspected after another one.
 _SUSPICION_TIMEOUTS = 1.5
 _SUSPICION_S = 1.0
+
+
+def heard_within_s(shape: Shape) -> float:
+    """How soon a heartbeat brings the news once nothing is in the way any more."""
+    return shape.node_timeout_ms / 2000 + _HEARTBEATS_S
 
 
 class Serving:
@@ -72,7 +78,7 @@ class Serving:
                 continue
             # Where nothing was in the way of the promotion's news, there is no excuse; otherwise a heartbeat brings it.
             prompt = since <= claim.at_s
-            may_know_at = claim.at_s + _NEWS_S if prompt else since + timeout_s / 2 + _HEARTBEATS_S
+            may_know_at = claim.at_s + NEWS_S if prompt else since + heard_within_s(self._cluster.shape)
             if served_at >= may_know_at:
                 self._breach(
                     REPLACED,

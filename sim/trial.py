@@ -96,7 +96,7 @@ def run(
         if listen is not None:
             world.trace.listen(listen)
         faults = Faults(cluster)
-        watch = Watch(cluster)
+        watch = Watch(cluster, faults)
         strikes = nemesis.draw(
             world.stream("nemesis"),
             plan.kinds,
@@ -113,7 +113,7 @@ def run(
         async def main() -> None:
             cluster.start()
             await world.until(lambda: not cluster.faults(), _START_WITHIN_S, "the cluster does not start")
-            watch.start(workload, verdict.strikes)
+            watch.start(workload)
             began_at = verdict.began_at_s = world.loop.now
             workload.start(clients, plan.per_second)
             nemesis.unleash(world.loop, faults, verdict.strikes)

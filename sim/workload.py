@@ -47,6 +47,14 @@ class Recorder(Protocol):
     def unknown(self, number: int, why: str) -> None: ...
 
 
+@dataclass(slots=True)
+class Holding:
+    """A host has a mark in memory: from when it was first seen there, until its process ended, or threw it away."""
+
+    since: float
+    until: float = float("inf")
+
+
 @dataclass(slots=True, eq=False)
 class Mark:
     """A key that was written once."""
@@ -58,8 +66,16 @@ class Mark:
     # When it was acknowledged, by whom (a host); None when it was not.
     acknowledged_at: float | None = None
     acknowledged_by: str = ""
-    # Which hosts were seen to have it, since when.
-    copies: dict[str, float] = field(default_factory=dict)
+    # Which hosts had it when, in order of time.
+    holdings: dict[str, list[Holding]] = field(default_factory=dict)
+
+    def held(self, name: str, after: float, until: float) -> Holding | None:
+        """When a host had it at some moment within that time, or throughout."""
+        return next((held for held in self.holdings.get(name, ()) if held.since <= until and after < held.until), None)
+
+    def last_held(self, name: str, before: float) -> Holding | None:
+        """The last time that it had it and lost it again before a moment."""
+        return next((held for held in reversed(self.holdings.get(name, [])) if held.until <= before), None)
 
 
 class Workload:
@@ -70,9 +86,11 @@ class Workload:
         self._shape = shape
         self._nodes = [(world.hosts[name].ip, NODE_PORT) for name in shape.node_names()]
         self._recorders = recorders
-        # Told of every answer: who got it and who gave it (hosts), about which slot, when the command was begun, and
-        # the mark that it acknowledges, if any.
-        self.on_answer: Callable[[str, str, int, float, Mark | None], None] = _nobody_asks
+        # Told of every answer: who got it and who gave it (hosts), about which slot, and when the command was begun.
+        self.on_answer: Callable[[str, str, int, float], None] = _nobody_asks
+        # Told of every mark that is sent, and of those that are not acknowledged.
+        self.on_begin: Callable[[Mark], None] = _nobody_cares
+        self.on_failure: Callable[[Mark], None] = _nobody_cares
         self._names = {host.ip: name for name, host in world.hosts.items()}
         self._stopping = False
         self._clients: list[Process] = []
@@ -145,7 +163,11 @@ class Workload:
         name = _MARK % (number, count)
         key, value = name.encode(), b"%d" % count
         mark = self.marks[number, count] = Mark(key, value, key_slot(key), self._world.loop.now)
-        return await self._do(client, number, "write", name, value.decode(), (b"SET", value), mark)
+        self.on_begin(mark)
+        written = await self._do(client, number, "write", name, value.decode(), (b"SET", value), mark)
+        if not written:
+            self.on_failure(mark)
+        return written
 
     async def _do(
         self,
@@ -179,7 +201,7 @@ class Workload:
         by = self._names[client.answered_by.partition(":")[0]]
         if mark is not None:
             mark.acknowledged_at, mark.acknowledged_by = self._world.loop.now, by
-        self.on_answer(self._clients[number].host.name, by, slot, begun_at, mark)
+        self.on_answer(self._clients[number].host.name, by, slot, begun_at)
         result = None if function == "write" or reply is None else reply
         if isinstance(result, bytes):
             result = int(result) if key.startswith("counter") else result.decode()
@@ -188,5 +210,9 @@ class Workload:
         return True
 
 
-def _nobody_asks(client: str, by: str, slot: int, begun_at: float, mark: Mark | None) -> None:
+def _nobody_cares(mark: Mark) -> None:
+    pass
+
+
+def _nobody_asks(client: str, by: str, slot: int, begun_at: float) -> None:
     pass

@@ -48,7 +48,7 @@ class _SimStage:
         self._hosts: list[Host] = [world.add_host(f"client-{n}") for n in range(scenario.workload.clients)]
         self._clients: list[Process] = []
         self._faults = Faults(self._cluster)
-        self._watch = Watch(self._cluster)
+        self._watch = Watch(self._cluster, self._faults)
         self._began_at = 0.0
         self._lines: list[Line] = []
         # What each program said last before the clients began: where it says why it could not start.

@@ -1,0 +1,79 @@
+"""Those who replace a master, and whom they could not see: sentinels, or the masters that are left.
+
+A replica cannot be chosen by those who do not hear of it, nor can it outdo a rival that does not hear how much it has.
+A master is replaced when enough of them do not hear it; without a fault between them, or on it, nobody may do that.
+"""
+
+from __future__ import annotations
+
+from sim.claims import Claims
+from sim.shape import Shape
+from sim.troubles import SILENCING, SILENCING_ON_BUS, Trouble, Troubles
+
+# So long after a fault a node may not be seen again yet: links are made, and sentinels ask for INFO once a second.
+_BACK_S = 2.0
+# From the decision to replace a master until its successor says so: what struck it then may be over.
+_DECIDED_S = 5.0
+
+
+class Choosers:
+    """Of one cluster."""
+
+    __slots__ = ("_claims", "_shape", "_troubles")
+
+    def __init__(self, shape: Shape, claims: Claims, troubles: Troubles) -> None:
+        self._shape = shape
+        self._claims = claims
+        self._troubles = troubles
+
+    def unseen(self, replica: str, rival: str, after: float, until: float, back_s: float = _BACK_S) -> Trouble | None:
+        """What kept a replica from being chosen in the place of another one within that time, if anything did."""
+        for trouble in self._silencing(replica):
+            if trouble.on(after, until, back_s):
+                return trouble
+        if self._shape.failover == "sentinel":
+            # Any of them may have been the one that chose, out of what it knew.
+            choosers, needed = self._shape.sentinel_names(), 1
+        else:
+            choosers = self._voters(replica, until)
+            needed = len(choosers) - self._majority() + 1
+            # Its rival waits for it only if it hears how much it has.
+            for trouble in self._troubles.of_way(replica, rival):
+                if trouble.on(after, until, back_s):
+                    return trouble
+        return self._cut_off(replica, choosers, needed, after, until, back_s)
+
+    def unheard(self, master: str, after: float, until: float) -> Trouble | None:
+        """What made a master seem dead to those who replaced it at the end of that time."""
+        for trouble in self._silencing(master):
+            if trouble.on(after, until, _DECIDED_S):
+                return trouble
+        if self._shape.failover == "sentinel":
+            choosers, needed = self._shape.sentinel_names(), self._shape.sentinels // 2 + 1
+        else:
+            choosers, needed = self._voters(master, until), self._majority()
+        return self._cut_off(master, choosers, needed, after, until, _DECIDED_S)
+
+    def _silencing(self, name: str) -> list[Trouble]:
+        kinds = SILENCING if self._shape.failover == "sentinel" else SILENCING_ON_BUS
+        return list(self._troubles.of_host(name, kinds))
+
+    def _majority(self) -> int:
+        return self._shape.masters // 2 + 1
+
+    def _voters(self, name: str, moment: float) -> list[str]:
+        """The masters of the other shards."""
+        shard = self._shape.shard_of(name)
+        return [master for master in self._claims.masters(moment) if self._shape.shard_of(master) != shard]
+
+    def _cut_off(
+        self, name: str, choosers: list[str], needed: int, after: float, until: float, lasting_s: float
+    ) -> Trouble | None:
+        """What hampered a node with so many of the choosers."""
+        found = []
+        for chooser in choosers:
+            ways = self._troubles.of_way(name, chooser)
+            trouble = next((way for way in ways if way.on(after, until, lasting_s)), None)
+            if trouble is not None:
+                found.append(trouble)
+        return found[0] if 0 < needed <= len(found) else None
