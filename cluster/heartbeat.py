@@ -6,7 +6,7 @@ timeout. In between, others' gossip tells when a node last answered them.
 
 from __future__ import annotations
 
-from cluster import failure, links, outgoing
+from cluster import comeback, failure, links, outgoing
 from cluster.context import Context
 from cluster.membership import NodeEntry
 from cluster.messages import Heartbeat
@@ -36,8 +36,11 @@ def watch(ctx: Context, node: NodeEntry) -> None:
     node.watch_at = _next_look(ctx, node)
     timeout_ms = ctx.settings.node_timeout_ms
     pending_ms = 0.0 if node.ping_sent_at is None else ctx.since(node.ping_sent_at)
+    # One that withholds its pings learns nothing of a link from their staying unanswered, and needs it for its vote.
+    asks = not comeback.silent(ctx)
     if (
         node.link is not None
+        and (asks or not node.link_ready)
         and ctx.since(node.link_at) > timeout_ms
         and pending_ms > timeout_ms / 2
         and (not node.link_ready or ctx.since(node.heard_at) > timeout_ms / 2)
@@ -57,7 +60,7 @@ def watch(ctx: Context, node: NodeEntry) -> None:
     elif node.datagram_unanswered and pending_ms > timeout_ms * _DATAGRAM_PATIENCE:
         outgoing.ping_on_link(ctx, node)
     failure.suspect_silent(ctx, node)
-    if node.datagrams and node.link_asked_at is not None and ctx.since(node.link_asked_at) > timeout_ms:
+    if asks and node.datagrams and node.link_asked_at is not None and ctx.since(node.link_asked_at) > timeout_ms:
         links.drop(ctx, node)
 
 
