@@ -120,7 +120,10 @@ def _note_replication(step: Step, instance: DataInstance, report: Report) -> Non
         instance.priority = report.number("slave_priority", 100)
         instance.offset = report.number("slave_repl_offset")
         # Another master may count from another beginning.
-        instance.offset_max = instance.offset if instance.link_up else max(instance.offset_max, instance.offset)
+        if instance.link_up:
+            instance.offset_max = instance.offset
+        elif instance.offset_max is not None:
+            instance.offset_max = max(instance.offset_max, instance.offset)
         instance.announced = report.number("replica_announced", 1) != 0
     instance.master_host, instance.master_port = host, port
 

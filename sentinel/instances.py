@@ -111,8 +111,8 @@ class Replica(DataInstance):
         self.priority = 100
         # How much of its master's stream it has.
         self.offset = 0
-        # The most that it has been seen to have of it.
-        self.offset_max = 0
+        # The most that it has been seen to have of it; None until it has been seen in sync.
+        self.offset_max: int | None = None
         # Whether clients are told of it (`replica-announced`).
         self.announced = True
         # Whether the master's last INFO named it. In a cluster a replica can leave for another shard.
@@ -127,9 +127,9 @@ class Replica(DataInstance):
 
     @property
     def has_forgotten(self) -> bool:
-        """Whether it had more than it has now, and has not reached its master since it was started (which is when it
-        reports -1 seconds of disconnection)."""
-        return self.link_down_ms < 0 and self.offset < self.offset_max
+        """Whether it has not reached its master since it was started (which is when it reports -1 seconds of
+        disconnection), and had more than it has now, as far as this sentinel, perhaps restarted as well, can know."""
+        return self.link_down_ms < 0 and (self.offset_max is None or self.offset < self.offset_max)
 
     def follows(self, address: Address) -> bool:
         """Whether it says that it is a replica of `address`."""

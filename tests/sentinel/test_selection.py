@@ -54,6 +54,8 @@ CASES = [
     # Seed 6 of `shardlab sim run`: a master cut off for eight seconds lost all it had to a replica just started.
     Case("restarted, and out of reach of its master since", [{"link_down_ms": -1_000, "offset_max": 6}], None),
     Case("the same, master down for long", [{"link_down_ms": -1_000, "offset_max": 6}], 2, {"sdown_at": NOW - 10_000}),
+    # Seed 457 of `shardlab sim run --replicas 2`: the sentinel had been restarted just before it.
+    Case("the same, of a sentinel that never saw it in sync", [{"link_down_ms": -1_000, "offset_max": None}], None),
     Case("the same, nothing forgotten", [{"link_down_ms": -1_000, "offset_max": 5}], 2),
     Case("plain: calls itself master, is eligible as in Redis", [{"role": Role.MASTER}], 2),
     Case("plain: follows somebody else, is eligible as in Redis", [{"master_port": 9, "listed": False}], 2),
