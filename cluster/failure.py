@@ -24,7 +24,7 @@ def suspect_silent(ctx: Context, node: NodeEntry) -> None:
     silence_ms = min(ctx.since(node.ping_sent_at), ctx.since(node.heard_at))
     if silence_ms > ctx.settings.node_timeout_ms:
         ctx.debug(f"*** NODE {node.id} possibly failing")
-        node.pfail = True
+        ctx.state.suspect(node, True)
         ctx.judge_state = True
         # Redis looks for agreement only when gossip comes in; if ours was the last voice missing, it is there now.
         declare_if_agreed(ctx, node)
@@ -35,6 +35,7 @@ def report(ctx: Context, node: NodeEntry, reporter: NodeEntry) -> None:
     if node.fail_reports.pop(reporter.id, None) is None:
         ctx.verbose(f"Node {reporter.id} reported node {node.id} as not reachable.")
     node.fail_reports[reporter.id] = ctx.now_ms
+    node.told = None
     declare_if_agreed(ctx, node)
 
 
@@ -81,7 +82,8 @@ def told(ctx: Context, node_id: str, sender: NodeEntry) -> None:
 
 
 def _mark(ctx: Context, node: NodeEntry) -> None:
-    node.pfail, node.fail = False, True
+    ctx.state.suspect(node, False)
+    node.fail = True
     node.fail_at = ctx.now_ms
     ctx.state.topology_changed = True
     ctx.changed()
@@ -91,7 +93,7 @@ def _mark(ctx: Context, node: NodeEntry) -> None:
 def answered(ctx: Context, node: NodeEntry) -> None:
     """A node answered our ping: whatever we thought of it, it is there."""
     if node.pfail:
-        node.pfail = False
+        ctx.state.suspect(node, False)
         ctx.changed()
     elif node.fail:
         _clear_if_allowed(ctx, node)

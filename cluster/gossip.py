@@ -23,45 +23,54 @@ _CLOCK_AHEAD_MS = 500
 def hear(ctx: Context, sender: NodeEntry | None, entries: tuple[GossipEntry, ...]) -> None:
     """Take in the gossip section of a heartbeat; `sender` is None for a stranger's MEET, whose word on failures and
     on new nodes does not count."""
-    nodes = ctx.state.nodes
+    state, now_ms = ctx.state, ctx.now_ms
+    nodes, offset_ms, latest_ms = state.nodes, state.wall_offset_ms, now_ms + _CLOCK_AHEAD_MS
     # Only masters have a voice: a majority of masters decides.
     voice = sender if sender is not None and sender.is_master else None
     for entry in entries:
-        node = nodes.get(entry.node)
+        node = nodes.get(entry[0])
         if node is None:
             if sender is not None:
                 _discover(ctx, entry)
-        elif not node.myself:
-            _compare(ctx, voice, node, entry)
-        elif entry.flags & _FAIL and sender is not None:
-            ctx.held_for_failed = True
-
-
-def _compare(ctx: Context, voice: NodeEntry | None, node: NodeEntry, entry: GossipEntry) -> None:
-    if entry.flags & _FAILING:
-        if voice is not None:
-            failure.report(ctx, node, voice)
-        return
-    # Hardly any node has failure reports: the way to one is short for the others.
-    if voice is not None and node.fail_reports:
-        failure.withdraw(ctx, node, voice)
-    # A 0 means never, which is no time to take over.
-    if entry.pong_received and node.ping_sent_at is None and not (node.fail_reports and failure.reports(ctx, node)):
+            continue
+        flags, pong_received = entry[4], entry[6]
+        told = node.told
+        if told is not None and pong_received <= told[6] and not flags & _FAILING:
+            # No news of a node that is well: nearly always so, a hundred times for each heartbeat of a thousand nodes.
+            continue
+        if node.myself:
+            if flags & _FAIL and sender is not None:
+                ctx.held_for_failed = True
+            continue
+        if flags & _FAILING:
+            if voice is not None:
+                failure.report(ctx, node, voice)
+            continue
+        # Hardly any node has failure reports: the way to one is short for the others.
+        if voice is not None and node.fail_reports:
+            failure.withdraw(ctx, node, voice)
         # Somebody else has heard from it: no need to ask again so soon. This is what keeps the number of pings low.
-        pong_at = entry.pong_received * 1000 - ctx.state.wall_offset_ms
-        if pong_at <= ctx.now_ms + _CLOCK_AHEAD_MS and (
-            node.pong_received_at is None or pong_at > node.pong_received_at
-        ):
-            node.pong_received_at = pong_at
-    if (node.pfail or node.fail) and not entry.flags & _NOADDR and entry.ip:
-        address = (entry.ip, entry.port, entry.cport)
-        if address != (node.ip, node.port, node.cport):
-            # We cannot reach it, and the sender can: it has moved.
-            links.drop(ctx, node)
-            node.ip, node.port, node.cport = address
-            node.pport = entry.pport
-            node.noaddr = False
-            ctx.state.topology_changed = True
+        # A 0 means never, which is no time to take over.
+        if pong_received and node.ping_sent_at is None and not (node.fail_reports and failure.reports(ctx, node)):
+            pong_at = pong_received * 1000 - offset_ms
+            known_at = node.pong_received_at
+            if pong_at <= latest_ms and (known_at is None or pong_at > known_at):
+                node.pong_received_at, node.told = pong_at, None
+        if node.pfail or node.fail:
+            _follow_address(ctx, node, entry)
+
+
+def _follow_address(ctx: Context, node: NodeEntry, entry: GossipEntry) -> None:
+    """We cannot reach a node, and the sender can: perhaps it has moved."""
+    if entry.flags & _NOADDR or not entry.ip:
+        return
+    address = (entry.ip, entry.port, entry.cport)
+    if address != (node.ip, node.port, node.cport):
+        links.drop(ctx, node)
+        node.ip, node.port, node.cport = address
+        node.pport = entry.pport
+        node.noaddr = False
+        ctx.state.topology_changed = True
 
 
 def _discover(ctx: Context, entry: GossipEntry) -> None:

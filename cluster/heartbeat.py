@@ -18,7 +18,7 @@ _DATAGRAM_PATIENCE = 0.25
 
 def ping_stalest(ctx: Context) -> None:
     """Ping the one of a few random nodes that was heard of the longest ago."""
-    nodes = list(ctx.state.nodes.values())
+    nodes = ctx.state.table()
     stalest: NodeEntry | None = None
     for _ in range(_SAMPLE):
         node = nodes[ctx.rng.randrange(len(nodes))]
@@ -33,7 +33,7 @@ def ping_stalest(ctx: Context) -> None:
 def watch(ctx: Context, node: NodeEntry) -> None:
     """For one node: ping it when it is time, and suspect it when it leaves pings unanswered."""
     # Before anything is done, because that may bring the next look nearer.
-    node.watch_at = _next_look(ctx, node)
+    ctx.state.attention.at(node, _next_look(ctx, node))
     timeout_ms = ctx.settings.node_timeout_ms
     pending_ms = 0.0 if node.ping_sent_at is None else ctx.since(node.ping_sent_at)
     # One that withholds its pings learns nothing of a link from their staying unanswered, and needs it for its vote.
@@ -67,7 +67,7 @@ def watch(ctx: Context, node: NodeEntry) -> None:
 def _next_look(ctx: Context, node: NodeEntry) -> float:
     """The first moment at which one of the waits that `watch` knows can be over.
 
-    Each ends some time after a moment that can only move on. A wait that begins later sets `watch_at` to 0.
+    Each ends some time after a moment that can only move on. A wait that begins later has it looked at soon.
     """
     if node.link is None or ctx.manual.replica_id == node.id:
         return 0.0
@@ -92,7 +92,7 @@ def _next_look(ctx: Context, node: NodeEntry) -> float:
 def look_at_all(ctx: Context) -> None:
     """Look at every node at the next tick: the waits are others now."""
     for node in ctx.state.others():
-        node.watch_at = 0.0
+        ctx.state.attention.soon(node)
 
 
 def _prove_link(ctx: Context, node: NodeEntry) -> None:
@@ -118,9 +118,9 @@ def excuse(ctx: Context, stopped_ms: float) -> None:
 def answered(ctx: Context, node: NodeEntry) -> None:
     """A PONG came: from the node we asked, on our link to it or as a datagram."""
     node.pong_received_at = ctx.now_ms
-    node.ping_sent_at = None
+    node.ping_sent_at = node.told = None
     node.datagram_unanswered = False
-    node.watch_at = 0.0
+    ctx.state.attention.soon(node)
     if node.id not in ctx.heard_directly:
         ctx.heard_directly[node.id] = None
         # It may have been the last one to wait for.

@@ -30,9 +30,10 @@ def connected(ctx: Context, link: int) -> None:
     if node is None:
         return
     node.link_ready = True
-    node.watch_at = 0.0
+    ctx.state.attention.soon(node)
     outgoing.ping_on_link(ctx, node, MessageType.MEET if node.meet else MessageType.PING)
     node.meet = False
+    node.told = None
 
 
 def ended(ctx: Context, link: int) -> None:
@@ -45,8 +46,8 @@ def ended(ctx: Context, link: int) -> None:
     if node.link != link:
         return
     was_ready = node.link_ready
-    node.link, node.link_ready = None, False
-    node.watch_at = 0.0
+    node.link, node.link_ready, node.told = None, False, None
+    ctx.state.attention.soon(node)
     # A node that cannot be reached cannot be asked, and would never be suspected: the wait for its answer starts with
     # the failure to reach it. (One that takes datagrams is asked that way.)
     if not was_ready and node.ping_sent_at is None and not node.handshake:
@@ -58,8 +59,8 @@ def drop(ctx: Context, node: NodeEntry) -> None:
     if node.link is not None:
         ctx.link_nodes.pop(node.link, None)
         ctx.emit(CloseLink(node.link))
-        node.link, node.link_ready = None, False
-        node.watch_at = 0.0
+        node.link, node.link_ready, node.told = None, False, None
+        ctx.state.attention.soon(node)
 
 
 def drop_all(ctx: Context, node: NodeEntry) -> None:

@@ -60,6 +60,8 @@ TICK_MS = 100
 _TICKS_PER_RANDOM_PING = 10
 # So many ticks missed in a row are no jitter: the process was stopped.
 _STOPPED_MS = 5 * TICK_MS
+# Gossip tells times in seconds of the wall clock. When that was set, what is kept of it is wrong.
+_CLOCK_STEP_MS = 500.0
 
 
 def new_state(node_id: str) -> ClusterState:
@@ -88,6 +90,8 @@ class ClusterMachine:
         # When the next tick is due, when the last one was, and how many there were.
         self._tick_at: float | None = None
         self._ticked_at = 0.0
+        # The wall clock's distance when it was last known to have been set.
+        self._told_offset_ms = 0.0
         self._ticks = 0
 
     @property
@@ -133,7 +137,11 @@ class ClusterMachine:
         """
         ctx = self._ctx
         ctx.now_ms = now_ms
-        self.state.wall_offset_ms = wall_ms - now_ms
+        offset_ms = wall_ms - now_ms
+        if abs(offset_ms - self._told_offset_ms) > _CLOCK_STEP_MS:
+            self._told_offset_ms = offset_ms
+            self.state.tell_anew()
+        self.state.wall_offset_ms = offset_ms
         ctx.effects = []
         stopped_ms = 0.0 if self._tick_at is None else now_ms - self._ticked_at
         # A refused order must leave nothing behind, so this waits for the next event that is none.
@@ -221,7 +229,7 @@ class ClusterMachine:
         # Ticks missed while the process was stopped are not made up for.
         self._tick_at = max(self._tick_at + TICK_MS, ctx.now_ms)
         self._ticked(ctx.now_ms)
-        due = [node for node in self.state.nodes.values() if node.watch_at <= ctx.now_ms and not node.myself]
+        due = [node for node in self.state.attention.take(ctx.now_ms) if self.state.nodes.get(node.id) is node]
         handshake.expire(ctx, due)
         links.dial_missing(ctx, due)
         self._ticks += 1
@@ -253,6 +261,7 @@ class ClusterMachine:
             comeback.stands_back(ctx)
         if self.state.topology_changed:
             self.state.topology_changed = False
+            self.state.tell_anew()
             self.view.refresh()
             self.view.stands_back = ctx.stands_back
             ctx.emit(SlotsChanged())

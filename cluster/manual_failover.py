@@ -48,7 +48,7 @@ def pause_for(ctx: Context, replica: NodeEntry, link: int) -> None:
     ctx.manual.end_at = ctx.now_ms + FAILOVER_MS
     ctx.manual.replica_id = replica.id
     # `heartbeat.watch` sends it our offset at every tick now.
-    replica.watch_at = 0.0
+    ctx.state.attention.soon(replica)
     # The pause stands before the heartbeat with the offset: no write can come in between.
     ctx.emit(PauseWrites(ctx.now_ms + _PAUSE_MS))
     ctx.warning(f"Manual failover requested by replica {replica.id}.")

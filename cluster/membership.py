@@ -10,8 +10,9 @@ milliseconds of the loop, None for "never" or "not now".
 
 from __future__ import annotations
 
+from cluster.attention import Attention
 from cluster.endpoints import ClientNetwork
-from cluster.messages import NodeFlag
+from cluster.messages import GossipEntry, NodeFlag
 from cluster.slots import SLOTS, ranges
 
 # Making a NodeFlag of a number takes a microsecond, looking it up a twentieth of one.
@@ -59,11 +60,13 @@ class NodeEntry:
         "orphaned_at",
         "pfail",
         "ping_sent_at",
+        "place",
         "pong_received_at",
         "port",
         "pport",
         "replicas",
         "slots",
+        "told",
         "voted_at",
         "watch_at",
     )
@@ -142,9 +145,12 @@ class NodeEntry:
         # It takes and gives heartbeats as datagrams.
         self.datagrams = False
 
-        # When the ticks have to look at it again (`heartbeat.watch`): of a thousand nodes, few need anything at a
-        # time. Whatever may bring something nearer sets it back to 0.
+        # Its place in the table's order, and when the ticks have to look at it again (`attention`).
+        self.place = 0
         self.watch_at = 0.0
+        # What gossip says of it, while nothing is the matter with it: not suspected, not reported, no ping pending.
+        # Whatever changes one of these, or a field of the entry, sets it back to None.
+        self.told: GossipEntry | None = None
 
     def __repr__(self) -> str:
         return f"<{self.id[:8]} {self.ip}:{self.port} {self.flags!r}>"
@@ -199,7 +205,10 @@ class ClusterState:
     """The tables. One per node; `myself` is always in `nodes`."""
 
     __slots__ = (
+        "_places",
         "_size",
+        "_table",
+        "attention",
         "blacklist",
         "bound",
         "current_epoch",
@@ -210,6 +219,7 @@ class ClusterState:
         "nodes",
         "ok",
         "owner",
+        "suspected",
         "topology_changed",
         "unclaimed",
         "wall_offset_ms",
@@ -220,6 +230,13 @@ class ClusterState:
         self.myself = myself
         # All nodes by id, in the order in which they were learned.
         self.nodes: dict[str, NodeEntry] = {myself.id: myself}
+        # The same as a list, made when it is asked for, and the place of the next newcomer.
+        self._table: list[NodeEntry] | None = None
+        self._places = 1
+        # Whom the ticks have to look at.
+        self.attention = Attention()
+        # Those that this node suspects (PFAIL).
+        self.suspected: dict[NodeEntry, None] = {}
         # The greatest epoch seen anywhere, and the epoch of the last vote given.
         self.current_epoch = 0
         self.last_vote_epoch = 0
@@ -252,7 +269,16 @@ class ClusterState:
     def add(self, node: NodeEntry) -> None:
         """Take a new node into the table."""
         assert node.id not in self.nodes, node
+        self._put(node)
+        if node.pfail:
+            self.suspected[node] = None
+        self.attention.soon(node)
+
+    def _put(self, node: NodeEntry) -> None:
         self.nodes[node.id] = node
+        node.place = self._places
+        self._places += 1
+        self._table = None
         self.topology_changed = True
 
     def remove(self, node: NodeEntry) -> None:
@@ -269,6 +295,8 @@ class ClusterState:
         for other in self.nodes.values():
             other.fail_reports.pop(node.id, None)
         del self.nodes[node.id]
+        self._table = None
+        self.suspected.pop(node, None)
         self.topology_changed = True
 
     def rename(self, node: NodeEntry, node_id: str) -> None:
@@ -276,8 +304,16 @@ class ClusterState:
         assert node_id not in self.nodes, node_id
         del self.nodes[node.id]
         node.id = node_id
-        self.nodes[node_id] = node
-        self.topology_changed = True
+        self._put(node)
+
+    def suspect(self, node: NodeEntry, suspected: bool) -> None:
+        """Hold a node for PFAIL, or no longer."""
+        node.pfail = suspected
+        node.told = None
+        if suspected:
+            self.suspected[node] = None
+        else:
+            self.suspected.pop(node, None)
 
     def is_blacklisted(self, node_id: str, now_ms: float) -> bool:
         until = self.blacklist.get(node_id)
@@ -376,6 +412,17 @@ class ClusterState:
 
     # --- what rules ask
 
+    def table(self) -> list[NodeEntry]:
+        """All nodes, in the table's order; not to be changed. A heartbeat must not cost a walk through them."""
+        if self._table is None:
+            self._table = list(self.nodes.values())
+        return self._table
+
+    def tell_anew(self) -> None:
+        """Something has changed that gossip says of some nodes."""
+        for node in self.table():
+            node.told = None
+
     def others(self) -> list[NodeEntry]:
         """All nodes but this one, in the table's order; safe against changes of the table meanwhile."""
         return [node for node in self.nodes.values() if not node.myself]
@@ -407,6 +454,8 @@ class ClusterState:
             for first, last in ranges(node.slots):
                 owners[first : last + 1] = [node] * (last + 1 - first)
         assert owners == self.owner, [slot for slot in range(SLOTS) if owners[slot] is not self.owner[slot]]
+        assert [node for node in self.nodes.values() if node.pfail] == sorted(self.suspected, key=lambda n: n.place)
+        assert self.table() == list(self.nodes.values()) == sorted(self.nodes.values(), key=lambda n: n.place)
         for node in self.nodes.values():
             assert not (node.is_master and node.is_replica), node
             assert not (node.pfail and node.fail), node

@@ -85,7 +85,7 @@ def broadcast_pong(ctx: Context, *, to: list[NodeEntry] | None = None, about: No
 
 def ping(ctx: Context, node: NodeEntry) -> None:
     """Ask a node whether it is there, and start waiting for the answer, even where the question cannot be sent."""
-    node.watch_at = 0.0
+    ctx.state.attention.soon(node)
     by_datagram = ctx.settings.datagram_heartbeats and node.datagrams
     if by_datagram or node.link_ready:
         body = heartbeat(ctx, MessageType.PING, node)
@@ -95,17 +95,17 @@ def ping(ctx: Context, node: NodeEntry) -> None:
         else:
             send(ctx, node, body)
     if node.ping_sent_at is None:
-        node.ping_sent_at = ctx.now_ms
+        node.ping_sent_at, node.told = ctx.now_ms, None
 
 
 def ping_on_link(ctx: Context, node: NodeEntry, kind: MessageType = MessageType.PING) -> None:
     """PING, or MEET, on TCP whatever the node can do. A ping already pending keeps its time."""
     send(ctx, node, heartbeat(ctx, kind, node))
-    node.watch_at = 0.0
+    ctx.state.attention.soon(node)
     node.link_asked_at = ctx.now_ms
     node.datagram_unanswered = False
     if node.ping_sent_at is None:
-        node.ping_sent_at = ctx.now_ms
+        node.ping_sent_at, node.told = ctx.now_ms, None
 
 
 def ask_link(ctx: Context, node: NodeEntry) -> None:
@@ -113,7 +113,7 @@ def ask_link(ctx: Context, node: NodeEntry) -> None:
     if node.link_ready and node.link_asked_at is None:
         send(ctx, node, heartbeat(ctx, MessageType.PING, node))
         node.link_asked_at = ctx.now_ms
-        node.watch_at = 0.0
+        ctx.state.attention.soon(node)
 
 
 def answer_on_link(ctx: Context, link: int, asker: NodeEntry | None, kind: MessageType = MessageType.PONG) -> None:
@@ -144,33 +144,42 @@ def _extensions(ctx: Context, to: NodeEntry | None) -> Extensions:
 
 def _gossip(ctx: Context, about: NodeEntry | None = None) -> tuple[GossipEntry, ...]:
     """Some nodes at random (and `about`), and all we suspect: a suspicion has to reach a majority of masters soon."""
-    nodes = list(ctx.state.nodes.values())
-    chosen: dict[str, NodeEntry] = {} if about is None else {about.id: about}
+    state = ctx.state
+    nodes, offset_ms = state.table(), state.wall_offset_ms
+    if state.topology_changed:
+        state.tell_anew()
+    count = len(nodes)
+    chosen: dict[NodeEntry, GossipEntry] = {} if about is None else {about: _entry(about, offset_ms)}
     # Neither we nor, usually, the receiver are news.
-    others = len(nodes) - 2
-    wanted = min(max(_GOSSIP_MIN, len(nodes) // _GOSSIP_FRACTION), others)
+    wanted = min(max(_GOSSIP_MIN, count // _GOSSIP_FRACTION), count - 2)
     if wanted > 0:
+        # This is what `randrange` does, without its calls: a large cluster spends most of its time here.
+        draw, bits = ctx.rng.getrandbits, count.bit_length()
         for _ in range(wanted * 3):
             if len(chosen) >= wanted:
                 break
-            node = nodes[ctx.rng.randrange(len(nodes))]
+            number = draw(bits)
+            while number >= count:
+                number = draw(bits)
+            node = nodes[number]
+            if node.told is not None:
+                chosen[node] = node.told
             # Suspects come anyway. A node without link and slots may be a misconfigured one that nobody knows.
-            if (
-                not (node.myself or node.pfail or node.handshake or node.noaddr)
-                and (node.link is not None or node.slots)
-                and node.id not in chosen
+            elif not (node.myself or node.pfail or node.handshake or node.noaddr) and (
+                node.link is not None or node.slots
             ):
-                chosen[node.id] = node
-        for node in [node for node in nodes if node.pfail]:
-            if not node.handshake and not node.noaddr:
-                chosen[node.id] = node
-    offset_ms = ctx.state.wall_offset_ms
-    return tuple([_gossip_entry(node, offset_ms) for node in chosen.values()])
+                chosen[node] = _entry(node, offset_ms)
+        if state.suspected:
+            for node in nodes:
+                if node.pfail and not node.handshake and not node.noaddr:
+                    chosen[node] = _entry(node, offset_ms)
+    return tuple(chosen.values())
 
 
-def _gossip_entry(node: NodeEntry, wall_offset_ms: float) -> GossipEntry:
+def _entry(node: NodeEntry, wall_offset_ms: float) -> GossipEntry:
+    """What we say of a node; kept for the next time where that is likely to be the same."""
     ping_at, pong_at = node.ping_sent_at, node.pong_received_at
-    return GossipEntry(
+    entry = GossipEntry(
         node.id,
         node.ip,
         node.port,
@@ -180,3 +189,7 @@ def _gossip_entry(node: NodeEntry, wall_offset_ms: float) -> GossipEntry:
         0 if pong_at is None else int(pong_at + wall_offset_ms) // 1000,
         node.pport,
     )
+    well = not (node.myself or node.pfail or node.fail or node.handshake or node.noaddr or node.fail_reports)
+    if well and ping_at is None and (node.link is not None or node.slots):
+        node.told = entry
+    return entry

@@ -126,7 +126,7 @@ def _hear(ctx: Context, sender: NodeEntry, header: Header) -> None:
     datagrams = bool(header.mflags.value & MessageFlag.DATAGRAMS.value)
     if datagrams != sender.datagrams:
         sender.datagrams = datagrams
-        sender.watch_at = 0.0
+        ctx.state.attention.soon(sender)
     sender.epoch_announced = max(sender.epoch_announced, header.current_epoch)
     sender.offset = header.offset
     epochs.learn(ctx, sender, header)
@@ -151,7 +151,10 @@ def _asked(ctx: Context, event: Received, header: Header, body: Heartbeat, known
 def _portrait(ctx: Context, sender: NodeEntry, header: Header, body: Heartbeat, *, by_datagram: bool) -> None:
     """The state of the sender that every heartbeat carries: its role, its slots, and then its gossip."""
     state = ctx.state
-    sender.nofailover = bool(header.flags.value & NodeFlag.NOFAILOVER.value)
+    nofailover = bool(header.flags.value & NodeFlag.NOFAILOVER.value)
+    if nofailover != sender.nofailover:
+        sender.nofailover = nofailover
+        sender.told = None
     if header.master is None:
         sender.claimed_at = ctx.now_ms
         if not sender.is_master:

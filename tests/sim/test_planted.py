@@ -61,7 +61,7 @@ FOUND = {
     "never-step-down": Found(invariants.HEALS, 1, Shape(1, 1), _CRASHES),
     "vote-twice": Found(
         invariants.ONE_VOTE,
-        78,
+        121,
         replace(_TWO_REPLICAS, down_after_ms=2000),
         (Kind.KILL, Kind.SLOW_LINK),
         duration_s=20.0,

@@ -1,0 +1,36 @@
+"""What gossip says of a node is kept from one heartbeat to the next; it must be what would be said of it anew."""
+
+from __future__ import annotations
+
+import pytest
+
+from cluster import outgoing
+from cluster.context import Context
+from cluster.membership import NodeEntry
+from cluster.messages import GossipEntry
+from sim.rules.swarm import Scenario, run
+
+
+def test_what_is_kept_is_what_would_be_said_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In clusters with all kinds of faults, whenever a heartbeat is made."""
+    made = outgoing._gossip
+    kept = 0
+
+    def checked(ctx: Context, about: NodeEntry | None = None) -> tuple[GossipEntry, ...]:
+        nonlocal kept
+        entries = made(ctx, about)
+        state = ctx.state
+        for node in state.table():
+            told, node.told = node.told, None
+            anew = outgoing._entry(node, state.wall_offset_ms)
+            if told is not None:
+                kept += 1
+                assert told == anew
+                assert node.told == anew, "nobody would keep this now"
+            node.told = told
+        return entries
+
+    monkeypatch.setattr(outgoing, "_gossip", checked)
+    for seed in range(6):
+        run(Scenario(seed, duration_ms=8_000.0))
+    assert kept > 10_000
