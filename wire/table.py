@@ -6,7 +6,7 @@ from it belongs to one process and carries its counters and its gate mask.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -104,7 +104,7 @@ class Command:
 class CommandTable:
     """Look-up by name, and the list of all."""
 
-    __slots__ = ("all", "by_name")
+    __slots__ = ("_every", "all", "by_name")
 
     def __init__(self, modules: Iterable[ModuleType], gates_of: Callable[[CommandSpec], int]) -> None:
         # Top-level commands by lower-case name, in order of declaration.
@@ -130,6 +130,8 @@ class CommandTable:
         for name, command in self.all.items():
             self.by_name[name.encode()] = command
             self.by_name[name.upper().encode()] = command
+        # Ten times a second a node adds up what they were called; a process has several hundred.
+        self._every = self._list()
 
     def rename(self, old: str, new: str) -> None:
         """Let a command be called `new` only; with an empty name nobody can call it (`rename-command`)."""
@@ -141,6 +143,7 @@ class CommandTable:
             self.all[new.lower()] = command
             for spelling in (new.lower(), new.upper()):
                 self.by_name[spelling.encode()] = command
+        self._every = self._list()
 
     def find(self, argv: Sequence[bytes]) -> Command:
         """The command or subcommand that `argv` names; raises Error in Redis' words when there is none."""
@@ -151,15 +154,16 @@ class CommandTable:
             return self._subcommand(command, argv)
         return command
 
-    def every(self) -> Iterator[Command]:
+    def every(self) -> tuple[Command, ...]:
         """All commands, each followed by its subcommands."""
-        for command in self.all.values():
-            yield command
-            yield from command.subcommands.values()
+        return self._every
+
+    def _list(self) -> tuple[Command, ...]:
+        return tuple(each for command in self.all.values() for each in (command, *command.subcommands.values()))
 
     def settle(self) -> None:
         """Bring the distributions of all commands up to date."""
-        for command in self.every():
+        for command in self._every:
             if command.notice_ns or command.calls != command.durations.known:
                 command.settle()
 
