@@ -23,6 +23,8 @@ FOUND = {
 }
 
 
+# Ten seconds of CPU, of which a busy machine gives little.
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("found", FOUND)
 def test_it_breaks_nothing_any_more(found: str) -> None:
     verdict = run(FOUND[found])
