@@ -173,7 +173,7 @@ def _cannot_serve(settings: NodeSettings, log: Log) -> bool:
     """Settings that would leave the server less guarded, or less reachable, than its owner believes."""
     if settings.loadmodule:
         log.warning(f"Can't load module from {settings.loadmodule[0][0]}: server aborting")
-    elif not settings.bind or not (settings.port or settings.tls_port):
+    elif not settings.unixsocket and not (settings.bind and (settings.port or settings.tls_port)):
         log.warning("Configured to not listen anywhere, exiting.")
     else:
         return False
@@ -229,6 +229,8 @@ async def serve(settings: NodeSettings, runtime: Runtime, config_file: str, made
         # Whoever loads the data has said what is wrong with it.
         return 1
     log.notice("Ready to accept connections")
+    if settings.unixsocket:
+        log.notice(f"The server is now ready to accept connections at {settings.unixsocket}")
     runtime.process.settle()
     status = await node.ending
     await node.stop()

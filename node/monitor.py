@@ -55,7 +55,7 @@ class Monitor:
     def _write(self, session: NodeSession, command: Command, argv: Sequence[bytes]) -> None:
         now_us = self._clock.wall_us()
         words = b" ".join(quoted(word) for word in redacted(command, argv))
-        source = b"lua" if session.in_script else session.address.encode() or b"master"
+        source = b"lua" if session.in_script else _source(session)
         line = b"%d.%06d [%d %b] %b" % (now_us // 1_000_000, now_us % 1_000_000, session.call.db.index, source, words)
         encoded = encode(Simple(line), 2)
         for watcher in self._sessions:
@@ -66,3 +66,10 @@ class Monitor:
     def _update(self) -> None:
         self.watched = bool(self._sessions)
         self._conditions.set(MONITORED, self.watched)
+
+
+def _source(session: NodeSession) -> bytes:
+    address = session.address.encode()
+    if session.by_unix_socket:
+        return b"unix:" + address.removesuffix(b":0")
+    return address or b"master"

@@ -269,6 +269,7 @@ class Node:
         self.log.role = "S" if as_replica else "M"
         self.ports.configure_tls()
         await self.ports.open()
+        await self.ports.open_unix()
         self.cron.start()
         if cluster is not None:
             await cluster.open()

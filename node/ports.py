@@ -7,6 +7,7 @@ from typing import Any
 from node.settings import NodeSettings
 from runtime import Runtime
 from runtime.dial import Dialler, Factory, dial
+from runtime.sockets import remove_socket
 from runtime.tls import Tls, TlsError, TlsOptions
 from wire.connection import Service
 from wire.listener import Listener
@@ -17,16 +18,19 @@ _NOWHERE: _Where = ((), 0)
 
 
 class Ports:
-    """The listeners for clients, one without TLS and one with it, and the two TLS contexts."""
+    """The listeners for clients, one without TLS, one with it and one on a Unix socket, and the two TLS contexts."""
 
-    __slots__ = ("_listeners", "_log", "_opened", "_settings", "tls")
+    __slots__ = ("_listeners", "_log", "_opened", "_service", "_settings", "_unix", "tls")
 
     def __init__(self, settings: NodeSettings, runtime: Runtime, service: Service) -> None:
         self._settings = settings
         self._log = runtime.log
+        self._service = service
         self.tls = Tls(runtime.tls_contexts)
         # Without TLS and with it.
         self._listeners = (Listener(service, settings.tcp_keepalive), Listener(service, settings.tcp_keepalive))
+        # On `unixsocket`; None while there is none.
+        self._unix: Listener | None = None
         # Where each of them listens, in the words of the settings; None before `open`.
         self._opened: list[_Where] | None = None
 
@@ -40,6 +44,14 @@ class Ports:
                 self._log.warning(str(error))
                 raise
 
+    async def open_unix(self) -> None:
+        """Listen on `unixsocket`, if there is to be one; raises BindError."""
+        settings = self._settings
+        if settings.unixsocket:
+            unix = Listener(self._service)
+            await unix.open_unix(settings.unixsocket, settings.unixsocketperm, settings.tcp_backlog)
+            self._unix = unix
+
     async def open(self) -> None:
         """Listen where the settings say, and from then on nowhere else; raises BindError. Clients that are connected
         stay."""
@@ -50,7 +62,7 @@ class Ports:
             await listener.close()
             opened[at] = _NOWHERE
             hosts, port = wanted
-            if port:
+            if port and hosts:
                 await listener.open(hosts, port, self._settings.tcp_backlog, self.tls.server if at else None)
             opened[at] = wanted
 
@@ -62,6 +74,11 @@ class Ports:
     async def close(self) -> None:
         for listener in self._listeners:
             await listener.close()
+        if self._unix is not None:
+            await self._unix.close()
+            self._unix = None
+            self._log.notice("Removing the unix socket file.")
+            remove_socket(self._settings.unixsocket)
 
     def keep_alive(self, seconds: int) -> None:
         """`tcp-keepalive`, for connections to come."""

@@ -124,8 +124,9 @@ class Redirection:
 
 
 def ip_of(address: str) -> str:
-    """The host of a session's ``ip:port``; "" when there is none."""
-    return address.rpartition(":")[0].strip("[]")
+    """The host of a session's ``ip:port``; "" when there is none, as of a Unix socket's ``path:0``."""
+    host, _, port = address.rpartition(":")
+    return "" if port == "0" else host.strip("[]")
 
 
 def _keys(session: NodeSession, command: Command, argv: list[bytes]) -> Iterator[bytes]:

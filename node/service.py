@@ -82,7 +82,8 @@ class NodeService:
                 self._clients.rejected += 1
                 return denial
         session = NodeSession(self._clients.next_id(), connection, self._front.clock.wall_ms())
-        session.address = _address(peer)
+        # By a Unix socket a client has no name of its own, so it is shown the server's.
+        session.address = _address(peer or local)
         session.local_address = _address(local)
         session.mask = self._conditions.mask
         session.call = self._make_call(session)
@@ -134,4 +135,4 @@ def _address(name: object) -> str:
     if isinstance(name, tuple):
         host, port = str(name[0]), name[1]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return f"{name or ''}:0"
+    return f"{name}:0"

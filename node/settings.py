@@ -316,7 +316,6 @@ class NodeSettings(Settings):
 
 # Directives whose feature is not here: given another value than the default, they change nothing.
 INERT = (
-    "unixsocket",
     "supervised",
     "syslog-enabled",
     "io-threads",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
+from collections.abc import Callable
 
 
 def tune_stream(transport: asyncio.BaseTransport, keepalive_s: int) -> None:
@@ -29,6 +31,25 @@ def gather_small_writes(transport: asyncio.BaseTransport) -> None:
     raw = transport.get_extra_info("socket")
     if raw is not None and getattr(raw, "family", None) in (socket.AF_INET, socket.AF_INET6):
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+
+
+async def listen_on_path(
+    factory: Callable[[], asyncio.BaseProtocol], path: str, permissions: int, backlog: int
+) -> asyncio.Server:
+    """A Unix socket in the file system, in place of one that is there already; `permissions` 0: as the umask has it.
+
+    Raises OSError.
+    """
+    server = await asyncio.get_running_loop().create_unix_server(factory, path, backlog=backlog)
+    if permissions:
+        os.chmod(path, permissions)
+    return server
+
+
+def remove_socket(path: str) -> None:
+    """Take a Unix socket's file away, if it is still there."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 def reason(error: OSError) -> str:

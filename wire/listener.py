@@ -6,7 +6,7 @@ import asyncio
 import errno
 from collections.abc import Sequence
 
-from runtime.sockets import reason
+from runtime.sockets import listen_on_path, reason
 from runtime.tls import Context
 from wire.connection import Connection, Service
 
@@ -48,6 +48,14 @@ class Listener:
             self._servers.append(server)
         if not self._servers:
             raise BindError(f"Failed listening on port {port} (TCP), aborting.")
+
+    async def open_unix(self, path: str, permissions: int, backlog: int = 511) -> None:
+        """Listen on a Unix socket. Raises BindError."""
+        try:
+            server = await listen_on_path(self._connect, path, permissions, backlog)
+        except OSError as error:
+            raise BindError(f"Failed opening Unix socket: bind: {reason(error)}") from error
+        self._servers.append(server)
 
     async def close(self) -> None:
         """Stop accepting; connections that are open stay."""

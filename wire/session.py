@@ -156,6 +156,7 @@ class Session:
         letters = "P" if self.kind == "pubsub" else ""
         letters += "b" if self.parked else ""
         letters += "c" if self.mask & CLOSING else ""
+        letters += "U" if self.by_unix_socket else ""
         letters += "e" if self.no_evict else ""
         return (letters + "T" if self.no_touch else letters) or "N"
 
@@ -175,9 +176,14 @@ class Session:
         return self.connection is not None and self.connection.secure
 
     @property
+    def by_unix_socket(self) -> bool:
+        """Whether the client came by a Unix socket: its address is the socket's path, and a port that is none."""
+        return self.address.endswith(":0")
+
+    @property
     def is_local(self) -> bool:
         """Whether the client is on this machine."""
-        return is_loopback(self.address.rpartition(":")[0].strip("[]"))
+        return self.by_unix_socket or is_loopback(self.address.rpartition(":")[0].strip("[]"))
 
     @property
     def subscriptions(self) -> int:
@@ -186,5 +192,5 @@ class Session:
 
 
 def is_loopback(ip: str) -> bool:
-    """Whether a client at `ip` is on this machine; one without an address came by a Unix socket."""
-    return ip.removeprefix("::ffff:").startswith("127.") or ip in ("::1", "")
+    """Whether a client at `ip` is on this machine."""
+    return ip.removeprefix("::ffff:").startswith("127.") or ip == "::1"
