@@ -17,7 +17,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from node.keyspace import Database, slot_of
+from node.database import Database, slot_of
 from node.session import NodeSession
 from wire.errors import FORCE_UNBLOCKED, UNBLOCKED_BY_CLIENT, Error
 from wire.reply import NIL_ARRAY, PARKED, Reply

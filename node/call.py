@@ -10,7 +10,8 @@ from wire.errors import Error
 from wire.table import Command
 
 if TYPE_CHECKING:
-    from node.keyspace import Database, Keyspace
+    from node.database import Database
+    from node.keyspace import Keyspace
     from node.node import Node
 
 

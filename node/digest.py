@@ -17,7 +17,8 @@ from hashlib import sha1
 from struct import Struct
 from typing import Any
 
-from node.keyspace import Database, Keyspace, Value, slot_of
+from node.database import Database, Value, slot_of
+from node.keyspace import Keyspace
 from node.structures.hashes import Hash
 from node.structures.lists import Quicklist
 from node.structures.sets import Set

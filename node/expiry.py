@@ -13,7 +13,8 @@ import itertools
 from collections.abc import Callable
 
 from cluster.slots import SLOTS
-from node.keyspace import DELETE_EXPIRED, Database, Keyspace, slot_of
+from node.database import DELETE_EXPIRED, Database, slot_of
+from node.keyspace import Keyspace
 from node.latency import LatencyMonitor
 from node.structures.hashes import Hash
 from runtime.clock import Clock

@@ -12,11 +12,12 @@ from node.call import Call
 from node.clustering import Clustering
 from node.crash import report_crash
 from node.cron import Cron
+from node.database import DELETE_EXPIRED, HIDE_EXPIRED
 from node.execute import Executor
 from node.expiry import ActiveExpiry
 from node.gates import Conditions, Gatekeeper, gates_of
 from node.idle import IdleClients
-from node.keyspace import DELETE_EXPIRED, HIDE_EXPIRED, Keyspace
+from node.keyspace import Keyspace
 from node.latency import LatencyMonitor
 from node.memory.buffers import ClientMemory
 from node.memory.eviction import Eviction

@@ -12,7 +12,7 @@ from wire.table import Command
 
 if TYPE_CHECKING:
     from node.call import Call
-    from node.keyspace import Database
+    from node.database import Database
     from node.replication.peer import ReplicaPeer
 
 

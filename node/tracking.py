@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from node.database import Database
 from node.gates import TRACKING
-from node.keyspace import Database, Keyspace
+from node.keyspace import Keyspace
 from node.session import NodeSession, Tracked
 from wire.clients import Clients
 from wire.command import READONLY
@@ -151,7 +152,7 @@ class Tracking:
     # ---- what changes
 
     def touched(self, database: Database, key: bytes, *, gone: bool) -> None:  # noqa: ARG002 - a change is a change
-        """A key was changed (a `node.keyspace.Watcher`)."""
+        """A key was changed (a `node.database.Watcher`)."""
         readers = self._readers.get((database, key))
         if readers:
             self._tell([reader for reader in readers if not self._is_own(reader)], key)

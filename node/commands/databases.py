@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 from node.call import Call
-from node.keyspace import DELETE_EXPIRED, Database
+from node.database import DELETE_EXPIRED, Database
 from wire.arguments import parse_int32
 from wire.command import ARBITRARY_KEYS, FAST, READONLY, WRITE, command
 from wire.errors import SYNTAX, Error

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from node.call import Call
 from node.commands.objects import encoding_of, references_of
+from node.database import Value
 from node.digest import digest_of_all, digest_of_key
-from node.keyspace import Value
 from node.persistence.rdb_encoding import Cursor
 from node.persistence.rdb_types import ENCODERS
 from node.structures.lists import Quicklist

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from node.call import Call
-from node.keyspace import DELETE_EXPIRED
+from node.database import DELETE_EXPIRED
 from node.notifications import GENERIC
 from node.persistence.payload import deserialized, serialized
 from wire.arguments import INT64_MAX, parse_integer

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from node.arguments import invalid_expire_time
 from node.call import Call
-from node.keyspace import DELETE_EXPIRED
+from node.database import DELETE_EXPIRED
 from node.notifications import GENERIC
 from wire.arguments import INT64_MAX, INT64_MIN, parse_integer
 from wire.command import FAST, READONLY, WRITE, command, key

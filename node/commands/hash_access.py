@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from node.call import Call
-from node.keyspace import DELETE_EXPIRED, SEE_EXPIRED
+from node.database import DELETE_EXPIRED, SEE_EXPIRED
 from node.structures.hashes import Hash
 
 

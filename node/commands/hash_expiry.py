@@ -10,7 +10,7 @@ from node.arguments import invalid_expire_time
 from node.call import Call
 from node.commands.hash_access import read_hash, write_hash
 from node.commands.hashes import drop_if_empty
-from node.keyspace import DELETE_EXPIRED
+from node.database import DELETE_EXPIRED
 from node.notifications import HASH
 from node.structures.hashes import Hash
 from wire.arguments import INT64_MAX, parse_integer

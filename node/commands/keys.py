@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from node.call import Call
-from node.keyspace import Database, Value
+from node.database import Database, Value
 from node.notifications import GENERIC
 from wire.arguments import parse_int32
 from wire.command import DENYOOM, FAST, READONLY, WRITE, command, key, keys

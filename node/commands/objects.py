@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from node.call import Call
 from node.commands.counters import SHARED
-from node.keyspace import Value
+from node.database import Value
 from wire.arguments import canonical_integer
 from wire.command import LOADING, READONLY, STALE, command, container, key
 from wire.commands.help import help_lines

@@ -16,7 +16,7 @@ from zlib import crc32
 from cluster.slots import SLOTS
 from node.call import Call
 from node.commands.keys import kind_of
-from node.keyspace import Database
+from node.database import Database
 from node.structures.table import Table
 from node.structures.table import walk as walk_keys
 from wire.arguments import parse_integer

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from node.call import Call
 from node.commands.sortedset_results import pairs_reply, store
-from node.keyspace import Value
+from node.database import Value
 from node.scores import parse_score
 from node.structures.sets import Set
 from node.structures.sortedsets import Scores, SortedSet

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from node.call import Call
-from node.keyspace import SEE_EXPIRED
+from node.database import SEE_EXPIRED
 from node.structures.stream_ids import ID_MAX, SEQUENCE_BITS, SEQUENCE_MAX, format_id, make_id
 from node.structures.streams import Stream
 from wire.arguments import INT64_MIN, parse_integer

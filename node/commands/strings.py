@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from node.arguments import expire_moment, expire_option, parse_options
 from node.call import Call
-from node.keyspace import DELETE_EXPIRED
+from node.database import DELETE_EXPIRED
 from node.notifications import GENERIC, STRING
 from wire.command import DENYOOM, FAST, READONLY, WRITE, command, key, keys
 from wire.errors import wrong_arity

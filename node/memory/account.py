@@ -19,7 +19,7 @@ from cluster.slots import SLOTS, key_slot
 from node.memory.sampling import Slots
 
 if TYPE_CHECKING:
-    from node.keyspace import Database, Value
+    from node.database import Database, Value
 
 # A place in the dict of a slot: hash, key and value, at the fullness dicts usually have.
 PLACE_BYTES = 36

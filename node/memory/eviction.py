@@ -11,8 +11,9 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from node.database import DELETE_EXPIRED, Database
 from node.gates import OUT_OF_MEMORY, Conditions
-from node.keyspace import DELETE_EXPIRED, Database, Keyspace
+from node.keyspace import Keyspace
 from node.latency import LatencyMonitor
 from node.memory.access import Uses
 from node.memory.account import DATABASE_BYTES, estimated_bytes

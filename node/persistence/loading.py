@@ -10,8 +10,9 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from node.database import SEE_EXPIRED
 from node.gates import ASYNC_LOADING, LOADING, Conditions
-from node.keyspace import SEE_EXPIRED, Keyspace
+from node.keyspace import Keyspace
 from node.persistence.rdb_errors import RdbError
 from node.persistence.rdb_reader import RdbReader
 from node.persistence.rdb_types import Value

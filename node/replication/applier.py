@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from node.database import SEE_EXPIRED
 from node.execute import Executor
-from node.keyspace import SEE_EXPIRED, Keyspace
+from node.keyspace import Keyspace
 from node.replication.feed import Feed
 from node.replication.stream import Portion, StreamReader
 from node.session import NodeSession

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from node.commands.scan import walk
-from node.keyspace import Database, Keyspace
+from node.database import Database
+from node.keyspace import Keyspace
 from node.notifications import Notifier
 from tests.node.conftest import Pair
 from tests.node.raw_client import RawClient, bulk_strings

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from node.database import SEE_EXPIRED
 from node.execute import Executor
-from node.keyspace import SEE_EXPIRED, Keyspace
+from node.keyspace import Keyspace
 from node.persistence.aof.errors import AofError
 from node.persistence.aof.folder import AofFolder
 from node.persistence.aof.manifest import Part

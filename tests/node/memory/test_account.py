@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.keyspace import Database, Keyspace
+from node.database import Database
+from node.keyspace import Keyspace
 from node.memory.access import Uses
 from node.memory.account import DatabaseAccount, estimated_bytes, key_bytes
 from node.notifications import Notifier

@@ -7,7 +7,7 @@ import asyncio
 import hiredis
 import pytest
 
-from node.keyspace import slot_of
+from node.database import slot_of
 from node.output_limits import OutputLimit
 from node.persistence.rdb_reader import RdbReader
 from node.replication.peer import PeerState
