@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import ModuleType
 
 import pytest
 from crcmod.crcmod import _usingExtension
@@ -81,28 +84,62 @@ def test_a_compressed_string_that_redis_wrote() -> None:
     assert Cursor(bytes.fromhex("c3094064 017878 e05700 017878")).string() == b"x" * 100
 
 
+# Both are there where tests run: ours, and LibLZF's in C.
+LZF_WAYS = pytest.mark.parametrize("library", [None, lzf.liblzf], ids=["plain", "in C"])
+
+
+@contextmanager
+def lzf_by(library: ModuleType | None) -> Iterator[None]:
+    found = lzf.liblzf
+    lzf.liblzf = library
+    try:
+        yield
+    finally:
+        lzf.liblzf = found
+
+
+def test_lzf_in_c_is_there() -> None:
+    assert lzf.liblzf is not None
+
+
+@LZF_WAYS
 @given(st.binary(max_size=300), st.integers(1, 40))
 @example(b"abc" * 100, 1)
 @example(b"a", 1)
-def test_lzf_gives_back_what_it_took(piece: bytes, times: int) -> None:
+def test_lzf_gives_back_what_it_took(library: ModuleType | None, piece: bytes, times: int) -> None:
     data = piece * times
-    compressed = lzf.compress(data)
+    with lzf_by(library):
+        compressed = lzf.compress(data)
     if compressed is not None:
         assert len(compressed) <= len(data) - 4
-        assert lzf.decompress(compressed, len(data)) == data
+        for reader in (None, lzf.liblzf):
+            with lzf_by(reader):
+                assert lzf.decompress(compressed, len(data)) == data
+
+
+@LZF_WAYS
+@given(st.binary(max_size=60), st.integers(0, 4000))
+def test_lzf_takes_anything(library: ModuleType | None, data: bytes, size: int) -> None:
+    """It gives as much as was announced, or refuses."""
+    with lzf_by(library), suppress(lzf.LzfError):
+        assert len(lzf.decompress(data, size)) == size
 
 
 def test_lzf_refers_back_no_further_than_it_can_say() -> None:
     chance = random.Random(7)
     block = chance.randbytes(5000)
     data = block + chance.randbytes(4000) + block + b"z" * 40000 + block
-    compressed = lzf.compress(data)
-    assert compressed is not None
-    assert lzf.decompress(compressed, len(data)) == data
+    with lzf_by(None):
+        compressed = lzf.compress(data)
+        assert compressed is not None
+        assert lzf.decompress(compressed, len(data)) == data
 
 
-def test_lzf_does_not_swell_what_cannot_be_compressed() -> None:
-    assert lzf.compress(random.Random(1).randbytes(100_000)) is None
+@LZF_WAYS
+def test_lzf_does_not_swell_what_cannot_be_compressed(library: ModuleType | None) -> None:
+    with lzf_by(library):
+        assert lzf.compress(random.Random(1).randbytes(100_000)) is None
+        assert lzf.compress(b"abc") is None
 
 
 BROKEN_LZF = [
@@ -114,9 +151,10 @@ BROKEN_LZF = [
 ]
 
 
+@LZF_WAYS
 @pytest.mark.parametrize(("data", "size"), BROKEN_LZF)
-def test_broken_lzf_is_refused(data: str, size: int) -> None:
-    with pytest.raises(lzf.LzfError):
+def test_broken_lzf_is_refused(library: ModuleType | None, data: str, size: int) -> None:
+    with lzf_by(library), pytest.raises(lzf.LzfError):
         lzf.decompress(bytes.fromhex(data), size)
 
 
