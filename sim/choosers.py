@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from sim.claims import Claims
 from sim.shape import Shape
-from sim.troubles import SILENCING, SILENCING_ON_BUS, Trouble, Troubles
+from sim.troubles import CRASHING, SILENCING, SILENCING_ON_BUS, Trouble, Troubles
 
 # So long after a fault a node may not be seen again yet: links are made, and sentinels ask for INFO once a second.
 _BACK_S = 2.0
+# So long after a restart a replica may not be in sync with its master yet.
+_SYNCED_S = 5.0
 # From the decision to replace a master until its successor says so: what struck it then may be over.
 _DECIDED_S = 5.0
 
@@ -42,6 +44,14 @@ class Choosers:
                 if trouble.on(after, until, back_s):
                     return trouble
         return self._cut_off(replica, choosers, needed, after, until, back_s)
+
+    def may_not_stand(self, replica: str, master_ended_at: float) -> Trouble | None:
+        """What restarted a replica so shortly before its master ended that it was not in sync again: then it does not
+        stand, since nobody knows how old its data are (`cluster-replica-validity-factor`). Sentinels choose it."""
+        if self._shape.failover == "sentinel":
+            return None
+        restarts = self._troubles.of_host(replica, CRASHING)
+        return next((trouble for trouble in restarts if trouble.on(master_ended_at, master_ended_at, _SYNCED_S)), None)
 
     def unheard(self, master: str, after: float, until: float) -> Trouble | None:
         """What made a master seem dead to those who replaced it at the end of that time."""

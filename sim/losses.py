@@ -194,7 +194,7 @@ class Judge:
             faults += self._lag(master, heir, change.before.at_s, since, min(ended_at, change.at_s))
         for name in shard:
             if name not in (master, heir):
-                faults += self._passed_over(mark, name, change)
+                faults += self._passed_over(mark, name, change, ended_at)
         return _excused(mark, Reason.FORGOTTEN if forgot else Reason.NOT_REPLICATED, ended_at - written_at, faults)
 
     def _lag(self, master: str, heir: str, reigns_since: float, after: float, until: float) -> list[Trouble]:
@@ -209,7 +209,7 @@ class Judge:
             raise _Inexcusable(f"{heir} could have had it from {master} for {gap_s:.3f} s")
         return hampering
 
-    def _passed_over(self, mark: Mark, name: str, change: _Change) -> list[Trouble]:
+    def _passed_over(self, mark: Mark, name: str, change: _Change, ended_at: float) -> list[Trouble]:
         """Why one of the others, if it had the write, did not get the place."""
         held = mark.held(name, change.at_s, change.at_s)
         if held is None:
@@ -221,7 +221,8 @@ class Judge:
         until = held.until if change.reborn else change.at_s
         return [
             self._wanted(
-                self._choosers.unseen(name, change.heir.name, change.at_s, until),
+                self._choosers.unseen(name, change.heir.name, change.at_s, until)
+                or self._choosers.may_not_stand(name, ended_at),
                 f"{name} had it, and nothing kept it from taking the place of {change.before.name}",
             )
         ]

@@ -289,6 +289,26 @@ def test_unless_a_fault_kept_that_from_taking_over() -> None:
     excused(history, Reason.FORGOTTEN, kill, pause)
 
 
+@pytest.mark.parametrize(
+    ("shape", "back_at", "counts"), [(VOTES, 14.9, True), (VOTES, 8.0, False), (SENTINELS, 14.9, False)]
+)
+def test_a_replica_that_was_not_in_sync_again_may_not_stand(shape: Shape, back_at: float, counts: bool) -> None:
+    """Seed 922 of `shardlab sim run --failover cluster`: it came back just before its master ended."""
+    history = History(shape)
+    history.written(4.0)
+    history.held("node-0", 4.0, 15.0)
+    history.held("node-3", 4.0, 5.0)
+    history.held("node-3", back_at, 40.0)
+    stop = history.fault(Kind.STOP, 5.0, back_at, "node-3")
+    history.lives.ended("node-3", 5.0)
+    history.lives.born("node-3", back_at)
+    kill = history.killed("node-0", 15.0, 20.0)
+    if counts:
+        excused(history, Reason.FORGOTTEN, kill, stop)
+    else:
+        inexcusable(history, "node-3 had it, and nothing kept it from taking the place of node-0")
+
+
 def test_what_is_in_a_snapshot_is_not_forgotten() -> None:
     """The master came back with it, and went on; then it was gone without anything having happened."""
     history = History()
