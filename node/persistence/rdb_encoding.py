@@ -51,6 +51,8 @@ _COMPRESS_ABOVE = 64
 _DIGIT_MAX = ord("9")
 # The longest decimal text of a 32-bit integer: "-2147483648".
 INTEGER_TEXT_MAX = 11
+# The first byte of a compressed string; its two lengths follow.
+COMPRESSED = 0xC3
 # Lengths below this are a byte, and no byte below it is anything else.
 SHORT = 64
 
@@ -192,7 +194,7 @@ def encode_string(data: bytes | bytearray, compress: bool) -> bytes:
     elif compress and size > _COMPRESS_ABOVE:
         packed = lzf.compress(bytes(data))
         if packed is not None:
-            return b"\xc3" + encode_length(len(packed)) + encode_length(size) + packed
+            return bytes((COMPRESSED,)) + encode_length(len(packed)) + encode_length(size) + packed
     return encode_length(size) + data
 
 

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from struct import Struct
 from typing import Protocol
 
+from node.persistence import lzf
 from node.persistence.crc64 import crc64
 from node.persistence.rdb_encoding import (
     AUX,
+    COMPRESSED,
     EOF,
     EXPIRETIME,
     EXPIRETIME_MS,
@@ -157,15 +159,16 @@ class RdbReader:
 
     def _read_short_strings(self, records: int) -> int:
         """Read strings that are not volatile as long as one follows the other, keys and values being shorter than 64
-        bytes and not compressed; returns how many there were. What `read_some` would do with them, without its calls:
-        a second of loading a million of them is half a second so.
+        bytes (and compressed ones shorter still); returns how many there were.
+
+        It does what `read_some` would do, without the calls, which take half of the time of loading many of them.
         """
         cursor = self._cursor
         data = cursor.data
         position = cursor.position
         entry = self._target.entry
         # A whole record with the longest key and value, and what comes behind it, lies before the end.
-        last = cursor.end - 2 * SHORT - 3
+        last = cursor.end - 2 * SHORT - 5
         count = 0
         while count < records and position < last and data[position] == STRING:
             size = data[position + 1]
@@ -173,10 +176,19 @@ class RdbReader:
                 break
             stop = position + 2 + size
             length = data[stop]
-            if length >= SHORT:
+            if length < SHORT:
+                value_at = stop + 1
+                value = data[value_at : value_at + length]
+            elif length == COMPRESSED and data[stop + 1] < SHORT and data[stop + 2] < SHORT:
+                value_at = stop + 3
+                length = data[stop + 1]
+                try:
+                    value = lzf.decompress(data[value_at : value_at + length], data[stop + 2])
+                except lzf.LzfError:
+                    break  # the usual lane says so
+            else:
                 break
-            value_at = stop + 1
-            entry(data[position + 2 : stop], data[value_at : value_at + length], None)
+            entry(data[position + 2 : stop], value, None)
             position = value_at + length
             count += 1
         cursor.position = position

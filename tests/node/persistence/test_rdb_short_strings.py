@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from node.persistence.rdb_errors import RdbTruncatedError
+from node.persistence import lzf
+from node.persistence.rdb_errors import RdbError, RdbTruncatedError
 from node.persistence.rdb_reader import RdbReader
 from node.persistence.rdb_types import Value
 from node.persistence.rdb_writer import RdbWriter
@@ -61,3 +62,30 @@ def test_every_cut_is_noticed() -> None:
     for end in range(9, len(data)):
         with pytest.raises(RdbTruncatedError):
             RdbReader(data[:end], Told()).read_all()
+
+
+def with_compressed(packed: bytes, size: int) -> bytes:
+    """A file of which the last value is compressed, as real servers do from 21 bytes on."""
+    pieces: list[bytes] = []
+    writer = RdbWriter(pieces.append, compress=False, checksum=False)
+    writer.entries({b"before": b"value"})
+    writer.end()
+    whole = b"".join(pieces)
+    record = b"\x00\x03key" + bytes((0xC3, len(packed), size)) + packed
+    # Behind it enough for the lane, whose records end well before the file does.
+    return whole[:-9] + record + b"\x00\x01a\x01b" * 40 + whole[-9:]
+
+
+@pytest.mark.parametrize("text", [bytes(40), b"ab" * 20, b"value:1" + bytes(25), b"abcabcabcabcabcabcdefdefdef"])
+def test_short_compressed_strings(text: bytes) -> None:
+    packed = lzf.compress(text)
+    assert packed is not None
+    told = Told()
+    RdbReader(with_compressed(packed, len(text)), told).read_all()
+    assert told.entries[1][1:3] == (b"key", text)
+
+
+@pytest.mark.parametrize("packed", [b"\x05abc", b"\x00a\xe0", b"\x00a\x20\x05", b"\x02abc", b"\x00a\xe0\xff\x00"])
+def test_damaged_ones(packed: bytes) -> None:
+    with pytest.raises(RdbError, match="Invalid LZF compressed string"):
+        RdbReader(with_compressed(packed, 20), Told()).read_all()
