@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from node.settings import NodeSettings
@@ -20,7 +21,7 @@ _NOWHERE: _Where = ((), 0)
 class Ports:
     """The listeners for clients, one without TLS, one with it and one on a Unix socket, and the two TLS contexts."""
 
-    __slots__ = ("_listeners", "_log", "_opened", "_service", "_settings", "_unix", "tls")
+    __slots__ = ("_listeners", "_log", "_opened", "_opening", "_service", "_settings", "_started", "_unix", "tls")
 
     def __init__(self, settings: NodeSettings, runtime: Runtime, service: Service) -> None:
         self._settings = settings
@@ -31,8 +32,11 @@ class Ports:
         self._listeners = (Listener(service, settings.tcp_keepalive), Listener(service, settings.tcp_keepalive))
         # On `unixsocket`; None while there is none.
         self._unix: Listener | None = None
-        # Where each of them listens, in the words of the settings; None before `open`.
-        self._opened: list[_Where] | None = None
+        # Where each of them listens, in the words of the settings.
+        self._opened: list[_Where] = [_NOWHERE, _NOWHERE]
+        # Clients who came by the first port may set others before the second one is open: one opening at a time.
+        self._opening = asyncio.Lock()
+        self._started = False
 
     def configure_tls(self) -> None:
         """Take the TLS settings as they are now, if TLS is used at all; raises TlsError, and keeps the old ones."""
@@ -55,21 +59,26 @@ class Ports:
     async def open(self) -> None:
         """Listen where the settings say, and from then on nowhere else; raises BindError. Clients that are connected
         stay."""
-        opened = self._opened = self._opened or [_NOWHERE, _NOWHERE]
-        for at, (listener, wanted) in enumerate(zip(self._listeners, self._wanted(), strict=True)):
-            if wanted == opened[at]:
-                continue
-            await listener.close()
-            opened[at] = _NOWHERE
-            hosts, port = wanted
-            if port and hosts:
-                await listener.open(hosts, port, self._settings.tcp_backlog, self.tls.server if at else None)
-            opened[at] = wanted
+        async with self._opening:
+            # They may change while one is being opened.
+            while self._opened != self._wanted():
+                for at, (listener, wanted) in enumerate(zip(self._listeners, self._wanted(), strict=True)):
+                    if wanted != self._opened[at]:
+                        await self._open(at, listener, wanted)
+            self._started = True
+
+    async def _open(self, at: int, listener: Listener, wanted: _Where) -> None:
+        await listener.close()
+        self._opened[at] = _NOWHERE
+        hosts, port = wanted
+        if hosts and port:
+            await listener.open(hosts, port, self._settings.tcp_backlog, self.tls.server if at else None)
+        self._opened[at] = wanted
 
     @property
     def outdated(self) -> bool:
         """Whether CONFIG SET has chosen other addresses or ports than those that are open."""
-        return self._opened is not None and self._opened != self._wanted()
+        return self._started and self._opened != self._wanted()
 
     async def close(self) -> None:
         for listener in self._listeners:

@@ -83,8 +83,11 @@ async def reopen(node: Node, pairs: list[tuple[str, str]], take_back: Callable[[
         await _reopen(node)
     except (BindError, BusPortError):
         take_back()
-        # Where it could be done a moment ago.
-        await _reopen(node)
+        try:
+            await _reopen(node)
+        except (BindError, BusPortError) as error:
+            # Somebody else was quicker to listen there.
+            node.log.warning(f"Warning: {error}")
         names = [name for name, _ in pairs]
         if any(name.lower() == "bind" for name in names):
             return _failed("bind", "Failed to bind to specified addresses.")

@@ -12,7 +12,11 @@ from wire.connection import Connection, Service
 
 
 class BindError(Exception):
-    """No address could be bound; the message names the port and the reason."""
+    """No address could be bound; the message names the address and the reason."""
+
+    def __init__(self, message: str, port: int) -> None:
+        super().__init__(message)
+        self.port = port
 
 
 class Listener:
@@ -43,11 +47,11 @@ class Listener:
                     continue
                 await self.close()
                 raise BindError(
-                    f"Could not create server TCP listening socket {name}:{port}: bind: {reason(error)}"
+                    f"Could not create server TCP listening socket {name}:{port}: bind: {reason(error)}", port
                 ) from error
             self._servers.append(server)
         if not self._servers:
-            raise BindError(f"Failed listening on port {port} (TCP), aborting.")
+            raise BindError(f"Failed listening on port {port} (TCP), aborting.", port)
 
     async def open_unix(self, path: str, permissions: int, backlog: int = 511) -> None:
         """Listen on a Unix socket. Raises BindError."""

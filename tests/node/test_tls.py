@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import shutil
 import socket
@@ -17,6 +18,7 @@ import redis
 from lab.authority import Certificates, certificates
 from tests.conftest import IN_CI
 from tests.node.own_server import ROOT, OwnServer
+from tests.node.replication.nodes import Client, nodes_in
 from tests.ports import free_base
 from tests.waiting import wait_for
 
@@ -319,3 +321,34 @@ def test_redis_cli(start_server: Start, authority: Certificates) -> None:
     )
     assert f"tcp_port:{base + 1}\n" in answer.stdout.replace("\r", "")
     assert "listen anywhere" not in server.log
+
+
+def test_a_port_that_is_taken(start_server: Start, authority: Certificates) -> None:
+    base = free_base()
+    with socket.create_server(("127.0.0.1", base + 1)):
+        server = start_server("--tls-port", str(base + 1), *options(authority), port=base)
+        assert server.wait_end() == 1
+    assert f"Failed listening on port {base + 1} (TLS), aborting." in server.log
+
+
+async def test_what_is_set_while_the_ports_are_opened(tmp_path: Path, authority: Certificates) -> None:
+    """Who comes by the first port may be quicker than the second one."""
+    base = free_base()
+    files = {"tls_cert_file": authority.cert, "tls_key_file": authority.key, "tls_ca_cert_file": authority.ca_cert}
+    async for nodes in nodes_in(tmp_path):
+        starting = asyncio.ensure_future(
+            nodes.start("own", port=base, tls_port=base + 1, **{name: str(path) for name, path in files.items()})
+        )
+        client = None
+        while client is None:
+            with contextlib.suppress(ConnectionRefusedError):
+                client = await Client.connect(base)
+            await asyncio.sleep(0)
+        asked = [await client("CONFIG", "SET", "maxclients", number) for number in range(100, 110)]
+        assert asked == [b"OK"] * 10
+        assert await client("CONFIG", "SET", "tls-port", base + 2) == b"OK"
+        await starting
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", base + 1), timeout=5)
+        socket.create_connection(("127.0.0.1", base + 2), timeout=5).close()
+        await client.close()
