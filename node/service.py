@@ -111,8 +111,12 @@ class NodeService:
         """A soft limit is passed by time alone, too: look at who has been written nothing lately."""
         for session in self._clients:
             connection = session.connection
-            if connection is not None and connection.pending_output:
-                self.output_blocked(session, connection.pending_output)
+            if connection is None:
+                continue
+            # For a replica that may not have the stream yet it waits elsewhere.
+            unsent = session.replica.unsent if session.replica is not None else connection.pending_output
+            if unsent:
+                self.output_blocked(session, unsent)
 
     def limit_output(self, by_class: dict[str, OutputLimit]) -> None:
         """`client-output-buffer-limit`, for those who are connected, too."""

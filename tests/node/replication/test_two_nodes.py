@@ -356,6 +356,20 @@ async def test_what_waits_for_a_copy_to_be_loaded_counts_too(nodes: Nodes) -> No
     await slow.close()
 
 
+async def test_what_waits_for_long_is_too_much_though_nothing_is_added(nodes: Nodes) -> None:
+    """A real second passes: the shortest soft limit."""
+    limits = {"normal": OutputLimit(0, 0, 0), "replica": OutputLimit(0, 1 << 20, 1), "pubsub": OutputLimit(0, 0, 0)}
+    master = await nodes.start("master", client_output_buffer_limit=limits)
+    slow = await Client.connect(master.port)
+    assert await slow("REPLCONF", "capa", "eof", "capa", "psync2") == b"OK"
+    slow.send("PSYNC", "?", -1)
+    peers = master.node.replication.replicas.peers
+    await until(lambda: any(peer.state is PeerState.ONLINE for peer in peers.values()))
+    await master.client("SET", "big", b"x" * 2_000_000)
+    await until(lambda: not peers)
+    await slow.close()
+
+
 async def test_a_replica_that_only_wants_a_copy_is_hung_up_on(nodes: Nodes) -> None:
     master = await nodes.start("master")
     await master.client("SET", "a", "1")
