@@ -17,6 +17,7 @@ from proxy.main import serve as serve_proxy
 from proxy.settings import parse_arguments
 from runtime import Level
 from runtime.settings import CommandLine, MissingFileError, SettingsError, lines_of
+from runtime.tls import TlsError
 from sentinel.config import understand
 from sentinel.config_file import ConfigFile
 from sentinel.main import StartError
@@ -83,7 +84,7 @@ def proxy_program(world: World, arguments: list[str]) -> Main:
         runtime.log.role = "P"
         try:
             await serve_proxy(parse_arguments(arguments), runtime)
-        except BindError as error:
+        except (BindError, TlsError) as error:
             runtime.log.warning(f"Warning: {error}")
             return 1
         runtime.log.warning("Proxy is now ready to exit, bye bye...")
