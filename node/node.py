@@ -205,6 +205,7 @@ class Node:
             self.loader,
             self.child,
             self._inner_session(),
+            self.clients,
             self.tasks,
             over_limit=self.service.output_limits.exceeded,
             offset_frozen=self._stream_is_frozen,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from wire.connection import Connection
@@ -71,12 +72,14 @@ class NodeSession(Session):
         "broken",
         "call",
         "from_master",
+        "hang_up",
         "in_script",
         "monitoring",
         "parked_at_ns",
         "postponed",
         "readonly",
         "replica",
+        "superuser",
         "tracked",
         "transaction",
         "watched",
@@ -108,6 +111,10 @@ class NodeSession(Session):
         self.in_script = False
         # This session applies our master's stream.
         self.from_master = False
+        # This session belongs to no user, and may do everything: our master's stream, our own log.
+        self.superuser = False
+        # For our master's session, which has no connection of a listener: ends its link.
+        self.hang_up: Callable[[], None] | None = None
         # Set once the client turned out to be a replica (PSYNC).
         self.replica: ReplicaPeer | None = None
         # The replication offset behind this client's last write: what WAIT waits for.
@@ -158,6 +165,17 @@ class NodeSession(Session):
             self.call.command.failed_calls += 1
             self.call.node.executor.aftermath.count(reply)
         super().answer_later(reply)
+
+    @property
+    def user_shown(self) -> str:
+        return "(superuser)" if self.superuser else self.user
+
+    def drop(self) -> None:
+        """See `Session`; for our master's session, break the link."""
+        if self.hang_up is not None:
+            self.hang_up()
+        else:
+            super().drop()
 
     def begin(self) -> None:
         """MULTI."""

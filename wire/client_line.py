@@ -58,7 +58,7 @@ def client_line(session: Session, argv: list[bytes], now_ms: int) -> bytes:
         "tot-mem": client_bytes(session) + argv_bytes,
         "events": "rw" if unsent else "r",
         "cmd": session.last_command or "NULL",
-        "user": session.user,
+        "user": session.user_shown,
         "redir": session.redirection,
         "resp": session.proto,
         "lib-name": session.lib_name.decode(),

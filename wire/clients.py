@@ -34,6 +34,10 @@ class Clients(Generic[S]):
         self.by_id[session.id] = session
         self.total += 1
 
+    def enlist(self, session: S) -> None:
+        """List a session that did not come through a port of ours: our master's stream."""
+        self.by_id[session.id] = session
+
     def remove(self, session: S) -> None:
         self.by_id.pop(session.id, None)
 

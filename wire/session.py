@@ -171,6 +171,11 @@ class Session:
         return -1
 
     @property
+    def user_shown(self) -> str:
+        """The user, for people."""
+        return self.user
+
+    @property
     def secure(self) -> bool:
         """Whether the client came by TLS."""
         return self.connection is not None and self.connection.secure

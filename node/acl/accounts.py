@@ -48,7 +48,7 @@ class DuplicateUserError(Exception):
 class Accounts:
     """The users by name; implements `wire.front.Credentials`."""
 
-    __slots__ = ("_clients", "_clock", "by_name", "log", "rules")
+    __slots__ = ("_clients", "_clock", "_superuser", "by_name", "log", "rules")
 
     def __init__(self, table: CommandTable, clients: Clients[NodeSession], clock: Clock) -> None:
         self.rules = Rules(table)
@@ -56,6 +56,8 @@ class Accounts:
         self._clock = clock
         self.log = AclLog()
         self.by_name: dict[bytes, User] = {_DEFAULT: self._new_default()}
+        # Not one of them: who runs what our master or our own log says.
+        self._superuser = self._new_default()
 
     def _new_default(self) -> User:
         user = self.rules.new_user(_DEFAULT)
@@ -90,7 +92,9 @@ class Accounts:
 
     # ---- judging
 
-    def user_of(self, session: Session) -> User:
+    def user_of(self, session: NodeSession) -> User:
+        if session.superuser:
+            return self._superuser
         return self.by_name[to_bytes(session.user)]
 
     def denial(self, session: NodeSession, command: Command, argv: Sequence[bytes], context: bytes) -> Denial | None:

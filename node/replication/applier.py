@@ -78,6 +78,7 @@ class Applier:
         # The master decides what has expired; until it says so, its commands find the key (expiry fact sheet, 1.1).
         keyspace.expiry = SEE_EXPIRED
         session = self._session
+        session.last_seen_ms = keyspace.now_ms
         apply = self._executor.indirect.apply
         for argv in portion.commands:
             try:

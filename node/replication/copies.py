@@ -205,7 +205,9 @@ class Copies:
             self._runtime.log.warning("Background transfer error")
             self._give_up()
             return
-        self._runtime.log.notice("Background RDB transfer terminated with success")
+        log = self._runtime.log
+        log.notice(f"Diskless rdb transfer, done reading from pipe, {len(self.under_way)} replicas still up.")
+        log.notice("Background RDB transfer terminated with success")
         peers, self.under_way = self.under_way, {}
         for peer in peers:
             peer.write(mark)

@@ -93,6 +93,15 @@ class MasterLink(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
+    @property
+    def local_address(self) -> str:
+        """Our end of it, for people; "" while it is not open."""
+        name = self._transport.get_extra_info("sockname") if self._transport is not None else None
+        if not isinstance(name, tuple):
+            return ""
+        host, port = str(name[0]), name[1]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
     def close(self) -> None:
         """Hang up; nothing is reported any more."""
         self.phase = LinkPhase.CLOSED

@@ -28,6 +28,7 @@ from node.replication.upstream import Upstream
 from node.session import NodeSession
 from runtime import Runtime, Tasks
 from runtime.dial import Dialler
+from wire.clients import Clients
 from wire.turn import Turn
 
 
@@ -36,6 +37,7 @@ class Replication:
 
     __slots__ = (
         "_applier",
+        "_clients",
         "_conditions",
         "_keyspace",
         "_loader",
@@ -43,6 +45,7 @@ class Replication:
         "_propagation",
         "_runtime",
         "_saver",
+        "_session",
         "_settings",
         "_update_expiry_mode",
         "failover",
@@ -64,6 +67,7 @@ class Replication:
         loader: Loader,
         child: Child,
         session: NodeSession,
+        clients: Clients[NodeSession],
         tasks: Tasks,
         *,
         over_limit: Callable[[NodeSession, int], bool],
@@ -73,7 +77,7 @@ class Replication:
         on_role: Callable[[], None],
         dial: Dialler,
     ) -> None:
-        """`session` is the client as which the master's stream runs; it belongs to nobody else.
+        """`session` is the client as which the master's stream runs, and is among `clients` while it comes.
 
         `over_limit(session, unsent)` says whether a replica has too much unsent; `offset_frozen()` whether nothing
         may be added to the stream, because of a failover; `hold_writes` holds clients' writes back or lets them go,
@@ -90,6 +94,9 @@ class Replication:
         self._update_expiry_mode = update_expiry_mode
         self._on_role = on_role
         session.from_master = True
+        session.superuser = True
+        self._session = session
+        self._clients = clients
         self.history = History(self._new_replid())
         # The replicas of this node.
         self.replicas = Master(
@@ -121,8 +128,9 @@ class Replication:
             tasks,
             self.failover,
             dial,
-            self.update_conditions,
+            self._link_changed,
         )
+        session.hang_up = self.upstream.hang_up
         propagation.stream_offset = lambda: self.history.offset
         saver.mark = self._mark
         turn.steps.append(self.replicas.end_turn)
@@ -196,6 +204,22 @@ class Replication:
         self.update_conditions()
         self._update_expiry_mode()
         self._on_role()
+
+    def _link_changed(self) -> None:
+        self.update_conditions()
+        session, clients = self._session, self._clients
+        listed = session.id in clients.by_id
+        if self.link_up and not listed:
+            assert self.upstream.master is not None
+            assert self.upstream.link is not None
+            host, port = self.upstream.master
+            session.id = clients.next_id()
+            session.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            session.local_address = self.upstream.link.local_address
+            session.created_at_ms = session.last_seen_ms = self._runtime.clock.wall_ms()
+            clients.enlist(session)
+        elif listed and not self.link_up:
+            clients.remove(session)
 
     def update_conditions(self) -> None:
         """Refuse what a replica refuses; asked again after CONFIG SET."""

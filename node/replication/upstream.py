@@ -168,6 +168,13 @@ class Upstream:
             self._asked = False
             self.acknowledge()
 
+    def hang_up(self) -> None:
+        """An operator kills the link (CLIENT KILL): as if it had broken."""
+        link = self.link
+        if link is not None:
+            link.close()
+            self.lost(link)
+
     def cron(self) -> None:
         """Once a second: acknowledge, and give up a master that has fallen silent."""
         if self.master is None or self.link is None or self._loading is not None:

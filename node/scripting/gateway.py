@@ -106,6 +106,7 @@ class Gateway:
         session = self._session
         client = call.session
         session.user = client.user
+        session.superuser = client.superuser
         session.address = client.address
         session.name = client.name
         session.from_master = client.from_master

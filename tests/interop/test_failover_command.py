@@ -12,6 +12,7 @@ import pytest
 from tests.interop.test_replication_real_master import real_master, replica_of
 from tests.interop.test_replication_real_replica import in_sync, real_replica_of
 from tests.node.replication.nodes import Client, Nodes, nodes_in, until
+from tests.ports import free_base
 from tests.real_redis import RealRedis
 from tests.waiting import wait_until
 
@@ -110,7 +111,8 @@ async def test_the_same_answers(nodes: Nodes, start_redis: StartRedis) -> None:
 
 
 async def test_not_in_cluster_mode(nodes: Nodes, start_redis: StartRedis) -> None:
-    ours = await nodes.start("ours", cluster_enabled=True)
+    # Room for the bus port above it.
+    ours = await nodes.start("ours", cluster_enabled=True, port=free_base())
     real = await Client.connect((await asyncio.to_thread(start_redis, "--cluster-enabled", "yes")).port)
     assert str(await ours.client("FAILOVER", "ABORT")) == str(await real("FAILOVER", "ABORT"))
     await real.close()

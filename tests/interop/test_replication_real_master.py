@@ -76,6 +76,33 @@ async def test_a_broken_link_is_resumed(nodes: Nodes, start_redis: StartRedis) -
     await master.close()
 
 
+async def test_our_master_is_a_client_and_can_be_killed(nodes: Nodes, start_redis: StartRedis) -> None:
+    server, master = await real_master(start_redis)
+    replica = await replica_of(server, nodes)
+    counterpart_server = await asyncio.to_thread(start_redis, "--replicaof", f"127.0.0.1 {server.port}")
+    counterpart = await Client.connect(counterpart_server.port)
+    await in_sync(counterpart)
+    await master("SET", "a", "1")
+    seen = []
+    for client in (replica.client, counterpart):
+        line = (await client("CLIENT", "LIST", "TYPE", "master")).decode()
+        fields = dict(field.split("=", 1) for field in line.split())
+        seen.append([fields[name] for name in ("addr", "name", "flags", "db", "multi", "user", "redir", "resp")])
+        assert fields["laddr"].startswith("127.0.0.1:")
+        assert (await client.info("clients"))["connected_clients"] == "2"
+        assert await client("CLIENT", "KILL", "TYPE", "master") == 1
+    assert seen[0] == seen[1]
+    await until(lambda: "Successful partial resynchronization" in replica.log)
+    await in_sync(counterpart)
+    assert await replica.client("CLIENT", "KILL", f"127.0.0.1:{server.port}") == b"OK"
+    await until(lambda: replica.log.count("Successful partial resynchronization") == 2)
+    replica.node.replication.promote()
+    assert await replica.client("CLIENT", "LIST", "TYPE", "master") == b""
+    assert (await replica.client.info("stats"))["total_connections_received"] == "1"
+    for client in (master, counterpart):
+        await client.close()
+
+
 async def test_a_chain_of_three_has_one_history(nodes: Nodes, start_redis: StartRedis) -> None:
     """Real, ours, real: what the first feeds arrives at the third unchanged."""
     server, master = await real_master(start_redis)

@@ -133,7 +133,7 @@ async def test_the_slowest_replica_sets_the_pace_of_a_copy(nodes: Nodes) -> None
 
 
 async def test_a_copy_waits_for_a_snapshot_under_way(nodes: Nodes) -> None:
-    master = await nodes.start("master", rdb_key_save_delay=50)
+    master = await nodes.start("master", rdb_key_save_delay=10)
     fill(master)
     await master.client("BGSAVE")
     master.node.settings.rdb_key_save_delay = 0

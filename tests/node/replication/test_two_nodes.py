@@ -51,6 +51,18 @@ async def test_a_replica_takes_no_writes_of_its_own_clients(nodes: Nodes) -> Non
     assert str(refused) == "READONLY You can't write against a read only replica."
 
 
+async def test_the_stream_is_nobody_s_whom_the_replica_could_forbid_anything(nodes: Nodes) -> None:
+    """SORT by keys that are made up looks at what its user may read; so do scripts."""
+    master, replica = await pair(nodes)
+    assert await replica.client("ACL", "SETUSER", "default", "resetkeys", "~a", "-@all", "+get", "+acl") == b"OK"
+    await master.client("RPUSH", "list", "1", "2", "3")
+    await master.client("MSET", "weight:1", "9", "weight:2", "5", "weight:3", "7")
+    assert await master.client("SORT", "list", "BY", "weight:*", "STORE", "sorted") == 3
+    await replica.caught_up_with(master)
+    assert "CRITICAL" not in replica.log
+    assert list(replica.node.keyspace.database(0).get(b"sorted") or ()) == [b"2", b"3", b"1"]
+
+
 async def test_a_broken_link_is_resumed(nodes: Nodes) -> None:
     master, replica = await pair(nodes)
     for peer in master.node.replication.replicas.peers.values():
@@ -98,6 +110,8 @@ async def test_the_other_replica_of_a_dead_master_goes_on_with_the_promoted_one(
 async def test_a_master_that_comes_back_follows_the_promoted_one_without_a_copy(nodes: Nodes) -> None:
     """A planned change: nobody wrote to the old master after its replica was promoted."""
     master, replica = await pair(nodes)
+    # The first replica is sent a PING as soon as it is in sync.
+    await replica.caught_up_with(master)
     replica.node.replication.promote()
     master.node.replication.follow("127.0.0.1", replica.port)
     await master.in_sync()
