@@ -12,6 +12,7 @@ import redis
 from tests.node.conftest import Pair
 from tests.node.own_server import OwnServer
 from tests.node.raw_client import parse_reply
+from tests.waiting import wait_for
 
 # Said by the default user.
 _RULES = """
@@ -265,7 +266,8 @@ def test_who_deletes_himself_hears_of_it(pair: Pair) -> None:
         client.ask("ACL", "SETUSER", "bob", "on", "nopass", "+@all")
         client.ask("AUTH", "bob", "any")
         assert client.ask("ACL", "DELUSER", "bob") == b":1\r\n"
-        assert client.is_hung_up()
+        # The end comes behind the reply.
+        wait_for(client.is_hung_up, what="the end of the connection")
 
 
 def test_files(start_server: Callable[..., OwnServer], tmp_path: Path) -> None:
