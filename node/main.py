@@ -217,8 +217,9 @@ async def serve(settings: NodeSettings, runtime: Runtime, config_file: str, made
         return 1
     except BindError as error:
         log.warning(f"Warning: {error}")
-        kind = "TLS" if error.port == settings.tls_port else "TCP"
-        log.warning(f"Failed listening on port {error.port} ({kind}), aborting.")
+        if error.port:
+            kind = "TLS" if error.port == settings.tls_port else "TCP"
+            log.warning(f"Failed listening on port {error.port} ({kind}), aborting.")
         return 1
     except (NodesConfError, BusPortError, KeysInOtherDatabasesError) as error:
         log.warning(str(error))

@@ -12,9 +12,9 @@ from wire.connection import Connection, Service
 
 
 class BindError(Exception):
-    """No address could be bound; the message names the address and the reason."""
+    """No address could be bound; the message names the address and the reason. `port` is 0 for a Unix socket."""
 
-    def __init__(self, message: str, port: int) -> None:
+    def __init__(self, message: str, port: int = 0) -> None:
         super().__init__(message)
         self.port = port
 
