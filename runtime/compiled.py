@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterator
 
 _SUFFIX = ".so"
+# Packages of others come compiled, too.
+_ROOMS = ("cluster", "lab", "node", "proxy", "runtime", "sentinel", "sim", "wire")
 
 
 def compiled_modules() -> list[str]:
@@ -27,7 +29,7 @@ def _in_use() -> Iterator[tuple[str, str, str]]:
     """Name, source and compiled file of each."""
     for name, module in list(sys.modules.items()):
         built = getattr(module, "__file__", None) or ""
-        if built.endswith(_SUFFIX):
+        if built.endswith(_SUFFIX) and name.partition(".")[0] in _ROOMS:
             source = os.path.join(os.path.dirname(built), name.rpartition(".")[2] + ".py")
             if os.path.exists(source):
                 yield name, source, built

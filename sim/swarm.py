@@ -21,7 +21,7 @@ def swarm(
     """Run plans until one is bad, which is returned, or none are left, or so many real seconds have passed; also
     returns how many runs were given up in the middle then. `ended` is told of each verdict."""
     deadline = None if budget_s is None else time.monotonic() + budget_s
-    with Workers(jobs) as workers:
+    with Workers(jobs, run) as workers:
         while True:
             # Each has one: what waited somewhere would still begin after the first bad run.
             for worker, plan in zip(workers.idle(), plans, strict=False):

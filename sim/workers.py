@@ -1,37 +1,45 @@
-"""Processes that run plans for a swarm, one each at a time, and that can be ended in the middle of a run.
+"""Processes that run what a swarm has planned, one run each at a time, and that can be ended in the middle of it.
 
-A pool of the standard library ends only when what has begun is done; but a budget of time is a promise, and on a loaded
-machine a single run can take a minute.
+A pool of the standard library ends only when what has begun is done, and sometimes not even then; but a budget of time
+is a promise, and on a loaded machine a single run can take a minute.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
-
-from sim.trial import Plan, Verdict, run
+from typing import Any, Generic, Protocol, TypeVar
 
 # A fresh interpreter: what the parent has imported, opened and locked is not inherited.
 _CONTEXT = multiprocessing.get_context("spawn")
+
+
+class _Seeded(Protocol):
+    @property
+    def seed(self) -> int: ...
+
+
+Plan = TypeVar("Plan", bound=_Seeded)
+Verdict = TypeVar("Verdict")
 
 
 class WorkerDiedError(RuntimeError):
     """The process of a run has ended without a verdict: killed, or out of memory."""
 
 
-class Worker:
+class Worker(Generic[Plan, Verdict]):
     """One process."""
 
     __slots__ = ("_process", "connection", "plan")
 
-    def __init__(self) -> None:
+    def __init__(self, run: Callable[[Plan], Verdict]) -> None:
         self.connection, theirs = _CONTEXT.Pipe()
         # What it runs.
         self.plan: Plan | None = None
-        self._process = _CONTEXT.Process(target=_work, args=(theirs,), daemon=True)
+        self._process = _CONTEXT.Process(target=_work, args=(theirs, run), daemon=True)
         self._process.start()
         # So that its death is the end of the stream.
         theirs.close()
@@ -45,13 +53,12 @@ class Worker:
         plan, self.plan = self.plan, None
         assert plan is not None
         try:
-            outcome = self.connection.recv()
+            outcome: Verdict | Exception = self.connection.recv()
         except (EOFError, ConnectionResetError):
             # A reset is what comes where it had not read what it was sent.
             raise WorkerDiedError(f"the process that ran seed {plan.seed} has died") from None
         if isinstance(outcome, Exception):
             raise outcome
-        assert isinstance(outcome, Verdict)
         return outcome
 
     def end(self) -> None:
@@ -61,13 +68,13 @@ class Worker:
         self.connection.close()
 
 
-class Workers:
-    """A context with some of them; all are ended with it."""
+class Workers(Generic[Plan, Verdict]):
+    """A context with some of them that all do `run`, a function of a module; all are ended with it."""
 
-    def __init__(self, jobs: int) -> None:
-        self._all = [Worker() for _ in range(jobs)]
+    def __init__(self, jobs: int, run: Callable[[Plan], Verdict]) -> None:
+        self._all = [Worker(run) for _ in range(jobs)]
 
-    def __enter__(self) -> Workers:
+    def __enter__(self) -> Workers[Plan, Verdict]:
         return self
 
     def __exit__(
@@ -76,10 +83,10 @@ class Workers:
         for worker in self._all:
             worker.end()
 
-    def idle(self) -> list[Worker]:
+    def idle(self) -> list[Worker[Plan, Verdict]]:
         return [worker for worker in self._all if worker.plan is None]
 
-    def busy(self) -> list[Worker]:
+    def busy(self) -> list[Worker[Plan, Verdict]]:
         return [worker for worker in self._all if worker.plan is not None]
 
     def verdicts(self, timeout_s: float | None) -> Iterator[Verdict]:
@@ -90,7 +97,7 @@ class Workers:
                 yield worker.verdict()
 
 
-def _work(connection: Connection) -> None:
+def _work(connection: Connection, run: Callable[[Any], Any]) -> None:
     """Runs what it is sent, until nobody sends any more."""
     while True:
         try:
@@ -98,7 +105,7 @@ def _work(connection: Connection) -> None:
         except EOFError:
             return
         try:
-            outcome: Verdict | Exception = run(plan)
+            outcome = run(plan)
         except Exception as error:
             # Raised again where the verdict is wanted.
             error.add_note(traceback.format_exc())

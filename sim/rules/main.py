@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
-from multiprocessing import get_context
 
 from cluster.safeguards import Safeguards
 from sim.rules.faults import KINDS
 from sim.rules.swarm import DURATION_MS, Scenario, Verdict, run, shrink
+from sim.workers import Workers
 
 _RULES = [field.name for field in fields(Safeguards)]
 
@@ -152,13 +152,23 @@ def _swarm(scenario: Scenario, seeds: range, jobs: int, options: str) -> int:
     return 0
 
 
-def _runs(scenarios: Iterable[Scenario], jobs: int) -> Iterator[Verdict]:
+def _runs(scenarios: Iterator[Scenario], jobs: int) -> Iterator[Verdict]:
     """The verdicts in order of the seeds, whatever process they come from."""
     if jobs <= 1:
         yield from map(run, scenarios)
         return
-    with get_context("fork").Pool(jobs) as pool:
-        yield from pool.imap(run, scenarios, chunksize=4)
+    begun: deque[int] = deque()
+    ended: dict[int, Verdict] = {}
+    with Workers(jobs, run) as workers:
+        while True:
+            for worker, scenario in zip(workers.idle(), scenarios, strict=False):
+                worker.begin(scenario)
+                begun.append(scenario.seed)
+            if not workers.busy():
+                return
+            ended.update((verdict.seed, verdict) for verdict in workers.verdicts(None))
+            while begun and begun[0] in ended:
+                yield ended.pop(begun.popleft())
 
 
 def _counts(counter: Counter[str]) -> str:

@@ -21,7 +21,7 @@ def secure_node(folder: Path, base: int, at: int, program: tuple[str, ...], cert
     return RealNode(
         folder,
         base + at,
-        *("--tls-port", str(base + 50 + at), "--tls-cluster", "yes", "--tls-replication", "yes"),
+        *("--tls-port", str(base + 100 + at), "--tls-cluster", "yes", "--tls-replication", "yes"),
         *("--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0"),
         *(word for line in certs.directives() for word in f"--{line}".split()),
         program=program,
@@ -30,7 +30,7 @@ def secure_node(folder: Path, base: int, at: int, program: tuple[str, ...], cert
 
 def over_tls(node: RealNode, certs: Certificates) -> redis.Redis:
     return redis.Redis(
-        port=node.port + 50,
+        port=node.port + 100,
         ssl=True,
         ssl_ca_certs=certs.ca_cert,
         ssl_certfile=certs.cert,
@@ -51,7 +51,7 @@ async def test_a_mixed_cluster(tmp_path: Path, authority: Certificates) -> None:
         for node, slots in zip(nodes, THIRDS, strict=False):
             await node.cluster("ADDSLOTSRANGE", *slots)
         for node in nodes[1:]:
-            await node.cluster("MEET", "127.0.0.1", ours.port + 50)
+            await node.cluster("MEET", "127.0.0.1", ours.port + 100)
 
         async def whole() -> bool:
             infos = [await node.cluster("INFO") for node in nodes]
@@ -65,10 +65,10 @@ async def test_a_mixed_cluster(tmp_path: Path, authority: Certificates) -> None:
         with over_tls(ours, authority) as first, over_tls(theirs, authority) as second:
             seen = [sorted(client.execute_command("CLUSTER", "SLOTS")) for client in (first, second)]
             assert seen[0] == seen[1]
-            assert {entry[2][1] for entry in seen[0]} == {base + 50, base + 51, base + 52}
+            assert {entry[2][1] for entry in seen[0]} == {base + 100, base + 101, base + 102}
             shards = [sorted(map(_ports, client.execute_command("CLUSTER", "SHARDS"))) for client in (first, second)]
             assert shards[0] == shards[1]
-            with pytest.raises(redis.ResponseError, match=f"12182 127.0.0.1:{base + 52}"):
+            with pytest.raises(redis.ResponseError, match=f"12182 127.0.0.1:{base + 102}"):
                 first.execute_command("GET", "foo")
         with pytest.raises(redis.ResponseError, match=f"12182 127.0.0.1:{base + 2}"):
             await ours.client.execute_command("GET", "foo")
@@ -80,7 +80,7 @@ async def test_a_mixed_cluster(tmp_path: Path, authority: Certificates) -> None:
             return (await replica.replication()).get("master_link_status") == "up"
 
         await wait_until(in_sync, timeout=20)
-        assert (await replica.replication())["master_port"] == str(base + 52)
+        assert (await replica.replication())["master_port"] == str(base + 102)
         identity = await replica.cluster("MYID")
         third.kill()
 

@@ -241,10 +241,13 @@ class Script:
         await self.stage.restart(victim)
         async with self._client(victim) as back:
             await eventually(lambda: _follows(back))
-        slaves = await sentinel.discover_slaves(self.stage.shard)
-        assert victim in [tuple(slave) for slave in slaves]
+        # The sentinels hear of it a little later than it knows itself.
+        await eventually(lambda: self._is_slave(sentinel, victim))
         for client in sentinel.sentinels:
             await client.aclose()
+
+    async def _is_slave(self, sentinel: Sentinel, address: Address) -> bool:
+        return address in [tuple(slave) for slave in await sentinel.discover_slaves(self.stage.shard)]
 
     async def _writes(self, cluster: RedisCluster, key: str) -> bool:
         return await _succeeds(cluster.set(key, "written"))

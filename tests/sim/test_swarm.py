@@ -80,7 +80,7 @@ def test_a_swarm_ends_with_its_budget_whatever_has_begun(capsys: pytest.CaptureF
 
 
 def test_the_death_of_a_worker_ends_a_swarm() -> None:
-    with Workers(1) as workers:
+    with Workers(1, run) as workers:
         workers.idle()[0].begin(replace(plan_of("never-step-down"), duration_s=36_000.0))
         [child] = multiprocessing.active_children()
         child.kill()
@@ -89,7 +89,7 @@ def test_the_death_of_a_worker_ends_a_swarm() -> None:
 
 
 def test_what_a_run_raises_is_raised_where_its_verdict_is_wanted() -> None:
-    with Workers(1) as workers:
+    with Workers(1, run) as workers:
         workers.idle()[0].begin(replace(plan_of("never-step-down"), bug="none of ours"))
         with pytest.raises(KeyError, match="none of ours") as caught:
             list(workers.verdicts(None))
