@@ -175,8 +175,11 @@ class Accounts:
             return []
         return [tuple(to_text(line).split()[1:]) for line in self.describe()]
 
-    def load(self, text: str, source: str) -> None:
-        """The users of an ACL file take the place of all others; raises AccountsError and changes nothing."""
+    def load(self, text: str, source: str, asking: Session | None = None) -> None:
+        """The users of an ACL file take the place of all others; raises AccountsError and changes nothing.
+
+        As in Redis 7.0, all clients but the default user's are hung up on, the `asking` one with its answer.
+        """
         lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
         users: dict[bytes, User] = {}
         wrong: list[str] = []
@@ -193,12 +196,10 @@ class Accounts:
         if wrong:
             raise AccountsError(wrong)
         users.setdefault(_DEFAULT, self._new_default())
-        gone = [name for name in self.by_name if name not in users]
+        for name in [name for name in self.by_name if name != _DEFAULT]:
+            self.delete(name, asking)
         self.by_name |= users
-        for name in gone:
-            self.delete(name)
-        for name, user in users.items():
-            self._update_clients(name, user)
+        self._update_clients(_DEFAULT, users[_DEFAULT])
 
     def _load_line(self, users: dict[bytes, User], words: list[bytes], where: str = "") -> None:
         if len(words) < 2 or words[0].lower() != b"user":

@@ -347,7 +347,7 @@ def acl_load(call: Call) -> Reply:
     except AccountsError as error:
         raise Error(b"ERR " + to_bytes(str(error))) from None
     try:
-        node.accounts.load(text, path)
+        node.accounts.load(text, path, call.session)
     except AccountsError as error:
         problems = b" ".join(to_bytes(line) + b"." for line in error.lines)
         raise Error(
