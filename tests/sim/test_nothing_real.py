@@ -112,6 +112,8 @@ def unpatched(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def collecting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gc, "disable", gc.enable)
+    # Often, whatever else has been tested in this process.
+    gc.set_threshold(700, 10, 10)
 
 
 STORIES = [
@@ -279,7 +281,9 @@ def test_jobs_for_an_executor_are_no_threads() -> None:
 @pytest.fixture(autouse=True)
 def _collector() -> Iterator[None]:
     """Some of these worlds play with it."""
+    thresholds = gc.get_threshold()
     yield
+    gc.set_threshold(*thresholds)
     gc.enable()
 
 
