@@ -244,7 +244,7 @@ class Node:
             self.relay_message = self.cluster.relay
             # Commands must not run on tables that went stale while the process was stopped.
             self.turn.openings.append(self.cluster.catch_up)
-        self.traffic = Traffic(self.clients, lambda: self.executor.processed)
+        self.traffic = Traffic(self.clients, lambda: self.table.settled_calls)
         self.cron = self._make_cron()
         apply_at_start(self)
         # The exit status, once the node is to end: SHUTDOWN, a signal, or a failure that must not be survived.
@@ -313,8 +313,8 @@ class Node:
         cron.add(idle.check)
         cron.add(self.service.check_output)
         cron.add(self._check_memory)
-        cron.add(self.traffic.sample, SAMPLE_PERIOD_S)
         cron.add(self.table.settle, SAMPLE_PERIOD_S)
+        cron.add(self.traffic.sample, SAMPLE_PERIOD_S)
         cron.add(self.append_only.cron)
         cron.add(self.append_only.log.cron, 1)
         cron.add(self.saver.cron, 1)

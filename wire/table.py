@@ -104,7 +104,7 @@ class Command:
 class CommandTable:
     """Look-up by name, and the list of all."""
 
-    __slots__ = ("_every", "all", "by_name")
+    __slots__ = ("_every", "all", "by_name", "settled_calls")
 
     def __init__(self, modules: Iterable[ModuleType], gates_of: Callable[[CommandSpec], int]) -> None:
         # Top-level commands by lower-case name, in order of declaration.
@@ -132,6 +132,8 @@ class CommandTable:
             self.by_name[name.upper().encode()] = command
         # Ten times a second a node adds up what they were called; a process has several hundred.
         self._every = self._list()
+        # What `calls` was when the distributions were brought up to date, a tenth of a second ago at the most.
+        self.settled_calls = 0
 
     def rename(self, old: str, new: str) -> None:
         """Let a command be called `new` only; with an empty name nobody can call it (`rename-command`)."""
@@ -161,8 +163,17 @@ class CommandTable:
     def _list(self) -> tuple[Command, ...]:
         return tuple(each for command in self.all.values() for each in (command, *command.subcommands.values()))
 
+    @property
+    def calls(self) -> int:
+        """How many commands have been run."""
+        return sum([command.calls for command in self._every])
+
     def settle(self) -> None:
-        """Bring the distributions of all commands up to date."""
+        """Bring the distributions of all commands up to date: none is behind while nothing has been run."""
+        calls = self.calls
+        if calls == self.settled_calls:
+            return
+        self.settled_calls = calls
         for command in self._every:
             if command.notice_ns or command.calls != command.durations.known:
                 command.settle()
