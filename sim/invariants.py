@@ -37,6 +37,8 @@ CONVERGES = "replicas converge to their master's data"
 RUNS = "no process fails"
 
 _NODE_VOTE = re.compile(r"# Failover auth granted to (\w+) for epoch (\d+)")
+# What a sentinel could not write down it does not say either, though its log has it.
+_SAVED, _UNSAVED = "* Sentinel new configuration saved", "# WARNING: Sentinel was not able to save"
 _EMPTIES = "* MASTER <-> REPLICA sync: Flushing old data"
 _PROMOTIONS = ("# Taking over the master", "# Failover election won", "# Manual failover")
 
@@ -71,6 +73,8 @@ class Watch:
         # last epoch in which each voted about each.
         self._votes: dict[tuple[str, str, int], str] = {}
         self._last_votes: dict[tuple[str, str], int] = {}
+        # The sentinels whose last attempt to write down what they know has failed.
+        self._unsaved: set[str] = set()
         # When which seat was promoted.
         self.promotions: list[tuple[float, str]] = []
         faults.on_struck = lambda strike: troubles.began(strike, self._loop.now)
@@ -105,7 +109,11 @@ class Watch:
         vote = _NODE_VOTE.match(what)
         if vote is not None:
             self._voted(who, "", vote[1], int(vote[2]))
-        elif what.startswith("# +vote-for-leader"):
+        elif what.startswith(_SAVED):
+            self._unsaved.discard(who)
+        elif what.startswith(_UNSAVED):
+            self._unsaved.add(who)
+        elif what.startswith("# +vote-for-leader") and who not in self._unsaved:
             self._look_at_votes(who)
         elif what.startswith(_PROMOTIONS):
             self.promotions.append((now, who))
