@@ -103,11 +103,6 @@ class Executor:
         """What keeps to `maxmemory`; it needs the executor itself, and so comes later."""
         self.eviction = self.slow_lane.eviction = eviction
 
-    @property
-    def processed(self) -> int:
-        """For INFO: commands run since the start, those within transactions and scripts included."""
-        return self._table.calls
-
     def use_slots(self, owned: bytearray) -> None:
         """Cluster mode: check keys against this table from now on; it may be changed in place, never replaced."""
         self._owned = owned

@@ -83,7 +83,7 @@ def stats(node: Node, traffic: Traffic, keyspace: Keyspace, expiry: ActiveExpiry
     replicas, errors = node.replication.replicas, node.executor.aftermath.errors
     return [
         ("total_connections_received", node.clients.total),
-        ("total_commands_processed", node.executor.processed),
+        ("total_commands_processed", node.table.calls),
         ("instantaneous_ops_per_sec", round(traffic.commands.per_second)),
         ("total_net_input_bytes", traffic.bytes_in),
         ("total_net_output_bytes", traffic.bytes_out),

@@ -45,14 +45,14 @@ class SlowCommands:
 
     def note_end(self, session: NodeSession, command: Command, argv: list[bytes], took_ns: int) -> None:
         """A command that had parked its client has ended after so long."""
-        command.nanoseconds += took_ns
-        command.durations.finish(took_ns)
-        self._latency.note("command", took_ns)
-        self._slow_log.note(session, command, argv, took_ns)
+        self._finish("command", session, command, argv, took_ns)
 
     def note_served(self, session: NodeSession, command: Command, argv: list[bytes], took_ns: int) -> None:
         """It took that long to serve a client that had waited."""
+        self._finish("command-unblocking", session, command, argv, took_ns)
+
+    def _finish(self, event: str, session: NodeSession, command: Command, argv: list[bytes], took_ns: int) -> None:
         command.nanoseconds += took_ns
         command.durations.finish(took_ns)
-        self._latency.note("command-unblocking", took_ns)
+        self._latency.note(event, took_ns)
         self._slow_log.note(session, command, argv, took_ns)

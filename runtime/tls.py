@@ -234,10 +234,6 @@ class Tls:
         # For connections to be opened.
         self.client: Context | None = None
 
-    @property
-    def configured(self) -> bool:
-        return self.server is not None
-
     def configure(self, options: TlsOptions) -> None:
         """From here on new connections are opened like this; raises TlsError, and then nothing has changed."""
         server, self.client = self._make(options)

@@ -53,16 +53,16 @@ class Choosers:
         restarts = self._troubles.of_host(replica, CRASHING)
         return next((trouble for trouble in restarts if trouble.on(master_ended_at, master_ended_at, _SYNCED_S)), None)
 
-    def unheard(self, master: str, after: float, until: float) -> Trouble | None:
-        """What made a master seem dead to those who replaced it at the end of that time."""
+    def unheard(self, master: str, moment: float) -> Trouble | None:
+        """What made a master seem dead to those who replaced it at that moment."""
         for trouble in self._silencing(master):
-            if trouble.on(after, until, _DECIDED_S):
+            if trouble.on(moment, moment, _DECIDED_S):
                 return trouble
         if self._shape.failover == "sentinel":
             choosers, needed = self._shape.sentinel_names(), self._shape.sentinels // 2 + 1
         else:
-            choosers, needed = self._voters(master, until), self._majority()
-        return self._cut_off(master, choosers, needed, after, until, _DECIDED_S)
+            choosers, needed = self._voters(master, moment), self._majority()
+        return self._cut_off(master, choosers, needed, moment, moment, _DECIDED_S)
 
     def _silencing(self, name: str) -> list[Trouble]:
         kinds = SILENCING if self._shape.failover == "sentinel" else SILENCING_ON_BUS

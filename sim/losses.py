@@ -154,7 +154,7 @@ class Judge:
         successor = None if claim is None else self._claims.successor(claim, mark.slot)
         if successor is None or successor.at_s > written_at:
             raise _Inexcusable(f"{master} did not claim its slot")
-        faults = [self._wanted(self._unheard(master, successor.at_s), f"nothing made {master} seem dead")]
+        faults = [self._wanted(self._choosers.unheard(master, successor.at_s), f"nothing made {master} seem dead")]
         faults += self._kept_news(master, successor, written_at)
         return _excused(mark, Reason.SUPERSEDED, successor.at_s - written_at, faults)
 
@@ -179,7 +179,7 @@ class Judge:
         if crashed:
             end = self._troubles.crash(master, ended_at)
         else:
-            end = self._unheard(master, change.at_s)
+            end = self._choosers.unheard(master, change.at_s)
         faults = [self._wanted(end, f"nothing ended {master}")]
         forgot = change.reborn
         if not change.reborn:
@@ -226,9 +226,6 @@ class Judge:
                 f"{name} had it, and nothing kept it from taking the place of {change.before.name}",
             )
         ]
-
-    def _unheard(self, master: str, replaced_at: float) -> Trouble | None:
-        return self._choosers.unheard(master, replaced_at, replaced_at)
 
     @staticmethod
     def _wanted(trouble: Trouble | None, why_not: str) -> Trouble:

@@ -165,7 +165,7 @@ class CommandTable:
 
     @property
     def calls(self) -> int:
-        """How many commands have been run."""
+        """How many commands have been run, those within transactions and scripts included."""
         return sum([command.calls for command in self._every])
 
     def settle(self) -> None:

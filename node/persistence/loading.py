@@ -16,7 +16,7 @@ from node.keyspace import Keyspace
 from node.persistence.rdb_errors import RdbError
 from node.persistence.rdb_reader import RdbReader
 from node.persistence.rdb_types import Value
-from node.persistence.settings import SnapshotSettings
+from node.persistence.settings import SnapshotSettings, delay_s
 from node.persistence.snapshot import ReplicationMark
 from runtime import Runtime
 from wire.errors import Error
@@ -276,11 +276,10 @@ class Loader:
         return records if delay <= 0 else min(records, max(1, _SLICE_DELAY_US // delay))
 
     def pace(self, records: int) -> None:
-        """A slice has been loaded: `key-load-delay` microseconds a key, or, when negative, keys a microsecond."""
+        """A slice has been loaded: `key-load-delay`."""
         delay = self._settings.key_load_delay
         if delay:
-            records = self.slice(records)
-            self._runtime.process.stall((records * delay if delay > 0 else records / -delay) / 1e6)
+            self._runtime.process.stall(delay_s(self.slice(records), delay))
 
     @contextmanager
     def loading(self, total_bytes: int, condition: int = LOADING) -> Iterator[None]:

@@ -5,7 +5,7 @@ No pipe and no message: nobody has to wake up for it, and a child that is killed
 
 from __future__ import annotations
 
-from node.persistence.settings import SnapshotSettings
+from node.persistence.settings import SnapshotSettings, delay_s
 from runtime import Runtime
 
 # Between two looks at the memory that was copied; after one that took long, a hundred times as long at least.
@@ -58,10 +58,10 @@ class Progress:
         self._next_look_ns = ended_ns + max(_LOOK_EVERY_NS, _LOOK_SHARE * (ended_ns - began_ns))
 
     def pace(self, keys: int) -> None:
-        """`rdb-key-save-delay`: microseconds a key, or, when negative, keys a microsecond."""
+        """`rdb-key-save-delay`."""
         delay = self._settings.rdb_key_save_delay
         if delay:
-            self._runtime.process.stall((keys * delay if delay > 0 else keys / -delay) / 1e6)
+            self._runtime.process.stall(delay_s(keys, delay))
 
     # In the parent
 

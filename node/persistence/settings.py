@@ -24,3 +24,8 @@ class SnapshotSettings(Protocol):
     save: list[tuple[int, int]]
     # Refuse writes while snapshots fail.
     stop_writes_on_bgsave_error: bool
+
+
+def delay_s(keys: int, delay: int) -> float:
+    """How long a delay (not 0) of microseconds a key, or, when negative, of keys a microsecond, holds up `keys`."""
+    return (keys * delay if delay > 0 else keys / -delay) / 1e6

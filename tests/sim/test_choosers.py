@@ -72,7 +72,7 @@ def test_what_keeps_a_replica_from_being_chosen(shape: Shape, strike: Strike, un
     ],
 )
 def test_what_makes_a_master_seem_dead(shape: Shape, strike: Strike, unheard: bool) -> None:
-    trouble = choosers(shape, strike).unheard("node-0", 12.0, 12.0)
+    trouble = choosers(shape, strike).unheard("node-0", 12.0)
     assert (None if trouble is None else trouble.strike) == (strike if unheard else None)
 
 
