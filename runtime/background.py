@@ -18,7 +18,11 @@ from typing import Protocol
 
 
 class BackgroundError(Exception):
-    """The background work did not finish: it raised, or its process was killed."""
+    """The background work did not finish: it raised, or its process was killed, by the signal `number` then."""
+
+    def __init__(self, reason: str = "", number: int = 0) -> None:
+        super().__init__(reason)
+        self.number = number
 
 
 class BackgroundKilledError(BackgroundError):
@@ -30,7 +34,7 @@ class Job(Protocol):
 
     @property
     def pid(self) -> int:
-        """The child's process id; 0 where the work runs inline."""
+        """The child's process id; where the work runs inline, that of the process."""
         ...
 
     async def wait(self) -> None:
@@ -90,8 +94,10 @@ class ForkedJob:
 
     async def wait(self) -> None:
         status = await asyncio.shield(self._done)
-        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGUSR1:
-            raise BackgroundKilledError(f"child {self._pid} was killed by SIGUSR1")
+        if os.WIFSIGNALED(status):
+            number = os.WTERMSIG(status)
+            kind = BackgroundKilledError if number == signal.SIGUSR1 else BackgroundError
+            raise kind(f"child {self._pid} was killed by signal {number}", number)
         if status != 0:
             raise BackgroundError(f"child {self._pid} ended with status {os.waitstatus_to_exitcode(status)}")
 

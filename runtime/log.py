@@ -33,12 +33,13 @@ _SIGNS = {Level.DEBUG: ".", Level.VERBOSE: "-", Level.NOTICE: "*", Level.WARNING
 class Log:
     """Writes lines at or above a level to one sink."""
 
-    __slots__ = ("_clock", "_pid", "_write", "level", "role")
+    __slots__ = ("_clock", "_write", "level", "pid", "role")
 
     def __init__(self, clock: Clock, write: Callable[[str], None], *, pid: int, role: str = "C") -> None:
         self._clock = clock
         self._write = write
-        self._pid = pid
+        # What lines begin with; a forked child puts its own here.
+        self.pid = pid
         # The letter after the pid: it follows the process through promotion and demotion.
         self.role = role
         # Lines below this are dropped (`loglevel`).
@@ -66,7 +67,7 @@ class Log:
             f"{moment.tm_mday:02d} {_MONTHS[moment.tm_mon - 1]} {moment.tm_year} "
             f"{moment.tm_hour:02d}:{moment.tm_min:02d}:{moment.tm_sec:02d}.{now_ms % 1000:03d}"
         )
-        self._write(f"{self._pid}:{self.role} {stamp} {_SIGNS[level]} {text}\n")
+        self._write(f"{self.pid}:{self.role} {stamp} {_SIGNS[level]} {text}\n")
 
     def redirect(self, write: Callable[[str], None]) -> None:
         """Send later lines to another sink (`logfile`)."""

@@ -44,6 +44,10 @@ class Usage:
 class Process(Protocol):
     """The process as product code sees it."""
 
+    def pid(self) -> int:
+        """This process' id; a forked child has its own."""
+        ...
+
     def usage(self) -> Usage: ...
 
     def private_dirty_bytes(self) -> int:
@@ -79,6 +83,9 @@ class SystemProcess:
     """The operating system's process."""
 
     __slots__ = ()
+
+    def pid(self) -> int:
+        return os.getpid()
 
     def usage(self) -> Usage:
         own = resource.getrusage(resource.RUSAGE_SELF)

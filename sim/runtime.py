@@ -43,7 +43,7 @@ def simulated_runtime(loop: SimLoop, trace: Trace, process: Process, seed: bytes
         clock=clock,
         random=random,
         files=SimFileSystem(loop, process),
-        background=SimBackground(loop, log, random.stream("background")),
+        background=SimBackground(loop, log, random.stream("background"), process.pid),
         log=log,
         pid=process.pid,
         process=SimMachine(process),
@@ -102,6 +102,9 @@ class SimMachine:
     def __init__(self, process: Process) -> None:
         self._process = process
 
+    def pid(self) -> int:
+        return self._process.pid
+
     def usage(self) -> Usage:
         return Usage(0.0, 0.0, 0.0, 0.0, _MEMORY, _MEMORY)
 
@@ -140,12 +143,19 @@ class SimMachine:
 class SimJob:
     """A child's work, done already; what is left is the news of it."""
 
-    __slots__ = ("_chunks", "_done", "_failure", "_killed", "_loop", "_paused", "_receive", "_timer")
+    __slots__ = ("_chunks", "_done", "_failure", "_killed", "_loop", "_paused", "_pid", "_receive", "_timer")
 
     def __init__(
-        self, loop: SimLoop, delay_s: float, failure: str, chunks: deque[bytes], receive: Callable[[bytes], None]
+        self,
+        loop: SimLoop,
+        pid: int,
+        delay_s: float,
+        failure: str,
+        chunks: deque[bytes],
+        receive: Callable[[bytes], None],
     ) -> None:
         self._loop = loop
+        self._pid = pid
         # Why the work failed; empty when it did not.
         self._failure = failure
         self._killed = False
@@ -158,7 +168,7 @@ class SimJob:
 
     @property
     def pid(self) -> int:
-        return 0
+        return self._pid
 
     async def wait(self) -> None:
         await asyncio.shield(self._done)
@@ -202,10 +212,11 @@ class SimJob:
 class SimBackground:
     """Children that see memory as it was at the fork, because they are done before anything else happens."""
 
-    __slots__ = ("_log", "_loop", "_random")
+    __slots__ = ("_log", "_loop", "_pid", "_random")
 
-    def __init__(self, loop: SimLoop, log: Log, random: Random) -> None:
+    def __init__(self, loop: SimLoop, log: Log, random: Random, pid: int) -> None:
         self._loop = loop
+        self._pid = pid
         self._log = log
         self._random = random
 
@@ -237,7 +248,8 @@ class SimBackground:
 
     def _job(self, failure: str, chunks: deque[bytes], receive: Callable[[bytes], None]) -> SimJob:
         low, high = _CHILD_S
-        return SimJob(self._loop, low + (high - low) * self._random.random(), failure, chunks, receive)
+        delay_s = low + (high - low) * self._random.random()
+        return SimJob(self._loop, self._pid, delay_s, failure, chunks, receive)
 
 
 def _nothing(_: bytes) -> None:

@@ -47,6 +47,7 @@ class Child:
         "kind",
         "last_fork_ns",
         "progress",
+        "signal",
         "snapshot_copied_bytes",
         "when_free",
     )
@@ -68,7 +69,9 @@ class Child:
         self._job: Job | None = None
         # What the child that runs is for; None when there is none.
         self.kind: ChildKind | None = None
-        # Whether the last child was ended on purpose.
+        # The signal that ended the last child; 0 when it ended by itself.
+        self.signal = 0
+        # Whether somebody ended it on purpose.
         self.killed = False
         # Called, in this order, whenever a child has ended and its own end has been dealt with; one of them
         # may start the next.
@@ -109,6 +112,10 @@ class Child:
         self._watch(kind, job, ended, began_ns)
         return job
 
+    def how_it_ended(self) -> str:
+        """How a child ended that has not succeeded, in Redis' words."""
+        return f"terminated by signal {self.signal}" if self.signal else "error"
+
     def kill(self) -> None:
         """End the child, if there is one: it has not succeeded, and has not failed either (`killed`)."""
         if self._job is not None:
@@ -120,7 +127,7 @@ class Child:
     def _work(self, kind: ChildKind, work: Callable[[], None]) -> None:
         """The child's whole life."""
         log, progress = self._runtime.log, self.progress
-        log.role = "C"
+        log.role, log.pid = "C", self._runtime.process.pid()
         work()
         progress.look()
         now_mb, peak_mb = progress.copied_bytes >> 20, progress.copied_peak_bytes >> 20
@@ -136,13 +143,14 @@ class Child:
 
     async def _wait(self, kind: ChildKind, job: Job, ended: Ended) -> None:
         succeeded = True
+        self.signal = 0
         self.killed = False
         try:
             await job.wait()
         except BackgroundError as error:
             succeeded = False
+            self.signal = error.number
             self.killed = isinstance(error, BackgroundKilledError)
-            self._runtime.log.warning(f"Background work failed: {error}")
         self._job = None
         self.kind = None
         if kind is ChildKind.REWRITE:

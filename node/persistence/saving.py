@@ -29,10 +29,6 @@ _OTHER_CHILD = (
 )
 # A child that writes a snapshot, whoever it is for.
 _SNAPSHOTS = (ChildKind.SNAPSHOT, ChildKind.REPLICAS)
-# What stands before a snapshot's name while it is written. The child's is another, with the node's process id: killed
-# at SHUTDOWN, it may still be at work while the last snapshot is being written; and it outlives a node that is killed.
-_TEMPORARY = "temp-"
-_TEMPORARY_OF_CHILD = "temp-background-"
 # After a failure a save point waits this long before it tries again.
 _RETRY_AFTER_S = 5
 
@@ -43,6 +39,7 @@ class Saver:
     __slots__ = (
         "_attempted_at_s",
         "_child",
+        "_child_pid",
         "_conditions",
         "_dirty_at_start",
         "_keyspace",
@@ -78,6 +75,8 @@ class Saver:
         self.last_save_at_s = self._now_s()
         self._attempted_at_s = 0
         self._started_at_s = -1
+        # Of the child that writes, or wrote last.
+        self._child_pid = 0
         # For INFO: how the last background save ended and how long it took, and how many snapshots were made.
         self.succeeded = True
         self.last_duration_s = -1
@@ -111,7 +110,7 @@ class Saver:
     def _saved_now(self) -> bool:
         """Write the file in this process; False when that is not possible."""
         try:
-            self._write(self.disk(), _TEMPORARY, self._child.progress.pace)
+            self._write(self.disk(), self._child.progress.pace)
         except OSError as error:
             self._runtime.log.warning(f"Error saving DB on disk: {error.strerror}")
             return False
@@ -157,7 +156,8 @@ class Saver:
             self._note_failure()
             return False
         self._started_at_s = self._attempted_at_s
-        self._runtime.log.notice(f"Background saving started by pid {self._child.pid}")
+        self._child_pid = self._child.pid
+        self._runtime.log.notice(f"Background saving started by pid {self._child_pid}")
         return True
 
     def cron(self) -> None:
@@ -181,8 +181,10 @@ class Saver:
         if save is None:
             save = bool(self._settings.save)
         if self._child.busy:
+            if self._child.kind is ChildKind.SNAPSHOT:
+                self._runtime.log.warning("There is a child saving an .rdb. Killing it!")
+                self._remove_temporary()
             self._child.kill()
-            self._remove_temporary()
         if not save:
             return
         self._runtime.log.notice("Saving the final RDB snapshot before exiting.")
@@ -194,16 +196,16 @@ class Saver:
         refuse = self._settings.stop_writes_on_bgsave_error and bool(self._settings.save) and not self.succeeded
         self._conditions.set_disk_error("rdb", _MISCONF if refuse else b"")
 
-    def _write(self, disk: Disk, temporary: str, advance: Advance) -> None:
+    def _write(self, disk: Disk, advance: Advance) -> None:
         settings = self._settings
-        form = FileForm(settings.rdbcompression, settings.rdbchecksum)
-        name = settings.dbfilename
-        write_snapshot_file(disk, name, temporary + name, self._keyspace, self.remarks(), form, advance)
+        form = FileForm(settings.rdbcompression, settings.rdbchecksum, settings.rdb_save_incremental_fsync)
+        temporary = _temporary(self._runtime.process.pid())
+        write_snapshot_file(disk, settings.dbfilename, temporary, self._keyspace, self.remarks(), form, advance)
         self._runtime.log.notice("DB saved on disk")
 
     def _write_in_child(self, disk: Disk) -> None:
         try:
-            self._write(disk, self._temporary_of_child, self._child.progress.advance)
+            self._write(disk, self._child.progress.advance)
         except OSError as error:
             self._runtime.log.warning(f"Write error saving DB on disk: {error.strerror}")
             raise BackgroundError from None
@@ -220,8 +222,9 @@ class Saver:
             self.dirty_at_save = self._dirty_at_start
             self._note_success()
         else:
-            self._runtime.log.warning("Background saving error")
-            self._remove_temporary()
+            self._runtime.log.warning(f"Background saving {self._child.how_it_ended()}")
+            if self._child.signal:
+                self._remove_temporary()
             if not self._child.killed:
                 self._note_failure()
         ended(succeeded)
@@ -236,13 +239,10 @@ class Saver:
         self.succeeded = False
         self.update_condition()
 
-    @property
-    def _temporary_of_child(self) -> str:
-        return f"{_TEMPORARY_OF_CHILD}{self._runtime.pid}-"
-
     def _remove_temporary(self) -> None:
+        """A child that was killed could not."""
         try:
-            self.disk().unlink(self._temporary_of_child + self._settings.dbfilename)
+            self.disk().unlink(_temporary(self._child_pid))
         except OSError:
             return  # it was never made, or the folder is gone
 
@@ -253,6 +253,15 @@ class Saver:
 
     def _now_s(self) -> int:
         return self._runtime.clock.wall_ms() // 1000
+
+
+def _temporary(pid: int) -> str:
+    """What a snapshot is called while the process with this id writes it.
+
+    Each has a name of its own: killed at SHUTDOWN, a child may still be at work while the last snapshot is being
+    written, and it outlives a node that is killed.
+    """
+    return f"temp-{pid}.rdb"
 
 
 def _nothing(_succeeded: bool) -> None:

@@ -17,6 +17,8 @@ class SnapshotSettings(Protocol):
     dbfilename: str
     rdbcompression: bool
     rdbchecksum: bool
+    # Have the disk take a file while it is written, and not all of it at the end.
+    rdb_save_incremental_fsync: bool
     # For tests: slow down saving and loading by so many microseconds a key (negative: so many keys a microsecond).
     rdb_key_save_delay: int
     key_load_delay: int

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from cluster.slots import key_slot
 from node.keyspace import Keyspace
+from node.persistence.new_file import writing
 from node.persistence.rdb_writer import RdbWriter
 from runtime.disk import Disk
 from wire.front import REDIS_VERSION
@@ -96,6 +97,8 @@ class FileForm:
 
     compress: bool
     checksum: bool
+    # Have the disk take it piece by piece.
+    incremental: bool
 
 
 def write_snapshot_file(
@@ -105,13 +108,11 @@ def write_snapshot_file(
 
     It is called `temporary` while it is written; two writers must not share that name.
     """
-    file = disk.create(temporary)
+    with writing(disk, temporary, incremental=form.incremental) as write:
+        write_snapshot(RdbWriter(write, compress=form.compress, checksum=form.checksum), keyspace, remarks, advance)
     try:
-        write_snapshot(
-            RdbWriter(file.write, compress=form.compress, checksum=form.checksum), keyspace, remarks, advance
-        )
-        file.sync_now()
-    finally:
-        file.close()
-    disk.rename(temporary, name)
+        disk.rename(temporary, name)
+    except OSError:
+        disk.unlink(temporary)
+        raise
     disk.sync_dir_now()

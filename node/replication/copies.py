@@ -202,7 +202,7 @@ class Copies:
     def _streamed(self, mark: bytes, succeeded: bool) -> None:
         self._job = None
         if not succeeded:
-            self._runtime.log.warning("Background transfer error")
+            self._runtime.log.warning(f"Background transfer {self._child.how_it_ended()}")
             self._give_up()
             return
         log = self._runtime.log

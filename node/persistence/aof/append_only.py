@@ -286,6 +286,7 @@ class AppendOnly:
                 raise Error(b"ERR Errors trying to SHUTDOWN. Check logs.")
             self._runtime.log.warning("There is a child rewriting the AOF. Killing it!")
             self._child.kill()
+            self.rewriter.remove_temporary()
         self._runtime.log.notice("Calling fsync() on the AOF file.")
         self.log.flush(force=True)
         self.log.sync_now()

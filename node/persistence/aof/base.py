@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from node.keyspace import Keyspace
 from node.persistence.aof.rewrite_commands import write_commands
+from node.persistence.new_file import writing
 from node.persistence.rdb_writer import RdbWriter
 from node.persistence.snapshot import Advance, Remarks, write_snapshot
 from runtime.disk import Disk
@@ -22,6 +23,8 @@ class BaseForm:
     snapshot: bool
     compress: bool
     checksum: bool
+    # Have the disk take it piece by piece.
+    incremental: bool
     # Commands begin with the time at which they were written.
     annotate: bool
 
@@ -32,14 +35,10 @@ class BaseForm:
 
 def write_base(disk: Disk, name: str, keyspace: Keyspace, remarks: Remarks, form: BaseForm, advance: Advance) -> None:
     """Write a base under `name`, durably (the name is the caller's business); raises OSError."""
-    file = disk.create(name)
-    try:
+    with writing(disk, name, incremental=form.incremental) as write:
         if form.snapshot:
-            writer = RdbWriter(file.write, compress=form.compress, checksum=form.checksum)
+            writer = RdbWriter(write, compress=form.compress, checksum=form.checksum)
             write_snapshot(writer, keyspace, remarks, advance, aof_base=True)
         else:
             annotation = b"#TS:%d\r\n" % remarks.created_at_s if form.annotate else b""
-            write_commands(file.write, keyspace, annotation, advance)
-        file.sync_now()
-    finally:
-        file.close()
+            write_commands(write, keyspace, annotation, advance)

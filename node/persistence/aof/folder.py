@@ -14,10 +14,16 @@ from runtime.disk import DiskFile
 
 # The increment of a log that is being switched on, until its first base is there.
 TEMPORARY_INCREMENT = "temp-appendonly.aof.incr"
-# The base that is being written is called this, a process id and `_TEMPORARY_END`: when a node is killed its child
-# lives on, and must not write to the file of the next node's child.
+# What the names of bases begin with that are being written.
 _TEMPORARY_BASE = "temp-rewriteaof-bg-"
-_TEMPORARY_END = ".aof"
+
+
+def temporary_base(pid: int) -> str:
+    """What a base is called while the process with this id writes it.
+
+    When a node is killed its child lives on, and must not write to the file of the next node's child.
+    """
+    return f"{_TEMPORARY_BASE}{pid}.aof"
 
 
 class AofFolder:
@@ -63,11 +69,6 @@ class AofFolder:
             f"Successfully migrated an old-style AOF configuration ({name}) into the multi-part AOF folder "
             f"({self._settings.appenddirname})."
         )
-
-    @property
-    def temporary_base(self) -> str:
-        """What a base is called while it is written."""
-        return f"{_TEMPORARY_BASE}{self._runtime.pid}{_TEMPORARY_END}"
 
     def tidy(self) -> None:
         """Delete what a node that was killed left half written; raises OSError."""

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from node.keyspace import Keyspace
 from node.persistence.aof.base import BaseForm, write_base
-from node.persistence.aof.folder import TEMPORARY_INCREMENT, AofFolder
+from node.persistence.aof.folder import TEMPORARY_INCREMENT, AofFolder, temporary_base
 from node.persistence.aof.log import AofLog
 from node.persistence.aof.manifest import Part
 from node.persistence.aof.settings import AofSettings
@@ -32,6 +32,7 @@ class Rewriter:
 
     __slots__ = (
         "_child",
+        "_child_pid",
         "_delay_s",
         "_ended_with",
         "_folder",
@@ -74,6 +75,8 @@ class Rewriter:
         # The increment that stays when the base is there; None while nothing is logged.
         self._increment: Part | None = None
         self._started_at_s = -1
+        # Of the child that writes, or wrote last.
+        self._child_pid = 0
         # The next attempt by itself: when (0: at any time), and how long it had to wait.
         self._not_before_s = 0
         self._delay_s = 0
@@ -159,7 +162,8 @@ class Rewriter:
             return False
         self._ended_with = ended
         self._started_at_s = self._now_s()
-        log.notice(f"Background append only file rewriting started by pid {self._child.pid}")
+        self._child_pid = self._child.pid
+        log.notice(f"Background append only file rewriting started by pid {self._child_pid}")
         return True
 
     def _next_increment(self) -> None:
@@ -182,12 +186,13 @@ class Rewriter:
         self._increment = part
 
     def _write_in_child(self, disk: Disk, remarks: Remarks, form: BaseForm) -> None:
+        name = temporary_base(self._runtime.process.pid())
         try:
-            write_base(disk, self._folder.temporary_base, self._keyspace, remarks, form, self._child.progress.advance)
+            write_base(disk, name, self._keyspace, remarks, form, self._child.progress.advance)
         except OSError as error:
             self._runtime.log.warning(f"Write error writing append only file on disk: {error.strerror}")
             raise BackgroundError from None
-        self._runtime.log.notice(f"Successfully created the temporary AOF base file {self._folder.temporary_base}")
+        self._runtime.log.notice(f"Successfully created the temporary AOF base file {name}")
 
     def _ended(self, succeeded: bool, form: BaseForm) -> None:
         log = self._runtime.log
@@ -202,19 +207,24 @@ class Rewriter:
                 log.warning(f"Error trying to put the rewritten AOF in place: {error.strerror}")
                 succeeded = False
         else:
-            log.warning("Background AOF rewrite terminated with error")
+            how = f"by signal {self._child.signal}" if self._child.signal else "with error"
+            log.warning(f"Background AOF rewrite terminated {how}")
         if succeeded:
             self.succeeded = True
             self.failures = 0
             self.rewrites += 1
             log.notice("Background AOF rewrite finished successfully")
         else:
-            self._folder.remove(self._folder.temporary_base)
+            self.remove_temporary()
             if not self._child.killed:
                 self._note_failure()
         ended(succeeded)
         if succeeded:
             self._folder.delete_history()
+
+    def remove_temporary(self) -> None:
+        """A child that was killed could not."""
+        self._folder.remove(temporary_base(self._child_pid))
 
     def _commit(self, form: BaseForm) -> None:
         """The base counts from here on; raises OSError, and then it does not."""
@@ -226,8 +236,9 @@ class Rewriter:
             folder.rename(TEMPORARY_INCREMENT, increment.name)
             log.notice(f"Successfully renamed the temporary AOF incr file {TEMPORARY_INCREMENT} into {increment.name}")
         base = manifest.next_base(stem, form.suffix)
-        folder.rename(folder.temporary_base, base.name)
-        log.notice(f"Successfully renamed the temporary AOF base file {self._folder.temporary_base} into {base.name}")
+        name = temporary_base(self._child_pid)
+        folder.rename(name, base.name)
+        log.notice(f"Successfully renamed the temporary AOF base file {name} into {base.name}")
         folder.persist(manifest.rebased(base, increment))
         self.measure()
         self.size_at_rewrite = self.size
@@ -246,6 +257,7 @@ class Rewriter:
             settings.aof_use_rdb_preamble,
             settings.rdbcompression,
             settings.rdbchecksum,
+            settings.aof_rewrite_incremental_fsync,
             settings.aof_timestamp_enabled,
         )
 

@@ -26,5 +26,7 @@ class AofSettings(SnapshotSettings, Protocol):
     # A base is a snapshot; otherwise commands.
     aof_use_rdb_preamble: bool
     aof_timestamp_enabled: bool
+    # `rdb_save_incremental_fsync` for bases.
+    aof_rewrite_incremental_fsync: bool
     # Leave the files that a rewrite has replaced where they are.
     aof_disable_auto_gc: bool

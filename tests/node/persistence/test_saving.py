@@ -115,8 +115,8 @@ async def test_flushall_empties_the_file_where_there_are_save_points(nodes: Node
 
 async def test_writes_are_refused_while_snapshots_fail(nodes: Nodes, tmp_path: Path) -> None:
     node = await nodes.start("node", save=[(3600, 1)])
-    # In the place of the file that is written first: the write fails, whoever runs this test.
-    in_the_way = tmp_path / "node" / f"temp-background-{os.getpid()}-dump.rdb"
+    # In the place of the file: it cannot get its name, whoever runs this test.
+    in_the_way = tmp_path / "node" / "dump.rdb"
     in_the_way.mkdir()
     await node.client("BGSAVE")
     await idle(node)
@@ -124,6 +124,7 @@ async def test_writes_are_refused_while_snapshots_fail(nodes: Nodes, tmp_path: P
     refused = str(await node.client("SET", "a", "1"))
     assert refused.startswith("MISCONF Redis is configured to save RDB snapshots")
     assert await node.client("GET", "a") is None
+    assert files(tmp_path) == ["dump.rdb"]
     in_the_way.rmdir()
     await node.client("BGSAVE")
     await idle(node)
@@ -136,7 +137,7 @@ async def test_a_save_that_fails_leaves_the_old_file(nodes: Nodes, tmp_path: Pat
     await node.client("SET", "a", "1")
     await node.client("SAVE")
     await node.client("SET", "b", "2")
-    (tmp_path / "node" / "temp-dump.rdb").mkdir()
+    (tmp_path / "node" / f"temp-{os.getpid()}.rdb").mkdir()
     assert str(await node.client("SAVE")) == "ERR"
     assert len(saved(tmp_path).entries) == 1
 
@@ -170,9 +171,7 @@ async def test_a_killed_child_leaves_nothing_behind(nodes: Nodes, tmp_path: Path
     for index in range(100_000):
         node.node.keyspace.database(0).put(b"key:%d" % index, b"value %d of some length" % index)
     await node.client("BGSAVE")
-    await until(
-        lambda: (tmp_path / "node" / f"temp-background-{os.getpid()}-dump.rdb").exists() or not node.node.child.busy
-    )
+    await until(lambda: (tmp_path / "node" / f"temp-{node.node.child.pid}.rdb").exists() or not node.node.child.busy)
     node.node.child.kill()
     await idle(node)
     # Whoever ends a child on purpose does not mean that the disk is broken.
@@ -181,15 +180,21 @@ async def test_a_killed_child_leaves_nothing_behind(nodes: Nodes, tmp_path: Path
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGUSR1, "ok"), (signal.SIGKILL, "err")])
-async def test_a_child_that_an_operator_kills(nodes: Nodes, number: int, status: str) -> None:
+async def test_a_child_that_an_operator_kills(nodes: Nodes, tmp_path: Path, number: int, status: str) -> None:
     node = await nodes.start("node", rdb_key_save_delay=1000, save=[(3600, 1000)])
     for index in range(1000):
         node.node.keyspace.database(0).put(b"key:%d" % index, b"x")
     for command in ("BGSAVE", "BGREWRITEAOF"):
         await node.client(command)
         await until(lambda: node.node.child.progress.keys > 0, what="the child's first key")
-        os.kill(node.node.child.pid, number)
+        pid = node.node.child.pid
+        names = {"BGSAVE": f"temp-{pid}.rdb", "BGREWRITEAOF": f"appendonlydir/temp-rewriteaof-bg-{pid}.aof"}
+        temporary = tmp_path / "node" / names[command]
+        assert temporary.exists()
+        os.kill(pid, number)
         await idle(node)
+        assert not temporary.exists()
+        assert f"terminated by signal {number}" in node.log.splitlines()[-1].lower()
     told = await node.client.info("persistence")
     assert (told["rdb_last_bgsave_status"], told["aof_last_bgrewrite_status"]) == (status, status)
     assert isinstance(await node.client("SET", "a", "1"), bytes) == (status == "ok")
