@@ -7,7 +7,7 @@ integer is kept as a number; readers never see the difference.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from struct import Struct
 
 from node.persistence.rdb_errors import RdbError
@@ -104,6 +104,11 @@ def assemble(entries: list[bytes]) -> bytes:
     body = b"".join(entries)
     header = _HEADER.pack(_HEADER.size + len(body) + 1, min(len(entries), _COUNT_UNKNOWN))
     return b"%b%b\xff" % (header, body)
+
+
+def text_entries(items: Sequence[bytes]) -> list[bytes]:
+    """`text_entry` of each."""
+    return [text_entry(item) for item in items]
 
 
 def entry(item: bytes | int) -> bytes:

@@ -14,6 +14,7 @@ from node.database import SEE_EXPIRED
 from node.gates import ASYNC_LOADING, LOADING, Conditions
 from node.keyspace import Keyspace
 from node.persistence.rdb_errors import RdbError
+from node.persistence.rdb_module import refusal
 from node.persistence.rdb_reader import RdbReader
 from node.persistence.rdb_types import Value
 from node.persistence.settings import SnapshotSettings, delay_s
@@ -48,6 +49,7 @@ class KeyspaceTarget:
         "keys_expired",
         "keys_loaded",
         "modules",
+        "modules_aux",
     )
 
     def __init__(self, keyspace: Keyspace, drop_before_ms: int | None, *, merge: bool = False) -> None:
@@ -64,6 +66,8 @@ class KeyspaceTarget:
         self.expired: list[tuple[int, bytes]] = []
         # The types of modules whose data were passed over, and how many keys of each.
         self.modules: dict[str, int] = {}
+        # The modules that had left something beside the data, in order of the file.
+        self.modules_aux: dict[str, None] = {}
 
     @property
     def used_memory(self) -> int:
@@ -116,7 +120,10 @@ class KeyspaceTarget:
             self._database.set_use(key, idle_s, frequency)
 
     def module(self, type_name: str, key: bytes | None) -> None:
-        self.modules[type_name] = self.modules.get(type_name, 0) + (key is not None)
+        if key is None:
+            self.modules_aux[type_name] = None
+        else:
+            self.modules[type_name] = self.modules.get(type_name, 0) + 1
 
 
 class _Sources:
@@ -325,11 +332,12 @@ class Loader:
         self.keys_loaded = target.keys_loaded
         self.keys_expired = target.keys_expired
         self.loaded()
+        # redis-server ends here; what it can load with its modules we could never load.
         for type_name, keys in target.modules.items():
-            # redis-server ends here; what it can load with its modules we could never load.
+            self._runtime.log.warning(f"{refusal(type_name)}. Keys of this type left out: {keys}.")
+        for type_name in target.modules_aux:
             self._runtime.log.warning(
-                f"The RDB file contains module data I can't load: no matching module type '{type_name}'. "
-                f"Keys of this type left out: {keys}."
+                f"The RDB file contains AUX module data I can't load: no matching module '{type_name}'. It is left out."
             )
         self._runtime.log.notice(
             f"Done loading RDB, keys loaded: {target.keys_loaded}, keys expired: {target.keys_expired}."

@@ -17,6 +17,7 @@ from node.structures.limits import DEFAULT_LIMITS, CompactLimits
 from wire.arguments import canonical_integer
 
 # The first byte of a record: opcodes from the top, value types from 0 (`rdb_types`).
+SLOT_INFO = 244
 FUNCTION2 = 245
 FUNCTION_PRE_GA = 246
 MODULE_AUX = 247

@@ -64,7 +64,3 @@ class RdbForeignError(RdbError):
     @property
     def lines(self) -> list[str]:
         return [self.reason, "Fatal error loading the DB: Invalid argument. Exiting."]
-
-
-class RdbUnsupportedError(RdbError):
-    """A well-formed record of a kind that this server cannot hold."""

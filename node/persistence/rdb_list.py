@@ -9,10 +9,11 @@ from node.structures.lists import Quicklist
 
 # What a node of type 18 is: one element as it is, or a listpack.
 _PLAIN, _PACKED = 1, 2
-# A node's size, unless `list-max-listpack-size` says otherwise. An element that is larger has a plain node.
-_NODE_BYTES = 8192
-# An entry's own bytes beside the element, at most, in a node of this size.
-_ENTRY_BYTES = 7
+# What a node has room for beside its header and end, unless `list-max-listpack-size` says otherwise; as much as Redis
+# takes an entry for before it is made, beside the element; and an element so large that no listpack is to hold it.
+_ROOM = 8192 - 7
+_ENTRY_BYTES = 8
+_PLAIN_MIN = 1 << 30
 
 
 def decode_list(cursor: Cursor) -> Quicklist:
@@ -55,23 +56,25 @@ def _quicklist(items: list[bytes], cursor: Cursor) -> Quicklist:
 
 
 def encode_quicklist(value: Quicklist, compress: bool) -> bytes:
-    """The body for type 18."""
+    """The body for type 18, in the nodes that RPUSH makes of the elements."""
+    items = list(value)
+    entries = listpack.text_entries(items)
+    if sum(map(len, entries)) <= _ROOM:
+        return b"\x01" + _node(_PACKED, listpack.assemble(entries), compress)
     nodes: list[bytes] = []
-    waiting: list[bytes] = []
-    room = _NODE_BYTES
-    for item in value:
-        size = len(item) + _ENTRY_BYTES
-        if size > room and waiting:
-            nodes.append(_node(_PACKED, listpack.encode(waiting), compress))
-            waiting = []
-            room = _NODE_BYTES
-        if size > _NODE_BYTES:
+    first, room = 0, _ROOM
+    for place, (item, entry) in enumerate(zip(items, entries, strict=True)):
+        plain = len(item) >= _PLAIN_MIN
+        if place > first and (plain or len(item) + _ENTRY_BYTES > room):
+            nodes.append(_node(_PACKED, listpack.assemble(entries[first:place]), compress))
+            first, room = place, _ROOM
+        if plain:
             nodes.append(_node(_PLAIN, item, compress))
+            first = place + 1
         else:
-            waiting.append(item)
-            room -= size
-    if waiting:
-        nodes.append(_node(_PACKED, listpack.encode(waiting), compress))
+            room -= len(entry)
+    if first < len(items):
+        nodes.append(_node(_PACKED, listpack.assemble(entries[first:]), compress))
     return encode_length(len(nodes)) + b"".join(nodes)
 
 

@@ -23,11 +23,25 @@ def decode_module(cursor: Cursor) -> object:
     raise RdbModuleError(name, cursor.position)
 
 
+def decode_old_module(cursor: Cursor) -> object:
+    """Type 6, from before 4.0: raises RdbError. Its items do not say what they are, so nobody else finds the end."""
+    raise RdbError(refusal(_type_name(cursor.length())), cursor.position)
+
+
 def skip_module_aux(cursor: Cursor) -> str:
     """Pass over what a module left beside the data; returns the name of its type."""
     name = _type_name(cursor.length())
+    # First, as an item like the others, whether it belongs before the keys or behind them.
+    if cursor.length() != _UNSIGNED:
+        raise RdbError("bad when_opcode", cursor.position)
+    cursor.length()
     _pass_over(cursor)
     return name
+
+
+def refusal(type_name: str) -> str:
+    """Redis' words for a value of a module that is not there."""
+    return f"The RDB file contains module data I can't load: no matching module type '{type_name}'"
 
 
 def _type_name(identity: int) -> str:

@@ -28,6 +28,7 @@ from node.persistence.rdb_encoding import (
     RESIZEDB,
     SELECTDB,
     SHORT,
+    SLOT_INFO,
     Cursor,
 )
 from node.persistence.rdb_errors import (
@@ -42,8 +43,9 @@ from node.persistence.rdb_module import skip_module_aux
 from node.persistence.rdb_types import DECODERS, STRING, Value, decoder_of
 from node.structures.limits import DEFAULT_LIMITS, CompactLimits
 
-# The newest version read: that of Redis 7.2, whose files differ from 7.0's (10) in value types only.
-VERSION_MAX = 11
+# The newest version read: that of Redis 7.4. Its files and those of 7.2 (11) differ from 7.0's (10) in value types, and
+# in what a node of a cluster says of its slots.
+VERSION_MAX = 12
 _HEADER_SIZE = 9
 # Versions before this one have no checksum.
 _CHECKSUM_SINCE = 5
@@ -203,6 +205,10 @@ class RdbReader:
             # A hint for hash tables of fixed size; it may be wrong, and dicts need none.
             cursor.length()
             cursor.length()
+        elif kind == SLOT_INFO:
+            # Another one: a slot, and how many keys of it follow, and how many of these are volatile.
+            for _ in range(3):
+                cursor.length()
         elif kind == AUX:
             key = cursor.string()
             self._target.aux(key, cursor.string())

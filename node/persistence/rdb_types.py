@@ -1,8 +1,7 @@
 """The value types of an RDB file: one row a type, to read and to write.
 
 A new type of the keyspace adds a row to `DECODERS` (type byte → how to read the body) and one to
-`ENCODERS` (Python class → how to choose the type byte and write the body). `NAMES` knows all types of
-redis-server 7.0 and later ones', so that a file with one we cannot hold is refused by name.
+`ENCODERS` (Python class → how to choose the type byte and write the body).
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from node.persistence.rdb_encoding import Cursor, encode_string
-from node.persistence.rdb_errors import RdbError, RdbUnsupportedError
+from node.persistence.rdb_errors import RdbError
 from node.persistence.rdb_hash import (
     decode_expiring_hash,
     decode_expiring_hash_listpack,
@@ -29,7 +28,7 @@ from node.persistence.rdb_list import (
     decode_ziplist,
     encode_quicklist,
 )
-from node.persistence.rdb_module import decode_module
+from node.persistence.rdb_module import decode_module, decode_old_module
 from node.persistence.rdb_set import (
     decode_set,
     decode_set_intset,
@@ -70,32 +69,6 @@ Decoder = Callable[[Cursor], Value]
 # Gives a value's type byte and its body; the flag allows compression.
 Encoder = Callable[[Value, bool], tuple[int, bytes]]
 
-NAMES = {
-    STRING: "string",
-    1: "list",
-    SET: "set",
-    3: "sorted set (old)",
-    HASH: "hash",
-    ZSET: "sorted set",
-    6: "module value (pre-release)",
-    7: "module value",
-    9: "hash as zipmap",
-    10: "list as ziplist",
-    SET_INTSET: "set as intset",
-    12: "sorted set as ziplist",
-    13: "hash as ziplist",
-    14: "list as quicklist of ziplists",
-    15: "stream",
-    HASH_LISTPACK: "hash as listpack",
-    ZSET_LISTPACK: "sorted set as listpack",
-    QUICKLIST: "list as quicklist",
-    STREAM: "stream (version 2)",
-    20: "set as listpack",
-    21: "stream (version 3)",
-    HASH_EXPIRING: "hash with fields that expire",
-    25: "hash with fields that expire, as listpack",
-}
-
 DECODERS: dict[int, Decoder] = {
     STRING: Cursor.string,
     1: decode_list,
@@ -103,6 +76,7 @@ DECODERS: dict[int, Decoder] = {
     3: decode_old_zset,
     HASH: decode_hash,
     ZSET: decode_zset,
+    6: decode_old_module,
     7: decode_module,
     9: decode_hash_zipmap,
     10: decode_ziplist,
@@ -172,11 +146,8 @@ ENCODERS: dict[type, Encoder] = {
 
 
 def decoder_of(kind: int, offset: int) -> Decoder:
-    """How to read a value of type `kind`; raises RdbUnsupportedError, or RdbError for a byte that is no type."""
+    """How to read a value of type `kind`; raises RdbError for a byte that is no type."""
     decoder = DECODERS.get(kind)
-    if decoder is not None:
-        return decoder
-    name = NAMES.get(kind)
-    if name is None:
+    if decoder is None:
         raise RdbError(f"Unknown RDB encoding type {kind}", offset)
-    raise RdbUnsupportedError(f"The RDB file contains a value this server can't hold: {name} (type {kind})", offset)
+    return decoder

@@ -108,6 +108,16 @@ def test_what_modules_left_is_passed_over_and_named() -> None:
     assert told.modules == [("ReJSON-RL", None), ("ReJSON-RL", b"mod")]
 
 
+def test_what_a_node_of_a_cluster_of_redis_7_4_says_of_its_slots_is_passed_over() -> None:
+    """A file that such a one wrote, less the remarks at its head."""
+    volatile, others = "f46f960101 fcec4e0472b9010000 0003666f6fc001", "f47f9f020000 04617b787dc001 0004627b787dc002"
+    assert read(file(f"fe00 fb0301 {volatile} {others}", b"0012")).entries == [
+        (0, b"foo", b"1", 1_895_993_462_508),
+        (0, b"a{x}", b"1", None),
+        (0, b"b{x}", b"2", None),
+    ]
+
+
 def test_bytes_behind_the_end_are_ignored() -> None:
     assert len(read(file(KEY) + b"more").entries) == 1
 
@@ -143,7 +153,12 @@ REFUSED = [
     pytest.param(file("00 016b c5"), ["Unknown RDB string encoding type 5"], id="unknown string encoding"),
     pytest.param(file("00 016b c3 02 1e ffff"), ["Invalid LZF compressed string"], id="broken LZF"),
     pytest.param(file("00 016b 81" + "7f" * 8), EOF_LINES, id="a length that is a lie"),
-    pytest.param(file("06 016b 00"), ["can't hold: module value (pre-release) (type 6)"], id="an old module's value"),
+    pytest.param(
+        file("06 016b 81 45e25238df912c03 00"),
+        ["The RDB file contains module data I can't load: no matching module type 'ReJSON-RL'"],
+        id="an old module's value",
+    ),
+    pytest.param(file("f7 81 45e25238df912c03 01 01 00"), ["bad when_opcode"], id="a module's remark at no time"),
     pytest.param(file("07 016b 8100000000000000ff 09"), ["Unknown module opcode 9"], id="a module's damaged value"),
     pytest.param(file("f6 00"), ["Pre-release function format not supported."], id="old functions"),
 ]

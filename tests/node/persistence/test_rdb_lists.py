@@ -5,6 +5,8 @@ from __future__ import annotations
 from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from node.persistence import listpack
 from node.persistence.crc64 import crc64
@@ -14,6 +16,7 @@ from node.persistence.rdb_types import decoder_of
 from node.persistence.rdb_writer import VERSION
 from node.structures.lists import Quicklist
 from tests.node.conftest import Pair
+from tests.node.differential import budget
 from tests.node.persistence.old_containers import ziplist
 
 ITEMS = [b"", b"a", b"17", b"-1", b"01", b"9223372036854775807", b"x" * 70, b"y" * 5000, b"\0\r\n"]
@@ -53,6 +56,22 @@ def test_what_is_no_list_is_refused(body: bytes, pair: Pair) -> None:
     ours, theirs = pair.connect()
     words = ("RESTORE", "list", "0", body + crc64(body).to_bytes(8, "little"))
     assert ours.ask(*words) == theirs.ask(*words) == b"-ERR Bad data format\r\n"
+
+
+@given(st.lists(st.one_of(st.integers(0, 3000), st.sampled_from([8176, 8177, 8178, 9000])), min_size=1, max_size=40))
+@budget(60)
+def test_nodes_are_those_of_a_real_server(pair: Pair, sizes: list[int]) -> None:
+    ours, theirs = pair.connect()
+    items = [b"x" * size if size % 3 else b"%d" % (size * 70_000) for size in sizes]
+    dumps = []
+    for client in (ours, theirs):
+        client.ask("CONFIG", "SET", "rdbcompression", "no")
+        client.ask("DEL", "list")
+        client.ask("RPUSH", "list", *items)
+        dumps.append(client.ask("DUMP", "list"))
+        client.ask("CONFIG", "SET", "rdbcompression", "yes")
+    assert dumps[0] == dumps[1]
+    pair.disconnect()
 
 
 @pytest.mark.parametrize("count", [1, 1000, 3000])

@@ -285,11 +285,12 @@ def connects(port: int) -> bool:
 
 async def test_modules_data_are_left_out_and_said_so(nodes: Nodes, tmp_path: Path) -> None:
     (tmp_path / "node").mkdir()
-    data = file(f"fc 0100000000000000 07 036d6f64 {MODULE} {ITEMS} {KEY}")
+    data = file(f"f7 {MODULE} 0201 {ITEMS} fc 0100000000000000 07 036d6f64 {MODULE} {ITEMS} {KEY}")
     (tmp_path / "node" / "dump.rdb").write_bytes(data)
     node = await nodes.start("node")
     assert await node.client("KEYS", "*") == [b"k"]
     assert "no matching module type 'ReJSON-RL'. Keys of this type left out: 1." in node.log
+    assert "AUX module data I can't load: no matching module 'ReJSON-RL'. It is left out." in node.log
 
 
 @pytest.mark.parametrize("policy", [{}, {"save": [(3600, 1)]}, {"appendonly": True}])
