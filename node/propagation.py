@@ -2,12 +2,12 @@
 
 There are two takers, each with a SELECT of its own where it needs one: the log (`node.persistence.aof`), and the stream
 to the replicas (`node.replication`). Both get the client's own bytes wherever the request can be repeated as it came.
-Published messages are for replicas only.
+Published messages are for replicas only, and a script may choose one of the two (`redis.set_repl`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from wire.encoder import encode_command
 
@@ -17,6 +17,15 @@ Stream = Callable[[int, bytes], int]
 Sink = Callable[[int, bytes], object]
 # Commands, each with its database.
 Effects = list[tuple[int, tuple[bytes, ...]]]
+
+
+class ForLog(tuple[bytes, ...]):
+    """The words of a command that only the log is to have."""
+
+
+class ForReplicas(tuple[bytes, ...]):
+    """The words of a command that only replicas are to have."""
+
 
 _MULTI = encode_command([b"MULTI"])
 _EXEC = encode_command([b"EXEC"])
@@ -65,11 +74,10 @@ class Propagation:
             self._stream(database, data)
         return self.stream_offset()
 
-    def feed_command(self, database: int, argv: Sequence[bytes]) -> int:
+    def feed_command(self, database: int, argv: tuple[bytes, ...]) -> int:
         """Pass on one command that ran in `database`; returns the replication offset behind it."""
-        if self._log is not None and argv[0].upper() in _MESSAGES:
-            if self._stream is not None:
-                self._stream(database, encode_command(argv))
+        if type(argv) is ForLog or (self._log is not None and not _is_logged(argv)):
+            self.feed_commands([(database, argv)], atomic=False)
             return self.stream_offset()
         return self.feed(database, encode_command(argv))
 
@@ -79,14 +87,18 @@ class Propagation:
         MULTI is fed in the database of the first command, so that the SELECT comes before it, as Redis 7.0 has it.
         """
         if self._stream is not None:
-            _feed(self._stream, commands, atomic=atomic)
+            replicated = [(database, argv) for database, argv in commands if type(argv) is not ForLog]
+            _feed(self._stream, replicated, atomic=atomic)
         self.log_commands(commands, atomic=atomic)
 
     def log_commands(self, commands: Effects, *, atomic: bool) -> None:
         """Pass `commands` on to the log alone: what our master sent, which goes to our own replicas as it came."""
         if self._log is not None:
-            logged = [(database, argv) for database, argv in commands if argv[0].upper() not in _MESSAGES]
-            _feed(self._log, logged, atomic=atomic)
+            _feed(self._log, [effect for effect in commands if _is_logged(effect[1])], atomic=atomic)
+
+
+def _is_logged(argv: tuple[bytes, ...]) -> bool:
+    return type(argv) is not ForReplicas and argv[0].upper() not in _MESSAGES
 
 
 def _feed(sink: Sink, commands: Effects, *, atomic: bool) -> None:

@@ -23,7 +23,7 @@ from runtime.directives import Kind, Words
 from runtime.process import RESERVED_FILES
 from runtime.settings import to_bytes
 from runtime.tls import TlsError
-from wire.errors import Error
+from wire.errors import Error, until_nul
 from wire.listener import BindError
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ async def _reopen(node: Node) -> None:
 def _field(name: str) -> str:
     field = NodeSettings.field(name.lower())
     if field is None or (NodeSettings.kind(field).hidden and NodeSettings.kind(field).fixed):
-        raise Error(b"ERR Unknown option or number of arguments for CONFIG SET - '%b'" % to_bytes(name))
+        raise Error(b"ERR Unknown option or number of arguments for CONFIG SET - '%b'" % until_nul(to_bytes(name)))
     return field
 
 

@@ -53,6 +53,11 @@ class ProtocolError(Exception):
         self.text = b"ERR Protocol error: " + text
 
 
+def until_nul(word: bytes) -> bytes:
+    """A word of the client's as a message quotes it: Redis formats C strings, which end at a NUL."""
+    return word.partition(b"\0")[0]
+
+
 def wrong_arity(name: str) -> Error:
     """`name` as Redis shows it: ``get``, or ``config|get`` for a subcommand."""
     return Error(b"ERR wrong number of arguments for '%s' command" % name.encode())
@@ -61,18 +66,20 @@ def wrong_arity(name: str) -> Error:
 def wrong_subcommand(argv: Sequence[bytes]) -> Error:
     """For a subcommand with arguments that it has no use for."""
     text = b"ERR unknown subcommand or wrong number of arguments for '%b'. Try %b HELP."
-    return Error(text % (argv[1][:128], argv[0].upper()))
+    return Error(text % (until_nul(argv[1])[:128], argv[0].upper()))
 
 
 def unknown_subcommand(subcommand: bytes, container: str) -> Error:
-    return Error(b"ERR unknown subcommand '%s'. Try %s HELP." % (subcommand[:128], container.upper().encode()))
+    return Error(
+        b"ERR unknown subcommand '%s'. Try %s HELP." % (until_nul(subcommand)[:128], container.upper().encode())
+    )
 
 
 def unknown_command(argv: list[bytes]) -> Error:
     """Redis quotes at most 128 bytes of the name and about 128 of the arguments."""
-    shown = b""
+    arguments = b""
     for argument in argv[1:]:
-        if len(shown) >= 128:
+        if len(arguments) >= 128:
             break
-        shown += b"'%s' " % argument[: 128 - len(shown)]
-    return Error(b"ERR unknown command '%s', with args beginning with: %s" % (argv[0][:128], shown))
+        arguments += b"'%s' " % until_nul(argument)[: 128 - len(arguments)]
+    return Error(b"ERR unknown command '%s', with args beginning with: %s" % (until_nul(argv[0])[:128], arguments))

@@ -14,7 +14,7 @@ from wire.arguments import parse_integer
 from wire.command import ADMIN, LOADING, NOSCRIPT, STALE, command, container
 from wire.commands.help import help_lines
 from wire.describe import CATEGORIES
-from wire.errors import Error, wrong_subcommand
+from wire.errors import Error, until_nul, wrong_subcommand
 from wire.reply import OK, Reply, ReplySet
 
 _READ = NOSCRIPT | LOADING | STALE
@@ -95,7 +95,7 @@ def acl_cat(call: Call) -> Reply:
         return [name.encode() for name in CATEGORIES]
     commands = call.node.accounts.rules.in_category(argv[2].decode("latin-1").lower())
     if commands is None:
-        raise Error(b"ERR Unknown category '%b'" % argv[2])
+        raise Error(b"ERR Unknown category '%b'" % until_nul(argv[2]))
     return [command.name.encode() for command in commands]
 
 
@@ -199,9 +199,9 @@ def acl_setuser(call: Call) -> Reply:
     try:
         call.node.accounts.set_user(name, words)
     except RuleError as error:
-        raise Error(b"ERR Error in ACL SETUSER modifier '%b': %b" % (error.word, error.reason)) from None
+        raise Error(b"ERR Error in ACL SETUSER modifier '%b': %b" % (until_nul(error.word), error.reason)) from None
     except ParenthesisError as error:
-        raise Error(b"ERR Unmatched parenthesis in acl selector starting at '%b'." % error.start) from None
+        raise Error(b"ERR Unmatched parenthesis in acl selector starting at '%b'." % until_nul(error.start)) from None
     return OK
 
 
@@ -235,12 +235,12 @@ def acl_deluser(call: Call) -> Reply:
 def acl_dryrun(call: Call) -> Reply:
     user = call.node.accounts.by_name.get(call.argv[2])
     if user is None:
-        raise Error(b"ERR User '%b' not found" % call.argv[2])
+        raise Error(b"ERR User '%b' not found" % until_nul(call.argv[2]))
     argv = call.argv[3:]
     try:
         found = call.node.table.find(argv)
     except Error:
-        raise Error(b"ERR Command '%b' not found" % argv[0]) from None
+        raise Error(b"ERR Command '%b' not found" % until_nul(argv[0])) from None
     if not found.argc_min <= len(argv) <= found.argc_max:
         raise Error(b"ERR wrong number of arguments for '%s' command" % found.name.encode())
     return _judged(user, found, argv)

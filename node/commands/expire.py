@@ -12,7 +12,7 @@ from node.database import DELETE_EXPIRED
 from node.notifications import GENERIC
 from wire.arguments import INT64_MAX, INT64_MIN, parse_integer
 from wire.command import FAST, READONLY, WRITE, command, key
-from wire.errors import Error
+from wire.errors import Error, until_nul
 from wire.reply import Reply
 
 _OPTIONS = (b"NX", b"XX", b"GT", b"LT")
@@ -118,7 +118,7 @@ def _conditions(options: list[bytes]) -> list[bytes]:
     conditions = [option.upper() for option in options]
     for given, option in zip(conditions, options, strict=True):
         if given not in _OPTIONS:
-            raise Error(b"ERR Unsupported option %b" % option)
+            raise Error(b"ERR Unsupported option %b" % until_nul(option))
     if b"NX" in conditions and any(given != b"NX" for given in conditions):
         raise Error(b"ERR NX and XX, GT or LT options at the same time are not compatible")
     if b"GT" in conditions and b"LT" in conditions:

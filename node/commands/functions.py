@@ -24,7 +24,7 @@ from wire.command import (
     container,
 )
 from wire.commands.help import help_lines
-from wire.errors import Error, wrong_subcommand
+from wire.errors import Error, until_nul, wrong_subcommand
 from wire.glob import compile_glob
 from wire.reply import OK, Reply, ReplySet, Simple
 
@@ -136,7 +136,7 @@ def function_load(call: Call) -> Reply:
     *options, source = call.argv[2:]
     for option in options:
         if option.upper() != b"REPLACE":
-            raise Error(b"ERR Unknown option given: %b" % option)
+            raise Error(b"ERR Unknown option given: %b" % until_nul(option))
     name = call.node.libraries.load(source, replace=bool(options))
     call.keyspace.dirty += 1
     return name
@@ -206,7 +206,7 @@ def function_list(call: Call) -> Reply:
                 raise Error(b"ERR library name argument was not given")
             pattern = value
         else:
-            raise Error(b"ERR Unknown argument %b" % word)
+            raise Error(b"ERR Unknown argument %b" % until_nul(word))
     matches = compile_glob(pattern.lower()).fullmatch
     return [
         _described(library, with_code=with_code)

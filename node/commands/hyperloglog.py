@@ -7,7 +7,7 @@ from node.hyperloglog import value as hll
 from node.hyperloglog.estimate import REGISTERS
 from node.notifications import STRING
 from wire.command import ADMIN, DENYOOM, FAST, MAY_REPLICATE, READONLY, WRITE, KeySpec, command, key
-from wire.errors import Error
+from wire.errors import Error, until_nul
 from wire.reply import OK, Reply, Simple
 
 _COUNT_NOTES = "RW because it may change the internal representation of the key, and propagate to replicas"
@@ -165,7 +165,7 @@ def pfdebug(call: Call) -> Reply:
             return 0
         _make_dense(call, name, value)
         return 1
-    raise Error(b"ERR Unknown PFDEBUG subcommand '%b'" % verb)
+    raise Error(b"ERR Unknown PFDEBUG subcommand '%b'" % until_nul(verb))
 
 
 def _make_dense(call: Call, name: bytes, value: bytearray) -> None:

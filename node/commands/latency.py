@@ -7,7 +7,7 @@ from node.latency_report import advice, graph
 from runtime.settings import to_text
 from wire.command import ADMIN, LOADING, NOSCRIPT, STALE, command, container
 from wire.commands.help import help_lines
-from wire.errors import Error
+from wire.errors import Error, until_nul
 from wire.reply import Reply, Verbatim
 from wire.table import Command
 
@@ -99,7 +99,7 @@ def latency_graph(call: Call) -> Reply:
     event = to_text(call.argv[2])
     series = call.node.latency.events.get(event)
     if series is None:
-        raise Error(b"ERR No samples available for event '%b'" % call.argv[2])
+        raise Error(b"ERR No samples available for event '%b'" % until_nul(call.argv[2]))
     return Verbatim(graph(event, series, call.node.runtime.clock.wall_ms() // 1000).encode())
 
 

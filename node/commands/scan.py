@@ -122,7 +122,7 @@ def scan_keys(
 
 def parse_cursor(text: bytes) -> int:
     """What C's strtoul reads as a 64-bit cursor, a sign and the empty text included; raises Error otherwise."""
-    match = _CURSOR.fullmatch(text)
+    match = _CURSOR.fullmatch(text.partition(b"\0")[0])
     if match is None:
         raise Error(b"ERR invalid cursor")
     digits = (match[2] or b"").lstrip(b"0")

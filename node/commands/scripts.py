@@ -29,6 +29,8 @@ _SYNTAX = "{} numkeys [key [key ...]] [arg [arg ...]]"
 _NOTES = "We cannot tell how the keys will be used so we assume the worst, {} and {}"
 _ASYNC_POLICY = ("request_policy:all_nodes", "response_policy:all_succeeded")
 _NO_SCRIPT = b"NOSCRIPT No matching script. Please use EVAL."
+# Of a SHA-1 in hexadecimal digits.
+_NAME_LENGTH = 40
 
 
 def _script_keys(*flags: str, notes: str = "") -> tuple[KeySpec, ...]:
@@ -108,8 +110,11 @@ def _eval(call: Call, *, readonly: bool) -> Reply:
 
 def _evalsha(call: Call, *, readonly: bool) -> Reply:
     call.node.monitor.announce(call.session, call.command, call.argv)
+    name = call.argv[1]
+    if len(name) != _NAME_LENGTH:
+        raise Error(_NO_SCRIPT)
     key_count = parse_key_count(call.argv)
-    script = call.node.scripts.find(call.argv[1])
+    script = call.node.scripts.find(name)
     if script is None:
         raise Error(_NO_SCRIPT)
     return run_script(call, script, key_count, readonly=readonly)

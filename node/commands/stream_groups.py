@@ -15,7 +15,7 @@ from node.structures.streams import Stream
 from wire.arguments import parse_integer
 from wire.command import DENYOOM, FAST, LOADING, STALE, WRITE, command, container, key
 from wire.commands.help import help_lines
-from wire.errors import Error, wrong_subcommand
+from wire.errors import Error, until_nul, wrong_subcommand
 from wire.reply import OK, Reply
 
 _NO_STREAM = (
@@ -54,12 +54,12 @@ def group_of(stream: Stream | None, name: bytes, group_name: bytes) -> Group:
     """A group that must exist; raises Error."""
     group = None if stream is None else stream.groups.get(group_name)
     if group is None:
-        raise Error(b"NOGROUP No such key '%b' or consumer group '%b'" % (name, group_name))
+        raise Error(b"NOGROUP No such key '%b' or consumer group '%b'" % (until_nul(name), until_nul(group_name)))
     return group
 
 
 def no_such_group(name: bytes, group_name: bytes) -> Error:
-    return Error(b"NOGROUP No such consumer group '%b' for key name '%b'" % (group_name, name))
+    return Error(b"NOGROUP No such consumer group '%b' for key name '%b'" % (until_nul(group_name), until_nul(name)))
 
 
 def consumer_of(call: Call, name: bytes, group: Group, consumer_name: bytes) -> Consumer:

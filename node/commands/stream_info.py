@@ -90,7 +90,7 @@ def xinfo_stream(call: Call) -> Reply:
 
 def _parse_full(call: Call, options: list[bytes]) -> int:
     """How much FULL is to show; 0: everything. Raises Error."""
-    if options[0].upper() != b"FULL" or len(options) not in (1, 3) or options[1:2] not in ([], [b"COUNT"]):
+    if options[0].upper() != b"FULL" or len(options) not in (1, 3) or (options[1:2] and options[1].upper() != b"COUNT"):
         raise wrong_subcommand(call.argv)
     count = parse_integer(options[2]) if len(options) == 3 else _DEFAULT_COUNT
     return _DEFAULT_COUNT if count < 0 else count

@@ -10,7 +10,7 @@ from node.structures.stream_ids import format_id
 from node.structures.streams import Stream
 from wire.arguments import parse_integer
 from wire.command import FAST, READONLY, WRITE, command, key
-from wire.errors import SYNTAX, WRONGTYPE, Error
+from wire.errors import SYNTAX, WRONGTYPE, Error, until_nul
 from wire.reply import NIL_ARRAY, Encoded, Reply
 
 # XAUTOCLAIM looks at so many times COUNT entries.
@@ -115,7 +115,7 @@ class _Claim:
                 self.last_id = parse_id(next(rest), strict=True)
                 left -= 1
             else:
-                raise Error(b"ERR Unrecognized XCLAIM option '%b'" % option)
+                raise Error(b"ERR Unrecognized XCLAIM option '%b'" % until_nul(option))
         # A time that cannot be is now.
         self.time_ms = time_ms if 0 <= time_ms <= now_ms else now_ms
 

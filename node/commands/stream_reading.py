@@ -14,7 +14,7 @@ from node.structures.stream_ids import ID_MAX, format_id
 from node.structures.streams import Stream
 from wire.arguments import parse_integer
 from wire.command import BLOCKING, READONLY, WRITE, KeySpec, command
-from wire.errors import SYNTAX, Error
+from wire.errors import SYNTAX, Error, until_nul
 from wire.reply import NIL_ARRAY, Encoded, PairMap, Reply
 
 _ONLY_NEW = b"ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option."
@@ -167,7 +167,7 @@ def xreadgroup(call: Call) -> Reply:
     for name, text in zip(request.names, request.ids, strict=True):
         stream = call.db.read_as(name, Stream)
         if stream is None or group_name not in stream.groups:
-            raise Error(_NO_GROUP % (name, group_name))
+            raise Error(_NO_GROUP % (until_nul(name), until_nul(group_name)))
         if text == b"$":
             raise Error(_NO_DOLLAR)
         after = _NEW if text == b">" else parse_id(text, strict=True)

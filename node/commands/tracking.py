@@ -7,7 +7,7 @@ from node.session import Tracked
 from wire.arguments import parse_integer
 from wire.command import LOADING, NOSCRIPT, STALE, command
 from wire.commands.client import switch
-from wire.errors import SYNTAX, Error
+from wire.errors import SYNTAX, Error, until_nul
 from wire.reply import OK, Reply, ReplySet
 
 _FLAGS = NOSCRIPT | LOADING | STALE
@@ -102,13 +102,13 @@ def _check(current: Tracked | None, wanted: Tracked) -> None:
             if prefix != other and (prefix.startswith(other) or other.startswith(prefix)):
                 raise Error(
                     b"ERR Prefix '%b' overlaps with an existing prefix '%b'. Prefixes for a single client must not "
-                    b"overlap." % (prefix, other)
+                    b"overlap." % (until_nul(prefix), until_nul(other))
                 )
         for other in prefixes[at + 1 :]:
             if prefix.startswith(other) or other.startswith(prefix):
                 raise Error(
                     b"ERR Prefix '%b' overlaps with another provided prefix '%b'. Prefixes for a single client must "
-                    b"not overlap." % (prefix, other)
+                    b"not overlap." % (until_nul(prefix), until_nul(other))
                 )
     if not wanted.prefixes and not known:
         # Every key begins with nothing.

@@ -13,7 +13,7 @@ from node.scripting.engine import CHUNKS, Script, ScriptEngine
 from node.scripting.flags import NAMES
 from node.scripting.gateway import Gateway
 from node.scripting.sandbox import LuaFunction
-from wire.errors import Error
+from wire.errors import Error, until_nul
 
 _NAME = re.compile(rb"[A-Za-z0-9_]+")
 _BAD_NAME = (
@@ -68,7 +68,7 @@ class Libraries:
         name, code = _metadata(source)
         old = self.by_name.get(name)
         if old is not None and not replace:
-            raise Error(b"ERR Library '%b' already exists" % name)
+            raise Error(b"ERR Library '%b' already exists" % until_nul(name))
         library = self._run(Library(name, source), code)
         replaced = set() if old is None else {f.lower() for f in old.functions}
         taken = next((f for f in library.functions if f.lower() in self._functions and f.lower() not in replaced), None)
@@ -148,6 +148,8 @@ def _metadata(source: bytes) -> tuple[bytes, bytes]:
     end = source.find(b"\n")
     if end < 0:
         raise Error(b"ERR Invalid library metadata")
+    if 0 in source[:end]:
+        raise Error(b"ERR Invalid library metadata")
     # What stands at once behind the marks names the engine.
     engine, *options = (b"#" + source[2:end]).split()
     engine = engine[1:]
@@ -163,5 +165,5 @@ def _metadata(source: bytes) -> tuple[bytes, bytes]:
     if not _NAME.fullmatch(name):
         raise Error(b"ERR " + _BAD_NAME)
     if engine.lower() != b"lua":
-        raise Error(b"ERR Engine '%b' not found" % engine)
+        raise Error(b"ERR Engine '%b' not found" % until_nul(engine))
     return name, source[end:]

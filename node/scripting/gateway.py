@@ -15,6 +15,7 @@ from node.acl.selector import Reason
 from node.call import Call
 from node.gates import DISK_ERROR, OUT_OF_MEMORY, READ_ONLY, RESTRICTED, STALE, TOO_FEW_REPLICAS, Conditions
 from node.keyspace import Keyspace
+from node.propagation import ForLog, ForReplicas
 from node.scripting.flags import ALLOW_CROSS_SLOT_KEYS, ALLOW_OOM, ALLOW_STALE, COMPATIBLE, NO_CLUSTER, NO_WRITES
 from node.scripting.values import error_table, to_lua
 from node.session import NodeSession
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
     from node.execute import Executor
     from node.scripting.sandbox import LuaFunction, LuaTable, LuaValue, Sandbox
 
-_REPLICATE_NONE = 0
-_REPLICATE_ALL = 3
+# redis.REPL_AOF, REPL_REPLICA and REPL_ALL are the sums of these.
+_TO_LOG = 1
+_TO_REPLICAS = 2
+_TO_ALL = _TO_LOG | _TO_REPLICAS
 
 _NO_ARGUMENTS = b"ERR Please specify at least one argument for this redis lib call"
 _BAD_ARGUMENTS = b"ERR Lua redis lib command arguments must be strings or integers"
@@ -94,7 +97,7 @@ class Gateway:
         self.wrote = False
         self.now_ms = 0
         # redis.set_repl.
-        self._replicate = _REPLICATE_ALL
+        self._replicate = _TO_ALL
         # The slot of its keys so far; None before the first one.
         self._slot: int | None = None
 
@@ -118,7 +121,7 @@ class Gateway:
         self.resp = 2
         self.wrote = False
         self.now_ms = self._keyspace.now_ms
-        self._replicate = _REPLICATE_ALL
+        self._replicate = _TO_ALL
         self._slot = None
 
     def _check(self, flags: int, *, readonly: bool, queued: bool) -> None:
@@ -177,18 +180,27 @@ class Gateway:
             return error_table(sandbox, refusal.text), True
         call = self._session.call
         dirty = self._keyspace.dirty
-        effects = self._keyspace.effects
-        before = len(effects)
+        before = len(self._keyspace.effects)
         reply = self._executor.indirect.run(call, command, argv)
         if self._client.tracked is not None:
             self._executor.tracking.read(self._client, call.db, command, argv)
         if self._keyspace.dirty != dirty:
             self.wrote = True
-        if self._replicate == _REPLICATE_NONE:
-            del effects[before:]
+        if self._replicate != _TO_ALL:
+            self._choose(before)
         if isinstance(reply, Error):
             return error_table(sandbox, reply.text), True
         return to_lua(sandbox, reply, self.resp), False
+
+    def _choose(self, before: int) -> None:
+        """What a command has left of effects from `before` on goes where redis.set_repl has said, if anywhere."""
+        effects = self._keyspace.effects
+        chosen = effects[before:]
+        del effects[before:]
+        if self._replicate == _TO_LOG:
+            effects += [(database, ForLog(argv)) for database, argv in chosen]
+        elif self._replicate == _TO_REPLICAS:
+            effects += [(database, ForReplicas(argv)) for database, argv in chosen]
 
     def call_many(self, arguments: LuaTable, count: int) -> tuple[LuaValue, bool]:
         return self.call(*map(arguments.__getitem__, range(1, count + 1)))

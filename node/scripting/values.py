@@ -13,7 +13,7 @@ from lupa.lua51 import lua_type
 
 from node.scripting.sandbox import LuaTable, LuaValue, Sandbox
 from wire.encoder import encode, format_double
-from wire.errors import Error
+from wire.errors import Error, until_nul
 from wire.reply import NIL_ARRAY, BulkMap, BulkSet, Digits, PairMap, Raw, Reply, ReplySet, Simple, Verbatim
 
 # Tables in tables in a script's result, at most; a table may contain itself.
@@ -118,7 +118,7 @@ def _from_table(sandbox: Sandbox, table: LuaTable, proto: int, booleans: bool, d
             items += part if type(part) is tuple else (part,)
         return [_from_lua(sandbox, item, proto, booleans, depth) for item in items]
     if what == b"err":
-        return Error(content)
+        return Error(until_nul(content))
     if what == b"ok":
         return Simple(_one_line(content))
     if what == b"double":

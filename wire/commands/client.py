@@ -14,7 +14,7 @@ from wire.client_line import client_line
 from wire.command import ADMIN, LOADING, NOSCRIPT, STALE, command, container
 from wire.commands.connection import checked_name
 from wire.commands.help import help_lines
-from wire.errors import SYNTAX, Error, wrong_subcommand
+from wire.errors import SYNTAX, Error, until_nul, wrong_subcommand
 from wire.reply import NO_REPLY, OK, Reply, Verbatim
 from wire.session import MUTED, Session
 
@@ -151,7 +151,7 @@ def client_setinfo(call: Call) -> Reply:
         case b"lib-ver":
             call.session.lib_version = value
         case _:
-            raise Error(b"ERR Unrecognized option '%b'" % attribute)
+            raise Error(b"ERR Unrecognized option '%b'" % until_nul(attribute))
     return OK
 
 
@@ -261,7 +261,7 @@ def _filter(call: Call, option: bytes, value: bytes) -> Callable[[Session], bool
             return lambda session: session.local_address == text
         case b"USER":
             if not call.front.credentials.exists(value):
-                raise Error(b"ERR No such user '%b'" % value)
+                raise Error(b"ERR No such user '%b'" % until_nul(value))
             user = to_text(value)
             return lambda session: session.user == user
     raise Error(SYNTAX)
@@ -270,7 +270,7 @@ def _filter(call: Call, option: bytes, value: bytes) -> Callable[[Session], bool
 def _kind(text: bytes) -> str:
     kind = b"replica" if text.lower() == b"slave" else text.lower()
     if kind not in _KINDS:
-        raise Error(b"ERR Unknown client type '%b'" % text)
+        raise Error(b"ERR Unknown client type '%b'" % until_nul(text))
     return kind.decode()
 
 

@@ -172,7 +172,7 @@ def getkeysandflags(call: Call) -> Reply:
     spec, argv = _full_command(call)
     _key_places(spec, argv)
     return [
-        [argv[index], ReplySet(Simple(flag.encode()) for flag in spec.flags_of(key, argv))]
+        [argv[index], ReplySet(Simple(flag.encode()) for flag in spec.flags_of(key, argv) if flag != "incomplete")]
         for key in spec.keys
         for index in key.find(argv)
     ]
@@ -217,6 +217,9 @@ def _key_places(spec: CommandSpec, argv: list[bytes]) -> list[int]:
     miscounted = any(key.keynum >= 0 and not key.find(argv) for key in spec.keys)
     if miscounted and spec.flags & NO_MANDATORY_KEYS:
         return []
-    if miscounted or not places:
+    # A key that is missing (PFMERGE without a source), or one more than there may be (MIGRATE with a key and KEYS).
+    missing = any(not key.keyword and key.keynum < 0 and key.begin >= len(argv) for key in spec.keys)
+    rivals = any(key.optional for key in spec.keys) and all(key.find(argv) for key in spec.keys)
+    if miscounted or missing or rivals or not places:
         raise Error(b"ERR Invalid arguments specified for command")
     return places

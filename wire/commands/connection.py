@@ -5,7 +5,7 @@ from __future__ import annotations
 from runtime.settings import to_text
 from wire.call import Call
 from wire.command import ALLOW_BUSY, FAST, IN_SUBSCRIPTION, LOADING, NO_AUTH, NOSCRIPT, STALE, UNQUEUED, command
-from wire.errors import NOAUTH_HELLO, SYNTAX, WRONGPASS, Error, wrong_arity
+from wire.errors import NOAUTH_HELLO, SYNTAX, WRONGPASS, Error, until_nul, wrong_arity
 from wire.front import REDIS_VERSION
 from wire.pubsub import update_mask
 from wire.reply import OK, PONG, Reply, Simple
@@ -105,7 +105,7 @@ def hello(call: Call) -> Reply:
             name = checked_name(argv[at + 1])
             at += 2
         else:
-            raise Error(b"ERR Syntax error in HELLO option '%b'" % argv[at])
+            raise Error(b"ERR Syntax error in HELLO option '%b'" % until_nul(argv[at]))
     if user is not None:
         _log_in(call, user, password, b"HELLO")
     if session.mask & NEEDS_AUTH:

@@ -21,6 +21,11 @@ def test_the_stream_has_effects(pair: Pair, replicas: Replicas) -> None:
         "return redis.call('GET', 'a')",
         "redis.set_repl(redis.REPL_NONE) redis.call('SET', 'c', '1') redis.set_repl(redis.REPL_ALL) "
         "redis.call('SET', 'd', '1')",
+        "redis.set_repl(redis.REPL_AOF) redis.call('SET', 'e', '1') redis.set_repl(redis.REPL_REPLICA) "
+        "redis.call('SET', 'f', '1')",
+        "redis.set_repl(redis.REPL_REPLICA) redis.call('SET', 'a', '1') redis.call('PUBLISH', 'x', 'y') "
+        "redis.set_repl(redis.REPL_AOF) redis.call('PUBLISH', 'x', 'z') redis.call('SPOP', 'nokey')",
+        "redis.set_repl(redis.REPL_AOF) return redis.call('SET', 'e', '2')",
         "redis.call('SET', 'a', '1') error('half done')",
         "redis.call('SELECT', '0') return redis.call('DEL', 'a', 'nokey')",
     ]
@@ -38,6 +43,22 @@ def test_the_stream_has_effects(pair: Pair, replicas: Replicas) -> None:
             if words[-2:-1] == [b"PXAT"]:
                 words.pop()
     assert streams[0] == streams[1]
+
+
+def test_a_script_chooses_what_is_logged(start_server: Callable[..., OwnServer]) -> None:
+    server = start_server("--save", "", "--appendonly", "yes", "--appendfsync", "always").wait_ready()
+    client = redis.Redis(port=server.port)
+    client.eval(
+        "for _, to in ipairs({'REPL_NONE', 'REPL_AOF', 'REPL_REPLICA', 'REPL_ALL'}) do "
+        "redis.set_repl(redis[to]) redis.call('SET', to, '1') end",
+        0,
+    )
+    client.eval("redis.set_repl(redis.REPL_REPLICA) redis.call('INCR', 'REPL_ALL')", 0)
+    client.eval("redis.set_repl(redis.REPL_AOF) redis.call('INCR', 'REPL_AOF')", 0)
+    server.kill()
+    server = start_server("--save", "", "--appendonly", "yes", "--appendfsync", "always").wait_ready()
+    client = redis.Redis(port=server.port)
+    assert client.mget("REPL_NONE", "REPL_AOF", "REPL_REPLICA", "REPL_ALL") == [None, b"2", None, b"1"]
 
 
 def test_functions_are_saved_and_loaded(start_server: Callable[..., OwnServer]) -> None:
