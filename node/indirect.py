@@ -11,7 +11,7 @@ from node.session import NodeSession
 from node.slow_commands import SlowCommands
 from node.tracking import Tracking
 from runtime.clock import Clock
-from wire.command import UNQUEUED
+from wire.command import MAY_REPLICATE, UNQUEUED, WRITE
 from wire.errors import Error
 from wire.reply import QUEUED, Reply
 from wire.session import IN_MULTI
@@ -74,6 +74,14 @@ class Indirect:
             return reply
         call.rewritten = True
         return reply
+
+    def changes(self, argv: list[bytes]) -> bool:
+        """Whether a pause for writes concerns the command."""
+        try:
+            command = self._table.find(argv)
+        except Error:
+            return False
+        return bool(command.flags & (WRITE | MAY_REPLICATE))
 
     def apply(self, session: NodeSession, argv: list[bytes], *, replaying: bool = False) -> Reply:
         """Run one command of our master's stream, or, `replaying`, of a log: no gates, no redirection.

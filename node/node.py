@@ -110,7 +110,7 @@ class Node:
             self.tracking,
             runtime.clock,
         )
-        self.pauses = Pauses(self.conditions, self.clients, self._update_expiry_mode)
+        self.pauses = Pauses(self.conditions, self.clients, self._pauses_changed)
         self.shutdown = Shutdown(
             settings, runtime.log, self.pauses, self._save_before_end, self._lagging_replicas, self.end
         )
@@ -211,6 +211,7 @@ class Node:
             offset_frozen=self._stream_is_frozen,
             update_expiry_mode=self._update_expiry_mode,
             hold_writes=self._hold_writes,
+            stream_paused=self.pauses.hold_stream,
             on_role=self._role_changed,
             dial=self.ports.dialler("tls-replication"),
         )
@@ -344,6 +345,12 @@ class Node:
         """Who may delete expired keys: a master whose clients are not paused."""
         is_master = not self.replication.is_replica
         self.keyspace.expiry = DELETE_EXPIRED if is_master and not self.pauses.active else HIDE_EXPIRED
+
+    def _pauses_changed(self) -> None:
+        self._update_expiry_mode()
+        if self.replication.is_replica:
+            # Not in the middle of the command that ended the pause.
+            asyncio.get_running_loop().call_soon(self.replication.upstream.go_on)
 
     def _role_changed(self) -> None:
         self._update_expiry_mode()

@@ -44,6 +44,14 @@ class Pauses:
         """Whether there is a pause for `purpose`."""
         return purpose in self._ends
 
+    def hold_stream(self, writes: bool) -> bool:
+        """Whether a piece of our master's stream, which `writes` or does not, waits as well: when a client wants it.
+
+        A failover or a shutdown is no business of the stream.
+        """
+        pause = self._ends.get(PausePurpose.CLIENT_COMMAND)
+        return pause is not None and (writes or pause[1])
+
     def begin(self, purpose: PausePurpose, until: float, *, everything: bool) -> None:
         """Hold back writes, or `everything`, until loop time `until`. A longer or stronger pause stays."""
         end, all_commands = self._ends.get(purpose, (until, everything))

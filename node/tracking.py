@@ -18,7 +18,7 @@ from node.gates import TRACKING
 from node.keyspace import Keyspace
 from node.session import NodeSession, Tracked
 from wire.clients import Clients
-from wire.command import READONLY
+from wire.command import NOSCRIPT, READONLY
 from wire.reply import NIL_ARRAY, Push
 from wire.table import Command
 from wire.turn import Turn
@@ -124,10 +124,26 @@ class Tracking:
                     tracked.caching = None
 
     def read(self, session: NodeSession, database: Database, command: Command, argv: list[bytes]) -> None:
-        """A command of a tracking client, or of its transaction or script, has read its keys."""
+        """A command of a tracking client, or of its transaction, has read its keys."""
+        # What runs a script has read what the script reads.
+        if not command.flags & NOSCRIPT and self._remembers(session, command):
+            self._remember(session, database, command, argv)
+
+    def read_in_script(self, session: NodeSession, database: Database, command: Command, argv: list[bytes]) -> None:
+        """A command of its script has: its keys, as in Redis 7.2, and those that were named for the script, as in 7.0.
+
+        A client that is told of more than it has read only asks once more; of less, and what it keeps is wrong.
+        """
+        if self._remembers(session, command):
+            self._remember(session, database, command, argv)
+            self._remember(session, database, session.call.command, session.call.argv)
+
+    @staticmethod
+    def _remembers(session: NodeSession, command: Command) -> bool:
         tracked = session.tracked
-        if tracked is None or tracked.broadcast or not command.flags & READONLY or not tracked.remembers:
-            return
+        return tracked is not None and not tracked.broadcast and bool(command.flags & READONLY) and tracked.remembers
+
+    def _remember(self, session: NodeSession, database: Database, command: Command, argv: list[bytes]) -> None:
         for place in command.spec.keys_in(argv):
             key = argv[place]
             readers = self._readers.get((database, key))

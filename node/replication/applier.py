@@ -1,11 +1,12 @@
 """Runs our master's stream: a client that is never refused, never answered, and sees what has expired.
 
 The stream's bytes go on to our own replicas in the units in which they were applied, so that the offset always
-says what has been applied.
+says what has been applied. While clients are paused, so is the stream: it waits here, received and not applied.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 from node.database import SEE_EXPIRED
@@ -21,7 +22,17 @@ from wire.errors import Error
 class Applier:
     """The end of the stream: from bytes to changed data."""
 
-    __slots__ = ("_executor", "_feed", "_keyspace", "_reader", "_runtime", "_session", "_update_expiry_mode")
+    __slots__ = (
+        "_executor",
+        "_feed",
+        "_held",
+        "_is_paused",
+        "_keyspace",
+        "_reader",
+        "_runtime",
+        "_session",
+        "_update_expiry_mode",
+    )
 
     def __init__(
         self,
@@ -31,6 +42,7 @@ class Applier:
         feed: Feed,
         session: NodeSession,
         update_expiry_mode: Callable[[], None],
+        is_paused: Callable[[bool], bool],
     ) -> None:
         self._runtime = runtime
         self._keyspace = keyspace
@@ -43,6 +55,10 @@ class Applier:
         # Says again how expired keys are treated, after commands of the stream saw them as existing.
         self._update_expiry_mode = update_expiry_mode
         self._reader = StreamReader()
+        # What a pause holds back.
+        self._held: deque[Portion] = deque()
+        # Whether commands, of which some change data or none do, must wait: the node's pauses say so.
+        self._is_paused = is_paused
 
     @property
     def database(self) -> int:
@@ -52,12 +68,13 @@ class Applier:
     @property
     def unapplied(self) -> int:
         """Bytes received that cannot be applied yet."""
-        return self._reader.unapplied
+        return self._reader.unapplied + sum(len(portion.data) for portion in self._held)
 
     def begin(self, database: int | None = None) -> None:
         """Another link: what the last one left unfinished will come again. `database` says where the data that was
         just loaded goes on; without it the stream is where it was."""
         self._reader = StreamReader()
+        self._held.clear()
         if database is not None:
             self._session.call.db = self._keyspace.database(database)
 
@@ -67,10 +84,23 @@ class Applier:
         portion = self._reader.receive(data)
         if portion is None:
             return None
-        self._apply(portion)
-        before = self._feed.history.offset
-        self._feed.append(portion.data)
-        return None if portion.getack_at is None else before + portion.getack_at
+        self._held.append(portion)
+        return self.go_on()
+
+    def go_on(self) -> int | None:
+        """Apply what has been received as far as no pause holds it back; returns the same as `receive`."""
+        asked_for = None
+        while self._held and not self._must_wait(self._held[0]):
+            portion = self._held.popleft()
+            self._apply(portion)
+            if portion.getack_at is not None:
+                asked_for = self._feed.history.offset + portion.getack_at
+            self._feed.append(portion.data)
+        return asked_for
+
+    def _must_wait(self, portion: Portion) -> bool:
+        # Without a pause nobody looks at the commands.
+        return self._is_paused(True) and self._is_paused(any(map(self._executor.indirect.changes, portion.commands)))
 
     def _apply(self, portion: Portion) -> None:
         keyspace = self._keyspace

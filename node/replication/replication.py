@@ -74,6 +74,7 @@ class Replication:
         offset_frozen: Callable[[], bool],
         update_expiry_mode: Callable[[], None],
         hold_writes: Callable[[bool], None],
+        stream_paused: Callable[[bool], bool],
         on_role: Callable[[], None],
         dial: Dialler,
     ) -> None:
@@ -81,8 +82,9 @@ class Replication:
 
         `over_limit(session, unsent)` says whether a replica has too much unsent; `offset_frozen()` whether nothing
         may be added to the stream, because of a failover; `hold_writes` holds clients' writes back or lets them go,
-        for the same reason; `on_role` is called when this node has become a master or a
-        replica, after everything here is in place; `dial` opens a connection to a master.
+        for the same reason; `stream_paused(writes)` says whether a piece of our master's stream must wait; `on_role` is
+        called when this node has become a master or a replica, after everything here is in place; `dial` opens a
+        connection to a master.
         """
         self._settings = settings
         self._runtime = runtime
@@ -116,7 +118,9 @@ class Replication:
         # FAILOVER, while it is under way.
         self.failover = Failover(runtime.log, self.replicas, self.follow, self.promote, hold_writes)
         self.replicas.on_acknowledged = self.failover.check
-        self._applier = Applier(runtime, keyspace, executor, self.replicas.feed, session, update_expiry_mode)
+        self._applier = Applier(
+            runtime, keyspace, executor, self.replicas.feed, session, update_expiry_mode, stream_paused
+        )
         # The master of this node.
         self.upstream = Upstream(
             settings,

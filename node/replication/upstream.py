@@ -327,12 +327,17 @@ class Upstream:
 
     def streamed(self, link: MasterLink, data: bytes) -> None:
         try:
-            asked_for = self._applier.receive(data)
+            self._answer(self._applier.receive(data))
         except StreamError as error:
             self._runtime.log.warning(f"Master stream corruption: {error}")
             link.close()
             self._again(_RETRY_AFTER_S)
-            return
+
+    def go_on(self) -> None:
+        """A pause may be over: apply what it has held back."""
+        self._answer(self._applier.go_on())
+
+    def _answer(self, asked_for: int | None) -> None:
         if asked_for is not None:
             self._asked = True
             self.acknowledge(asked_for)

@@ -183,7 +183,7 @@ class Gateway:
         before = len(self._keyspace.effects)
         reply = self._executor.indirect.run(call, command, argv)
         if self._client.tracked is not None:
-            self._executor.tracking.read(self._client, call.db, command, argv)
+            self._executor.tracking.read_in_script(self._client, call.db, command, argv)
         if self._keyspace.dirty != dirty:
             self.wrote = True
         if self._replicate != _TO_ALL:

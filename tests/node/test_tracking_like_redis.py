@@ -116,7 +116,7 @@ def test_what_is_read_in_transactions(clients: tuple[RawClient, RawClient]) -> N
 
 
 def test_what_is_read_in_scripts(pair: Pair) -> None:
-    """Redis 7.0 forgets these, later versions do not."""
+    """Redis 7.0 remembers only the keys that are named for the script, 7.2 only those that it reads."""
     reader, writer = RawClient(pair.ours), RawClient(pair.ours)
     reader.ask("HELLO", "3")
     reader.ask("CLIENT", "TRACKING", "on")
@@ -125,6 +125,19 @@ def test_what_is_read_in_scripts(pair: Pair) -> None:
     assert _told(reader) == [b"b"]
     reader.close()
     writer.close()
+
+
+@pytest.mark.parametrize("command", ["EVAL", "EVAL_RO"])
+def test_keys_that_are_named_for_a_script(clients: tuple[RawClient, RawClient], command: str) -> None:
+    reader, writer = clients
+    reader.ask("CLIENT", "TRACKING", "on")
+    reader.ask("SET", "b", "1")
+    reader.ask(command, "return redis.call('PING')", "2", "a", "b")
+    writer.ask("MSET", "a", "1", "b", "1")
+    assert reader.ask("PING") == b"+PONG\r\n"
+    reader.ask(command, "return redis.call('GET', KEYS[1])", "2", "a", "b")
+    writer.ask("MSET", "a", "1", "b", "1")
+    assert [_told(reader), _told(reader)] == [[b"a"], [b"b"]]
 
 
 def test_own_changes_come_behind_the_reply(clients: tuple[RawClient, RawClient]) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from node.database import slot_of
 from node.output_limits import OutputLimit
+from node.pause import PausePurpose
 from node.persistence.rdb_reader import RdbReader
 from node.replication.peer import PeerState
 from tests.node.persistence.test_rdb_files import Told
@@ -61,6 +62,50 @@ async def test_the_stream_is_nobody_s_whom_the_replica_could_forbid_anything(nod
     await replica.caught_up_with(master)
     assert "CRITICAL" not in replica.log
     assert list(replica.node.keyspace.database(0).get(b"sorted") or ()) == [b"2", b"3", b"1"]
+
+
+@pytest.mark.parametrize("kind", ["WRITE", "ALL"])
+async def test_a_pause_holds_back_the_stream_as_well(nodes: Nodes, kind: str) -> None:
+    master, replica = await pair(nodes)
+    await replica.caught_up_with(master)
+    upstream, history = replica.node.replication.upstream, replica.node.replication.history
+    assert await replica.client("CLIENT", "PAUSE", "100000", kind) == b"OK"
+    before = history.offset
+    await master.client("SET", "a", "2")
+    await master.client("INCR", "a")
+    await until(lambda: upstream.read_offset == master.node.replication.history.offset)
+    assert history.offset == before
+    # Where all is paused, the end of the pause would have to wait for itself.
+    if kind == "WRITE":
+        assert await replica.client("GET", "a") == b"1"
+        assert await replica.client("CLIENT", "UNPAUSE") == b"OK"
+    else:
+        replica.node.pauses.end(PausePurpose.CLIENT_COMMAND)
+    await replica.caught_up_with(master)
+    assert await replica.client("GET", "a") == b"3"
+
+
+async def test_a_pause_for_writes_lets_other_words_of_the_master_through(nodes: Nodes) -> None:
+    master, replica = await pair(nodes)
+    await replica.caught_up_with(master)
+    assert await replica.client("CLIENT", "PAUSE", "100000", "WRITE") == b"OK"
+    master.node.replication.replicas.feed.append(encode_command([b"PING"]))
+    await replica.caught_up_with(master)
+
+
+async def test_what_a_pause_holds_back_is_asked_for_again_on_another_link(nodes: Nodes) -> None:
+    master, replica = await pair(nodes)
+    await replica.caught_up_with(master)
+    assert await replica.client("CLIENT", "PAUSE", "100000", "WRITE") == b"OK"
+    await master.client("INCR", "a")
+    upstream = replica.node.replication.upstream
+    await until(lambda: upstream.read_offset == master.node.replication.history.offset)
+    for peer in master.node.replication.replicas.peers.values():
+        peer.drop()
+    await until(lambda: master.node.replication.replicas.partial_resyncs == 1)
+    assert await replica.client("CLIENT", "UNPAUSE") == b"OK"
+    await replica.caught_up_with(master)
+    assert await replica.client("GET", "a") == b"2"
 
 
 async def test_a_broken_link_is_resumed(nodes: Nodes) -> None:
