@@ -8,6 +8,7 @@ against what is really there before it takes anything.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import inf, nan
 from struct import Struct
 
@@ -50,6 +51,8 @@ _TEXT_NAN, _TEXT_INF, _TEXT_MINUS_INF = 253, 254, 255
 # takes in Python; a reader takes a string in any form.
 _COMPRESS_ABOVE = 64
 _DIGIT_MAX = ord("9")
+# No text from here on is a number's.
+_NO_NUMBER = b":"
 # The longest decimal text of a 32-bit integer: "-2147483648".
 INTEGER_TEXT_MAX = 11
 # The first byte of a compressed string; its two lengths follow.
@@ -94,6 +97,10 @@ class Cursor:
 
     def length(self) -> int:
         """A length that is a length; raises RdbError on a special encoding."""
+        position = self.position
+        if position < self.end and (first := self.data[position]) < SHORT:
+            self.position = position + 1
+            return first
         value, special = self.length_or_encoding()
         if special:
             raise RdbError(f"Unknown length encoding {value} in RDB", self.position)
@@ -124,6 +131,12 @@ class Cursor:
 
     def string(self) -> bytes:
         """A string in any of its five forms."""
+        position = self.position
+        if position < self.end and (first := self.data[position]) < SHORT:
+            stop = position + 1 + first
+            if stop <= self.end:
+                self.position = stop
+                return self.data[position + 1 : stop]
         value, special = self.length_or_encoding()
         if not special:
             return self.take(value)
@@ -133,6 +146,24 @@ class Cursor:
         if form is None:
             raise RdbError(f"Unknown RDB string encoding type {value}", self.position)
         return b"%d" % self.integer(form)
+
+    def strings(self, count: int) -> list[bytes]:
+        """So many strings; short ones, which most are, without a call for each."""
+        data, position = self.data, self.position
+        # The longest short one, and what comes behind it, lies before the end.
+        last = self.end - SHORT
+        texts: list[bytes] = []
+        for _ in range(count):
+            if position < last and (size := data[position]) < SHORT:
+                start = position + 1
+                position = start + size
+                texts.append(data[start:position])
+            else:
+                self.position = position
+                texts.append(self.string())
+                position = self.position
+        self.position = position
+        return texts
 
     def score(self) -> float:
         """A sorted set's score, in binary; raises RdbError for one that is not a number."""
@@ -197,6 +228,17 @@ def encode_string(data: bytes | bytearray, compress: bool) -> bytes:
         if packed is not None:
             return bytes((COMPRESSED,)) + encode_length(len(packed)) + encode_length(size) + packed
     return encode_length(size) + data
+
+
+def encode_strings(items: Iterable[bytes], compress: bool) -> list[bytes]:
+    """`encode_string` of each; short ones that are no numbers, which most are, without a call for each."""
+    lengths = _SHORT_LENGTHS
+    return [
+        lengths[size] + item
+        if item >= _NO_NUMBER and (size := len(item)) <= _COMPRESS_ABOVE
+        else encode_string(item, compress)
+        for item in items
+    ]
 
 
 def encode_score(score: float) -> bytes:

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import chain
 
 from node.persistence import listpack, ziplist, zipmap
-from node.persistence.rdb_encoding import I64, Cursor, encode_length, encode_string
+from node.persistence.rdb_encoding import I64, Cursor, encode_length, encode_string, encode_strings
 from node.persistence.rdb_errors import RdbEmptyError, RdbError
 from node.structures.deadlines import Deadlines
 from node.structures.hashes import Hash
+from node.structures.records import Record
 from wire.arguments import canonical_integer
 
 
 def decode_hash(cursor: Cursor) -> Hash:
     """Type 4."""
-    return _from_items([cursor.string() for _ in range(2 * cursor.count())], cursor)
+    return _from_items(cursor.strings(2 * cursor.count()), cursor)
 
 
 def decode_hash_listpack(cursor: Cursor) -> Hash:
     """Type 16."""
-    return _from_items(listpack.decode(cursor.string()), cursor, packed=True)
+    items = listpack.decode(cursor.string())
+    limits = cursor.limits
+    if items and not len(items) % 2 and len(items) <= 2 * limits.hash_entries:
+        # Names that are known to stand together are not each other's doubles.
+        record = limits.shapes.known(tuple(items[::2]), items[1::2])
+        if record is not None:
+            hash_ = Hash()
+            hash_.fields = record
+            return hash_
+    return _from_items(items, cursor, packed=True)
 
 
 def decode_hash_ziplist(cursor: Cursor) -> Hash:
@@ -93,11 +104,22 @@ def encode_expiring_hash(hash_: Hash, compress: bool) -> bytes:
 
 def encode_hash(hash_: Hash, compress: bool) -> bytes:
     """The body for type 4."""
-    parts = [encode_length(len(hash_))]
-    parts += [encode_string(part, compress) for part in chain.from_iterable(hash_.fields.items())]
-    return b"".join(parts)
+    return encode_length(len(hash_)) + b"".join(encode_strings(chain.from_iterable(hash_.fields.items()), compress))
 
 
 def encode_hash_listpack(hash_: Hash, compress: bool) -> bytes:
     """The body for type 16."""
-    return encode_string(listpack.encode(chain.from_iterable(hash_.fields.items())), compress)
+    fields = hash_.fields
+    if isinstance(fields, Record):
+        names, values = fields.shape.names, fields.values()
+        if listpack.are_short_texts(values):
+            # Records alike often have values of the same sizes, too.
+            body = _form(names, fields.data[: len(names)]) % tuple(values)
+            return encode_string(listpack.framed(body, 2 * len(names)), compress)
+    entries = listpack.text_entries(chain.from_iterable(fields.items()))
+    return encode_string(listpack.assemble(entries), compress)
+
+
+@lru_cache(maxsize=4096)
+def _form(names: tuple[bytes, ...], sizes: bytes) -> bytes:
+    return listpack.form_of(names, sizes)

@@ -18,7 +18,7 @@ _PLAIN_MIN = 1 << 30
 
 def decode_list(cursor: Cursor) -> Quicklist:
     """Type 1: element by element."""
-    return _quicklist([cursor.string() for _ in range(cursor.count())], cursor)
+    return _quicklist(cursor.strings(cursor.count()), cursor)
 
 
 def decode_ziplist(cursor: Cursor) -> Quicklist:
@@ -57,7 +57,7 @@ def _quicklist(items: list[bytes], cursor: Cursor) -> Quicklist:
 
 def encode_quicklist(value: Quicklist, compress: bool) -> bytes:
     """The body for type 18, in the nodes that RPUSH makes of the elements."""
-    items = list(value)
+    items = value.items()
     entries = listpack.text_entries(items)
     if sum(map(len, entries)) <= _ROOM:
         return b"\x01" + _node(_PACKED, listpack.assemble(entries), compress)

@@ -120,7 +120,7 @@ class RdbReader:
         frequency: int | None = None
         pending = False  # a record about the next key has been read: do not stop before that key
         while records > 0 or pending:
-            if not pending:
+            if not pending and cursor.position < cursor.end and cursor.data[cursor.position] == STRING:
                 records -= self._read_short_strings(records)
             records -= 1
             kind = cursor.byte()

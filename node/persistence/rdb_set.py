@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from node.persistence import intset, listpack
-from node.persistence.rdb_encoding import Cursor, encode_length, encode_string
+from node.persistence.rdb_encoding import Cursor, encode_length, encode_string, encode_strings
 from node.persistence.rdb_errors import RdbEmptyError, RdbError
 from node.structures.sets import Set, set_of
 
 
 def decode_set(cursor: Cursor) -> Set:
     """Type 2."""
-    return _from_members([cursor.string() for _ in range(cursor.count())], cursor)
+    return _from_members(cursor.strings(cursor.count()), cursor)
 
 
 def decode_set_intset(cursor: Cursor) -> Set:
@@ -34,9 +34,7 @@ def _from_members(members: list[bytes], cursor: Cursor) -> Set:
 
 def encode_set(set_: Set, compress: bool) -> bytes:
     """The body for type 2."""
-    parts = [encode_length(len(set_))]
-    parts += [encode_string(member, compress) for member in set_.members]
-    return b"".join(parts)
+    return encode_length(len(set_)) + b"".join(encode_strings(set_.members, compress))
 
 
 def encode_set_intset(set_: Set, compress: bool) -> bytes:

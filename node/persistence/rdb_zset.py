@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 
 from node.persistence import listpack, ziplist
 from node.persistence.rdb_encoding import Cursor, encode_length, encode_score, encode_string
@@ -14,6 +15,7 @@ from wire.errors import Error
 
 # Up to here a whole number's text has all its digits.
 _WHOLE_MAX = 1e17
+_INTEGERS_ONLY = {int}
 
 
 def decode_zset(cursor: Cursor) -> SortedSet:
@@ -36,7 +38,11 @@ def _unpacked(cursor: Cursor, score: Callable[[], float]) -> SortedSet:
 
 def decode_zset_listpack(cursor: Cursor) -> SortedSet:
     """Type 17."""
-    return _from_items(listpack.decode(cursor.string()), cursor)
+    items = listpack.decode_mixed(cursor.string())
+    scores = items[1::2]
+    if set(map(type, scores)) == _INTEGERS_ONLY and len(items) == 2 * len(scores):
+        return _of(listpack.as_texts(items[::2]), list(map(float, scores)), cursor)
+    return _from_items(listpack.as_texts(items), cursor)
 
 
 def decode_zset_ziplist(cursor: Cursor) -> SortedSet:
@@ -46,14 +52,17 @@ def decode_zset_ziplist(cursor: Cursor) -> SortedSet:
 
 def _from_items(items: list[bytes], cursor: Cursor) -> SortedSet:
     """Members and scores in turns."""
-    members = items[::2]
     try:
-        scores = dict(zip(members, map(parse_score, items[1::2]), strict=True))
-    except (ValueError, Error):
+        return _of(items[::2], list(map(parse_score, items[1::2])), cursor)
+    except Error:
         raise RdbError("Zset integrity check failed.", cursor.position) from None
-    if len(scores) != len(members):
+
+
+def _of(members: list[bytes], scores: list[float], cursor: Cursor) -> SortedSet:
+    by_member = dict(zip(members, scores, strict=False))
+    if not len(by_member) == len(members) == len(scores):
         raise RdbError("Zset integrity check failed.", cursor.position)
-    return _sorted_set(scores, cursor, packed=True)
+    return _sorted_set(by_member, cursor, packed=True)
 
 
 def _sorted_set(scores: dict[bytes, float], cursor: Cursor, *, packed: bool = False) -> SortedSet:
@@ -75,14 +84,18 @@ def encode_zset(zset: SortedSet, compress: bool) -> bytes:
 
 def encode_zset_listpack(zset: SortedSet, compress: bool) -> bytes:
     """The body for type 17."""
-    entries: list[bytes] = []
-    for member, score in zset.pairs(0, len(zset)):
-        entries += (listpack.text_entry(member), _score_entry(score))
+    # There are few: sorted at once they need no ranking.
+    pairs = sorted(zip(zset.scores.values(), zset.scores, strict=True))
+    members = listpack.text_entries([member for _, member in pairs])
+    scores = _score_entries([score for score, _ in pairs])
+    entries = list(chain.from_iterable(zip(members, scores, strict=True)))
     return encode_string(listpack.assemble(entries), compress)
 
 
-def _score_entry(score: float) -> bytes:
-    """A score's text, which for most is a whole number's; of negative zero it is not."""
-    if score and -_WHOLE_MAX < score < _WHOLE_MAX and score.is_integer():
-        return listpack.number_entry(int(score))
-    return listpack.text_entry(format_double(score))
+def _score_entries(scores: list[float]) -> list[bytes]:
+    """The texts of ascending scores, which for most are those of whole numbers; of negative zero it is not."""
+    if scores[0] > -_WHOLE_MAX and scores[-1] < _WHOLE_MAX:
+        numbers = list(map(int, scores))
+        if numbers == scores and 0 not in numbers:
+            return listpack.number_entries(numbers)
+    return [listpack.text_entry(format_double(score)) for score in scores]

@@ -11,8 +11,8 @@ Nearly all nodes have entries with the same fields and nothing deleted: those ar
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
-from itertools import chain, repeat
 from operator import lt
 
 from node.persistence import listpack
@@ -26,6 +26,7 @@ _DELETED, _SAME_FIELDS = 1, 2
 _ITEMS_SAME, _ITEMS_OTHER = 3, 4
 # Pieces between line ends of an encoded entry (`StreamNode.entries`): its head, and for every field and value.
 _HEAD_PIECES, _PAIR_PIECES = 4, 4
+_INT64_LIMIT = 1 << 63
 _BULK_HEADS = [b"$%d" % size for size in range(4096)]
 
 
@@ -33,9 +34,12 @@ def encode_node(node: StreamNode) -> bytes:
     """The listpack."""
     fields = node.fields
     head: list[bytes | int] = [len(node), node.deleted, len(fields), *fields, 0]
+    entries = list(map(listpack.entry, head))
     values = _columns(node) if not node.deleted else None
-    entries = _encode_rows(node) if values is None else _encode_columns(node, values)
-    return listpack.assemble([*map(listpack.entry, head), *entries])
+    if values is None:
+        return listpack.assemble([*entries, *_encode_rows(node)])
+    count = len(entries) + len(node) * (_ITEMS_SAME + 1 + len(fields))
+    return listpack.framed(b"".join(entries) + _encode_columns(node, values), count)
 
 
 def _columns(node: StreamNode) -> list[list[bytes]] | None:
@@ -68,18 +72,25 @@ def _columns(node: StreamNode) -> list[list[bytes]] | None:
     return columns
 
 
-def _encode_columns(node: StreamNode, values: list[list[bytes]]) -> Iterator[bytes]:
-    base_ms, base_sequence = node.base >> SEQUENCE_BITS, node.base & SEQUENCE_MAX
-    entry = listpack.number_entry
+def _encode_columns(node: StreamNode, values: list[list[bytes]]) -> bytes:
     times, sequences = node.halves()
-    columns = [
-        repeat(entry(_SAME_FIELDS)),
-        [entry(wrapped(time_ms - base_ms)) for time_ms in times],
-        [entry(wrapped(sequence - base_sequence)) for sequence in sequences],
-        *(map(listpack.text_entry, column) for column in values),
-        repeat(entry(_ITEMS_SAME + len(values))),
-    ]
-    return chain.from_iterable(zip(*columns, strict=False))
+    form = listpack.number_entry(_SAME_FIELDS) + b"%b"
+    columns = [listpack.number_entries(_differences(times, node.base >> SEQUENCE_BITS))]
+    if sequences.count(node.base & SEQUENCE_MAX) == len(sequences):
+        form += listpack.number_entry(0)
+    else:
+        form += b"%b"
+        columns.append(listpack.number_entries(_differences(sequences, node.base & SEQUENCE_MAX)))
+    columns += map(listpack.text_entries, values)
+    form += b"%b" * len(values) + listpack.number_entry(_ITEMS_SAME + len(values)).replace(b"%", b"%%")
+    return b"".join(map(form.__mod__, zip(*columns, strict=True)))
+
+
+def _differences(numbers: array[int], base: int) -> list[int]:
+    differences = [number - base for number in numbers]
+    if min(differences) >= -_INT64_LIMIT and max(differences) < _INT64_LIMIT:
+        return differences
+    return list(map(wrapped, differences))
 
 
 def _encode_rows(node: StreamNode) -> Iterator[bytes]:
@@ -100,14 +111,14 @@ def _encode_rows(node: StreamNode) -> Iterator[bytes]:
 
 def decode_node(base: int, data: bytes) -> StreamNode:
     """The node that `data` is; raises ValueError, or RdbError when it is no listpack."""
-    items = listpack.decode(data)
+    items = listpack.decode_mixed(data)
     if len(items) < 3:
         raise ValueError("no header")
     count, deleted, width = map(int, items[:3])
     start = 3 + width
-    if count < 0 or deleted < 0 or width < 0 or count + deleted == 0 or items[start : start + 1] != [b"0"]:
+    if count < 0 or deleted < 0 or width < 0 or count + deleted == 0 or start >= len(items) or int(items[start]):
         raise ValueError("a header that is none")
-    node = StreamNode(base, items[3:start])
+    node = StreamNode(base, listpack.as_texts(items[3:start]))
     rows = items[start + 1 :]
     if deleted or not _decode_columns(node, count, rows):
         _decode_rows(node, count + deleted, iter(rows))
@@ -117,25 +128,31 @@ def decode_node(base: int, data: bytes) -> StreamNode:
     return node
 
 
-def _decode_columns(node: StreamNode, count: int, rows: list[bytes]) -> bool:
+def _decode_columns(node: StreamNode, count: int, rows: list[bytes | int]) -> bool:
     """Read entries that all have the fields of the first one; False when they do not, and nothing has been read."""
     width = len(node.fields)
     stride = _ITEMS_SAME + 1 + width
-    if len(rows) != count * stride or rows[::stride].count(b"%d" % _SAME_FIELDS) != count:
+    if len(rows) != count * stride or rows[::stride].count(_SAME_FIELDS) != count:
         return False
-    if rows[stride - 1 :: stride].count(b"%d" % (stride - 1)) != count:
+    if rows[stride - 1 :: stride].count(stride - 1) != count:
         return False
-    base_ms, base_sequence = node.base >> SEQUENCE_BITS, node.base & SEQUENCE_MAX
-    times = [base_ms + after & SEQUENCE_MAX for after in map(int, rows[1::stride])]
-    sequences = [base_sequence + after & SEQUENCE_MAX for after in map(int, rows[2::stride])]
-    ids = list(map(make_id, times, sequences))
-    if ids[0] < node.base or not all(map(lt, ids, ids[1:])):
+    times = _sums(rows[1::stride], node.base >> SEQUENCE_BITS)
+    sequences = _sums(rows[2::stride], node.base & SEQUENCE_MAX)
+    ids = list(zip(times, sequences, strict=True))
+    if make_id(*ids[0]) < node.base or not all(map(lt, ids, ids[1:])):
         raise ValueError("ids do not ascend")
-    node.fill(times, sequences, [rows[place::stride] for place in range(3, 3 + width)])
+    node.fill(times, sequences, [listpack.as_texts(rows[place::stride]) for place in range(3, 3 + width)])
     return True
 
 
-def _decode_rows(node: StreamNode, count: int, items: Iterator[bytes]) -> None:
+def _sums(differences: list[bytes | int], base: int) -> list[int]:
+    """The numbers that differ so much from `base`; raises ValueError."""
+    if differences.count(0) == len(differences):
+        return [base] * len(differences)
+    return [base + int(difference) & SEQUENCE_MAX for difference in differences]
+
+
+def _decode_rows(node: StreamNode, count: int, items: Iterator[bytes | int]) -> None:
     """Read entries of any kind; raises ValueError."""
     try:
         for _ in range(count):
@@ -146,16 +163,16 @@ def _decode_rows(node: StreamNode, count: int, items: Iterator[bytes]) -> None:
         raise ValueError("too many items")
 
 
-def _decode_row(node: StreamNode, items: Iterator[bytes]) -> None:
+def _decode_row(node: StreamNode, items: Iterator[bytes | int]) -> None:
     flags = int(next(items))
     time_ms = (node.base >> SEQUENCE_BITS) + int(next(items)) & SEQUENCE_MAX
     entry_id = make_id(time_ms, (node.base & SEQUENCE_MAX) + int(next(items)) & SEQUENCE_MAX)
     if flags & _SAME_FIELDS:
-        parts = [part for field in node.fields for part in (field, next(items))]
+        parts = [part for field in node.fields for part in (field, _text(next(items)))]
         count = _ITEMS_SAME + len(node.fields)
     else:
         width = int(next(items))
-        parts = [next(items) for _ in range(2 * width)]
+        parts = [_text(next(items)) for _ in range(2 * width)]
         count = _ITEMS_OTHER + 2 * width
     if int(next(items)) != count:
         raise ValueError("not as many items as announced")
@@ -165,3 +182,7 @@ def _decode_row(node: StreamNode, items: Iterator[bytes]) -> None:
         node.bury(entry_id, parts)
     else:
         node.put(entry_id, parts)
+
+
+def _text(item: bytes | int) -> bytes:
+    return item if isinstance(item, bytes) else b"%d" % item

@@ -57,6 +57,10 @@ class Quicklist:
         assert self._rest is not None
         return len(self._head) + starts[-1] + len(self._rest[-1]) - starts[0]
 
+    def items(self) -> list[bytes]:
+        """All elements, for who does not change the list that it is."""
+        return self._head if self._rest is None else list(self)
+
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._head) if self._rest is None else chain(self._head, *self._rest)
 

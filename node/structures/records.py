@@ -63,6 +63,14 @@ class Shapes:
         candidates[names] = meetings
         return None
 
+    def known(self, names: tuple[bytes, ...], values: list[bytes]) -> Record | None:
+        """These fields packed, if their names are a shape already; None if not, or if they cannot be."""
+        shape = self._shapes.get(names)
+        if shape is None:
+            return None
+        sizes = list(map(len, values))
+        return Record(shape, bytes(sizes) + b"".join(values)) if max(sizes) <= _VALUE_MAX else None
+
     def pack(self, fields: dict[bytes, bytes]) -> Record | None:
         """The same fields packed; None if they cannot be."""
         if len(fields) > _FIELDS_MAX:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection
 from itertools import islice
 from typing import ClassVar
 
@@ -13,6 +13,9 @@ from wire.arguments import canonical_integer
 
 # No Python `set`: its order differs in every process, and a random member of it cannot be had. The values mean nothing.
 Members = dict[bytes, bool] | Table[bool] | Integers
+
+# No text from here on is a number's.
+_NO_NUMBER = b":"
 
 
 class Set:
@@ -91,9 +94,14 @@ class Set:
             assert all(canonical_integer(member) is not None for member in self.members)
 
 
-def set_of(members: Iterable[bytes], intset_max: int) -> Set:
+def set_of(members: Collection[bytes], intset_max: int) -> Set:
     """A new set of `members`."""
     made = Set()
+    if members and min(members) >= _NO_NUMBER:
+        made.compact = False
+        mapped = dict.fromkeys(members, True)
+        made.members = mapped if len(mapped) <= DICT_MAX else Table(mapped)
+        return made
     for member in members:
         made.add(member, intset_max)
     return made

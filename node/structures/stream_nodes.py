@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from heapq import merge
 from itertools import accumulate
 from sys import getsizeof
@@ -258,13 +258,14 @@ class StreamNode:
 
     def fill(self, times: list[int], sequences: list[int], values: list[list[bytes]]) -> None:
         """Put all entries into an empty node, with its fields, the values of each in a column."""
-        head = b"*%d\r\n" % (2 * len(values))
-        texts = [b"%d-%d" % pair for pair in zip(times, sequences, strict=True)]
-        columns = [[b"*2\r\n$%d\r\n%b\r\n%b" % (len(text), text, head) for text in texts]]
+        texts = list(map(b"%d-%d".__mod__, zip(times, sequences, strict=True)))
+        # An entry's form, and for each of what goes into it its size, and itself.
+        form = b"*2\r\n$%%d\r\n%%b\r\n*%d\r\n" % (2 * len(values))
+        columns: list[Iterable[int] | list[bytes]] = [map(len, texts), texts]
         for field, column in zip(self.fields, values, strict=True):
-            name = b"$%d\r\n%b\r\n" % (len(field), field)
-            columns.append([b"%b$%d\r\n%b\r\n" % (name, len(value), value) for value in column])
-        entries = list(map(b"".join, zip(*columns, strict=True)))
+            form += b"$%d\r\n%b\r\n$%%d\r\n%%b\r\n" % (len(field), field.replace(b"%", b"%%"))
+            columns += (map(len, column), column)
+        entries = list(map(form.__mod__, zip(*columns, strict=True)))
         self._times.extend(times)
         self._sequences.extend(sequences)
         self._entries += b"".join(entries)

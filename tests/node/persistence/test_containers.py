@@ -62,7 +62,37 @@ def test_a_listpack_gives_back_what_it_took(items: list[bytes]) -> None:
 
 @given(st.lists(NUMBERS.filter(lambda number: -(1 << 63) <= number < 1 << 63)))
 def test_numbers_are_as_good_as_their_texts(numbers: list[int]) -> None:
-    assert listpack.encode(numbers) == listpack.encode([b"%d" % number for number in numbers])
+    encoded = listpack.encode([b"%d" % number for number in numbers])
+    assert listpack.encode(numbers) == listpack.assemble(listpack.number_entries(numbers)) == encoded
+    assert listpack.decode_mixed(encoded) == numbers
+
+
+@given(ITEMS)
+def test_many_at_once_are_what_they_are_one_by_one(items: list[bytes]) -> None:
+    encoded = listpack.encode(items)
+    assert listpack.assemble(listpack.text_entries(items)) == encoded
+    assert listpack.as_texts(listpack.decode_mixed(encoded)) == items
+
+
+SHORT_TEXT = st.one_of(st.sampled_from([b"a%b", b"z" * 36, b"%", b"y" * 63]), st.binary(max_size=63)).map(
+    lambda text: (b"%b%b" % (b":", text))[:63]
+)
+
+
+@given(st.dictionaries(ITEM, SHORT_TEXT, min_size=1))
+@example({b"%" * 36: b"x" * 36})
+def test_a_form_is_filled_in_to_what_would_be_encoded(fields: dict[bytes, bytes]) -> None:
+    values = list(fields.values())
+    assert listpack.are_short_texts(values)
+    body = listpack.form_of(tuple(fields), bytes(map(len, values))) % tuple(values)
+    whole = listpack.encode([part for pair_ in fields.items() for part in pair_])
+    assert listpack.framed(body, 2 * len(fields)) == whole
+
+
+@given(st.lists(ITEM, min_size=1))
+def test_what_is_a_short_text(items: list[bytes]) -> None:
+    if listpack.are_short_texts(items):
+        assert all(len(item) < 64 and not item[:1].isdigit() for item in items)
 
 
 @given(st.sets(NUMBERS.filter(lambda number: -(1 << 63) <= number < 1 << 63), min_size=1))
