@@ -11,6 +11,7 @@ another type or about to expire, a slot that is not ours): that one, and what fo
 from __future__ import annotations
 
 from binascii import crc_hqx
+from typing import Final
 
 from node.call import Call
 from node.commands.counters import SHARED, SMALL, TEXTS
@@ -19,11 +20,13 @@ from node.structures.lists import Quicklist
 from node.structures.sets import Set
 from node.structures.stream_ids import ID_MAX, SEQUENCE_BITS
 from node.structures.streams import Stream
-from wire.encoder import BULK_HEADERS, CRLF, INTEGERS, NIL_2, NIL_3, encode_items
+from wire.encoder import INTEGERS, encode_items, encode_values
 from wire.table import CommandTable, Stretch, StretchNotes
 
 _OK = b"+OK\r\n"
 _ZERO, _ONE = INTEGERS[:2]
+# There is no key of that name.
+_ABSENT: Final = object()
 # With more bytes, entries of a stream are looked at one by one.
 _STREAM_BYTES_MAX = 1 << 20
 
@@ -33,9 +36,8 @@ def _get(call: Call, columns: list[list[bytes]], owned: bytearray, _notes: Stret
     keyspace = call.keyspace
     shards = db.shards
     volatile = db.volatile
-    out = call.session.out
-    nil = NIL_2 if call.session.proto == 2 else NIL_3
-    done = missed = 0
+    values: list[bytes | None] = []
+    append = values.append
     for key in columns[1]:
         slot = crc_hqx(key, 0) & 16383 if 123 not in key else keyspace.slot_of(key)
         if not owned[slot]:
@@ -46,19 +48,15 @@ def _get(call: Call, columns: list[list[bytes]], owned: bytearray, _notes: Stret
                 expires = db.expires[slot]
                 if expires is not None and key in expires:
                     break
-            length = len(value)
-            if length < 1024:
-                out += (BULK_HEADERS[length], value, CRLF)
-            else:
-                out.append(b"$%d\r\n%b\r\n" % (length, value))
-        elif value is None:
-            missed += 1
-            out.append(nil)
-        else:
+        elif value is not None:
             break
-        done += 1
-    keyspace.hits += done - missed
-    keyspace.misses += missed
+        append(value)
+    done = len(values)
+    if done:
+        missed = values.count(None)
+        keyspace.hits += done - missed
+        keyspace.misses += missed
+        encode_values(call.session.out, values, missed, call.session.proto)
     return done
 
 
@@ -144,22 +142,49 @@ def _rpush(call: Call, columns: list[list[bytes]], owned: bytearray, _notes: Str
     return _push(call, columns, owned, left=False)
 
 
+def _pop(call: Call, columns: list[list[bytes]], owned: bytearray, *, left: bool) -> int:
+    """Elements of one list, but for its last one, with which the key goes."""
+    value = _structure(call, columns[1][0], owned)
+    done = _of_one_key(columns[1])
+    items: list[bytes | None]
+    if value is _ABSENT:
+        items = [None] * done
+    elif type(value) is Quicklist:
+        length = len(value)
+        done = min(done, length - 1)
+        if left:
+            items = [*value.slice(0, done)]
+            value.drop_left(done)
+        else:
+            items = [*reversed(value.slice(length - done, length))]
+            value.drop_right(done)
+        call.keyspace.dirty += done
+    else:
+        return 0
+    if done:
+        encode_values(call.session.out, items, done if value is _ABSENT else 0, call.session.proto)
+    return done
+
+
+def _lpop(call: Call, columns: list[list[bytes]], owned: bytearray, _notes: StretchNotes) -> int:
+    return _pop(call, columns, owned, left=True)
+
+
+def _rpop(call: Call, columns: list[list[bytes]], owned: bytearray, _notes: StretchNotes) -> int:
+    return _pop(call, columns, owned, left=False)
+
+
 def _sadd(call: Call, columns: list[list[bytes]], owned: bytearray, notes: StretchNotes) -> int:
     """Members of one set."""
     key = columns[1][0]
     value = _structure(call, key, owned)
     if type(value) is not Set:
         return 0
-    add = value.add
-    most = call.keyspace.limits.intset_entries
-    append = call.session.out.append
     done = _of_one_key(columns[1])
-    for at, member in enumerate(columns[2][:done]):
-        if add(member, most):
-            append(_ONE)
-        else:
-            notes.unchanged.append(at)
-            append(_ZERO)
+    added = value.add_each(columns[2][:done], call.keyspace.limits.intset_entries)
+    if not all(added):
+        notes.unchanged += [at for at, new in enumerate(added) if not new]
+    call.session.out += [INTEGERS[new] for new in added]
     call.keyspace.dirty += done - len(notes.unchanged)
     return done
 
@@ -214,7 +239,7 @@ def _of_one_key(keys: list[bytes]) -> int:
 
 
 def _structure(call: Call, key: bytes, owned: bytearray) -> object:
-    """What `key` holds; None also where that takes a closer look."""
+    """What `key` holds, `_ABSENT` if nothing; None where that takes a closer look."""
     db = call.db
     slot = call.keyspace.slot_of(key)
     if not owned[slot]:
@@ -222,7 +247,7 @@ def _structure(call: Call, key: bytes, owned: bytearray) -> object:
     expires = db.expires[slot]
     if expires is not None and key in expires:
         return None
-    return db.shards[slot].get(key)
+    return db.shards[slot].get(key, _ABSENT)
 
 
 # By the command's name; each for this many arguments, the name included (0: for any number).
@@ -232,6 +257,8 @@ _STRETCHES: dict[str, tuple[int, Stretch]] = {
     "incr": (2, _incr),
     "lpush": (3, _lpush),
     "rpush": (3, _rpush),
+    "lpop": (2, _lpop),
+    "rpop": (2, _rpop),
     "sadd": (3, _sadd),
     "hset": (4, _hset),
     "xadd": (0, _xadd),

@@ -18,6 +18,7 @@ from typing import Final
 from runtime.quoting import split_quoted
 from wire.encoder import encode_command
 from wire.errors import ProtocolError
+from wire.shapes import Shape, shape_of
 
 MAX_LINE = 64 * 1024
 MAX_ARGUMENTS = 2**31 - 1
@@ -40,7 +41,7 @@ _LENGTHS = [b"$%d" % n for n in range(_LENGTHS_END)]
 class Batch:
     """Whole commands read from one chunk, in order."""
 
-    __slots__ = ("_commands", "chunk", "columns", "count", "lines", "marks")
+    __slots__ = ("_commands", "chunk", "columns", "count", "lines", "marks", "stride")
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class Batch:
         marks: Sequence[int] = _NO_MARKS,
         lines: Sequence[bytes] = (),
         columns: list[list[bytes]] | None = None,
+        stride: int = 0,
     ) -> None:
         self._commands = commands
         # Given if all commands have the same name, to the letter, and the same number of arguments: the names, the
@@ -61,6 +63,8 @@ class Batch:
         self.lines = lines
         # The chunk itself, if the quick parser took all of it.
         self.chunk = chunk
+        # Bytes of each command, if all are known to have as many.
+        self.stride = stride
 
     @property
     def commands(self) -> list[list[bytes]]:
@@ -79,6 +83,8 @@ class Batch:
         """The request bytes of commands `first` to `last` - 1: the client's own where they are at hand."""
         if self.chunk and last - first == self.count:
             return self.chunk
+        if self.stride:
+            return self.chunk[first * self.stride : last * self.stride]
         marks = self.marks
         quick = len(marks) - 1
         if last <= quick:
@@ -113,6 +119,7 @@ class Decoder:
         "_left",
         "_limited",
         "_need",
+        "_shape",
         "buffer_max",
         "buffered",
         "bulk_max",
@@ -139,6 +146,8 @@ class Decoder:
         self.error: ProtocolError | None = None
         # Nothing has been read in part, and nothing but the size of a chunk keeps the quick parser from it.
         self._fresh = True
+        # That of the last pipeline, if it had one.
+        self._shape: Shape | None = None
 
     @property
     def limited(self) -> bool:
@@ -164,6 +173,12 @@ class Decoder:
         Check `error` after executing them.
         """
         if self._fresh and len(data) <= self.bulk_max:
+            shape = self._shape
+            if shape is not None and len(data) > shape.size:
+                columns = shape.columns(data)
+                if columns is not None:
+                    return Batch([], data, _NO_MARKS, (), columns, shape.size)
+                self._shape = None
             lines = data.split(b"\r\n")
             size = len(lines)
             if size == 6 and len(data) < _LENGTHS_END:
@@ -218,6 +233,8 @@ class Decoder:
         end = batch.marks[-1]
         if end == last and not lines[last]:
             batch.chunk = data
+            if batch.columns is not None:
+                self._shape = shape_of(batch.columns, len(data))
             self._look()
         else:
             commands: list[list[bytes]] = []

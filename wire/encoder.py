@@ -93,6 +93,24 @@ def encode_bulks(items: list[bytes]) -> bytes:
     return b"*%d\r\n%b" % (count, CRLF.join(pieces))
 
 
+def encode_values(out: list[bytes], values: list[bytes | None], missing: int, proto: int) -> None:
+    """Replies of one bulk string each, for a stretch of commands; `missing` of the values are None."""
+    if not missing:
+        length = len(values[0])  # type: ignore[arg-type]
+        if set(map(len, values)) == {length}:  # type: ignore[arg-type]
+            header = b"$%d\r\n" % length
+            out += (header, (CRLF + header).join(values), CRLF)  # type: ignore[arg-type]
+            return
+    nil = NIL_2 if proto == 2 else NIL_3
+    for value in values:
+        if value is None:
+            out.append(nil)
+        elif len(value) < 1024:
+            out += (BULK_HEADERS[len(value)], value, CRLF)
+        else:
+            out.append(b"$%d\r\n%b\r\n" % (len(value), value))
+
+
 def encode_error(text: bytes) -> bytes:
     """CR and LF would end the line early, so Redis shows them as spaces."""
     return b"-%b\r\n" % text.translate(_TEXT_BREAKS)

@@ -59,6 +59,13 @@ class Set:
             self.members = Table(members)
         return 1
 
+    def add_each(self, members: list[bytes], intset_max: int) -> list[int]:
+        """What `add` returns for each of them."""
+        own = self.members
+        if isinstance(own, Table):
+            return own.put_each(members, True)
+        return [self.add(member, intset_max) for member in members]
+
     def listed(self) -> list[bytes]:
         """All members; those of an intset ascend."""
         members = self.members

@@ -97,6 +97,26 @@ class Table(Generic[V]):
             self._split(at)
         return 1
 
+    def put_each(self, keys: list[bytes], value: V) -> list[int]:
+        """Set the value of each of `keys`; what `put` returns for each."""
+        # The body of `put`, written out: with a call for each it takes half as long again.
+        shards, shift = self._shards, self._shift
+        new = []
+        for key in keys:
+            at = crc32(key) >> shift
+            shard = shards[at]
+            before = len(shard)
+            shard[key] = value
+            if len(shard) == before:
+                new.append(0)
+                continue
+            new.append(1)
+            self._size += 1
+            if before >= _SHARD_MAX:
+                self._split(at)
+                shards, shift = self._shards, self._shift
+        return new
+
     def pop(self, key: bytes, default: None = None) -> V | None:
         """Take `key` out and return its value; `default` when it is not there."""
         at = crc32(key) >> self._shift
