@@ -48,8 +48,8 @@ class Service(Protocol):
         ...
 
 
-class Connection(asyncio.Protocol):
-    """The socket side of a session."""
+class Connection:
+    """The socket side of a session: an `asyncio.Protocol` by what it does (a compiled class cannot inherit from one)."""
 
     __slots__ = (
         "_closing",

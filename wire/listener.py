@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Sequence
+from typing import cast
 
 from runtime.sockets import listen_on_path, reason
 from runtime.tls import Context
@@ -67,5 +68,5 @@ class Listener:
         for server in servers:
             server.close()
 
-    def _connect(self) -> Connection:
-        return Connection(self._service, self.keepalive_s)
+    def _connect(self) -> asyncio.BaseProtocol:
+        return cast(asyncio.BaseProtocol, Connection(self._service, self.keepalive_s))
