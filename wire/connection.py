@@ -49,7 +49,7 @@ class Service(Protocol):
 
 
 class Connection:
-    """The socket side of a session: an `asyncio.Protocol` by what it does (a compiled class cannot inherit from one)."""
+    """The socket side of a session: an `asyncio.Protocol` by what it does (a compiled class can inherit from none)."""
 
     __slots__ = (
         "_closing",
