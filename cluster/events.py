@@ -216,6 +216,11 @@ class Failover:
 
 
 @dataclass(frozen=True, slots=True)
+class PromoteSelf:
+    """Our master asks its replica to take its place (PSYNC … FAILOVER)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reset:
     hard: bool = False
 
@@ -247,6 +252,7 @@ Command = (
     | SetSlotStable
     | Replicate
     | Failover
+    | PromoteSelf
     | Reset
     | SetConfigEpoch
     | BumpEpoch

@@ -22,6 +22,7 @@ from cluster.events import (
     FlushSlots,
     Forget,
     Meet,
+    PromoteSelf,
     Refused,
     Replicate,
     Reset,
@@ -50,6 +51,8 @@ def order(ctx: Context, command: Command) -> None:
             _replicate(ctx, node_id)
         case Failover(mode=mode):
             _failover(ctx, mode)
+        case PromoteSelf():
+            _promote_self(ctx)
         case Reset(hard=hard):
             _reset(ctx, hard=hard)
         case SetConfigEpoch(epoch=epoch):
@@ -134,6 +137,15 @@ def _failover(ctx: Context, mode: FailoverMode) -> None:
     else:
         ctx.warning("Manual failover user request accepted.")
         manual_failover.coordinate(ctx, master)
+
+
+def _promote_self(ctx: Context) -> None:
+    """Take the master's slots, and, as Redis does here, no new epoch.
+
+    If the master's epoch is greater than this node's own, its claim stands, and this node soon follows it again.
+    """
+    if ctx.myself.master is not None:
+        roles.replace_master(ctx)
 
 
 def _reset(ctx: Context, *, hard: bool) -> None:

@@ -6,6 +6,7 @@ do belongs to `node.replication`; here their words are read.
 
 from __future__ import annotations
 
+from cluster.events import PromoteSelf
 from node.call import Call
 from node.replication.info import role as role_reply
 from node.replication.peer import ReplicaPeer
@@ -173,7 +174,11 @@ def _take_over(call: Call, replid: bytes) -> None:
     if replid.lower() != replication.history.replid:
         raise Error(b"ERR PSYNC FAILOVER replid must match my replid.")
     call.node.log.warning(f"Failover request received for replid {replid.decode('ascii', 'replace')}.")
-    replication.promote()
+    if call.node.cluster is not None:
+        # The cluster decides who is a replica.
+        call.node.cluster.bus.operate(PromoteSelf())
+    else:
+        replication.promote()
     call.node.log.notice(f"MASTER MODE enabled (failover request from '{call.session.address}')")
 
 

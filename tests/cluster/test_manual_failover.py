@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cluster.events import Broadcast, Failover, FailoverMode, PauseWrites, Refused, Send, UnpauseWrites
+from cluster.events import Broadcast, Failover, FailoverMode, PauseWrites, PromoteSelf, Refused, Send, UnpauseWrites
 from cluster.messages import FailoverAuthRequest, Heartbeat, ManualFailoverStart, MessageFlag
 from tests.cluster.mesh import Mesh, Peer
 
@@ -77,6 +77,28 @@ def test_an_attempt_ends_after_five_seconds_on_both_sides() -> None:
     # And another one may follow at once.
     replica.order(Failover())
     mesh.until(lambda: replica.me.is_master, limit_ms=1000)
+
+
+def test_a_replica_that_takes_its_masters_place_does_it_without_a_new_epoch() -> None:
+    """PSYNC … FAILOVER, which Redis' FAILOVER does not send in a cluster: whose epoch is greater has the slots then."""
+    mesh, master, replica = formed()
+    slots, epoch = master.me.slots, replica.me.config_epoch
+    assert master.order(PromoteSelf()) == "OK"
+    assert master.me.slots == slots
+    assert epoch > master.me.config_epoch
+    assert replica.order(PromoteSelf()) == "OK"
+    assert replica.me.is_master
+    assert (replica.me.slots, replica.me.config_epoch) == (slots, epoch)
+    mesh.until(lambda: master.me.is_replica)
+    mesh.until(mesh.settled)
+    mesh.check()
+    # The other way round.
+    assert master.order(PromoteSelf()) == "OK"
+    assert master.me.slots == slots
+    mesh.until(lambda: master.me.is_replica)
+    mesh.until(mesh.settled)
+    assert replica.me.slots == slots
+    mesh.check()
 
 
 def test_force_does_without_the_master() -> None:
