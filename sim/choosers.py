@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sim.claims import Claims
 from sim.shape import Shape
-from sim.troubles import CRASHING, SILENCING, SILENCING_ON_BUS, Trouble, Troubles
+from sim.troubles import CRASHING, SILENCING, SILENCING_ON_BUS, Trouble, Troubles, longest_gap_s
 
 # So long after a fault a node may not be seen again yet: links are made, and sentinels ask for INFO once a second.
 _BACK_S = 2.0
@@ -52,6 +52,18 @@ class Choosers:
             return None
         restarts = self._troubles.of_host(replica, CRASHING)
         return next((trouble for trouble in restarts if trouble.on(master_ended_at, master_ended_at, _SYNCED_S)), None)
+
+    def never_followed(self, replica: str, master: str, reigns_since: float, ended_at: float) -> Trouble | None:
+        """What kept a replica from getting in sync with a new master before that ended: then it does not stand either."""
+        if self._shape.failover == "sentinel":
+            return None
+        keeping = [*self._troubles.of_way(replica, master)]
+        for name in (replica, master):
+            keeping += self._troubles.of_host(name, SILENCING)
+        keeping = [trouble for trouble in keeping if trouble.on(reigns_since, ended_at)]
+        spans = [(trouble.began_at, trouble.caught_up_at) for trouble in keeping]
+        covered = not longest_gap_s([*spans, (reigns_since, reigns_since + _SYNCED_S)], reigns_since, ended_at)
+        return keeping[0] if keeping and covered else None
 
     def unheard(self, master: str, moment: float) -> Trouble | None:
         """What made a master seem dead to those who replaced it at that moment."""

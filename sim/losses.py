@@ -222,7 +222,8 @@ class Judge:
         return [
             self._wanted(
                 self._choosers.unseen(name, change.heir.name, change.at_s, until)
-                or self._choosers.may_not_stand(name, ended_at),
+                or self._choosers.may_not_stand(name, ended_at)
+                or self._choosers.never_followed(name, change.before.name, change.before.at_s, ended_at),
                 f"{name} had it, and nothing kept it from taking the place of {change.before.name}",
             )
         ]

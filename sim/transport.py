@@ -13,7 +13,7 @@ from asyncio.events import Handle
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context, copy_context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sim.process import Process, Resource
 from sim.tcp import Address, End
@@ -105,8 +105,9 @@ class SimTransport(asyncio.Transport):
             return
         if end.unread_bytes:
             data = end.read(_READ_MAX)
-            protocol = self._protocol
-            assert isinstance(protocol, asyncio.Protocol), "buffered protocols are not simulated"
+            # By what it does, not by its class: a compiled one inherits from none of asyncio's.
+            protocol = cast(asyncio.Protocol, self._protocol)
+            assert not isinstance(protocol, asyncio.BufferedProtocol), "buffered protocols are not simulated"
             protocol.data_received(data)
             self._readable()
         elif end.error:
@@ -114,8 +115,7 @@ class SimTransport(asyncio.Transport):
         elif end.ended:
             # Once: from here on nothing can be read.
             self._reading = False
-            protocol = self._protocol
-            assert isinstance(protocol, asyncio.Protocol)
+            protocol = cast(asyncio.Protocol, self._protocol)
             if not protocol.eof_received():
                 self.close()
 

@@ -309,6 +309,26 @@ def test_a_replica_that_was_not_in_sync_again_may_not_stand(shape: Shape, back_a
         inexcusable(history, "node-3 had it, and nothing kept it from taking the place of node-0")
 
 
+@pytest.mark.parametrize(
+    ("shape", "over_at", "counts"), [(VOTES, 26.0, True), (VOTES, 11.0, False), (SENTINELS, 26.0, False)]
+)
+def test_a_replaced_master_that_never_followed_its_successor_may_not_stand(
+    shape: Shape, over_at: float, counts: bool
+) -> None:
+    """Seed 1169 of `shardlab sim run --failover cluster`: its successor ended before the cut did."""
+    history = History(shape)
+    history.written(4.0)
+    history.held("node-0", 4.0, 42.0)
+    history.held("node-3", 4.0, 24.0)
+    cut = history.fault(Kind.CUT_ONE_WAY, 10.0, over_at, "node-0")
+    history.promoted("node-3", 12.0)
+    kill = history.killed("node-3", 24.0, 31.0)
+    if counts:
+        excused(history, Reason.FORGOTTEN, kill, cut)
+    else:
+        inexcusable(history, "node-0 had it, and nothing kept it from taking the place of node-3")
+
+
 def test_what_is_in_a_snapshot_is_not_forgotten() -> None:
     """The master came back with it, and went on; then it was gone without anything having happened."""
     history = History()
