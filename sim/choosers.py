@@ -54,7 +54,7 @@ class Choosers:
         return next((trouble for trouble in restarts if trouble.on(master_ended_at, master_ended_at, _SYNCED_S)), None)
 
     def never_followed(self, replica: str, master: str, reigns_since: float, ended_at: float) -> Trouble | None:
-        """What kept a replica from getting in sync with a new master before that ended: then it does not stand either."""
+        """What kept a replica from getting in sync with a new master before that ended: then it does not stand, too."""
         if self._shape.failover == "sentinel":
             return None
         keeping = [*self._troubles.of_way(replica, master)]

@@ -20,7 +20,7 @@ FOUND = {
     # A master that stood back gave up its links time and again, and two votes for its replica got lost between two of
     # them; so what it had forgotten was thrown away (a mistake in `cluster.heartbeat`).
     "its vote gets through": Plan(391, Shape(3, 1, 0, failover="cluster", down_after_ms=300)),
-    # A master that had been replaced was cut off until its successor ended, and was blamed for not standing in its place
+    # A master that had been replaced was cut off until its successor ended, and was blamed for not taking the place
     # (the simulator's mistake).
     "a replaced master that never followed": Plan(1169, Shape(3, 1, 0, failover="cluster")),
     # A sentinel that had just been restarted promoted a replica that had been, too, and was empty: only one that has
