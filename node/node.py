@@ -133,7 +133,7 @@ class Node:
         )
         self.executor.limit_memory(self.eviction)
         self.buffers = ClientMemory(
-            settings, self.clients, runtime.log, self._backlog_bytes, lambda: self.append_only.log.buffered
+            settings, self.clients, self.turn, runtime.log, self._backlog_bytes, lambda: self.append_only.log.buffered
         )
         self.gateway = Gateway(
             self.table,
@@ -323,7 +323,7 @@ class Node:
         return cron
 
     def _check_memory(self) -> None:
-        self.buffers.enforce()
+        self.buffers.check()
         if self.eviction.limit:
             self.eviction.cron(self.buffers.buffers().counted)
 
@@ -403,6 +403,7 @@ class Node:
     def _session_closed(self, session: NodeSession) -> None:
         self.tracking.stop(session)
         self.service.output_limits.forget(session)
+        self.buffers.forget(session)
         if session.connection is not None:
             self.traffic.ended(session.connection.bytes_in, session.connection.bytes_out)
         self.blocked.forget(session)

@@ -175,6 +175,7 @@ def _expiry(node: Node) -> None:
 
 def _memory(node: Node) -> None:
     node.eviction.configured()
+    node.buffers.configured()
 
 
 def _slow_log(node: Node) -> None:
@@ -260,6 +261,7 @@ _APPLIERS: dict[str, _Applier] = {
     "tcp_keepalive": _keepalive,
     "active_expire_effort": _expiry,
     "maxmemory": _memory,
+    "maxmemory_clients": _memory,
     "maxmemory_policy": _memory,
     "replica_ignore_maxmemory": _memory,
     "slowlog_log_slower_than": _slow_log,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from wire.connection import Connection
 from wire.errors import Error
 from wire.reply import Reply
-from wire.session import IN_MULTI, Session
+from wire.session import IN_MULTI, SUBSCRIPTION_BYTES, Session
 from wire.table import Command
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Transaction:
     """What a client has queued since MULTI."""
 
-    __slots__ = ("aborted", "all_flags", "any_flags", "queue")
+    __slots__ = ("aborted", "all_flags", "any_flags", "queue", "size")
 
     def __init__(self) -> None:
         self.queue: list[tuple[Command, list[bytes]]] = []
@@ -29,11 +29,14 @@ class Transaction:
         self.all_flags = -1
         # A command was refused while queueing: EXEC will run none.
         self.aborted = False
+        # Bytes of the arguments.
+        self.size = 0
 
     def add(self, command: Command, argv: list[bytes], flags: int) -> None:
         self.queue.append((command, argv))
         self.any_flags |= flags
         self.all_flags &= flags
+        self.size += sum(map(len, argv))
 
 
 class Tracked:
@@ -149,7 +152,11 @@ class NodeSession(Session):
 
     @property
     def queued_bytes(self) -> int:
-        return 0 if self.transaction is None else sum(sum(map(len, argv)) for _, argv in self.transaction.queue)
+        return 0 if self.transaction is None else self.transaction.size
+
+    @property
+    def noted_bytes(self) -> int:
+        return super().noted_bytes + SUBSCRIPTION_BYTES * len(self.watched)
 
     @property
     def redirection(self) -> int:
@@ -158,6 +165,9 @@ class NodeSession(Session):
     def collected(self, size: int) -> None:
         if self.call.node.service.output_limits.is_hard(self, size):
             self.drop()
+
+    def buffered(self) -> None:
+        self.call.node.buffers.note(self)
 
     def answer_later(self, reply: Reply) -> None:
         """See `Session`; an error counts for INFO like one that came at once."""
@@ -176,6 +186,8 @@ class NodeSession(Session):
             self.hang_up()
         else:
             super().drop()
+            # The loop says so later that the connection is gone; nobody is to meet this client until then.
+            self.call.node.clients.remove(self)
 
     def begin(self) -> None:
         """MULTI."""

@@ -1,8 +1,9 @@
 """One client as a line of CLIENT LIST: Redis 7.0's fields in its order, and the library's name behind them (7.2).
 
-Redis' buffers are not ours: what has no counterpart here (`qbuf-free`, `rbs`, `rbp`) stands as 0. `qbuf` is what has
-come and has not been run to its end, `argv-mem` the arguments that have been read of the command under way, `multi-mem`
-those of commands that wait for EXEC, and `tot-mem` adds up what this client is known to hold.
+Redis' buffers are not ours: what has no counterpart here (`rbs`, `rbp`) stands as 0. `qbuf` is what has come and has
+not been run to its end, `qbuf-free` what is still to come of a value, `argv-mem` the arguments that have been read of
+the command under way, `multi-mem` those of commands that wait for EXEC, and `tot-mem` adds up what this client is
+known to hold.
 """
 
 from __future__ import annotations
@@ -14,12 +15,16 @@ _SESSION_BYTES = 2048
 
 
 def client_bytes(session: Session) -> int:
-    """What the client is known to hold: what it sent and has not been run, and what waits to be sent to it."""
+    """What the client is known to hold: what it sent and has not been run, and what waits to be sent to it.
+
+    As in Redis, a value under way counts in full from its first bytes on.
+    """
     connection = session.connection
     waiting = 0
     if connection is not None:
-        waiting = connection.pending_input + connection.decoder.argv_bytes + connection.pending_output
-    return _SESSION_BYTES + waiting + session.queued_bytes + sum(map(len, session.out))
+        decoder = connection.decoder
+        waiting = connection.pending_input + decoder.reserved + decoder.argv_bytes + connection.pending_output
+    return _SESSION_BYTES + waiting + session.queued_bytes + session.noted_bytes + sum(map(len, session.out))
 
 
 def client_line(session: Session, argv: list[bytes], now_ms: int) -> bytes:
@@ -47,7 +52,7 @@ def client_line(session: Session, argv: list[bytes], now_ms: int) -> bytes:
         "ssub": len(session.shard_channels),
         "multi": session.queued,
         "qbuf": buffered,
-        "qbuf-free": 0,
+        "qbuf-free": connection.decoder.reserved if connection is not None else 0,
         "argv-mem": argv_bytes,
         "multi-mem": session.queued_bytes,
         "rbs": 0,

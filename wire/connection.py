@@ -135,8 +135,11 @@ class Connection:
                 self._unfinished.append((batch, done))
         decoder = self.decoder
         # A chunk that was taken whole left nothing behind, and no mistake.
-        if not batch.chunk and (decoder.error is not None or decoder.buffered > decoder.buffer_max):
-            self._give_up(session)
+        if not batch.chunk:
+            if decoder.error is not None or decoder.buffered > decoder.buffer_max:
+                self._give_up(session)
+            else:
+                session.buffered()
         if session.out:
             turn.reply(self)
 

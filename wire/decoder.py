@@ -164,6 +164,11 @@ class Decoder:
         """What has been read of a command whose other arguments are still to come."""
         return sum(map(len, self._argv))
 
+    @property
+    def reserved(self) -> int:
+        """Bytes that there is room for already, though they have not come: the rest of a value (`qbuf-free`)."""
+        return max(self._need - self.buffered, 0)
+
     def _look(self) -> None:
         self._fresh = not (self.buffered or self._left or self._limited or self.error is not None)
 

@@ -23,6 +23,8 @@ IN_MULTI = 1 << 2
 SUBSCRIBED = 1 << 3  # a RESP2 connection with subscriptions
 MUTED = 1 << 4  # CLIENT REPLY OFF or SKIP
 CLOSING = 1 << 5  # nothing that comes after QUIT is executed
+# What a name takes that is remembered for a client, besides its own length: two entries in tables.
+SUBSCRIPTION_BYTES = 64
 # The first bit that a kind of server may use for conditions of its own.
 FIRST_FREE = 8
 
@@ -111,6 +113,9 @@ class Session:
             # CLIENT REPLY holds back no push, and confirmations of subscriptions are pushes.
         encode_into(self.out, reply, self.proto)
 
+    def buffered(self) -> None:
+        """A part of a command has come, and waits for the rest. May drop the session."""
+
     def answer_later(self, reply: Reply) -> None:
         """The answer of a parked command; what the client sent behind it runs next."""
         assert self.parked, "only a parked command is answered later"
@@ -149,6 +154,11 @@ class Session:
     def queued_bytes(self) -> int:
         """What the commands take that a transaction has queued."""
         return 0
+
+    @property
+    def noted_bytes(self) -> int:
+        """About what it takes to remember what the client subscribed to."""
+        return SUBSCRIPTION_BYTES * (len(self.channels) + len(self.patterns) + len(self.shard_channels))
 
     @property
     def flags(self) -> str:

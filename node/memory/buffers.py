@@ -1,6 +1,6 @@
 """Memory beside the data: what waits for clients and replicas, and `maxmemory-clients`, which bounds the clients' part.
 
-Added up from time to time, since it takes a look at every client.
+Added up from time to time, since it takes a look at every client; with a limit, at once for who has more than before.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from node.settings import NodeSettings
 from runtime import Log
 from wire.client_line import client_bytes
 from wire.clients import Clients
+from wire.connection import Connection
+from wire.session import CLOSING
+from wire.turn import Turn
 
 # The least that a share of `maxmemory` comes to, so that somebody can still connect.
 _CLIENTS_MIN = 128 * 1024
@@ -39,23 +42,45 @@ class Buffers:
 
 
 class ClientMemory:
-    """Adds up, and lets the largest clients go when there is a limit and it is passed."""
+    """Adds up, and lets the largest clients go when there is a limit and it is passed.
 
-    __slots__ = ("_backlog", "_clients", "_log_buffer", "_settings", "_words", "evicted")
+    With a limit, a client is looked at when a part of a command has come from it, and when a turn ends in which it was
+    answered or told something; all are looked at by the clockwork.
+    """
+
+    __slots__ = (
+        "_backlog",
+        "_clients",
+        "_limit",
+        "_log_buffer",
+        "_settings",
+        "_sizes",
+        "_total",
+        "_turn",
+        "_words",
+        "evicted",
+    )
 
     def __init__(
         self,
         settings: NodeSettings,
         clients: Clients[NodeSession],
+        turn: Turn,
         words: Log,
         backlog: Callable[[], int],
         log_buffer: Callable[[], int],
     ) -> None:
         self._settings = settings
         self._clients = clients
+        self._turn = turn
         self._words = words
         self._backlog = backlog
         self._log_buffer = log_buffer
+        # `maxmemory-clients` in bytes; 0: none.
+        self._limit = 0
+        # With a limit: what those that count held when they were looked at last, and the sum.
+        self._sizes: dict[NodeSession, int] = {}
+        self._total = 0
         # For INFO: clients that had to go.
         self.evicted = 0
 
@@ -68,25 +93,61 @@ class ClientMemory:
                 clients += client_bytes(session)
         return Buffers(clients, replicas, self._backlog(), self._log_buffer())
 
-    def limit(self) -> int:
-        """`maxmemory-clients` in bytes; 0: none."""
-        wanted = self._settings.maxmemory_clients
-        if wanted >= 0:
-            return wanted
-        return max(-wanted * self._settings.maxmemory // 100, _CLIENTS_MIN) if self._settings.maxmemory else 0
+    def configured(self) -> None:
+        """`maxmemory-clients` or, where that is a share of it, `maxmemory` may have changed."""
+        limit = self._settings.maxmemory_clients
+        if limit < 0:
+            maxmemory = self._settings.maxmemory
+            limit = max(-limit * maxmemory // 100, _CLIENTS_MIN) if maxmemory else 0
+        steps = self._turn.steps
+        if limit and not self._limit:
+            steps.append(self._end_turn)
+        elif self._limit and not limit:
+            steps.remove(self._end_turn)
+            self._sizes.clear()
+            self._total = 0
+        self._limit = limit
 
-    def enforce(self) -> None:
-        """Disconnect the largest clients until the others fit; replicas, our master and CLIENT NO-EVICT stay."""
-        limit = self.limit()
-        if not limit:
+    def check(self) -> None:
+        """Look at all clients (the clockwork's)."""
+        if self._limit:
+            for session in self._clients:
+                self._look(session)
+            self._enforce()
+
+    def note(self, session: NodeSession) -> None:
+        """A client holds more than it did."""
+        if self._limit:
+            self._look(session)
+            self._enforce()
+
+    def forget(self, session: NodeSession) -> None:
+        """It is gone."""
+        self._total -= self._sizes.pop(session, 0)
+
+    def _end_turn(self) -> None:
+        # Who is hung up on is not written to.
+        for connection in list(self._turn.waiting):
+            if isinstance(connection, Connection) and isinstance(connection.session, NodeSession):
+                self._look(connection.session)
+        self._enforce()
+
+    def _look(self, session: NodeSession) -> None:
+        # Replicas and our master cannot be spared; who is on the way out holds nothing for long.
+        counts = session.kind in ("normal", "pubsub") and not session.mask & CLOSING
+        size = client_bytes(session) if counts else 0
+        self._total += size - self._sizes.get(session, 0)
+        self._sizes[session] = size
+
+    def _enforce(self) -> None:
+        """Disconnect the largest clients until the others fit; who asked for CLIENT NO-EVICT stays."""
+        if self._total < self._limit:
             return
-        sizes = [(client_bytes(session), session) for session in self._clients if session.kind in ("normal", "pubsub")]
-        total = sum(size for size, _ in sizes)
-        for size, session in sorted(sizes, key=lambda sized: sized[0], reverse=True):
-            if total < limit:
+        for session, size in sorted(self._sizes.items(), key=lambda sized: sized[1], reverse=True):
+            if self._total < self._limit:
                 return
-            if not session.no_evict:
+            if size and not session.no_evict:
                 self._words.notice(f"Evicting client: id={session.id} addr={session.address} tot-mem={size}")
                 self.evicted += 1
-                total -= size
+                self.forget(session)
                 session.drop()

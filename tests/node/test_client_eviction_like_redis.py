@@ -1,0 +1,91 @@
+"""`maxmemory-clients`: whatever a client holds counts, and the largest ones go as soon as it is too much."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.node.conftest import Pair
+from tests.node.raw_client import RawClient, Words
+from tests.waiting import wait_for
+from wire.encoder import encode_command
+
+_LIMIT = 1_000_000
+
+
+@pytest.fixture
+def limited(pair: Pair) -> Iterator[Pair]:
+    """Both servers with a limit, and without the clockwork, which would find out by and by."""
+    for client in pair.connect():
+        client.ask("CONFIG", "SET", "maxmemory-clients", str(_LIMIT))
+        client.ask("DEBUG", "PAUSE-CRON", "1")
+    yield pair
+    for client in pair.connect():
+        client.ask("DEBUG", "PAUSE-CRON", "0")
+        client.ask("CONFIG", "SET", "maxmemory-clients", "0")
+
+
+def _is_there(observer: RawClient, name: str) -> bool:
+    return b" name=%b " % name.encode() in observer.ask("CLIENT", "LIST")
+
+
+def _ask_all(client: RawClient, pipelines: list[list[Words]]) -> None:
+    for pipeline in pipelines:
+        client.ask_all(pipeline)
+
+
+@pytest.mark.parametrize(
+    "pipelines",
+    [
+        [[("MULTI",)], *[[("SET", "k", "v" * (_LIMIT // 4))]] * 6],
+        [[("WATCH", *map(str, range(first, first + 1000)))] for first in range(0, 40_000, 1000)],
+        [[("SUBSCRIBE", str(number)) for number in range(first, first + 1000)] for first in range(0, 40_000, 1000)],
+    ],
+    ids=["transaction", "watched keys", "channels"],
+)
+def test_what_commands_leave_behind(limited: Pair, pipelines: list[list[Words]]) -> None:
+    for client, observer in zip(limited.connect(), limited.connect(), strict=True):
+        client.ask("CLIENT", "SETNAME", "fat")
+        client.ask_all(pipelines[0])
+        with pytest.raises((AssertionError, ConnectionError)):
+            _ask_all(client, pipelines[1:])
+        assert not _is_there(observer, "fat")
+
+
+def test_a_value_counts_in_full_when_its_length_is_known(limited: Pair) -> None:
+    for client, observer in zip(limited.connect(), limited.connect(), strict=True):
+        client.ask("CLIENT", "SETNAME", "fat")
+        whole = encode_command([b"SET", b"k", b"v" * (_LIMIT // 2)])
+        client.send(whole[:100_000])
+        assert _is_there(observer, "fat")
+        client.send(whole[100_000:])
+        assert client.read_reply() == b"+OK\r\n"
+        client.send(encode_command([b"SET", b"k", b"v" * _LIMIT])[:100_000])
+        assert not _is_there(observer, "fat")
+
+
+def test_who_asked_for_it_stays(limited: Pair) -> None:
+    for client, observer in zip(limited.connect(), limited.connect(), strict=True):
+        client.ask("CLIENT", "SETNAME", "fat")
+        client.ask("CLIENT", "NO-EVICT", "on")
+        # As long as it is there, everybody else goes.
+        observer.ask("CLIENT", "NO-EVICT", "on")
+        client.send(encode_command([b"SET", b"k", b"v" * _LIMIT])[:100_000])
+        assert _is_there(observer, "fat")
+        client.close()
+        wait_for(lambda observer=observer: not _is_there(observer, "fat"), what="the end of the client")
+
+
+def test_messages_that_are_not_read(limited: Pair) -> None:
+    for client, redirected, observer in zip(limited.connect(), limited.connect(), limited.connect(), strict=True):
+        redirected.ask("CLIENT", "SETNAME", "fat")
+        number = redirected.ask("CLIENT", "ID")[1:-2]
+        redirected.ask("SUBSCRIBE", "__redis__:invalidate")
+        client.ask("CLIENT", "TRACKING", "on", "REDIRECT", number, "BCAST")
+        script = client.ask("SCRIPT", "LOAD", "redis.call('INCR', '%s')" % ("k" * 200_000)).split(b"\r\n")[1]
+        for _ in range(60):
+            if not _is_there(observer, "fat"):
+                break
+            client.ask("EVALSHA", script, "0")
+        assert not _is_there(observer, "fat")
