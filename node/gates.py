@@ -54,13 +54,14 @@ ASYNC_LOADING = 1 << FIRST_FREE + 14  # a copy is being loaded aside, and client
 # Conditions of one session.
 RESTRICTED = 1 << FIRST_FREE + 12  # its user may not do everything
 TRACKING = 1 << FIRST_FREE + 13  # it wants to know when what it reads changes
+MEASURED = 1 << FIRST_FREE + 15  # its replies are measured one by one: its kind has a hard limit of output
 ONE_SHOT = 1 << FIRST_FREE + 10  # ASKING holds for the next command only
 
 
 def gates_of(spec: CommandSpec) -> int:
     """The conditions under which the command must take the slow lane."""
     flags = spec.flags
-    gates = MUTED | CLOSING | ALL_PAUSED | ONE_SHOT | TRACKING
+    gates = MUTED | CLOSING | ALL_PAUSED | ONE_SHOT | TRACKING | MEASURED
     if spec.handler is None or "|" in spec.name:
         gates |= ALWAYS
     if not flags & NO_AUTH:

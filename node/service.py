@@ -7,7 +7,7 @@ from typing import Any
 
 from node.call import Call
 from node.execute import Executor
-from node.gates import Conditions
+from node.gates import MEASURED, Conditions
 from node.monitor import Monitor
 from node.output_limits import OutputLimit, OutputLimits
 from node.session import NodeSession
@@ -90,6 +90,8 @@ class NodeService:
         connection.decoder.bulk_max = self.bulk_max
         connection.decoder.buffer_max = self._query_buffer_max
         connection.output_max = self.output_limits.hard_min
+        if self.output_limits.by_class["normal"].hard:
+            session.mask |= MEASURED
         self._clients.add(session)
         self._front.admit(session)
         return session
@@ -121,7 +123,9 @@ class NodeService:
     def limit_output(self, by_class: dict[str, OutputLimit]) -> None:
         """`client-output-buffer-limit`, for those who are connected, too."""
         self.output_limits.by_class = by_class
+        measured = by_class["normal"].hard > 0
         for session in self._clients:
+            session.mask = session.mask | MEASURED if measured else session.mask & ~MEASURED
             if session.connection is not None:
                 session.connection.output_max = self.output_limits.hard_min
 

@@ -71,6 +71,8 @@ class NodeSession(Session):
     """State of one client of a node."""
 
     __slots__ = (
+        "_measured",
+        "_measured_pieces",
         "asking",
         "broken",
         "call",
@@ -106,6 +108,9 @@ class NodeSession(Session):
         self.monitoring = False
         # When the command began that has parked it.
         self.parked_at_ns = 0
+        # Of `out`: how many pieces have been measured, and their bytes.
+        self._measured_pieces = 0
+        self._measured = 0
         # Parked by a pause: its next command runs when the pause ends.
         self.postponed = False
         # CLIENT TRACKING.
@@ -161,6 +166,17 @@ class NodeSession(Session):
     @property
     def redirection(self) -> int:
         return -1 if self.tracked is None else self.tracked.redirect
+
+    def in_limit(self) -> bool:
+        """Whether what waits to be sent is within `client-output-buffer-limit`; looks only at what is new."""
+        out = self.out
+        if len(out) < self._measured_pieces:
+            # It has been sent.
+            self._measured_pieces = self._measured = 0
+        self._measured += sum(map(len, out[self._measured_pieces :]))
+        self._measured_pieces = len(out)
+        unsent = self._measured + (self.connection.pending_output if self.connection is not None else 0)
+        return not self.call.node.service.output_limits.is_hard(self, unsent)
 
     def collected(self, size: int) -> None:
         if self.call.node.service.output_limits.is_hard(self, size):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 
 from node.aftermath import Aftermath
-from node.gates import ONE_SHOT, Gatekeeper
+from node.gates import MEASURED, ONE_SHOT, Gatekeeper
 from node.keyspace import Keyspace
 from node.memory.eviction import Eviction
 from node.monitor import Monitor
@@ -132,6 +132,9 @@ class SlowLane:
             session.asking = False
         if reply is not NO_REPLY and reply is not PARKED:
             session.put_reply(reply)
+        if session.mask & MEASURED and not session.in_limit():
+            # Before what comes behind it is run.
+            session.drop()
         return not session.mask & CLOSING
 
 

@@ -60,6 +60,23 @@ def test_a_transaction_is_run_to_its_end(limited: Pair) -> None:
         assert other.ask("MGET", "before", "behind") == b"*2\r\n$1\r\n1\r\n$1\r\n1\r\n"
 
 
+def test_what_stands_behind_in_a_pipeline_is_not_run(limited: Pair) -> None:
+    for client, other in zip(limited.connect(), limited.connect(), strict=True):
+        commands: list[tuple[str, ...]] = [
+            ("SET", "before", "1"),
+            *[("LINDEX", "list", "0")] * 30,
+            ("SET", "after", "1"),
+        ]
+        assert _fate(client, commands) == b"hung up"
+        assert other.ask("MGET", "before", "after") == b"*2\r\n$1\r\n1\r\n$-1\r\n"
+
+
+def test_replies_that_are_taken_do_not_add_up(limited: Pair) -> None:
+    for client in limited.connect():
+        for _ in range(20):
+            assert _fate(client, [("LINDEX", "list", "0"), ("LINDEX", "list", "1")]) == b"2 replies"
+
+
 def test_lifted_for_who_is_connected(limited: Pair) -> None:
     for client, other in zip(limited.connect(), limited.connect(), strict=True):
         other.ask("CONFIG", "SET", "client-output-buffer-limit", "normal 0 0 0")
