@@ -80,11 +80,14 @@ class _Queue:
         self._ready = ready
         self._is_ready = False
 
-    def touched(self, database: Database, key: bytes, *, gone: bool) -> None:
-        """The key was changed: whoever waits here is looked at before the next command, if it may concern them."""
+    def touched(self, database: Database, key: bytes, *, gone: bool) -> None:  # noqa: ARG002 - expired is not yet gone
+        """The key was changed: whoever waits here is looked at before the next command, if it may concern them.
+
+        One that has expired meanwhile (SWAPDB) serves nobody, but is met, and so deleted.
+        """
         if self._is_ready:
             return
-        if self.until_gone or (not gone and type(database.shards[slot_of(key)].get(key)) is self.kind):
+        if self.until_gone or type(database.shards[slot_of(key)].get(key)) is self.kind:
             self._is_ready = True
             self._ready.append(self)
 

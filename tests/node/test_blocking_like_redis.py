@@ -6,6 +6,8 @@ any more must have had the same replies.
 
 from __future__ import annotations
 
+import time
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +22,7 @@ from tests.node.differential import (
     command_of,
     events,
 )
-from tests.node.raw_client import RawClient, Words
+from tests.node.raw_client import RawClient, Words, as_integer
 from tests.waiting import wait_for
 from wire.encoder import encode_command
 
@@ -221,3 +223,19 @@ def _assert_alike(pair: Pair, replicas: Replicas, steps: list[Step], proto: str)
             replica.read_until(b"the very end")
     finally:
         pair.disconnect()
+
+
+def test_a_key_that_expires_before_it_is_swapped_in(pair: Pair, replicas: Replicas) -> None:
+    """Who waits is not served, but looks, which is what deletes the key."""
+    for client, waiter in zip(pair.connect(), pair.connect(), strict=True):
+        client.ask("SELECT", "1")
+        client.ask("RPUSH", "k", "1")
+        # The servers' own clocks decide.
+        client.ask("PEXPIRE", "k", "50")
+        number = as_integer(waiter.ask("CLIENT", "ID"))
+        waiter.send(encode_command([b"BLPOP", b"k", b"0"]))
+        time.sleep(0.1)
+        assert client.ask("SWAPDB", "0", "1") == b"+OK\r\n"
+        assert client.ask("CLIENT", "UNBLOCK", str(number)) == b":1\r\n"
+        client.ask("PUBLISH", "the end", "the end")
+    assert_same_streams(*(replica.read_until(b"the end") for replica in replicas))
