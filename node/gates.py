@@ -139,8 +139,13 @@ class Gate:
     """One refusal: the condition it belongs to, what else must be true, and Redis' words."""
 
     condition: int
-    refuses: Callable[[NodeSession, Command], bool]
+    # Given the client, the command, and its flags: those of its script where that declares some.
+    refuses: Callable[[NodeSession, Command, int], bool]
     text: Callable[[Command], bytes]
+
+
+# What a script may declare that it does or needs, other than the command that runs it.
+_OF_SCRIPTS = OUT_OF_MEMORY | DISK_ERROR | TOO_FEW_REPLICAS | READ_ONLY | STALE
 
 
 def _always(*_: object) -> bool:
@@ -156,31 +161,31 @@ _ONLY_SUBSCRIBERS = (
 )
 
 
-def _is_write(session: NodeSession, command: Command) -> bool:
+def _is_write(session: NodeSession, command: Command, flags: int) -> bool:
     """A write, or EXEC of a transaction that holds one."""
     if command.name == "exec" and session.transaction is not None:
         return bool(session.transaction.any_flags & WRITE)
-    return bool(command.flags & WRITE)
+    return bool(flags & WRITE)
 
 
-def _unfit(flag: int) -> Callable[[NodeSession, Command], bool]:
+def _unfit(flag: int) -> Callable[[NodeSession, Command, int], bool]:
     """What lacks this flag, and EXEC of a transaction that holds such a command."""
 
-    def refuses(session: NodeSession, command: Command) -> bool:
+    def refuses(session: NodeSession, command: Command, flags: int) -> bool:
         if command.name == "exec" and session.transaction is not None:
             return not session.transaction.all_flags & flag
-        return not command.flags & flag
+        return not flags & flag
 
     return refuses
 
 
-def _needs_memory(session: NodeSession, command: Command) -> bool:
+def _needs_memory(session: NodeSession, command: Command, flags: int) -> bool:
     """What may need memory, EXEC of it, and whatever is to be queued: Redis 7.0 looks no closer at that."""
     if session.transaction is None:
-        return bool(command.flags & DENYOOM)
+        return bool(flags & DENYOOM)
     if command.name == "exec":
         return bool(session.transaction.any_flags & DENYOOM)
-    return not command.flags & UNQUEUED
+    return not flags & UNQUEUED
 
 
 class Gatekeeper:
@@ -200,13 +205,17 @@ class Gatekeeper:
             Gate(NEEDS_AUTH, _always, _fixed(NOAUTH)),
             Gate(
                 IN_MULTI,
-                lambda session, command: bool(command.flags & NO_MULTI),
+                lambda session, command, flags: bool(flags & NO_MULTI),
                 lambda command: b"ERR Command not allowed inside a transaction",
             ),
         )
         self._after_redirection = (
             Gate(OUT_OF_MEMORY, _needs_memory, _fixed(b"OOM command not allowed when used memory > 'maxmemory'.")),
-            Gate(DISK_ERROR, _always, lambda command: conditions.disk_error),
+            Gate(
+                DISK_ERROR,
+                lambda session, command, flags: bool(flags & WRITE) or command.name == "ping",
+                lambda command: conditions.disk_error,
+            ),
             Gate(STANDS_BACK, _always, _fixed(b"ERR This master has lost data that a replica of it still has.")),
             Gate(TOO_FEW_REPLICAS, _is_write, _fixed(b"NOREPLICAS Not enough good replicas to write.")),
             Gate(READ_ONLY, _is_write, _fixed(b"READONLY You can't write against a read only replica.")),
@@ -223,9 +232,10 @@ class Gatekeeper:
 
     def refuse(self, session: NodeSession, command: Command, argv: list[bytes]) -> Error | None:
         """The first refusal that applies, or None: the command may run, or be queued."""
-        concerns = command.gates & session.mask
+        flags = self.flags_of(command, argv)
+        concerns = (command.gates if flags == command.flags else command.gates | _OF_SCRIPTS) & session.mask
         for gate in self._before_redirection:
-            if concerns & gate.condition and gate.refuses(session, command):
+            if concerns & gate.condition and gate.refuses(session, command, flags):
                 return Error(gate.text(command))
         if concerns & RESTRICTED and self.forbid is not None:
             refusal = self.forbid(session, command, argv)
@@ -236,7 +246,7 @@ class Gatekeeper:
             if refusal is not None:
                 return refusal
         for gate in self._after_redirection:
-            if concerns & gate.condition and gate.refuses(session, command):
+            if concerns & gate.condition and gate.refuses(session, command, flags):
                 return Error(gate.text(command))
         return None
 

@@ -136,7 +136,7 @@ class Gateway:
                 raise Error(_STALE)
             return
         writes = not flags & NO_WRITES
-        needs_memory = holds(OUT_OF_MEMORY) and writes and not flags & ALLOW_OOM and not readonly
+        needs_memory = holds(OUT_OF_MEMORY) and writes and not flags & ALLOW_OOM
         is_stale = holds(STALE) and not flags & ALLOW_STALE
         if not queued:
             if needs_memory:
@@ -156,7 +156,7 @@ class Gateway:
             self._check_writes(b"READONLY Can not run script with write flag on readonly replica")
             if readonly:
                 raise Error(b"ERR Can not execute a script with write flag using *_ro command.")
-        if needs_memory:
+        if needs_memory and not readonly:
             raise Error(_NO_ALLOW_OOM)
 
     def _check_writes(self, read_only: bytes) -> None:
