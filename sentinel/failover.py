@@ -60,7 +60,7 @@ def start_if_needed(step: Step, master: Master) -> bool:
         master.candidacy_at = None
         return False
     if master.candidacy_at is None:
-        spread = step.periods.desync(master.options.down_after_ms)
+        spread = step.periods.desync(master.options.down_after_ms, again=master.failover_at is not None)
         master.candidacy_at = step.now + step.random.randrange(spread + 1)
     if not step.due(master.candidacy_at):
         return False

@@ -54,15 +54,17 @@ class Periods:
         is told "no", and with a flat second it would be the last to learn that the second agrees."""
         return max(20, min(self.ask, down_after // 2))
 
-    def desync(self, down_after: int) -> int:
-        """Upper bound of the random wait before standing for election.
+    def desync(self, down_after: int, *, again: bool) -> int:
+        """Upper bound of the random wait before standing for election, for the first time or again.
 
         Two candidates at the same moment each vote for themselves; with one more sentinel dead, nobody is elected
         and the shard is without a master for two failover-timeouts. Spreading candidates over a time much longer
         than a round trip makes that rare. Redis spreads its timers over 50 to 100 ms and retries over a second. A
-        flat second would be most of the outage where down-after is 500 ms, so the wait scales with the option.
+        flat second would be most of the outage where down-after is 500 ms, so the wait scales with the option. Those
+        who try again have waited for two failover-timeouts: for them a second is little, and it is what they need if
+        they collided because writing a vote down takes hundreds of milliseconds here.
         """
-        return min(1_000, down_after) // 2
+        return 1_000 if again else min(1_000, down_after) // 2
 
 
 # The names of SENTINEL DEBUG, in its order, and the field each stands for.

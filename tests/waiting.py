@@ -1,4 +1,7 @@
-"""Waiting for a condition, never for a time: the two forms that tests use."""
+"""Waiting for a condition, never for a time: the two forms that tests use.
+
+They give up only when a busy machine explains it no longer. How long something may take is for tests in virtual time.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_for(condition: Callable[[], T], *, timeout: float = 10.0, what: str = "") -> T:
+def wait_for(condition: Callable[[], T], *, timeout: float = 30.0, what: str = "") -> T:
     """Call `condition` until it returns something true and return that; else AssertionError with what it returned."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):
@@ -19,7 +22,7 @@ def wait_for(condition: Callable[[], T], *, timeout: float = 10.0, what: str = "
     return value
 
 
-async def wait_until(condition: Callable[[], Awaitable[T]], *, timeout: float = 10.0, what: str = "") -> T:
+async def wait_until(condition: Callable[[], Awaitable[T]], *, timeout: float = 30.0, what: str = "") -> T:
     """The same for a condition that must be awaited."""
     deadline = time.monotonic() + timeout
     while not (value := await condition()):

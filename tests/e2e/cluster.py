@@ -19,7 +19,8 @@ from lab.topology import Role, Topology
 from tests.lab.running import Shardlab
 from tests.waiting import wait_for
 
-DOWN_AFTER_MS = 500
+# So long that a busy machine does not look like a dead process.
+DOWN_AFTER_MS = 1000
 
 
 class Cluster(Shardlab):
@@ -52,7 +53,7 @@ class Cluster(Shardlab):
 
         return wait_for(serving, what=f"a master for slot {slot}")[-1]
 
-    def wait_ready(self, timeout: float = 20.0) -> None:
+    def wait_ready(self, timeout: float = 30.0) -> None:
         faults = ["never looked"]
 
         def whole() -> bool:

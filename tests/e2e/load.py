@@ -64,14 +64,14 @@ class Writer:
     def errors(self) -> list[Write]:
         return [write for write in self.history if write.error]
 
-    def wait_acknowledged(self, more: int, timeout: float = 20.0) -> None:
+    def wait_acknowledged(self, more: int) -> None:
         """Return when `more` writes, begun from now on, have been acknowledged."""
         now = time.monotonic()
 
         def enough() -> bool:
             return sum(write.began >= now for write in self.acknowledged[-more:]) >= more
 
-        wait_for(enough, timeout=timeout, what=f"{more} more acknowledged writes of {self.name}: {self.history[-1:]}")
+        wait_for(enough, what=f"{more} more acknowledged writes of {self.name}: {self.history[-1:]}")
 
     def outage(self) -> float:
         """The longest time between two acknowledgements, in seconds."""
@@ -98,9 +98,9 @@ def streaming(writers: Iterable[Writer]) -> Iterator[None]:
             thread.join()
 
 
-def plain_writer(cluster: Cluster, name: str, tags: list[str]) -> Writer:
+def plain_writer(cluster: Cluster, name: str, tags: list[str], *, timeout: float = 0.25) -> Writer:
     """A cluster client that takes the master's word."""
-    client = cluster.client()
+    client = cluster.client(timeout)
 
     def write(key: str) -> None:
         client.set(key, key)

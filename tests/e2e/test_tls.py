@@ -36,7 +36,7 @@ def test_a_lab_with_tls(tmp_path: Path, engine: str) -> None:
         assert [proxy.get(f"key:{number}") for number in range(100)] == [b"%d" % number for number in range(100)]
         victim = lab.master_of(0)
         lab.ok("kill", victim)
-        wait_for(lambda: lab.master_of(0) != victim, timeout=20, what="another master")
+        wait_for(lambda: lab.master_of(0) != victim, what="another master")
 
         def written() -> bool:
             try:
@@ -44,7 +44,7 @@ def test_a_lab_with_tls(tmp_path: Path, engine: str) -> None:
             except redis.RedisError:
                 return False
 
-        wait_for(written, timeout=20, what="a write behind the proxy")
+        wait_for(written, what="a write behind the proxy")
         lab.ok("restart", victim)
         lab.wait_ready()
         proxy.close()

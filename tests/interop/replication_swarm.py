@@ -52,7 +52,7 @@ class Member:
     def start(self, master: Member | None = None) -> None:
         more = [] if master is None else ["--replicaof", "127.0.0.1", str(master.port)]
         self._process = subprocess.Popen([*self._command, *more], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for(self._answers, timeout=20, what=f"PONG of {self.name}")
+        wait_for(self._answers, what=f"PONG of {self.name}")
 
     def _answers(self) -> bool:
         assert self._process.poll() is None, self.log
@@ -168,7 +168,7 @@ class Swarm:
 
     def _wait_for_expiry(self) -> None:
         """Until the master has deleted all that is to expire in this round: replicas show it until they are told."""
-        wait_for(lambda: all(self._volatile_left(index) == 0 for index in (0, 1)), timeout=20, what="expiry")
+        wait_for(lambda: all(self._volatile_left(index) == 0 for index in (0, 1)), what="expiry")
 
     def _volatile_left(self, index: int) -> int:
         """Keys of the master with a short time to live."""

@@ -41,7 +41,7 @@ class Servers:
             command = [sys.executable, "-m", "lab", "server", *options, *clustered]
             self._processes.append(subprocess.Popen(command, cwd=ROOT))
         for port in (self.port, *self.ports):
-            wait_for(lambda port=port: _answers(port), timeout=30, what=f"the server on port {port}")
+            wait_for(lambda port=port: _answers(port), what=f"the server on port {port}")
 
     def make_cluster(self) -> None:
         nodes = [redis.Redis(port=port) for port in self.ports]
@@ -51,7 +51,7 @@ class Servers:
             node.execute_command("CLUSTER", "ADDSLOTSRANGE", at * share, last)
             node.execute_command("CLUSTER", "MEET", "127.0.0.1", self.ports[0])
         for node in nodes:
-            wait_for(lambda node=node: _is_whole(node), timeout=30, what="the cluster")
+            wait_for(lambda node=node: _is_whole(node), what="the cluster")
             node.close()
 
     def client(self, kind: str, **options: object) -> Client:

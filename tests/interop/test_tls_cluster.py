@@ -57,10 +57,10 @@ async def test_a_mixed_cluster(tmp_path: Path, authority: Certificates) -> None:
             infos = [await node.cluster("INFO") for node in nodes]
             return all("cluster_state:ok" in info and "known_nodes:4" in info for info in infos)
 
-        await wait_until(whole, timeout=20)
+        await wait_until(whole)
         # Every node has heard of the plaintext ports, too.
         for ask in (_plain_slots, _plain_nodes):
-            await wait_until(lambda ask=ask: _agree(ask, ours, theirs), timeout=20)
+            await wait_until(lambda ask=ask: _agree(ask, ours, theirs))
         assert {entry[2][1] for entry in await ours.cluster("SLOTS")} == {base, base + 1, base + 2}
         with over_tls(ours, authority) as first, over_tls(theirs, authority) as second:
             seen = [sorted(client.execute_command("CLUSTER", "SLOTS")) for client in (first, second)]
@@ -79,7 +79,7 @@ async def test_a_mixed_cluster(tmp_path: Path, authority: Certificates) -> None:
         async def in_sync() -> bool:
             return (await replica.replication()).get("master_link_status") == "up"
 
-        await wait_until(in_sync, timeout=20)
+        await wait_until(in_sync)
         assert (await replica.replication())["master_port"] == str(base + 102)
         identity = await replica.cluster("MYID")
         third.kill()
@@ -89,7 +89,7 @@ async def test_a_mixed_cluster(tmp_path: Path, authority: Certificates) -> None:
                 identity in line and "10001-16383" in line for line in (await ours.cluster("NODES")).splitlines()
             )
 
-        await wait_until(replaced, timeout=20)
+        await wait_until(replaced)
 
 
 async def _agree(ask: object, *nodes: RealNode) -> bool:

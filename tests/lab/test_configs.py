@@ -68,7 +68,7 @@ async def test_redis_and_its_sentinels_start_from_them(tmp_path: Path) -> None:
             return False
 
     with real_processes(topology, tmp_path):
-        await wait_until(both, timeout=20, what="a cluster and sentinels that know each other")
+        await wait_until(both, what="a cluster and sentinels that know each other")
         check = await asyncio.to_thread(
             subprocess.run,
             ["redis-cli", "--cluster", "check", f"127.0.0.1:{topology.port_base}"],

@@ -20,7 +20,7 @@ def pair_in_sync(start_server: Start, *options: str) -> tuple[OwnServer, OwnServ
     replica = start_server(*following, folder="replica").wait_ready()
     ours, theirs = master.client(), replica.client()
     ours.ask("SET", "first", "1")
-    wait_for(lambda: theirs.ask("GET", "first") == b"$1\r\n1\r\n", timeout=20, what="the replica's copy")
+    wait_for(lambda: theirs.ask("GET", "first") == b"$1\r\n1\r\n", what="the replica's copy")
     return master, replica, ours, theirs
 
 

@@ -36,7 +36,9 @@ def cluster(running_cluster: RealCluster) -> RealCluster:
 
 @pytest.fixture(scope="session")
 def proxy_process(running_cluster: RealCluster) -> Iterator[ProxyProcess]:
-    with ProxyProcess(running_cluster.port + PROXY_OFFSET, ["--nodes", running_cluster.seeds]) as proxy:
+    # Requests are held until an election that nobody won has been tried again, which takes six seconds more.
+    options = ["--nodes", running_cluster.seeds, "--hold-timeout-ms", "20000"]
+    with ProxyProcess(running_cluster.port + PROXY_OFFSET, options) as proxy:
         yield proxy
 
 

@@ -51,7 +51,7 @@ class ProxyProcess:
     def client(self, protocol: int = 2, **options: Any) -> redis.Redis:
         """A client that knows nothing of clusters."""
         # Without retries: a test wants to see what happens the first time.
-        return redis.Redis(port=self.port, protocol=protocol, socket_timeout=10, retry=Retry(NoBackoff(), 0), **options)
+        return redis.Redis(port=self.port, protocol=protocol, socket_timeout=30, retry=Retry(NoBackoff(), 0), **options)
 
     def _read(self) -> None:
         assert self.process is not None

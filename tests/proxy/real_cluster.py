@@ -116,7 +116,7 @@ class RealCluster:
 
     def wait_healthy(self) -> None:
         """Until every node sees every slot served, and every replica is in sync."""
-        wait_for(self._healthy, timeout=20, what="a healthy cluster")
+        wait_for(self._healthy, what="a healthy cluster")
 
     def masters(self) -> list[RealNode]:
         return [node for node in self.nodes if node.process is not None and node.role() == "master"]

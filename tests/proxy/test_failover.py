@@ -71,7 +71,7 @@ def test_killed_master(proxy: ProxyProcess, broken_later: RealCluster) -> None:
         wait_for(lambda: writer.progress() > 100, what="writes")
         victim.kill()
         before = writer.acknowledged["b"]
-        wait_for(lambda: writer.acknowledged["b"] > before + 100, timeout=20, what="writes after the failover")
+        wait_for(lambda: writer.acknowledged["b"] > before + 100, what="writes after the failover")
     assert not writer.refused
     assert len(writer.unknown) <= 1, writer.unknown
     assert all("may or may not have been executed" in error for error in writer.unknown)
@@ -90,7 +90,7 @@ def test_frozen_master(proxy: ProxyProcess, broken_later: RealCluster) -> None:
         wait_for(lambda: writer.progress() > 100, what="writes")
         victim.pause()
         before = writer.acknowledged["b"]
-        wait_for(lambda: writer.acknowledged["b"] > before + 100, timeout=20, what="writes after the failover")
+        wait_for(lambda: writer.acknowledged["b"] > before + 100, what="writes after the failover")
         victim.resume()
     assert not writer.refused
     assert len(writer.unknown) == 1, writer.unknown

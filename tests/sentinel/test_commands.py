@@ -107,7 +107,7 @@ async def real(ours: Sentinel, tmp_path: Path) -> AsyncIterator[Client]:
         replicas = await connected.ask(f"SENTINEL REPLICAS {NAME}")
         return len(peers) == 1 and len(replicas) == 1 and "ok" in replicas[0]
 
-    await wait_until(acquainted, timeout=20)
+    await wait_until(acquainted)
     known = ours.machine.knowledge.masters[NAME]
 
     async def met() -> bool:

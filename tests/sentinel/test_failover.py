@@ -125,14 +125,17 @@ def test_a_minority_cannot_fail_over() -> None:
 
 
 def test_attempts_are_two_failover_timeouts_apart() -> None:
+    """And up to a second more: candidates that collided, because their disks are slow perhaps, must not do it again."""
     world = World()
     sentinels = world.shard(quorum=1)
     for dead in sentinels[1:]:
         world.kill(dead)
     world.kill(world.redises[1])
-    world.run(60_000)
+    world.run(200_000)
     tries = [at for at, _, channel, _ in world.log if channel == "+try-failover"]
-    assert all(10_000 < later - earlier < 10_600 for earlier, later in pairwise(tries))
+    apart = [later - earlier for earlier, later in pairwise(tries)]
+    assert 10_000 < min(apart) < max(apart) < 11_200
+    assert max(apart) - min(apart) > 500
     aborts = [at for at, _, channel, _ in world.log if channel == "-failover-abort-not-elected"]
     assert all(5_000 < abort - begun < 5_200 for begun, abort in zip(tries, aborts, strict=False))
 
@@ -155,7 +158,7 @@ def test_two_survivors_elect_one(seed: int) -> None:
 class Hasty(Periods):
     """Candidates stand up within the time of a few messages, so that their elections collide."""
 
-    def desync(self, down_after: int) -> int:  # noqa: ARG002 - the rule's signature
+    def desync(self, down_after: int, *, again: bool) -> int:  # noqa: ARG002 - the rule's signature
         return 4
 
 

