@@ -136,7 +136,8 @@ def learn_about_sender(ctx: Context, sender: NodeEntry, body: Heartbeat, *, by_d
         ctx.state.topology_changed = True
         ctx.save()
     # The sender adds these only for a peer it knows to understand them, which it does when it sends a datagram: only
-    # then does their absence mean that there are none.
+    # then does their absence mean that there are none. (Where the bus is encrypted there are no datagrams, and
+    # rules that were taken back are told until the peer starts again.)
     if extensions.client_networks != sender.client_networks and (extensions.client_networks or by_datagram):
         sender.client_networks = extensions.client_networks
         ctx.state.topology_changed = True

@@ -34,6 +34,7 @@ class NodeEntry:
         "datagram_unanswered",
         "datagrams",
         "epoch_announced",
+        "extended",
         "fail",
         "fail_at",
         "fail_reports",
@@ -144,6 +145,8 @@ class NodeEntry:
         self.inbound_link: int | None = None
         # It takes and gives heartbeats as datagrams.
         self.datagrams = False
+        # It takes none, and understands our extension all the same.
+        self.extended = False
 
         # Its place in the table's order, and when the ticks have to look at it again (`attention`).
         self.place = 0

@@ -109,6 +109,8 @@ class MessageFlag(IntFlag):
     # Ours: the sender takes heartbeats as datagrams on its bus port number, and understands our extension. No
     # Redis or Valkey reads this bit, and none passes a sender's message flags on.
     DATAGRAMS = 0x80
+    # Ours: the sender understands our extension, but takes no datagrams, because they cannot be encrypted.
+    EXTENDED = 0x40
 
 
 NO_MESSAGE_FLAGS = MessageFlag(0)
@@ -165,7 +167,7 @@ class Extensions:
     """What a heartbeat may carry behind its gossip; an absent one means "none", not "as before".
 
     Redis 7.0 logs a warning for each extension it does not know, so all but `hostname` should go only to
-    peers that have shown EXT_DATA, and `client_networks` to those that have shown DATAGRAMS.
+    peers that have shown EXT_DATA, and `client_networks` to those that have shown DATAGRAMS or EXTENDED.
     """
 
     hostname: str = ""

@@ -36,8 +36,7 @@ def header(ctx: Context, mflags: MessageFlag = NO_MESSAGE_FLAGS) -> Header:
     """This node's portrait. A replica shows the slots and the configuration epoch of its master."""
     state, myself, settings = ctx.state, ctx.myself, ctx.settings
     shown = myself.claim
-    if settings.datagram_heartbeats:
-        mflags |= MessageFlag.DATAGRAMS
+    mflags |= MessageFlag.DATAGRAMS if settings.datagram_heartbeats else MessageFlag.EXTENDED
     if myself.is_master and ctx.manual.end_at is not None:
         mflags |= MessageFlag.PAUSED
     return Header(
@@ -136,7 +135,7 @@ def heartbeat(ctx: Context, kind: MessageType, to: NodeEntry | None) -> Heartbea
 
 def _extensions(ctx: Context, to: NodeEntry | None) -> Extensions:
     """The host name for everybody; what only Shardlab understands for those that have shown that they are one."""
-    networks = ctx.settings.client_networks if to is not None and to.datagrams else ()
+    networks = ctx.settings.client_networks if to is not None and (to.datagrams or to.extended) else ()
     if not ctx.settings.hostname and not networks:
         return NO_EXTENSIONS
     return Extensions(hostname=ctx.settings.hostname, client_networks=networks)

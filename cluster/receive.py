@@ -127,6 +127,8 @@ def _hear(ctx: Context, sender: NodeEntry, header: Header) -> None:
     if datagrams != sender.datagrams:
         sender.datagrams = datagrams
         ctx.state.attention.soon(sender)
+    if not datagrams:
+        sender.extended = bool(header.mflags.value & MessageFlag.EXTENDED.value)
     sender.epoch_announced = max(sender.epoch_announced, header.current_epoch)
     sender.offset = header.offset
     epochs.learn(ctx, sender, header)

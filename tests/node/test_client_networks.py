@@ -13,6 +13,7 @@ from typing import Any
 import hiredis
 
 from cluster.nodes_conf import parse
+from lab.authority import Certificates
 from tests.interop.real_nodes import OURS, RealNode, running
 from tests.ports import free_base
 from tests.waiting import wait_until
@@ -20,14 +21,14 @@ from tests.waiting import wait_until
 GATEWAY, NEIGHBOUR = "127.0.0.2", "127.0.0.3"
 
 
-def container(folder: Path, base: int, at: int) -> RealNode:
+def container(folder: Path, base: int, at: int, *more: str) -> RealNode:
     """A node as in compose: with a published port of its own, and a name in the network."""
     return RealNode(
         folder,
         base + at,
         *("--cluster-announce-hostname", f"node-{at}", "--cluster-preferred-endpoint-type", "hostname"),
         *("--cluster-announce-client-network", f"{GATEWAY}/32", "localhost", f"{7000 + at}"),
-        *("--cluster-node-timeout", "1000"),
+        *("--cluster-node-timeout", "1000", *more),
         program=OURS,
     )
 
@@ -92,6 +93,19 @@ async def test_each_client_is_told_its_own_addresses(tmp_path: Path) -> None:
             f"{GATEWAY}/32@localhost:7000",
             f"{GATEWAY}/32@localhost:7001",
         ]
+
+
+async def test_an_encrypted_bus_tells_the_rules_too(tmp_path: Path, authority: Certificates) -> None:
+    """It has no datagrams, by which nodes know each other for our own."""
+    base = free_base()
+    tls = ["--tls-cluster", "yes", *(word for line in authority.directives() for word in f"--{line}".split())]
+    a, b = (container(tmp_path, base, at, "--tls-port", str(base + 100 + at), *tls) for at in (0, 1))
+    async with running(a, b):
+        await a.cluster("ADDSLOTSRANGE", 0, 8000)
+        await b.cluster("ADDSLOTSRANGE", 8001, 16383)
+        await a.cluster("MEET", "127.0.0.1", b.port + 100)
+        await wait_until(lambda: tells_host_about_everybody(a))
+        await wait_until(lambda: tells_host_about_everybody(b))
 
 
 async def tells_host_about_everybody(node: RealNode) -> bool:
