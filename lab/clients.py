@@ -13,7 +13,7 @@ from proxy.client import ClusterClient
 from proxy.client_options import ClientOptions
 from proxy.slot_map import Address
 from wire.errors import Error
-from wire.outward import Limits, NotSentError, Outward, OutwardError, connect
+from wire.outward import Greeting, Limits, NotSentError, Outward, OutwardError, connect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from redis.asyncio.cluster import RedisCluster
 
     from runtime import Runtime
+    from runtime.tls import Context
 
 # Our proxy's word for a write that it sent and never heard of again; every other error reply is a refusal.
 _UNKNOWN = "UNKNOWN "
@@ -63,10 +64,12 @@ class SmartClient:
         silence_timeout_ms: int = 500,
         connect_timeout_ms: int | None = None,
         replica: bool = False,
+        tls: Context | None = None,
     ) -> None:
         """A connection may take as long as an answer, unless told otherwise."""
         self.replica = replica
         options = ClientOptions(
+            greeting=Greeting(tls=tls),
             deadline_ms=deadline_ms,
             connect_timeout_ms=connect_timeout_ms or silence_timeout_ms,
             silence_timeout_ms=silence_timeout_ms,
@@ -95,15 +98,16 @@ class ProxiedClient:
 
     replica = False
 
-    def __init__(self, address: tuple[str, int], *, timeout_ms: int = 15_000) -> None:
+    def __init__(self, address: tuple[str, int], *, timeout_ms: int = 15_000, tls: Context | None = None) -> None:
         self._address = address
+        self._greeting = Greeting(tls=tls)
         self._limits = Limits(silence_timeout_ms=timeout_ms)
         self._connection: Outward | None = None
 
     async def execute(self, *words: bytes) -> Any:
         try:
             if self._connection is None or self._connection.closed:
-                self._connection = await connect(*self._address, limits=self._limits)
+                self._connection = await connect(*self._address, self._greeting, self._limits)
             return await self._connection.call(*words)
         except Error as error:
             raise failure_of_reply(error.text.decode(errors="replace")) from None

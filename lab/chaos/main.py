@@ -81,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--port-base", type=int, metavar="PORT", help="where the processes listen (the first free of some)"
     )
+    run.add_argument(
+        "--tls", action="store_true", help="real processes speak TLS on every port; the simulator has none (no)"
+    )
     commands.add_parser(
         "list",
         help="the scenarios that come with the project, and the faults that a file may ask for",
@@ -102,6 +105,8 @@ def _run(options: argparse.Namespace) -> int:
     scenario = load(options.file)
     worlds = list(World) if options.world == BOTH else [World(options.world)]
     refusals = [refusal for world in worlds for refusal in scenario.refusals(world)]
+    if options.tls and worlds == [World.SIM]:
+        refusals.append("the simulator speaks no TLS; --world processes does")
     if refusals:
         raise ScenarioError("\n".join(f"{scenario.name}: {refusal}" for refusal in refusals))
     screen = show.console()
@@ -136,7 +141,7 @@ def _perform(scenario: Scenario, world: World, options: argparse.Namespace) -> R
 
     folder = options.dir or Path(tempfile.mkdtemp(prefix="shardlab-chaos-"))
     try:
-        return processes.run(scenario, options.seed, folder, options.port_base)
+        return processes.run(scenario, options.seed, folder, options.port_base, tls=options.tls)
     except KeyboardInterrupt:
         _throw_away(folder, options)
         raise

@@ -18,6 +18,7 @@ from lab.chaos.perform import perform
 from lab.chaos.roster import own_id
 from lab.chaos.scenario import Scenario
 from lab.chaos.stage import Program, Recording
+from lab.configs import certificates_of
 from lab.drivers import process
 from lab.drivers.nursery import Nursery
 from lab.drivers.process import Life
@@ -27,7 +28,7 @@ from lab.faults import World
 from lab.lab_file import Entry, Lab, make_folder
 from lab.observe import observe
 from lab.readiness import unwell
-from lab.topology import Role, seats
+from lab.topology import Role, Topology, seats
 from lab.up import STOP_TIMEOUT, bring_up, interruptible, last_words, launch, take_down
 from runtime.runtime import system_runtime
 from sim.faults import Kind, Strike
@@ -38,12 +39,13 @@ _BASES = range(18_000, 22_200, 300)
 _READY_WITHIN_S = 60.0
 
 
-def run(scenario: Scenario, seed: int, folder: Path, port_base: int | None = None) -> Recording:
+def run(scenario: Scenario, seed: int, folder: Path, port_base: int | None = None, *, tls: bool = False) -> Recording:
     """Perform the scenario on processes that are started for it, in `folder`, and stopped afterwards; raises LabError
     when they cannot be started, and KeyboardInterrupt when a signal ends the run."""
     recording = Recording(World.PROCESSES, seed, folder=folder)
     base = _free_base(scenario) if port_base is None else port_base
-    asyncio.run(_run(scenario, recording, folder, base))
+    topology = scenario.cluster.topology(base).model_copy(update={"tls": tls})
+    asyncio.run(_run(scenario, recording, folder, topology))
     return recording
 
 
@@ -54,9 +56,9 @@ def _free_base(scenario: Scenario) -> int:
     raise LabError("no free ports found; name some with --port-base")
 
 
-async def _run(scenario: Scenario, recording: Recording, folder: Path, base: int) -> None:
+async def _run(scenario: Scenario, recording: Recording, folder: Path, topology: Topology) -> None:
     async with interruptible() as interrupt:
-        performing = asyncio.get_running_loop().create_task(_perform(scenario, recording, folder, base))
+        performing = asyncio.get_running_loop().create_task(_perform(scenario, recording, folder, topology))
         waiting = asyncio.get_running_loop().create_task(interrupt.wait())
         await asyncio.wait([performing, waiting], return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
@@ -67,12 +69,12 @@ async def _run(scenario: Scenario, recording: Recording, folder: Path, base: int
         await performing
 
 
-async def _perform(scenario: Scenario, recording: Recording, folder: Path, base: int) -> None:
+async def _perform(scenario: Scenario, recording: Recording, folder: Path, topology: Topology) -> None:
     make_folder(folder)
     # It loads the programs while the lab starts, and what is started again later is forked from it: the time that a
     # node takes to load would tell of Python and not of the cluster.
     with Nursery() as nursery:
-        lab = await bring_up(scenario.cluster.topology(base), folder, fresh=True, timeout=_READY_WITHIN_S)
+        lab = await bring_up(topology, folder, fresh=True, timeout=_READY_WITHIN_S)
         stage = _ProcessStage(lab, folder, nursery)
         try:
             await perform(scenario, stage, recording)
@@ -100,6 +102,8 @@ class _ProcessStage:
         self._down: dict[str, None] = {}
         self._found_dead: dict[str, str] = {}
         self._runtime = system_runtime()
+        certs = certificates_of(lab.topology, folder)
+        self.tls = None if certs is None else certs.context()
         self._clients: list[asyncio.Task[None]] = []
         self.names: dict[str, str] = {}
         for entry in lab.processes:

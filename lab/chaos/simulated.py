@@ -42,6 +42,9 @@ def run(scenario: Scenario, seed: int) -> Recording:
 class _SimStage:
     """One world, as `lab.chaos.stage.Stage` has it."""
 
+    # Nothing is encrypted there.
+    tls = None
+
     def __init__(self, world: sim_world.World, scenario: Scenario) -> None:
         self._world = world
         self._cluster = SimCluster(world, scenario.cluster.shape())
@@ -82,7 +85,9 @@ class _SimStage:
         # A program's lines begin with the sign of their level; the rest is told by hosts and invariants.
         if who == NEMESIS or what[1:2] == " ":
             self._lines.append(Line(now - self._began_at, who, what))
-            self._last_words[who] = what
+            # Not the frame around a bug report, but what is in it.
+            if not what.endswith("==="):
+                self._last_words[who] = what
 
     def _why_not(self, failures: str) -> str:
         """Why the cluster did not start, in one line: the first failure, and what that program had to say."""

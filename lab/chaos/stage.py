@@ -15,6 +15,7 @@ from lab.chaos.events import Event, Line
 from lab.faults import World
 from lab.history import History
 from runtime import Runtime
+from runtime.tls import Context
 from sim.faults import Strike
 
 # A client's work: given the outside world and the nodes' addresses.
@@ -27,6 +28,11 @@ class Stage(Protocol):
     @property
     def names(self) -> dict[str, str]:
         """The seats by what log lines call them: `address port`, and ids."""
+        ...
+
+    @property
+    def tls(self) -> Context | None:
+        """What clients need to be let in; None where TLS is not spoken."""
         ...
 
     def now(self) -> float: ...

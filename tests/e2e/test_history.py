@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
 
 import pytest
 
@@ -15,10 +13,11 @@ from lab.ask import ask
 from lab.check.linearizable import Verdict
 from lab.check.verdict import Judgement, Limits, judge
 from lab.clients import Client, ProxiedClient, RedisPyClient, SmartClient
-from lab.history import Kind, Outcome, Recorder, Value, read
+from lab.history import Kind, Outcome, read
 from lab.topology import Role
 from lab.workload import Plan, Workload, tags, watch_masters
 from runtime.runtime import system_runtime
+from tests.counting import Counting
 from tests.e2e.cluster import DOWN_AFTER_MS, Cluster
 from tests.lab.running import taken_down
 from tests.waiting import wait_until
@@ -29,46 +28,6 @@ _ENOUGH = 500
 _TO_BE_LOST = 5
 # An election that nobody wins is tried again after ten seconds. How fast it is otherwise, the simulator says.
 _RECOVERY_MAX_S = 40.0
-
-
-class Counting(Recorder):
-    """Knows how many operations have been acknowledged, and how many writes of each group."""
-
-    def __init__(self, file: IO[str], now: Callable[[], float]) -> None:
-        super().__init__(file, now, seed=1)
-        self.acknowledged = 0
-        self.writes: Counter[str] = Counter()
-        # The groups of writes under way, by number.
-        self._writing: dict[int, str] = {}
-
-    def begin(
-        self, process: int, function: str, key: str, argument: Value = None, *, group: str = "", replica: bool = False
-    ) -> int:
-        number = super().begin(process, function, key, argument, group=group, replica=replica)
-        if function != "read":
-            self._writing[number] = group
-        return number
-
-    def end(self, number: int, outcome: Outcome, result: Value = None, *, node: str = "", error: str = "") -> None:
-        super().end(number, outcome, result, node=node, error=error)
-        group = self._writing.pop(number, "")
-        if outcome is Outcome.OK:
-            self.acknowledged += 1
-            self.writes[group] += 1
-
-    async def wait_acknowledged(self, more: int) -> None:
-        """Return when so many more operations have been acknowledged."""
-        goal = self.acknowledged + more
-        await wait_until(lambda: _resolved(self.acknowledged >= goal), what=f"{more} acknowledged operations")
-
-    async def wait_written(self, group: str, more: int) -> None:
-        """Return when so many more writes of the group have been."""
-        goal = self.writes[group] + more
-        await wait_until(lambda: _resolved(self.writes[group] >= goal), what=f"{more} acknowledged writes of {group}")
-
-
-async def _resolved(value: bool) -> bool:
-    return value
 
 
 @pytest.mark.timeout(150)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,6 +70,11 @@ def test_a_shipped_scenario_is_as_it_says(name: str) -> None:
     assert outcome.judgement.judged > 500
 
 
+def test_the_simulator_speaks_no_tls(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "kill-a-master", "--tls"]) == 2
+    assert "the simulator speaks no TLS; --world processes does" in capsys.readouterr().err
+
+
 def test_the_seed_decides_everything(short: Scenario) -> None:
     one, again, other = (simulated.run(short, seed) for seed in (1, 1, 2))
     assert timeline(one) == timeline(again)
@@ -114,7 +120,12 @@ def test_a_fault_that_finds_nothing_to_hurt_shows_nothing(short: Scenario) -> No
     assert "no fault struck: the run shows nothing" in outcome.failures
 
 
-def test_one_file_in_both_worlds_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("tls", [[], ["--tls"]], ids=["plain", "tls"])
+def test_one_file_in_both_worlds_side_by_side(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], tls: list[str]
+) -> None:
+    if tls and shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
     (tmp_path / "short.toml").write_text(SHORT)
     folder = tmp_path / "lab"
     words = [
@@ -126,6 +137,7 @@ def test_one_file_in_both_worlds_side_by_side(tmp_path: Path, capsys: pytest.Cap
         str(folder),
         "--port-base",
         str(free_base()),
+        *tls,
     ]
     status = main([*words, "--json", str(tmp_path / "report.json"), "--history", str(tmp_path / "history")])
     shown = capsys.readouterr()
@@ -146,6 +158,7 @@ def test_one_file_in_both_worlds_side_by_side(tmp_path: Path, capsys: pytest.Cap
         assert rows[text]["difference_s"] is not None
         assert text in shown.out
     assert shown.out.count("GOOD") == 2
+    assert (folder / "tls" / "lab.crt").exists() == bool(tls)
     # Real processes are gone; their logs, which were asked for, are there, and both histories can be judged again.
     assert not processes_in(folder)
     assert "+odown master shard-0" in "".join(path.read_text() for path in folder.glob("sentinel-*/*.log"))
