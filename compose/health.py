@@ -14,6 +14,8 @@ import socket
 import sys
 
 _TIMEOUT_S = 4.0
+# Where compose/tls.yml puts the certificates of a lab that speaks TLS.
+_TLS = "/tls"
 _SENTINELS = 3
 _SHARDS = 3
 
@@ -25,7 +27,7 @@ class UnhealthyError(Exception):
 def ask(host: str, port: int, *words: str) -> str:
     """Send one command as a client would and return the reply's text; raises OSError or UnhealthyError."""
     request = "".join([f"*{len(words)}\r\n", *(f"${len(word)}\r\n{word}\r\n" for word in words)])
-    with socket.create_connection((host, port), timeout=_TIMEOUT_S) as connection:
+    with _connection(host, port) as connection:
         connection.sendall(request.encode())
         with connection.makefile("rb") as replies:
             first = replies.readline().decode(errors="replace").rstrip()
@@ -34,6 +36,19 @@ def ask(host: str, port: int, *words: str) -> str:
             if first.startswith("$"):
                 return replies.read(max(int(first[1:]), 0)).decode(errors="replace")
             return first[1:]
+
+
+def _connection(host: str, port: int) -> socket.socket:
+    """With TLS where the lab speaks it; raises OSError."""
+    plain = socket.create_connection((host, port), timeout=_TIMEOUT_S)
+    if os.environ.get("SHARDLAB_TLS") != "yes":
+        return plain
+    # Not needed, and not loaded, where nothing is encrypted.
+    import ssl
+
+    context = ssl.create_default_context(cafile=f"{_TLS}/ca.crt")
+    context.load_cert_chain(f"{_TLS}/lab.crt", f"{_TLS}/lab.key")
+    return context.wrap_socket(plain, server_hostname=host)
 
 
 def fields(text: str) -> dict[str, str]:

@@ -17,10 +17,13 @@ import sys
 from pathlib import Path
 
 from lab import configs
+from lab.authority import Certificates
 from lab.engines import NODE_CONF, SENTINEL_CONF
 from lab.topology import Role, Seat, Topology
 
 DATA = Path("/data")
+# Where compose/tls.yml puts what compose/certificates.py makes.
+TLS = Path("/tls")
 NODE_PORT = 6379
 SENTINEL_PORT = 26379
 # The last byte of the first address of each kind.
@@ -95,14 +98,27 @@ def _write_once(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def server_command(places: list[Seat], place: Seat) -> list[str]:
+def server_command(places: list[Seat], place: Seat, certs: Certificates | None) -> list[str]:
     """The `shardlab` command line of the seat."""
     if place.role is Role.NODE:
-        return ["server", str(DATA / NODE_CONF)]
+        return ["server", str(DATA / NODE_CONF), *_ports(place, certs)]
     if place.role is Role.SENTINEL:
-        return ["server", str(DATA / SENTINEL_CONF), "--sentinel"]
+        return ["server", str(DATA / SENTINEL_CONF), "--sentinel", *_ports(place, certs)]
     nodes = ",".join(f"{seat.host}:{seat.port}" for seat in places if seat.role is Role.NODE)
-    return ["proxy", "--nodes", nodes, "--port", str(place.port), "--bind", "0.0.0.0"]
+    return ["proxy", "--nodes", nodes, "--bind", "0.0.0.0", *_ports(place, certs)]
+
+
+def _ports(place: Seat, certs: Certificates | None) -> list[str]:
+    """Where the seat listens. It stands on the command line, which goes before the files: so the same volumes serve
+    with TLS one day and without it the next."""
+    if certs is None:
+        return ["--port", str(place.port)]
+    words = ["--port", "0", "--tls-port", str(place.port)]
+    if place.role is not Role.PROXY:
+        words += ["--tls-replication", "yes"]
+    if place.role is not Role.SENTINEL:
+        words += ["--tls-cluster", "yes"]
+    return [*words, *(word for line in certs.directives() for word in f"--{line}".split(" ", 1))]
 
 
 def main(argv: list[str]) -> int:  # noqa: RET503 - execvp does not return
@@ -120,7 +136,8 @@ def main(argv: list[str]) -> int:  # noqa: RET503 - execvp does not return
     except (SeatError, ValueError, OSError) as error:
         print(f"compose.seat: {error}", file=sys.stderr)
         return 2
-    os.execvp("shardlab", ["shardlab", *server_command(places, place)])
+    certs = Certificates(TLS) if os.environ.get("SHARDLAB_TLS") == "yes" else None
+    os.execvp("shardlab", ["shardlab", *server_command(places, place, certs)])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The lab in real containers, once for all tests of this folder, beside whatever else the engine runs."""
+"""The lab in real containers, once for all tests of this folder but one, beside whatever else the engine runs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import docker
@@ -32,15 +33,25 @@ EVERYTHING = [*NODES, *SENTINELS, "proxy"]
 class ContainerLab:
     """The containers by the names of their seats."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, project: str = PROJECT, network: str = NETWORK, prefix: str = PREFIX, tls: Path | None = None
+    ) -> None:
+        """With `tls`, a folder for its certificates, the lab speaks TLS."""
         self.engine = docker.from_env()
         self._compose = ["docker", "compose"] if _has_plugin() else ["docker-compose"]
+        self._project = project
+        self._network = network
+        self._prefix = prefix
+        self._tls = tls
+        if tls is not None:
+            self._compose += ["-f", "compose/docker-compose.yml", "-f", "compose/tls.yml"]
 
     def compose(self, *words: str) -> None:
         environment = os.environ | {
-            "COMPOSE_PROJECT_NAME": PROJECT,
-            "SHARDLAB_NETWORK": NETWORK,
-            "SHARDLAB_PORT_PREFIX": PREFIX,
+            "COMPOSE_PROJECT_NAME": self._project,
+            "SHARDLAB_NETWORK": self._network,
+            "SHARDLAB_PORT_PREFIX": self._prefix,
+            "SHARDLAB_TLS_FOLDER": str(self._tls or ""),
             # The steps of a build reach the package index the way this machine does.
             "SHARDLAB_BUILD_NETWORK": os.environ.get("SHARDLAB_BUILD_NETWORK", "host"),
         }
@@ -56,7 +67,7 @@ class ContainerLab:
         assert done.returncode == 0, f"{' '.join(words)}: {done.stdout}{done.stderr}"
 
     def container(self, seat: str) -> Container:
-        labels = [f"com.docker.compose.project={PROJECT}", f"com.docker.compose.service={seat}"]
+        labels = [f"com.docker.compose.project={self._project}", f"com.docker.compose.service={seat}"]
         (found,) = self.engine.containers.list(all=True, filters={"label": labels})
         return found
 
@@ -82,11 +93,11 @@ class ContainerLab:
 
     @property
     def network(self) -> Network:
-        return self.engine.networks.get(f"{PROJECT}_lab")
+        return self.engine.networks.get(f"{self._project}_lab")
 
     def address(self, seat: str) -> str:
         """The container's fixed address inside the network."""
-        return f"{NETWORK}.{10 + NODES.index(seat)}"
+        return f"{self._network}.{10 + NODES.index(seat)}"
 
     def client(self) -> RedisCluster:
         """A cluster client on the host, which knows one published port and is told the others."""
@@ -114,22 +125,28 @@ def _has_plugin() -> bool:
     return subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0
 
 
-@pytest.fixture(scope="package")
-def containers() -> Iterator[ContainerLab]:
-    """The lab, up and healthy, for as long as the tests of this folder run. They leave it with
-    every container running and every link restored."""
+@contextmanager
+def running(lab: ContainerLab) -> Iterator[ContainerLab]:
+    """The lab, up and healthy, from empty volumes."""
     if shutil.which("docker") is None:
         pytest.fail("the docker command is missing")
-    lab = ContainerLab()
     lab.compose("down", "--volumes", "--timeout", "1")
     lab.compose("build", "node-0")
-    lab.compose("up", "--detach")
     try:
+        lab.compose("up", "--detach")
         lab.wait_healthy(*EVERYTHING)
         yield lab
     finally:
         lab.compose("down", "--volumes", "--timeout", "1")
         lab.engine.close()
+
+
+@pytest.fixture(scope="package")
+def containers() -> Iterator[ContainerLab]:
+    """The lab, for as long as the tests of this folder run. They leave it with every container running and every
+    link restored."""
+    with running(ContainerLab()) as lab:
+        yield lab
 
 
 @pytest.fixture
