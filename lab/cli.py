@@ -13,7 +13,7 @@ from lab import programs
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 
@@ -38,8 +38,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _lab_command(words: list[str]) -> int:
-    parser = _parser()
-    options = parser.parse_args(words)
+    parser, commands = _parsers()
+    options, unknown = parser.parse_known_args(words)
+    if unknown:
+        # Said with the usage of the command, where the right words can be looked up.
+        commands[options.command].error(f"unrecognized arguments: {' '.join(unknown)}")
 
     from lab.errors import LabError
 
@@ -122,7 +125,8 @@ def _signal(options: argparse.Namespace) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentParser]]:
+    """The whole command line, and each command's part of it."""
     import argparse
     from pathlib import Path
 
@@ -194,4 +198,4 @@ def _parser() -> argparse.ArgumentParser:
         "--timeout", type=float, default=30.0, metavar="SECONDS", help="give up when it does not answer by then (30)"
     )
     command("down", _down, "stop every process; the files stay")
-    return parser
+    return parser, commands.choices

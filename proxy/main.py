@@ -17,12 +17,33 @@ from runtime.runtime import system_runtime
 from runtime.tls import TlsError
 from wire.listener import BindError
 
+_USAGE = """\
+Usage: shardlab proxy --nodes host:port[,host:port ...] [--option value ...]
+
+  --nodes             any nodes of the cluster; the others are found through them
+  --port, --bind      where clients connect (7200; 127.0.0.1 -::1)
+  --requirepass       what clients must AUTH with; without it their AUTH is passed on to the nodes
+  --user, --password  what the proxy itself says to the nodes, for clients who bring no credentials
+  --connections       connections to each node, shared by all clients of one protocol (1)
+  --maxclients        clients at a time (10000)
+  --hold-timeout-ms   how long a request that nobody can serve is held (5000)
+  --node-timeout-ms   how long a node may owe a reply before its connection is given up (5000)
+  --tcp-keepalive, --loglevel, --logfile   as in redis.conf (300, notice, the screen)
+  --tls-port          where clients are served with TLS; then also --tls-cert-file, --tls-key-file, --tls-ca-cert-file
+                      and the other tls- directives of redis.conf; --tls-cluster yes speaks it to the nodes
+
+Example:
+  shardlab proxy --nodes 127.0.0.1:7000,127.0.0.1:7001 --port 7200
+"""
 # Beside clients: links, the log, epoll.
 _FILES_BESIDE_CLIENTS = 256
 
 
 def main(argv: list[str]) -> int:
     """Run a proxy until it is told to stop; returns the exit status."""
+    if argv and argv[0] in ("-h", "--help"):
+        sys.stdout.write(_USAGE)
+        return 0
     try:
         settings = parse_arguments(argv)
         runtime = system_runtime()

@@ -73,7 +73,7 @@ def parse_arguments(argv: Sequence[str]) -> ProxySettings:
         name, equals, value = word.removeprefix("--").partition("=")
         field = name.replace("-", "_")
         if not word.startswith("--") or not (field in _FIELDS or name in TLS_DIRECTIVES):
-            raise UsageError(f"unknown option '{word}'; the options are {_options()}")
+            raise UsageError(f"unknown option '{word}'; see shardlab proxy --help")
         if not equals:
             # An option takes one word, `bind` as many as there are: it is the one whose values begin with a dash.
             many = field in ("bind", "nodes")
@@ -102,7 +102,3 @@ def parse_arguments(argv: Sequence[str]) -> ProxySettings:
     if not settings.port and not settings.tls_port:
         raise UsageError("--port 0 without --tls-port: nowhere to listen")
     return settings
-
-
-def _options() -> str:
-    return ", ".join("--" + name.replace("_", "-") for name in [*_FIELDS, *TLS_DIRECTIVES])

@@ -24,6 +24,18 @@ from sentinel.sentinel import Sentinel
 from wire.front import REDIS_VERSION
 from wire.listener import BindError
 
+_USAGE = """\
+Usage: shardlab sentinel FILE [--directive value ...]
+       shardlab sentinel -v or --version
+       shardlab sentinel -h or --help
+
+FILE is a sentinel.conf, which the sentinel also writes: it keeps there what it has voted and whom it has met.
+
+Example:
+       echo 'sentinel monitor mymaster 127.0.0.1 6379 2' > sentinel.conf
+       shardlab sentinel sentinel.conf --port 26379
+"""
+
 
 class StartError(Exception):
     """Why the sentinel cannot run, as a line of the log."""
@@ -31,6 +43,13 @@ class StartError(Exception):
 
 def main(argv: list[str]) -> int:
     """Run a sentinel until it is told to stop; returns the exit status."""
+    first = argv[0] if argv else ""
+    if first in ("-v", "--version"):
+        sys.stdout.write(f"Redis server v={REDIS_VERSION} sha=00000000:0 malloc=libc bits=64 build=shardlab\n")
+        return 0
+    if first in ("-h", "--help"):
+        sys.stderr.write(_USAGE)
+        return 1
     runtime = system_runtime()
     log = runtime.log
     log.role = "X"

@@ -94,3 +94,12 @@ def test_a_program_loads_nothing_of_the_lab() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_an_unknown_option_is_answered_with_the_commands_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["up", "--masers", "3"])
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("usage: shardlab up ")
+    assert said.endswith("shardlab up: error: unrecognized arguments: --masers 3\n")

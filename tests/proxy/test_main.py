@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from proxy.settings import UsageError, parse_arguments
+from proxy.main import main
+from proxy.settings import ProxySettings, UsageError, parse_arguments
 from proxy.slot_map import Address
 from tests.proxy.proxy_process import ProxyProcess
 from tests.proxy.real_cluster import RealCluster
@@ -50,6 +51,14 @@ def test_wrong_arguments_are_one_line_and_status_2(line: str, words: str) -> Non
         parse_arguments(line.split())
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_help_has_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("Usage: shardlab proxy --nodes ")
+    own = [f"--{name.replace('_', '-')}" for name in ProxySettings.model_fields if name != "tls"]
+    assert [name for name in own if name not in shown] == []
 
 
 def test_wrong_arguments_end_the_process() -> None:

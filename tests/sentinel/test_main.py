@@ -26,6 +26,15 @@ def test_no_file(tmp_path: Path) -> None:
     assert "Sentinel needs config file on disk to save state. Exiting..." in done.stdout
 
 
+def test_help_and_version(tmp_path: Path) -> None:
+    done = run("sentinel", "--help", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Usage: shardlab sentinel FILE ")
+    done = run("server", "--version", "--sentinel", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stdout.startswith("Redis server v=7.0.15 ")
+
+
 def test_a_missing_file(tmp_path: Path) -> None:
     done = run("sentinel", "nosuch.conf", cwd=tmp_path)
     assert done.returncode == 1
