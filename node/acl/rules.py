@@ -126,9 +126,10 @@ class Rules:
         elif word[:1] == b"~":
             _allow_keys(selector, word[1:], READ | WRITE, whole)
         elif word[:1] == b"%":
-            letters, tilde, pattern = word[1:].partition(b"~")
+            # Without a tilde there is no pattern, which Redis takes for the empty one.
+            letters, _, pattern = word[1:].partition(b"~")
             access = _access(letters)
-            if not tilde or not access:
+            if not access:
                 raise RuleError(whole, _SYNTAX)
             _allow_keys(selector, pattern, access, whole)
         elif word[:1] == b"&":
@@ -169,7 +170,7 @@ class Rules:
             for subcommand in command.subcommands.values():
                 self._set_one(selector, subcommand, allowed=allowed)
         elif "|" in rest:
-            known = self._table.get(f"{name}|{rest.rpartition('|')[0]}") is not None
+            known = allowed and self._table.get(f"{name}|{rest.rpartition('|')[0]}") is not None
             raise RuleError(whole, "Allowing first-arg of a subcommand is not supported" if known else _UNKNOWN)
         elif rest.encode("latin-1") in command.subcommands:
             self._set_one(selector, command.subcommands[rest.encode("latin-1")], allowed=allowed)

@@ -12,7 +12,7 @@ from runtime.rewrite import rewritten
 from runtime.settings import to_bytes, to_text
 from wire.command import ADMIN, LOADING, NOSCRIPT, STALE, command, container
 from wire.commands.help import help_lines
-from wire.errors import Error, wrong_arity
+from wire.errors import SYNTAX, Error
 from wire.glob import matches
 from wire.reply import OK, Reply
 from wire.session import CLOSING
@@ -101,7 +101,7 @@ def _shown(call: Call, name: str) -> str:
 def config_set(call: Call) -> Reply:
     words = [to_text(word) for word in call.argv[2:]]
     if len(words) % 2:
-        raise wrong_arity("config|set")
+        raise Error(SYNTAX)
     node, session = call.node, call.session
     pairs = list(zip(words[::2], words[1::2], strict=True))
     take_back = set_directives(node, session, pairs)

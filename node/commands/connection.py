@@ -8,7 +8,7 @@ from node.call import Call
 from node.pause import PausePurpose
 from wire.arguments import INT64_MAX, parse_int32, parse_integer
 from wire.command import ADMIN, FAST, LOADING, NOSCRIPT, STALE, command
-from wire.errors import Error
+from wire.errors import Error, wrong_subcommand
 from wire.reply import OK, Reply
 
 
@@ -46,6 +46,8 @@ def select(call: Call) -> Reply:
 )
 def client_pause(call: Call) -> Reply:
     argv = call.argv
+    if len(argv) > 4:
+        raise wrong_subcommand(argv)
     everything = True
     if len(argv) == 4:
         if argv[3].upper() not in (b"WRITE", b"ALL"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from node.call import Call
 from node.info import render
 from node.shutdown import ShutdownOptions
+from wire.arguments import parse_integer
 from wire.command import (
     ADMIN,
     ALLOW_BUSY,
@@ -79,7 +80,10 @@ def monitor(call: Call) -> Reply:
     summary="Displays computer art and the Redis version",
     syntax="[VERSION version]",
 )
-def lolwut(call: Call) -> Reply:  # noqa: ARG001 - every version of the picture is the same
+def lolwut(call: Call) -> Reply:
+    if len(call.argv) > 2 and call.argv[1].upper() == b"VERSION":
+        # Every version of the picture is the same, but must be one.
+        parse_integer(call.argv[2])
     shards = "\n".join("".join("/\\"[(row + column) % 2] for column in range(24)) for row in range(4))
     return Verbatim(f"{shards}\nRedis ver. {REDIS_VERSION}, Shardlab {SHARDLAB_VERSION}\n".encode())
 

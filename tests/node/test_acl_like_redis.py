@@ -37,6 +37,12 @@ ACL SETUSER bob <nope
 ACL SETUSER bob '#zz'
 ACL SETUSER bob %X~a
 ACL SETUSER bob %~a
+ACL SETUSER open %R
+ACL GETUSER open
+ACL SETUSER open %RW
+ACL GETUSER open
+ACL DELUSER open
+ACL SETUSER bob -config|get|x
 ACL SETUSER bob ~* ~x
 ACL SETUSER bob allchannels &x
 ACL SETUSER bob '+client|kill|foo'

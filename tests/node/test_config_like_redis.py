@@ -96,6 +96,8 @@ CONVERSATIONS = {
         config set maxmemory 18446744073709551615
         config get maxmemory
         config set proto-max-bulk-len 1
+        config set maxmemory 1 x
+        config set maxmemory
         config set maxmemory-clients 5%
         config get maxmemory-clients
         config set maxmemory-clients 101%

@@ -96,6 +96,7 @@ CONVERSATIONS = {
         client pause abc
         client pause -1
         client pause 10 foo
+        client pause 10 write foo
         client pause 0
         client pause 1 write
         client unpause
