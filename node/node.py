@@ -25,6 +25,7 @@ from node.memory.freeing import Graveyard
 from node.migration import Migrations
 from node.monitor import Monitor
 from node.notifications import Notifier
+from node.oom_score import OomScore
 from node.pause import PausePurpose, Pauses
 from node.persistence.aof.append_only import AppendOnly
 from node.persistence.child import Child
@@ -193,6 +194,8 @@ class Node:
             self.saver.remarks,
             self.latency,
         )
+        self.oom_score = OomScore(settings, runtime.process, runtime.log, lambda: self.replication.is_replica)
+        self.child.began = self.oom_score.apply_to_child
         self.replication = Replication(
             settings,
             runtime,
@@ -355,6 +358,7 @@ class Node:
     def _role_changed(self) -> None:
         self._update_expiry_mode()
         self.eviction.configured()
+        self.oom_score.apply()
         if self.replication.is_replica:
             self.blocked.abandon()
         else:

@@ -178,6 +178,11 @@ def _memory(node: Node) -> None:
     node.buffers.configured()
 
 
+def _oom_score(node: Node) -> None:
+    if not node.oom_score.apply():
+        raise ValueError("Failed to set current oom_score_adj. Check server logs.")
+
+
 def _slow_log(node: Node) -> None:
     node.slow_log.configure(node.settings.slowlog_log_slower_than, node.settings.slowlog_max_len)
     node.slow_commands.configured()
@@ -264,6 +269,8 @@ _APPLIERS: dict[str, _Applier] = {
     "maxmemory_clients": _memory,
     "maxmemory_policy": _memory,
     "replica_ignore_maxmemory": _memory,
+    "oom_score_adj": _oom_score,
+    "oom_score_adj_values": _oom_score,
     "slowlog_log_slower_than": _slow_log,
     "slowlog_max_len": _slow_log,
     "latency_monitor_threshold": _latency,
@@ -310,6 +317,8 @@ def apply_at_start(node: Node) -> None:
         _compact_limits,
     ):
         applier(node)
+    # That the kernel refuses keeps no server from starting.
+    node.oom_score.apply()
     _load_users(node)
 
 

@@ -62,6 +62,14 @@ class Process(Protocol):
         """Raise the limit of open files to `wanted` if it is lower; returns the limit that holds."""
         ...
 
+    def oom_score(self) -> int:
+        """How readily the kernel ends this process when memory runs out (oom_score_adj); raises OSError."""
+        ...
+
+    def set_oom_score(self, score: int, pid: int = 0) -> None:
+        """For this process, or for a child of it; raises OSError."""
+        ...
+
     def settle(self) -> None:
         """What lives now (the program, loaded data) lives for long: no garbage collection looks at it again."""
         ...
@@ -125,6 +133,14 @@ class SystemProcess:
                 continue
             return limit
         return soft
+
+    def oom_score(self) -> int:
+        with open("/proc/self/oom_score_adj", "rb") as file:
+            return int(file.read())
+
+    def set_oom_score(self, score: int, pid: int = 0) -> None:
+        with open(f"/proc/{pid or 'self'}/oom_score_adj", "wb") as file:
+            file.write(b"%d\n" % score)
 
     def settle(self) -> None:
         gc.freeze()

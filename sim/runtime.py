@@ -125,6 +125,12 @@ class SimMachine:
     def allow_files(self, wanted: int) -> int:
         return wanted
 
+    def oom_score(self) -> int:
+        return 0
+
+    def set_oom_score(self, score: int, pid: int = 0) -> None:
+        """Memory never runs out here."""
+
     def settle(self) -> None:
         """The collector belongs to whoever runs the simulation."""
 

@@ -42,6 +42,7 @@ class Child:
         "_runtime",
         "_tasks",
         "base_copied_bytes",
+        "began",
         "forks",
         "killed",
         "kind",
@@ -76,6 +77,8 @@ class Child:
         # Called, in this order, whenever a child has ended and its own end has been dealt with; one of them
         # may start the next.
         self.when_free: list[Callable[[], None]] = []
+        # Called with the process id of a child that has begun.
+        self.began: Callable[[int], None] = lambda pid: None
         self._keyspace = keyspace
         # What the child tells meanwhile.
         self.progress = Progress(settings, runtime)
@@ -139,6 +142,7 @@ class Child:
         self._latency.note("fork", self.last_fork_ns)
         self.kind = kind
         self._job = job
+        self.began(job.pid)
         self._tasks.start(f"child-{kind.value}", self._wait(kind, job, ended))
 
     async def _wait(self, kind: ChildKind, job: Job, ended: Ended) -> None:
