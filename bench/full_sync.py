@@ -37,7 +37,7 @@ class Sync:
 
 def measure(master: MeasuredServer, start_replica: Callable[..., MeasuredServer], keys: int) -> Sync:
     """Attach a new replica to a master with so many keys."""
-    replica = start_replica(*_OPTIONS)
+    replica = start_replica(*_OPTIONS, timeout_s=_TIMEOUT_S)
     try:
         before = master.cpu_s(), master.children_cpu_s(), replica.cpu_s()
         began = time.monotonic()
@@ -64,7 +64,7 @@ def main() -> None:
     best: dict[tuple[str, str], Sync] = {}
     try:
         for name, start in _ENGINES.items():
-            masters[name] = start(*_OPTIONS)
+            masters[name] = start(*_OPTIONS, timeout_s=_TIMEOUT_S)
             masters[name].call("DEBUG", "POPULATE", str(options.keys), "key", str(options.value_size))
         for _ in range(options.runs):
             for name, master in masters.items():

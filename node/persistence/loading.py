@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from node.database import SEE_EXPIRED
 from node.gates import ASYNC_LOADING, LOADING, Conditions
 from node.keyspace import Keyspace
+from node.persistence.arriving import Arriving
 from node.persistence.rdb_errors import RdbError
 from node.persistence.rdb_module import refusal
-from node.persistence.rdb_reader import RdbReader
+from node.persistence.rdb_reader import HEADER_SIZE, RdbReader
 from node.persistence.rdb_types import Value
 from node.persistence.settings import SnapshotSettings, delay_s
 from node.persistence.snapshot import ReplicationMark
@@ -217,6 +218,29 @@ class Loader:
         self.drop_functions()
         with self.loading(len(data)):
             await self._read(data, self._keyspace, target, after_slice, checked=checked)
+        self.note(target)
+        return target
+
+    async def load_arriving(self, arriving: Arriving, *, after_slice: Callable[[], None]) -> KeyspaceTarget:
+        """`load` what comes from a master while it comes."""
+        keyspace = self._keyspace
+        target = KeyspaceTarget(keyspace, None)
+        self.drop_functions()
+        with self.loading(0):
+            reader = RdbReader(await arriving.take(HEADER_SIZE), target, keyspace.limits, growing=True)
+            # While loading nothing has expired, whatever the clock says.
+            keyspace.expiry = SEE_EXPIRED
+            self.target = target
+            while not reader.read_some(self.slice(_SLICE)):
+                self.loaded_bytes = reader.position
+                if reader.starved:
+                    # Twice as much as was not enough: a record may be large, and is read from its beginning each time.
+                    reader.grow(await arriving.take(reader.unread + 1))
+                else:
+                    self.pace(_SLICE)
+                    await asyncio.sleep(0)
+                after_slice()
+                keyspace.expiry = SEE_EXPIRED
         self.note(target)
         return target
 

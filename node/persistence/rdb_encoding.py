@@ -74,6 +74,12 @@ class Cursor:
         self.position = position
         self.end = len(data)
 
+    def replace(self, data: bytes) -> None:
+        """Go on at the beginning of other data."""
+        self.data = data
+        self.position = 0
+        self.end = len(data)
+
     def byte(self) -> int:
         position = self.position
         if position >= self.end:

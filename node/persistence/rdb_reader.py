@@ -46,7 +46,7 @@ from node.structures.limits import DEFAULT_LIMITS, CompactLimits
 # The newest version read: that of Redis 7.4. Its files and those of 7.2 (11) differ from 7.0's (10) in value types, and
 # in what a node of a cluster says of its slots.
 VERSION_MAX = 12
-_HEADER_SIZE = 9
+HEADER_SIZE = 9
 # Versions before this one have no checksum.
 _CHECKSUM_SINCE = 5
 # About 5 ms of checksum.
@@ -86,13 +86,33 @@ class RdbTarget(Protocol):
 class RdbReader:
     """One pass over one file."""
 
-    __slots__ = ("_checked", "_crc", "_cursor", "_summed", "_target", "_version")
+    __slots__ = (
+        "_checked",
+        "_crc",
+        "_cursor",
+        "_dropped",
+        "_growing",
+        "_record_at",
+        "_summed",
+        "_target",
+        "_version",
+        "starved",
+    )
 
     def __init__(
-        self, data: bytes, target: RdbTarget, limits: CompactLimits = DEFAULT_LIMITS, *, checked: bool = False
+        self,
+        data: bytes,
+        target: RdbTarget,
+        limits: CompactLimits = DEFAULT_LIMITS,
+        *,
+        checked: bool = False,
+        growing: bool = False,
     ) -> None:
-        """Checks the header; raises RdbError. `checked`: `checking` has been done with the checksum."""
-        self._cursor = Cursor(data, _HEADER_SIZE, limits)
+        """Checks the header; raises RdbError. `checked`: `checking` has been done with the checksum.
+
+        `growing`: `data` is the beginning, of `HEADER_SIZE` bytes at least; `grow` brings the rest.
+        """
+        self._cursor = Cursor(data, HEADER_SIZE, limits)
         self._target = target
         # The file's version, which says whether a checksum ends it.
         self._version = _header_version(data)
@@ -100,11 +120,33 @@ class RdbReader:
         self._checked = checked
         self._crc = 0
         self._summed = 0
+        # More will come behind what there is; what was there and has been read is dropped.
+        self._growing = growing
+        self._dropped = 0
+        # Where the record under way begins; and whether it ends beyond what has come.
+        self._record_at = 0
+        self.starved = False
 
     @property
     def position(self) -> int:
         """Bytes read so far; after the end also the first byte behind the file."""
-        return self._cursor.position
+        return self._dropped + self._cursor.position
+
+    @property
+    def unread(self) -> int:
+        """Bytes that have come and have not been read."""
+        return self._cursor.end - self._cursor.position
+
+    def grow(self, data: bytes) -> None:
+        """More has come; nothing, when there is no more."""
+        if not data:
+            self._growing = False
+            return
+        cursor = self._cursor
+        assert self._summed == cursor.position, "what is dropped has been summed up"
+        self._dropped += cursor.position
+        self._summed = 0
+        cursor.replace(cursor.data[cursor.position :] + data)
 
     def read_all(self) -> None:
         """Read to the end; raises RdbError."""
@@ -112,7 +154,23 @@ class RdbReader:
             pass
 
     def read_some(self, records: int) -> bool:
-        """Read up to about `records` records; True once the end is reached and the checksum is right."""
+        """Read up to about `records` records; True once the end is reached and the checksum is right.
+
+        It also ends, `starved`, where the next record has not come whole.
+        """
+        self.starved = False
+        try:
+            if self._read(records):
+                return True
+        except RdbTruncatedError:
+            if not self._growing:
+                raise
+            self._cursor.position = self._record_at
+            self.starved = True
+        self._sum(self._cursor.position)
+        return False
+
+    def _read(self, records: int) -> bool:
         cursor = self._cursor
         target = self._target
         expire_at_ms: int | None = None
@@ -120,8 +178,10 @@ class RdbReader:
         frequency: int | None = None
         pending = False  # a record about the next key has been read: do not stop before that key
         while records > 0 or pending:
-            if not pending and cursor.position < cursor.end and cursor.data[cursor.position] == STRING:
-                records -= self._read_short_strings(records)
+            if not pending:
+                if cursor.position < cursor.end and cursor.data[cursor.position] == STRING:
+                    records -= self._read_short_strings(records)
+                self._record_at = cursor.position
             records -= 1
             kind = cursor.byte()
             if kind in DECODERS:
@@ -156,7 +216,6 @@ class RdbReader:
                 return True
             else:
                 self._read_other(kind)
-        self._sum()
         return False
 
     def _read_short_strings(self, records: int) -> int:
@@ -224,20 +283,18 @@ class RdbReader:
     def _check_end(self) -> None:
         if self._version < _CHECKSUM_SINCE:
             return
-        if self._checked:
-            self._cursor.take(_U64.size)
-            return
-        self._sum()
         covered = self._cursor.position
-        _compare(self._crc, self._cursor.integer(_U64), covered)
+        stored = self._cursor.integer(_U64)
+        if not self._checked:
+            self._sum(covered)
+            _compare(self._crc, stored, covered)
 
-    def _sum(self) -> None:
-        """Let the checksum catch up with the reading."""
+    def _sum(self, stop: int) -> None:
+        """Let the checksum catch up with the reading, up to here."""
         if self._checked:
             return
-        cursor = self._cursor
-        self._crc = crc64(memoryview(cursor.data)[self._summed : cursor.position], self._crc)
-        self._summed = cursor.position
+        self._crc = crc64(memoryview(self._cursor.data)[self._summed : stop], self._crc)
+        self._summed = stop
 
 
 def checking(data: bytes) -> Iterator[None]:
@@ -248,7 +305,7 @@ def checking(data: bytes) -> Iterator[None]:
     if _header_version(data) < _CHECKSUM_SINCE:
         return
     covered = len(data) - _U64.size
-    if covered <= _HEADER_SIZE:
+    if covered <= HEADER_SIZE:
         raise RdbTruncatedError(len(data))
     view = memoryview(data)
     crc = 0
@@ -265,11 +322,11 @@ def _compare(computed: int, stored: int, covered: int) -> None:
 
 
 def _header_version(data: bytes) -> int:
-    if len(data) < _HEADER_SIZE:
+    if len(data) < HEADER_SIZE:
         raise RdbTruncatedError(0)
     if data[:5] != b"REDIS":
         raise RdbForeignError("Wrong signature trying to load DB from file")
-    digits = data[5:_HEADER_SIZE]
+    digits = data[5:HEADER_SIZE]
     version = int(digits) if digits.isdigit() else 0
     if not 1 <= version <= VERSION_MAX:
         raise RdbForeignError(f"Can't handle RDB format version {version}")

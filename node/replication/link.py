@@ -8,6 +8,7 @@ dropped with it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import Protocol, cast
 
@@ -33,13 +34,19 @@ class LinkPhase(Enum):
 class LinkOwner(Protocol):
     """Who is told."""
 
-    def copy_announced(self, replid: bytes, offset: int) -> None:
-        """A full copy follows, of the history `replid` at `offset` (b"" and -1 when the master did not say)."""
+    def copy_announced(self, link: MasterLink, replid: bytes, offset: int) -> Callable[[bytes], None] | None:
+        """A full copy follows, of the history `replid` at `offset` (b"" and -1 when the master did not say).
+
+        Returns who gets it as it comes; None if it is to be kept until it is whole.
+        """
         ...
 
     def copy_received(self, link: MasterLink, copy: bytes, *, acknowledge: bool) -> None:
-        """The whole copy is here. Call `link.begin_stream` once it is loaded; `acknowledge` says that the master
-        sends nothing until it hears from us."""
+        """The whole copy is here, or has been passed on: then `copy` is empty.
+
+        Call `link.begin_stream` once it is loaded; `acknowledge` says that the master sends nothing until it hears
+        from us.
+        """
         ...
 
     def resumed(self, replid: bytes) -> None:
@@ -108,6 +115,18 @@ class MasterLink(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def hold(self, wanted: bool) -> None:
+        """Take no more from the master for now, or go on."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if wanted:
+            transport.pause_reading()
+        else:
+            # That nothing was heard meanwhile was not the master's doing.
+            self.last_io_at = asyncio.get_running_loop().time()
+            transport.resume_reading()
+
     def begin_stream(self) -> None:
         """The copy is loaded: hand over what came meanwhile, and go on."""
         assert self.phase is LinkPhase.LOADING, f"a stream cannot begin in {self.phase}"
@@ -161,8 +180,7 @@ class MasterLink(asyncio.Protocol):
                     self._fail(step.reason, psync_refused=step.psync_refused)
                 elif isinstance(step, Resync):
                     self.phase = LinkPhase.COPY
-                    self.transfer = Transfer()
-                    self._owner.copy_announced(step.replid, step.offset)
+                    self.transfer = Transfer(self._owner.copy_announced(self, step.replid, step.offset))
                 elif isinstance(step, Resumed):
                     self.phase = LinkPhase.STREAM
                     self._owner.resumed(step.replid)

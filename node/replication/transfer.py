@@ -7,6 +7,8 @@ from the replica, so nothing can stand behind them. Pure: bytes in; the copy and
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 _PREFIX_EOF = b"$EOF:"
 _MARK_SIZE = 40
 # No preamble is longer: a length has at most 19 digits, an error of the master's fits.
@@ -20,17 +22,19 @@ class TransferError(Exception):
 class Transfer:
     """One copy being received."""
 
-    __slots__ = ("_chunks", "_line", "_mark", "_tail", "received", "total")
+    __slots__ = ("_chunks", "_keep", "_line", "_mark", "_tail", "received", "total")
 
-    def __init__(self) -> None:
+    def __init__(self, keep: Callable[[bytes], None] | None = None) -> None:
+        """`keep` gets the copy as it comes; without it, it is returned when it is whole."""
         # The preamble, as far as it has come.
         self._line = b""
-        # What has come of the copy (and of the mark), joined only once.
+        # What has come of the copy, joined only once.
         self._chunks: list[bytes] = []
-        # The end mark of a copy of unknown length, and the last bytes received, in which it is looked for.
+        self._keep = keep if keep is not None else self._chunks.append
+        # The end mark of a copy of unknown length, and the last bytes received, which may be it.
         self._mark = b""
         self._tail = b""
-        # Bytes of the copy announced (-1: not yet known, 0: will not be known) and received.
+        # Bytes of the copy announced (-1: not yet known, 0: will not be known) and received, the mark too.
         self.total = -1
         self.received = 0
 
@@ -45,9 +49,15 @@ class Transfer:
             data = self._preamble(data)
             if self.total < 0:
                 return None
-        self._chunks.append(data)
+        left = self.total - self.received
         self.received += len(data)
-        return self._marked_end(data) if self._mark else self._counted_end()
+        if self._mark:
+            data = self._tail + data
+            self._tail = data[-_MARK_SIZE:]
+            self._keep(data[:-_MARK_SIZE])
+            return (b"".join(self._chunks), b"") if self._tail == self._mark else None
+        self._keep(data[:left])
+        return (b"".join(self._chunks), data[left:]) if self.received >= self.total else None
 
     def _preamble(self, data: bytes) -> bytes:
         """Take the preamble from the head of `data`; returns what follows it."""
@@ -76,15 +86,3 @@ class Transfer:
         else:
             shown = line[:100].decode("utf-8", "replace")
             raise TransferError(f"Bad protocol from MASTER, the first byte is not '$' (we received '{shown}')")
-
-    def _counted_end(self) -> tuple[bytes, bytes] | None:
-        if self.received < self.total:
-            return None
-        whole = b"".join(self._chunks)
-        return whole[: self.total], whole[self.total :]
-
-    def _marked_end(self, data: bytes) -> tuple[bytes, bytes] | None:
-        self._tail = (self._tail + data)[-_MARK_SIZE:]
-        if self._tail != self._mark:
-            return None
-        return b"".join(self._chunks)[:-_MARK_SIZE], b""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from node.keyspace import Keyspace
+from node.persistence.arriving import Arriving
 from node.persistence.loading import KeyspaceTarget, Loader
 from node.persistence.rdb_errors import RdbError
 from node.persistence.rdb_reader import checking
@@ -45,6 +46,7 @@ class Upstream:
 
     __slots__ = (
         "_applier",
+        "_arriving",
         "_asked",
         "_connecting",
         "_copy_offset",
@@ -106,6 +108,8 @@ class Upstream:
         self.link: MasterLink | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._loading: asyncio.Task[None] | None = None
+        # The copy that is loaded while it comes, if the one under way is.
+        self._arriving: Arriving | None = None
         self._retry: asyncio.TimerHandle | None = None
         # The offset up to which everything is on our disk; None while nothing is logged.
         self.synced_offset: Callable[[], int | None] = lambda: None
@@ -177,7 +181,9 @@ class Upstream:
 
     def cron(self) -> None:
         """Once a second: acknowledge, and give up a master that has fallen silent."""
-        if self.master is None or self.link is None or self._loading is not None:
+        if self.master is None or self.link is None:
+            return
+        if self._loading is not None and (self._arriving is None or not self._arriving.starved):
             return
         silent_s = asyncio.get_running_loop().time() - self.link.last_io_at
         if silent_s > self._settings.repl_timeout:
@@ -256,7 +262,7 @@ class Upstream:
             self.link = None
         if self._loading is not None:
             self._loading.cancel()
-            self._loading = None
+            self._loading = self._arriving = None
             self._discard_half_a_copy()
         self._applier.begin()
 
@@ -289,7 +295,7 @@ class Upstream:
             self._failover.answered(accepted=False)
 
     def lost(self, link: MasterLink) -> None:
-        if link is not self.link or self._loading is not None:
+        if link is not self.link or (self._loading is not None and (self._arriving is None or self._arriving.ended)):
             return  # a copy that is here whole will be loaded all the same
         was_connected = self.state is LinkState.CONNECTED
         self._runtime.log.warning("Connection with master lost." if was_connected else "Link with MASTER broke in sync")
@@ -312,7 +318,7 @@ class Upstream:
         self._become(LinkState.CONNECTED)
         log.notice("MASTER <-> REPLICA sync: Master accepted a Partial Resynchronization.")
 
-    def copy_announced(self, replid: bytes, offset: int) -> None:
+    def copy_announced(self, link: MasterLink, replid: bytes, offset: int) -> Callable[[bytes], None] | None:
         self._copy_replid = replid
         self._copy_offset = offset
         self._become(LinkState.SYNC)
@@ -321,9 +327,17 @@ class Upstream:
             self._runtime.log.notice(f"Full resync from master: {replid.decode()}:{offset}")
         else:
             self._runtime.log.notice("Retrying with SYNC...")
+        if self._settings.repl_diskless_load != "on-empty-db" or not self._keyspace.is_empty():
+            return None
+        self._arriving = arriving = Arriving(link.hold)
+        self._loading = self._tasks.start("load-copy", self._load(link, arriving))
+        return arriving.feed
 
     def copy_received(self, link: MasterLink, copy: bytes, *, acknowledge: bool) -> None:
-        self._loading = self._tasks.start("load-copy", self._load(link, copy, acknowledge))
+        if self._arriving is not None:
+            self._arriving.end(acknowledge=acknowledge)
+        else:
+            self._loading = self._tasks.start("load-copy", self._load(link, copy, acknowledge=acknowledge))
 
     def streamed(self, link: MasterLink, data: bytes) -> None:
         try:
@@ -344,7 +358,7 @@ class Upstream:
 
     # Loading
 
-    async def _load(self, link: MasterLink, copy: bytes, acknowledge: bool) -> None:
+    async def _load(self, link: MasterLink, copy: bytes | Arriving, *, acknowledge: bool = False) -> None:
         """Put the copy in the place of our data."""
         log = self._runtime.log
         loop = asyncio.get_running_loop()
@@ -357,21 +371,25 @@ class Upstream:
                 link.send(b"\n")
 
         try:
-            for _ in checking(copy):
-                await asyncio.sleep(0)
-            if self._settings.repl_diskless_load == "swapdb":
-                target = await self._load_aside(copy, sign_of_life)
-            else:
+            if isinstance(copy, Arriving):
                 target = await self._load_in_place(copy, sign_of_life)
+                acknowledge = await copy.wait_end()
+            else:
+                for _ in checking(copy):
+                    await asyncio.sleep(0)
+                if self._settings.repl_diskless_load == "swapdb":
+                    target = await self._load_aside(copy, sign_of_life)
+                else:
+                    target = await self._load_in_place(copy, sign_of_life)
         except RdbError as error:
             for line in error.lines:
                 log.warning(line)
             log.warning("Failed trying to load the MASTER synchronization DB from socket")
-            self._loading = None
+            self._loading = self._arriving = None
             self._discard_half_a_copy()
             self._again(_RETRY_AFTER_S)
             return
-        self._loading = None
+        self._loading = self._arriving = None
         self.unsure = False
         side = self._master_side
         # After SYNC nobody told us the history's name: a name of our own keeps others from asking us for it.
@@ -389,7 +407,7 @@ class Upstream:
             self.acknowledge()
         link.begin_stream()
 
-    async def _load_in_place(self, copy: bytes, sign_of_life: Callable[[], None]) -> KeyspaceTarget:
+    async def _load_in_place(self, copy: bytes | Arriving, sign_of_life: Callable[[], None]) -> KeyspaceTarget:
         log = self._runtime.log
         log.notice("MASTER <-> REPLICA sync: Flushing old data")
         # From here on what we have is neither the old history nor yet the new one.
@@ -398,6 +416,8 @@ class Upstream:
         if not self._keyspace.is_empty():
             self._keyspace.clear()
         log.notice("MASTER <-> REPLICA sync: Loading DB in memory")
+        if isinstance(copy, Arriving):
+            return await self._loader.load_arriving(copy, after_slice=sign_of_life)
         return await self._loader.load(copy, drop_expired=False, checked=True, after_slice=sign_of_life)
 
     async def _load_aside(self, copy: bytes, sign_of_life: Callable[[], None]) -> KeyspaceTarget:

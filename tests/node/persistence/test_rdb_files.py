@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 from struct import pack
 from subprocess import run
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.persistence.crc64 import crc64
-from node.persistence.rdb_errors import RdbError
+from node.persistence.rdb_errors import RdbError, RdbTruncatedError
 from node.persistence.rdb_reader import RdbReader, checking
 from node.persistence.rdb_types import Value
 from node.persistence.rdb_writer import RdbWriter
@@ -233,6 +234,40 @@ def test_what_is_written_is_read(
         pass
     assert reader.position == len(data)
     assert {(index, key): (value, expire) for index, key, value, expire in told.entries} == entries
+
+
+@given(ENTRIES, st.booleans(), st.integers(1, 5), st.randoms(use_true_random=False))
+def test_what_comes_in_pieces_is_read_as_it_comes(
+    entries: dict[tuple[int, bytes], tuple[bytes, int | None]], compress: bool, records: int, chance: Random
+) -> None:
+    data = written(entries, compress)
+    cut = data[: chance.randrange(9, len(data))]
+    for whole in (data, cut):
+        pieces = [whole[:9]]
+        while (start := sum(map(len, pieces))) < len(whole):
+            pieces.append(whole[start : start + chance.choice([1, 2, 7, 60])])
+        rest = iter([*pieces[1:], b""])
+        told = Told()
+        reader = RdbReader(pieces[0], told, growing=True)
+        try:
+            while not reader.read_some(records):
+                if reader.starved:
+                    reader.grow(next(rest))
+        except RdbTruncatedError:
+            assert whole is cut
+        else:
+            assert whole is data
+            assert reader.position == len(data)
+            assert {(index, key): (value, expire) for index, key, value, expire in told.entries} == entries
+
+
+def test_what_comes_in_pieces_is_summed_up() -> None:
+    data = file(KEY, checksum=5)
+    reader = RdbReader(data[:12], Told(), growing=True)
+    assert not reader.read_some(9)
+    reader.grow(data[12:])
+    with pytest.raises(RdbError, match="CRC"):
+        reader.read_some(9)
 
 
 def test_a_string_under_change_is_written_as_a_string() -> None:

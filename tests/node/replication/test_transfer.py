@@ -46,6 +46,21 @@ def test_an_empty_copy() -> None:
     assert in_pieces(b"$0\r\n", 4) == (b"", b"")
 
 
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("framed", "behind"),
+    [(b"$%d\r\n%b" % (len(COPY), COPY), b""), (b"$EOF:%b\r\n%b%b" % (MARK, COPY, MARK), b"")],
+)
+def test_a_copy_that_is_passed_on_as_it_comes(size: int, framed: bytes, behind: bytes) -> None:
+    kept: list[bytes] = []
+    transfer = Transfer(kept.append)
+    pieces = [framed[start : start + size] for start in range(0, len(framed), size)]
+    for piece in pieces[:-1]:
+        assert transfer.receive(piece) is None
+    assert transfer.receive(pieces[-1]) == (b"", behind)
+    assert b"".join(kept) == COPY
+
+
 def test_how_far_it_has_come() -> None:
     transfer = Transfer()
     transfer.receive(b"$10\r\nabc")
