@@ -7,7 +7,7 @@ from functools import reduce
 from operator import and_, or_, xor
 
 from node.call import Call
-from node.commands.substrings import changeable, check_length
+from node.commands.substrings import changeable
 from node.notifications import GENERIC, STRING
 from wire.arguments import parse_integer
 from wire.command import DENYOOM, FAST, READONLY, WRITE, KeySpec, command, key
@@ -76,12 +76,14 @@ def bit_offset(call: Call, text: bytes, *, unit: int = 1) -> int:
 
 
 def grown(call: Call, name: bytes, length: int) -> tuple[bytearray, bool]:
-    """The string at `name`, to be changed and put back, with zeros behind it up to `length`; and whether it grew."""
+    """The string at `name`, to be changed and put back, with zeros behind it up to `length`; and whether it grew.
+
+    Where its bits begin has been checked (`bit_offset`); the last of them may lie beyond the limit, as in Redis.
+    """
     value = changeable(call.db.get_string(name) or b"")
     missing = length - len(value)
     if missing <= 0:
         return value, False
-    check_length(call, length)
     value += bytes(missing)
     return value, True
 

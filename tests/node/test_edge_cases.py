@@ -12,6 +12,22 @@ from runtime.quoting import split_quoted
 from tests.node.conftest import Pair
 
 CASES = {
+    "bits at the end of the longest string": """
+        CONFIG SET proto-max-bulk-len 1048576
+        BITFIELD k SET u8 8388604 255 INCRBY u63 8388607 1
+        STRLEN k
+        BITFIELD k SET u8 8388608 1
+        BITFIELD k SET u8 #1048575 1
+        BITFIELD k SET u8 #1048576 1
+        SETBIT k 8388607 1
+        SETBIT k 8388608 1
+        GETBIT k 8388607
+        SETRANGE k 1048575 x
+        SETRANGE k 1048576 x
+        STRLEN k
+        DEL k
+        CONFIG SET proto-max-bulk-len 536870912
+    """,
     "set options": """
         SET k v NX
         SET k w NX

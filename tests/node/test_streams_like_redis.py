@@ -75,7 +75,8 @@ LOG: tuple[Template, ...] = (
     ("XADD", KEY, TRIM, options(["LIMIT", LIMIT]), NEW_ID, PLAIN_PAIRS),
     ("XADD", KEY, options(["NOMKSTREAM"]), NEW_ID, PAIRS),
     ("XADD", KEY, TRIM, LIMITED, NEW_ID, PAIRS),
-    ("XADD", KEY, ANY_ID, PAIRS),
+    # An id that the clock gives is not the same on both.
+    ("XADD", KEY, ANY_ID.filter(lambda text: text != "*"), PAIRS),
     ("XLEN", KEY),
     ("XRANGE", KEY, BOUND, BOUND, options(["COUNT", COUNT])),
     ("XRANGE", KEY, "-", "+", options(["COUNT", COUNT], ["FOO"])),
