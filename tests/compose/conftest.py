@@ -52,6 +52,8 @@ class ContainerLab:
             "SHARDLAB_NETWORK": self._network,
             "SHARDLAB_PORT_PREFIX": self._prefix,
             "SHARDLAB_TLS_FOLDER": str(self._tls or ""),
+            # So long that a busy machine with twenty containers does not look like a dead process.
+            "SHARDLAB_DOWN_AFTER_MS": "2000",
             # The steps of a build reach the package index the way this machine does.
             "SHARDLAB_BUILD_NETWORK": os.environ.get("SHARDLAB_BUILD_NETWORK", "host"),
         }

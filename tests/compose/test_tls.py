@@ -51,6 +51,7 @@ async def test_no_port_speaks_anything_else(secure: tuple[ContainerLab, Certific
         assert await ask(("localhost", port), "PING", timeout=5.0, tls=certs.context()) == ["PONG"]
         with pytest.raises(NoAnswerError):
             await ask(("localhost", port), "PING", timeout=0.5)
+    await wait_until(lambda: _reaches_every_shard(certs), timeout=60.0, what="a proxy that reaches every shard")
     for number in range(20):
         assert redis_cli(certs, "-c", "-p", str(FIRST_PORT), "set", f"key:{number}", f"{number}") == "OK\n"
         assert redis_cli(certs, "-p", "27200", "get", f"key:{number}") == f"{number}\n"
@@ -94,6 +95,15 @@ async def test_a_killed_master_loses_what_replication_explains(
     assert judgement.lost.judged > ENOUGH / 4
     assert judgement.service[0].recoveries[0].window is not None
     await asyncio.to_thread(lab.wait_healthy, *EVERYTHING)
+
+
+async def _reaches_every_shard(certs: Certificates) -> bool:
+    """The proxy's health check asks for one key only."""
+    try:
+        (found,) = await ask(("localhost", 27200), "EXISTS b key:2 foo", timeout=10.0, tls=certs.context())
+    except NoAnswerError:
+        return False
+    return isinstance(found, int)
 
 
 async def _role(seat: str, certs: Certificates, role: str) -> bool:
