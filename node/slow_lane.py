@@ -75,6 +75,7 @@ class SlowLane:
             command.check_arity(len(argv))
             if self.eviction.limit:
                 self.eviction.make_room()
+                self._tracking.send_outdated()
             refusal = self._gatekeeper.refuse(session, command, argv)
             if refusal is not None:
                 raise refusal

@@ -194,14 +194,21 @@ class Tracking:
         self._outdated += [(session, None) for session in self._clients if session.tracked is not None]
         self._turn.request()
 
-    # ---- at the end of the turn
+    def send_outdated(self) -> None:
+        """Tell clients now of keys that they have read.
 
-    def end_turn(self) -> None:
-        """Send what has been collected; a step of the node's turn."""
+        What was evicted to make room for a command is told before its reply, which may be about the key's next value.
+        """
         if self._outdated:
             outdated, self._outdated = self._outdated, []
             for session, key in outdated:
                 self._send(session, NIL_ARRAY if key is None else [key])
+
+    # ---- at the end of the turn
+
+    def end_turn(self) -> None:
+        """Send what has been collected; a step of the node's turn."""
+        self.send_outdated()
         if self._emptied:
             emptied, self._emptied = self._emptied, []
             for database, name in emptied:

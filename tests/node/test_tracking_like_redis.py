@@ -9,6 +9,7 @@ import pytest
 from tests.node.conftest import Pair
 from tests.node.raw_client import RawClient, parse_reply
 from tests.waiting import wait_for
+from wire.encoder import encode_command
 
 _OPTIONS = """
 TRACKING on REDIRECT 99999999
@@ -237,3 +238,24 @@ def test_expired_keys_are_told(clients: tuple[RawClient, RawClient]) -> None:
     reader.ask("GET", "a")
     wait_for(lambda: writer.ask("GET", "a") == b"$-1\r\n", what="the end of the key")
     assert _told(reader) == [b"a"]
+
+
+def test_what_is_evicted_is_told_before_the_reply(pair: Pair) -> None:
+    conversations = []
+    for client in pair.connect():
+        client.ask("HELLO", "3")
+        client.ask("CONFIG", "SET", "maxmemory-policy", "volatile-random")
+        client.ask("CLIENT", "TRACKING", "on")
+        client.ask("SET", "volatile", "x", "EX", "1000")
+        client.ask("GET", "volatile")
+        try:
+            # In one go, for the server also makes room by itself.
+            client.send(
+                encode_command([b"CONFIG", b"SET", b"maxmemory", b"1"]) + encode_command([b"GETBIT", b"k", b"0"])
+            )
+            conversations.append([client.read_reply() for _ in range(3)])
+        finally:
+            client.ask("CONFIG", "SET", "maxmemory", "0")
+            client.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    assert conversations[0] == conversations[1]
+    assert conversations[0][1] == b">2\r\n$10\r\ninvalidate\r\n*1\r\n$8\r\nvolatile\r\n"
