@@ -45,7 +45,7 @@ def look_at_some(step: Step, master: Master) -> bool:
         step.wake_at = instance.watch_at
         check_sdown(step, master, instance)
         instance.watch_at = step.wake_at
-    earliest = min(instance.watch_at for instance in instances)
+    earliest = min([instance.watch_at for instance in instances])
     step.wake_at = earliest if wake_at is None else min(wake_at, earliest)
     for instance in active:
         # When the next thing is due follows from what was just done.

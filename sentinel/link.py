@@ -68,7 +68,7 @@ class Link:
 
     @property
     def accepts_periodic(self) -> bool:
-        return self.up and self.pending < MAX_PENDING * self.references
+        return self.command.connected_at is not None and self.pending < MAX_PENDING * self.references
 
     @property
     def was_alive(self) -> bool:

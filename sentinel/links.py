@@ -14,7 +14,8 @@ from collections.abc import Callable
 from runtime import Tasks
 from runtime.tls import Context
 from sentinel.events import Answered, Connected, Disconnected, Event, Half, Heard, Open
-from sentinel.requests import HELLO_CHANNEL, Request, spell
+from sentinel.requests import HELLO_CHANNEL, Ping, Request, spell
+from wire.encoder import encode_command
 from wire.outward import ConnectError, Greeting, Limits, NotSentError, Outward, UnknownOutcomeError, connect
 
 _Key = tuple[int, Half]
@@ -23,7 +24,7 @@ _Key = tuple[int, Half]
 class Links:
     """All connections a sentinel has opened."""
 
-    __slots__ = ("_attempts", "_deliver", "_my_id", "_open", "_renamed", "_tasks", "_tls")
+    __slots__ = ("_attempts", "_deliver", "_my_id", "_open", "_pings", "_renamed", "_tasks", "_tls")
 
     def __init__(
         self, my_id: str, tasks: Tasks, deliver: Callable[[Event], None], tls: Callable[[], Context | None]
@@ -39,11 +40,14 @@ class Links:
         self._open: dict[_Key, Outward] = {}
         # What commands are called on the instance at the other end.
         self._renamed: dict[int, dict[str, str]] = {}
+        # What is sent most, by far, ready to be sent.
+        self._pings: dict[int, bytes] = {}
 
     def open(self, order: Open) -> None:
         """Begin to connect; the outcome is delivered as an event."""
         key = (order.link, order.half)
         self._renamed[order.link] = dict(order.renamed_commands)
+        self._pings[order.link] = b"".join(map(encode_command, spell(Ping(), self._renamed[order.link])))
         self._attempts[key] = self._tasks.start(f"link-{order.link}-{order.half.value}", self._connect(key, order))
 
     def close(self, link: int, half: Half) -> None:
@@ -63,7 +67,10 @@ class Links:
         if outward is None:
             return
         try:
-            futures = outward.requests(spell(request, self._renamed[link]))
+            if isinstance(request, Ping):
+                futures = outward.send(self._pings[link], 1)
+            else:
+                futures = outward.requests(spell(request, self._renamed[link]))
         except NotSentError as error:
             self._lost((link, Half.COMMAND), error)
             return

@@ -16,6 +16,8 @@ from sentinel.step import Step
 
 # How often the instance that is being promoted is asked for its role: each of these is outage.
 PROMOTION_POLL_MS = 100
+# Which part of their period PINGs may come too early.
+_EARLY = 8
 # Pace of INFO to replicas whose state is about to matter.
 URGENT_INFO_MS = 1_000
 
@@ -28,7 +30,9 @@ def make_rounds(step: Step, master: Master) -> None:
 
 def make_round(step: Step, master: Master, instance: Instance) -> None:
     """Whatever is periodic about one of them."""
-    _reconnect(step, master, instance)
+    link = instance.link
+    if link.command.connected_at is None or (link.listens and link.pubsub.connected_at is None):
+        _reconnect(step, master, instance)
     _close_if_stuck(step, master, instance)
     if isinstance(instance, DataInstance):
         _ask_info(step, master, instance)
@@ -57,7 +61,7 @@ def ping_period(step: Step, master: Master) -> int:
 def slack(step: Step, master: Master) -> int:
     """How much too early a PING may be. One wake-up of this process then serves the links that would want another soon
     after, and before long nearly all of them, where each had a time of its own."""
-    return ping_period(step, master) // 8
+    return ping_period(step, master) // _EARLY
 
 
 def _unblock(step: Step, master: Master) -> None:
@@ -171,7 +175,7 @@ def _ping(step: Step, master: Master, instance: Instance) -> None:
     if not link.accepts_periodic:
         return
     period = ping_period(step, master)
-    soon = step.now - link.ponged_at >= period - slack(step, master)
+    soon = step.now - link.ponged_at >= period - period // _EARLY
     due = (soon or step.elapsed(link.ponged_at, period)) and step.elapsed(link.pinged_at, period // 2)
     if due or not link.greeted:
         link.pinged(step.now)
