@@ -6,24 +6,26 @@ tick, where something has begun that may be over sooner. Nobody else is touched.
 
 from __future__ import annotations
 
-import heapq
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cluster.membership import NodeEntry
 
+# Plans are kept by the tenth of a second they are for, as the ticks come.
+_SPAN_MS = 100
+
 
 class Attention:
     """One per cluster state."""
 
-    __slots__ = ("_heap", "_planned", "_soon")
+    __slots__ = ("_later", "_soon")
 
     def __init__(self) -> None:
         # Those of the next tick.
         self._soon: dict[NodeEntry, None] = {}
-        # (moment, number, node). A plan counts while it is the node's newest (`NodeEntry.watch_at`).
-        self._heap: list[tuple[float, int, NodeEntry]] = []
-        self._planned = 0
+        # By span of time, those that were planned for it. A plan counts while it is the node's newest, which the node
+        # knows itself (`NodeEntry.watch_at`).
+        self._later: dict[int, list[NodeEntry]] = {}
 
     def soon(self, node: NodeEntry) -> None:
         """Look at it at the next tick."""
@@ -34,17 +36,24 @@ class Attention:
         """Look at it at the first tick from that moment on, and not before unless `soon` is called."""
         node.watch_at = moment
         self._soon.pop(node, None)
-        self._planned += 1
-        heapq.heappush(self._heap, (moment, self._planned, node))
+        span = int(moment // _SPAN_MS)
+        planned = self._later.get(span)
+        if planned is None:
+            self._later[span] = [node]
+        else:
+            planned.append(node)
 
     def take(self, now: float) -> list[NodeEntry]:
         """Those to look at now, in the table's order; they must be planned anew."""
         due, self._soon = self._soon, {}
-        heap = self._heap
-        while heap and heap[0][0] <= now:
-            moment, _, node = heapq.heappop(heap)
-            if node.watch_at == moment:
-                due[node] = None
+        present = int(now // _SPAN_MS)
+        for span in [span for span in self._later if span <= present]:
+            planned = self._later.pop(span)
+            for node in planned:
+                if node.watch_at <= now:
+                    due[node] = None
+            if span == present:
+                self._later[span] = [node for node in planned if node.watch_at > now]
         return sorted(due, key=_place)
 
 

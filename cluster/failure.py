@@ -35,7 +35,7 @@ def report(ctx: Context, node: NodeEntry, reporter: NodeEntry) -> None:
     if node.fail_reports.pop(reporter.id, None) is None:
         ctx.verbose(f"Node {reporter.id} reported node {node.id} as not reachable.")
     node.fail_reports[reporter.id] = ctx.now_ms
-    node.told = None
+    ctx.state.untell(node)
     declare_if_agreed(ctx, node)
 
 

@@ -33,7 +33,7 @@ def connected(ctx: Context, link: int) -> None:
     ctx.state.attention.soon(node)
     outgoing.ping_on_link(ctx, node, MessageType.MEET if node.meet else MessageType.PING)
     node.meet = False
-    node.told = None
+    ctx.state.untell(node)
 
 
 def ended(ctx: Context, link: int) -> None:
@@ -46,7 +46,8 @@ def ended(ctx: Context, link: int) -> None:
     if node.link != link:
         return
     was_ready = node.link_ready
-    node.link, node.link_ready, node.told = None, False, None
+    node.link, node.link_ready = None, False
+    ctx.state.untell(node)
     ctx.state.attention.soon(node)
     # A node that cannot be reached cannot be asked, and would never be suspected: the wait for its answer starts with
     # the failure to reach it. (One that takes datagrams is asked that way.)
@@ -59,7 +60,8 @@ def drop(ctx: Context, node: NodeEntry) -> None:
     if node.link is not None:
         ctx.link_nodes.pop(node.link, None)
         ctx.emit(CloseLink(node.link))
-        node.link, node.link_ready, node.told = None, False, None
+        node.link, node.link_ready = None, False
+        ctx.state.untell(node)
         ctx.state.attention.soon(node)
 
 

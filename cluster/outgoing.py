@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from cluster.context import Context
 from cluster.events import Broadcast, Send, SendDatagram
-from cluster.membership import NodeEntry
+from cluster.membership import ClusterState, NodeEntry
 from cluster.messages import (
     NO_EXTENSIONS,
     NO_MESSAGE_FLAGS,
@@ -94,7 +94,8 @@ def ping(ctx: Context, node: NodeEntry) -> None:
         else:
             send(ctx, node, body)
     if node.ping_sent_at is None:
-        node.ping_sent_at, node.told = ctx.now_ms, None
+        node.ping_sent_at = ctx.now_ms
+        ctx.state.untell(node)
 
 
 def ping_on_link(ctx: Context, node: NodeEntry, kind: MessageType = MessageType.PING) -> None:
@@ -104,7 +105,8 @@ def ping_on_link(ctx: Context, node: NodeEntry, kind: MessageType = MessageType.
     node.link_asked_at = ctx.now_ms
     node.datagram_unanswered = False
     if node.ping_sent_at is None:
-        node.ping_sent_at, node.told = ctx.now_ms, None
+        node.ping_sent_at = ctx.now_ms
+        ctx.state.untell(node)
 
 
 def ask_link(ctx: Context, node: NodeEntry) -> None:
@@ -144,11 +146,11 @@ def _extensions(ctx: Context, to: NodeEntry | None) -> Extensions:
 def _gossip(ctx: Context, about: NodeEntry | None = None) -> tuple[GossipEntry, ...]:
     """Some nodes at random (and `about`), and all we suspect: a suspicion has to reach a majority of masters soon."""
     state = ctx.state
-    nodes, offset_ms = state.table(), state.wall_offset_ms
     if state.topology_changed:
         state.tell_anew()
-    count = len(nodes)
-    chosen: dict[NodeEntry, GossipEntry] = {} if about is None else {about: _entry(about, offset_ms)}
+    ids, told = state.ids(), state.told
+    count = len(ids)
+    chosen: dict[str, GossipEntry] = {} if about is None else {about.id: _entry(state, about)}
     # Neither we nor, usually, the receiver are news.
     wanted = min(max(_GOSSIP_MIN, count // _GOSSIP_FRACTION), count - 2)
     if wanted > 0:
@@ -160,22 +162,25 @@ def _gossip(ctx: Context, about: NodeEntry | None = None) -> tuple[GossipEntry, 
             number = draw(bits)
             while number >= count:
                 number = draw(bits)
-            node = nodes[number]
-            if node.told is not None:
-                chosen[node] = node.told
+            node_id = ids[number]
+            entry = told.get(node_id)
+            if entry is not None:
+                chosen[node_id] = entry
+                continue
+            node = state.nodes[node_id]
             # Suspects come anyway. A node without link and slots may be a misconfigured one that nobody knows.
-            elif not (node.myself or node.pfail or node.handshake or node.noaddr) and (
+            if not (node.myself or node.pfail or node.handshake or node.noaddr) and (
                 node.link is not None or node.slots
             ):
-                chosen[node] = _entry(node, offset_ms)
+                chosen[node_id] = _entry(state, node)
         if state.suspected:
-            for node in nodes:
+            for node in state.table():
                 if node.pfail and not node.handshake and not node.noaddr:
-                    chosen[node] = _entry(node, offset_ms)
+                    chosen[node.id] = _entry(state, node)
     return tuple(chosen.values())
 
 
-def _entry(node: NodeEntry, wall_offset_ms: float) -> GossipEntry:
+def _entry(state: ClusterState, node: NodeEntry) -> GossipEntry:
     """What we say of a node; kept for the next time where that is likely to be the same."""
     ping_at, pong_at = node.ping_sent_at, node.pong_received_at
     entry = GossipEntry(
@@ -184,11 +189,11 @@ def _entry(node: NodeEntry, wall_offset_ms: float) -> GossipEntry:
         node.port,
         node.cport,
         node.flag_bits,
-        0 if ping_at is None else int(ping_at + wall_offset_ms) // 1000,
-        0 if pong_at is None else int(pong_at + wall_offset_ms) // 1000,
+        state.wall_ms(ping_at) // 1000,
+        state.wall_ms(pong_at) // 1000,
         node.pport,
     )
     well = not (node.myself or node.pfail or node.fail or node.handshake or node.noaddr or node.fail_reports)
     if well and ping_at is None and (node.link is not None or node.slots):
-        node.told = entry
+        state.told[node.id] = entry
     return entry

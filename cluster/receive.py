@@ -156,7 +156,7 @@ def _portrait(ctx: Context, sender: NodeEntry, header: Header, body: Heartbeat, 
     nofailover = bool(header.flags.value & NodeFlag.NOFAILOVER.value)
     if nofailover != sender.nofailover:
         sender.nofailover = nofailover
-        sender.told = None
+        state.untell(sender)
     if header.master is None:
         sender.claimed_at = ctx.now_ms
         if not sender.is_master:

@@ -21,13 +21,15 @@ def test_what_is_kept_is_what_would_be_said_anew(monkeypatch: pytest.MonkeyPatch
         entries = made(ctx, about)
         state = ctx.state
         for node in state.table():
-            told, node.told = node.told, None
-            anew = outgoing._entry(node, state.wall_offset_ms)
+            told = state.told.pop(node.id, None)
+            anew = outgoing._entry(state, node)
             if told is not None:
                 kept += 1
                 assert told == anew
-                assert node.told == anew, "nobody would keep this now"
-            node.told = told
+                assert state.told.pop(node.id) == anew, "nobody would keep this now"
+                state.told[node.id] = told
+            else:
+                state.told.pop(node.id, None)
         return entries
 
     monkeypatch.setattr(outgoing, "_gossip", checked)
