@@ -9,23 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from node.effects import Effects, ForLog, ForReplicas
 from wire.encoder import encode_command
 
 # Takes the database and the encoded commands; returns the replication offset behind them.
 Stream = Callable[[int, bytes], int]
 # The same without an offset.
 Sink = Callable[[int, bytes], object]
-# Commands, each with its database.
-Effects = list[tuple[int, tuple[bytes, ...]]]
-
-
-class ForLog(tuple[bytes, ...]):
-    """The words of a command that only the log is to have."""
-
-
-class ForReplicas(tuple[bytes, ...]):
-    """The words of a command that only replicas are to have."""
-
 
 _MULTI = encode_command([b"MULTI"])
 _EXEC = encode_command([b"EXEC"])

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from node.acl.accounts import Accounts
 from node.acl.selector import Reason
 from node.call import Call
+from node.effects import ForLog, ForReplicas
 from node.gates import DISK_ERROR, OUT_OF_MEMORY, READ_ONLY, RESTRICTED, STALE, TOO_FEW_REPLICAS, Conditions
 from node.keyspace import Keyspace
-from node.propagation import ForLog, ForReplicas
 from node.scripting.flags import ALLOW_CROSS_SLOT_KEYS, ALLOW_OOM, ALLOW_STALE, COMPATIBLE, NO_CLUSTER, NO_WRITES
 from node.scripting.values import error_table, to_lua
 from node.session import NodeSession
