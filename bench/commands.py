@@ -69,15 +69,16 @@ def start(*, standalone: bool) -> tuple[MeasuredServer, MeasuredServer, list[Mea
 
 
 def interpreter() -> str:
-    """Which Python, and what it was built with: profile-guided optimisation is worth a tenth and more."""
-    # Builds differ in which of these they record.
+    """Which Python, and how it was built: profile-guided optimisation is worth a tenth and more."""
+    # Builds differ in which of these they record; Debian's, which has both, records neither.
     names = ("CONFIG_ARGS", "PY_CFLAGS_NODIST", "PY_LDFLAGS_NODIST")
     flags = " ".join(str(sysconfig.get_config_var(name) or "") for name in names)
-    profiled = "with" if "--enable-optimizations" in flags or "-fprofile-use" in flags else "without"
-    linked = "with" if "--with-lto" in flags or "-flto" in flags else "without"
+    profiled = "--enable-optimizations" in flags or "-fprofile-use" in flags
+    linked = "--with-lto" in flags or "-flto" in flags
+    recorded = [name for name, there in (("profile-guided", profiled), ("link-time", linked)) if there]
     return (
-        f"{platform.python_implementation()} {platform.python_version()}, built {profiled} profile-guided and "
-        f"{linked} link-time optimisation"
+        f"{platform.python_implementation()} {platform.python_version()} ({sys.executable}), "
+        f"{' and '.join(recorded) or 'no'} optimisation on record"
     )
 
 
