@@ -77,7 +77,7 @@ def interpreter() -> str:
     linked = "--with-lto" in flags or "-flto" in flags
     recorded = [name for name, there in (("profile-guided", profiled), ("link-time", linked)) if there]
     return (
-        f"{platform.python_implementation()} {platform.python_version()} ({sys.executable}), "
+        f"{platform.python_implementation()} {platform.python_version()} (from {sys.base_prefix}), "
         f"{' and '.join(recorded) or 'no'} optimisation on record"
     )
 
