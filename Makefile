@@ -3,7 +3,7 @@
 #   make up     the cluster in the foreground, with a live table; Ctrl-C stops all of it (ARGS="--port-base 8000" and the like)
 #   make test   every test (ARGS="tests/wire -k inline"; COVERAGE=1 for which lines ran)
 #   make fast   compile the hot modules (needs gcc); `make plain` runs from the sources again
-#   make check  what CI runs besides the tests: format, lint, types, import rules
+#   make check  what CI runs besides the tests: format, lint, types, import rules, what mypyc takes
 
 PYTHON ?= python3
 BIN := .venv/bin

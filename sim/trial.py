@@ -121,7 +121,7 @@ def run(
             faults.mend_all()
             workload.stop()
             await _reckon(world, cluster, watch, workload, verdict)
-            if verdict.healed_after_s is not None:
+            if verdict.healed_after_s is not None and clients:
                 await workload.read_back(clients[0])
 
         try:

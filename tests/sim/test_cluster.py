@@ -6,6 +6,7 @@ import pytest
 
 from sim.cluster import SimCluster
 from sim.shape import Shape
+from sim.trial import Plan, run
 from sim.world import World
 from tests.sim.worlds import run_for
 
@@ -78,3 +79,9 @@ def test_a_proxy_serves_in_it() -> None:
         cluster.start()
         run_until_well(world, cluster)
         assert cluster.seats["proxy"].alive
+
+
+def test_a_trial_needs_no_clients() -> None:
+    """Whoever brings their own, as a benchmark does, has nothing read back."""
+    verdict = run(Plan(1, kinds=(), duration_s=1.0, clients=0))
+    assert verdict.good, verdict.breaches
