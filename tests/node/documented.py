@@ -130,7 +130,9 @@ _BY_NAME: dict[str, Sequence[str]] = {
     "weight": ("1", "2", "-0.5", "inf", "nan", "x"),
     "numkeys": ("1", "2", "1", "2", "3", "0", "-1", "x", "9223372036854775807", ""),
     "timeout": ("0.01", "0.001", "-1", "x", "inf", "nan", "1e300"),
-    "milliseconds": ("1", "100000", "0", "-1", "x", "9223372036854775807"),
+    # Nothing that ends while the calls are made: the two servers are asked one after the other.
+    "milliseconds": ("600000", "100000", "0", "-1", "x", "9223372036854775807"),
+    "ttl": ("600000", "100000", "0", "-1", "x", "9223372036854775807"),
     "seconds": ("100", "0", "-1", "x", "9223372036854775807", "9223372036854776"),
     "cursor": ("0", "1", "-1", "x", "18446744073709551615", "18446744073709551616", ""),
     "type": ("string", "list", "LIST", "zset", "hash", "set", "stream", "x"),
