@@ -88,6 +88,8 @@ def _increase(call: Call, increment: int) -> int:
     if before is None:
         return _increase_any(call, name, increment)
     number = before + increment
+    if number > INT64_MAX:
+        raise Error(OVERFLOW)
     db.replace(name, TEXTS[number] if 0 <= number < SHARED else b"%d" % number)
     if call.keyspace.notifier.flags:
         call.notify(STRING, b"incrby", name)

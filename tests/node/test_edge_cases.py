@@ -28,6 +28,25 @@ CASES = {
         DEL k
         CONFIG SET proto-max-bulk-len 536870912
     """,
+    "small numbers and large steps": """
+        SET n 10
+        INCRBY n 9223372036854775807
+        INCRBY n 9223372036854775798
+        GET n
+        INCRBY n 9223372036854775797
+        GET n
+        SET n 0
+        DECRBY n 9223372036854775807
+        DECRBY n 2
+        GET n
+        SET n 10
+        INCRBY n -9223372036854775808
+        GET n
+        SET n 10
+        DECRBY n -9223372036854775807
+        DECRBY n -9223372036854775808
+        GET n
+    """,
     "set options": """
         SET k v NX
         SET k w NX
