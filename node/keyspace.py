@@ -8,6 +8,7 @@ from typing import Protocol
 
 from cluster.slots import key_slot
 from node.database import DELETE_EXPIRED, Database, Watcher, slot_of
+from node.effects import Effects
 from node.memory.access import Uses
 from node.notifications import EVICTED, EXPIRED, GENERIC, HASH, Notifier
 from node.structures.hashes import Hash
@@ -79,7 +80,7 @@ class Keyspace:
         # What to do with logically expired keys: one of the three modes above.
         self.expiry = DELETE_EXPIRED
         # Commands to propagate beside or instead of the one that runs: (database, argv), in order.
-        self.effects: list[tuple[int, tuple[bytes, ...]]] = []
+        self.effects: Effects = []
         # Up to what size collections that are loaded are compact.
         self.limits = CompactLimits()
         # Libraries of functions are part of the data; scripting puts its own here.

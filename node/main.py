@@ -29,6 +29,7 @@ from runtime.runtime import system_runtime
 from runtime.settings import CommandLine, MissingFileError, SettingsError, SystemConfigFiles, lines_of
 from runtime.tls import TlsError
 from wire.front import REDIS_VERSION
+from wire.introduction import introduce
 from wire.listener import BindError
 
 _USAGE = """\
@@ -53,13 +54,10 @@ Sentinel mode:
 
 def main(argv: list[str]) -> int:
     """Run the server that `argv` (without the program's name) asks for; returns the exit status."""
+    status = introduce(argv, _USAGE)
+    if status is not None:
+        return status
     first = argv[0] if argv else ""
-    if first in ("-v", "--version"):
-        sys.stdout.write(f"Redis server v={REDIS_VERSION} sha=00000000:0 malloc=libc bits=64 build=shardlab\n")
-        return 0
-    if first in ("-h", "--help"):
-        sys.stderr.write(_USAGE)
-        return 1
     if first in ("--test-memory", "--check-system"):
         sys.stderr.write(f"{first} looks at the machine and not at the server: use redis-server's.\n")
         return 1

@@ -11,6 +11,7 @@ another type or about to expire, a slot that is not ours): that one, and what fo
 from __future__ import annotations
 
 from binascii import crc_hqx
+from collections.abc import Sequence
 from typing import Final
 
 from node.call import Call
@@ -146,17 +147,17 @@ def _pop(call: Call, columns: list[list[bytes]], owned: bytearray, *, left: bool
     """Elements of one list, but for its last one, with which the key goes."""
     value = _structure(call, columns[1][0], owned)
     done = _of_one_key(columns[1])
-    items: list[bytes | None]
+    items: Sequence[bytes | None]
     if value is _ABSENT:
         items = [None] * done
     elif type(value) is Quicklist:
         length = len(value)
         done = min(done, length - 1)
         if left:
-            items = [*value.slice(0, done)]
+            items = value.slice(0, done)
             value.drop_left(done)
         else:
-            items = [*reversed(value.slice(length - done, length))]
+            items = value.slice(length - done, length)[::-1]
             value.drop_right(done)
         call.keyspace.dirty += done
     else:

@@ -22,6 +22,7 @@ from sentinel.config import Configuration, ServerOptions, understand
 from sentinel.config_file import ConfigFile
 from sentinel.sentinel import Sentinel
 from wire.front import REDIS_VERSION
+from wire.introduction import introduce
 from wire.listener import BindError
 
 _USAGE = """\
@@ -43,13 +44,9 @@ class StartError(Exception):
 
 def main(argv: list[str]) -> int:
     """Run a sentinel until it is told to stop; returns the exit status."""
-    first = argv[0] if argv else ""
-    if first in ("-v", "--version"):
-        sys.stdout.write(f"Redis server v={REDIS_VERSION} sha=00000000:0 malloc=libc bits=64 build=shardlab\n")
-        return 0
-    if first in ("-h", "--help"):
-        sys.stderr.write(_USAGE)
-        return 1
+    status = introduce(argv, _USAGE)
+    if status is not None:
+        return status
     runtime = system_runtime()
     log = runtime.log
     log.role = "X"

@@ -57,10 +57,11 @@ class Choosers:
         """What kept a replica from getting in sync with a new master before that ended: then it does not stand, too."""
         if self._shape.failover == "sentinel":
             return None
-        keeping = [*self._troubles.of_way(replica, master)]
-        for name in (replica, master):
-            keeping += self._troubles.of_host(name, SILENCING)
-        keeping = [trouble for trouble in keeping if trouble.on(reigns_since, ended_at)]
+        keeping = [
+            trouble
+            for trouble in self._troubles.between(replica, master, SILENCING)
+            if trouble.on(reigns_since, ended_at)
+        ]
         spans = [(trouble.began_at, trouble.caught_up_at) for trouble in keeping]
         covered = not longest_gap_s([*spans, (reigns_since, reigns_since + _SYNCED_S)], reigns_since, ended_at)
         return keeping[0] if keeping and covered else None

@@ -161,10 +161,11 @@ class Judge:
     def _kept_news(self, master: str, successor: Claim, until: float) -> list[Trouble]:
         """What kept the news of its successor from a master until then; where nothing does, it comes at once."""
         lasting_s = heard_within_s(self._shape)
-        keeping = [*self._troubles.of_way(master, successor.name)]
-        for name in (master, successor.name):
-            keeping += self._troubles.of_host(name, SILENCING_ON_BUS)
-        keeping = [trouble for trouble in keeping if trouble.on(successor.at_s, until, lasting_s)]
+        keeping = [
+            trouble
+            for trouble in self._troubles.between(master, successor.name, SILENCING_ON_BUS)
+            if trouble.on(successor.at_s, until, lasting_s)
+        ]
         spans = [(trouble.began_at, trouble.ended_at + lasting_s) for trouble in keeping]
         gap_s = longest_gap_s(spans, successor.at_s, until)
         if gap_s > NEWS_S:
@@ -199,10 +200,11 @@ class Judge:
 
     def _lag(self, master: str, heir: str, reigns_since: float, after: float, until: float) -> list[Trouble]:
         """What hampered replication from a write on until the master's end."""
-        hampering = [*self._troubles.of_way(master, heir)]
-        for name in (master, heir):
-            hampering += self._troubles.of_host(name, SILENCING)
-        hampering = [trouble for trouble in hampering if trouble.began_at <= until and trouble.caught_up_at >= after]
+        hampering = [
+            trouble
+            for trouble in self._troubles.between(master, heir, SILENCING)
+            if trouble.began_at <= until and trouble.caught_up_at >= after
+        ]
         spans = [(trouble.began_at, trouble.caught_up_at) for trouble in hampering]
         gap_s = longest_gap_s([*spans, (reigns_since, reigns_since + _FOLLOW_S)], after, until)
         if gap_s > WINDOW_S:

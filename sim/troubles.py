@@ -97,6 +97,10 @@ class Troubles:
         """What hampered two hosts with each other."""
         return (trouble for trouble in self._all if trouble.hampers(one, other))
 
+    def between(self, one: str, other: str, kinds: Collection[Kind]) -> list[Trouble]:
+        """What hampered two hosts with each other, and what of these kinds struck either."""
+        return [*self.of_way(one, other), *self.of_host(one, kinds), *self.of_host(other, kinds)]
+
     def crash(self, name: str, moment: float) -> Trouble | None:
         """What made a process end at that moment."""
         return next((t for t in self.of_host(name, CRASHING) if t.on(moment, moment, _ends_within_s(t))), None)

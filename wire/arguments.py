@@ -34,6 +34,10 @@ def parse_integer(text: bytes | bytearray, refusal: bytes = NOT_AN_INTEGER) -> i
     return number
 
 
+# No text from here on is an integer's: it begins with neither a digit nor a sign.
+NO_INTEGER_FROM = b":"
+
+
 def canonical_integer(text: bytes | bytearray) -> int | None:
     """The signed 64-bit integer whose one canonical text this is: reading the number gives the text back."""
     if not 0 < len(text) <= _INT64_DIGITS_MAX or not (text.isdigit() or (text[0] == 0x2D and text[1:].isdigit())):

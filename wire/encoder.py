@@ -7,6 +7,7 @@ everything else passes through `encode_into`. Pieces are appended to a list that
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from wire.errors import Error
 from wire.reply import (
@@ -79,11 +80,9 @@ def encode_bulks(items: list[bytes]) -> bytes:
     count = len(items)
     if count < _JOINED_MIN:
         return encode_command(items)
-    length = len(items[0])
-    # Ids and numbers are often all equally long; then there is one header, and it is part of what they are joined by.
-    if length == len(items[-1]) and set(map(len, items)) == {length}:
-        header = b"$%d\r\n" % length
-        return b"*%d\r\n%b%b\r\n" % (count, header, (CRLF + header).join(items))
+    joined = _joined_alike(items)
+    if joined is not None:
+        return b"*%d\r\n%b" % (count, joined)
     pieces = [b""] * (2 * count + 1)
     try:
         pieces[0:-1:2] = [_BULK_LINES[len(item)] for item in items]
@@ -93,13 +92,24 @@ def encode_bulks(items: list[bytes]) -> bytes:
     return b"*%d\r\n%b" % (count, CRLF.join(pieces))
 
 
-def encode_values(out: list[bytes], values: list[bytes | None], missing: int, proto: int) -> None:
+def _joined_alike(items: Sequence[bytes]) -> bytes | None:
+    """Bulk strings, if all are equally long, as ids and numbers often are; None otherwise.
+
+    Then there is one header, and it is part of what they are joined by.
+    """
+    length = len(items[0])
+    if length != len(items[-1]) or set(map(len, items)) != {length}:
+        return None
+    header = b"$%d\r\n" % length
+    return b"%b%b\r\n" % (header, (CRLF + header).join(items))
+
+
+def encode_values(out: list[bytes], values: Sequence[bytes | None], missing: int, proto: int) -> None:
     """Replies of one bulk string each, for a stretch of commands; `missing` of the values are None."""
     if not missing:
-        length = len(values[0])  # type: ignore[arg-type]
-        if set(map(len, values)) == {length}:  # type: ignore[arg-type]
-            header = b"$%d\r\n" % length
-            out += (header, (CRLF + header).join(values), CRLF)  # type: ignore[arg-type]
+        joined = _joined_alike(cast(Sequence[bytes], values))
+        if joined is not None:
+            out.append(joined)
             return
     nil = NIL_2 if proto == 2 else NIL_3
     for value in values:

@@ -12,7 +12,7 @@ from struct import Struct
 from typing import cast
 
 from node.persistence.rdb_errors import RdbError
-from wire.arguments import canonical_integer
+from wire.arguments import NO_INTEGER_FROM, canonical_integer
 
 _HEADER = Struct("<IH")
 # The header's number of entries when there are more than it can say.
@@ -37,10 +37,9 @@ _SMALL_TEXTS = [b"%d" % number for number in (*range(_SMALL_MAX + 1), *range(_SM
 _SMALL_ENTRIES = [
     bytes((number, 1)) if number < 128 else _INT_13.pack(0xC000 | number, 2) for number in range(len(_SMALL_TEXTS))
 ]
-# What stands before and behind a text of up to 63 bytes, and what no text before it is a number's.
+# What stands before and behind a text of up to 63 bytes.
 _HEADS = [bytes((0x80 | size,)) for size in range(64)]
 _TAILS = [bytes((size + 1,)) for size in range(64)]
-_NO_NUMBER = b":"
 
 
 def decode(data: bytes) -> list[bytes]:
@@ -146,7 +145,7 @@ def entry(item: bytes | int) -> bytes:
 
 def text_entry(item: bytes) -> bytes:
     """An item that is text, or a number's text."""
-    if item < _NO_NUMBER:
+    if item < NO_INTEGER_FROM:
         number = canonical_integer(item)
         if number is not None:
             return number_entry(number)
@@ -164,7 +163,7 @@ def text_entries(items: Iterable[bytes]) -> list[bytes]:
     """`text_entry` of each; most are short, and no numbers."""
     heads, tails = _HEADS, _TAILS
     return [
-        heads[size] + item + tails[size] if item >= _NO_NUMBER and (size := len(item)) < 64 else text_entry(item)
+        heads[size] + item + tails[size] if item >= NO_INTEGER_FROM and (size := len(item)) < 64 else text_entry(item)
         for item in items
     ]
 
@@ -180,7 +179,7 @@ def form_of(names: tuple[bytes, ...], sizes: bytes) -> bytes:
 
 def are_short_texts(items: Collection[bytes]) -> bool:
     """Whether none of them (there must be some) is a number or longer than 63 bytes."""
-    return min(items) >= _NO_NUMBER and max(map(len, items)) < len(_HEADS)
+    return min(items) >= NO_INTEGER_FROM and max(map(len, items)) < len(_HEADS)
 
 
 def number_entry(item: int) -> bytes:

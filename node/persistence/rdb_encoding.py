@@ -15,7 +15,7 @@ from struct import Struct
 from node.persistence import lzf
 from node.persistence.rdb_errors import RdbError, RdbTruncatedError
 from node.structures.limits import DEFAULT_LIMITS, CompactLimits
-from wire.arguments import canonical_integer
+from wire.arguments import NO_INTEGER_FROM, canonical_integer
 
 # The first byte of a record: opcodes from the top, value types from 0 (`rdb_types`).
 SLOT_INFO = 244
@@ -51,8 +51,6 @@ _TEXT_NAN, _TEXT_INF, _TEXT_MINUS_INF = 253, 254, 255
 # takes in Python; a reader takes a string in any form.
 _COMPRESS_ABOVE = 64
 _DIGIT_MAX = ord("9")
-# No text from here on is a number's.
-_NO_NUMBER = b":"
 # The longest decimal text of a 32-bit integer: "-2147483648".
 INTEGER_TEXT_MAX = 11
 # The first byte of a compressed string; its two lengths follow.
@@ -241,7 +239,7 @@ def encode_strings(items: Iterable[bytes], compress: bool) -> list[bytes]:
     lengths = _SHORT_LENGTHS
     return [
         lengths[size] + item
-        if item >= _NO_NUMBER and (size := len(item)) <= _COMPRESS_ABOVE
+        if item >= NO_INTEGER_FROM and (size := len(item)) <= _COMPRESS_ABOVE
         else encode_string(item, compress)
         for item in items
     ]

@@ -18,6 +18,7 @@ from greenlet import getcurrent, greenlet
 from lupa.lua51 import LuaError
 
 from node.call import Call, Conclude
+from node.effects import Effects
 from node.gates import BUSY, Conditions
 from node.keyspace import Keyspace
 from node.scripting.gateway import Gateway
@@ -114,7 +115,7 @@ class ScriptEngine:
         self._stack: greenlet | None = None
         self._caller: greenlet | None = None
         # The effects so far of a script that stands still while other commands run.
-        self._kept_effects: list[tuple[int, tuple[bytes, ...]]] = []
+        self._kept_effects: Effects = []
 
     @property
     def is_busy(self) -> bool:

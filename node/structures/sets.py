@@ -9,13 +9,10 @@ from typing import ClassVar
 
 from node.structures.integers import Integers
 from node.structures.table import DICT_MAX, Table
-from wire.arguments import canonical_integer
+from wire.arguments import NO_INTEGER_FROM, canonical_integer
 
 # No Python `set`: its order differs in every process, and a random member of it cannot be had. The values mean nothing.
 Members = dict[bytes, bool] | Table[bool] | Integers
-
-# No text from here on is a number's.
-_NO_NUMBER = b":"
 
 
 class Set:
@@ -104,7 +101,7 @@ class Set:
 def set_of(members: Collection[bytes], intset_max: int) -> Set:
     """A new set of `members`."""
     made = Set()
-    if members and min(members) >= _NO_NUMBER:
+    if members and min(members) >= NO_INTEGER_FROM:
         made.compact = False
         mapped = dict.fromkeys(members, True)
         made.members = mapped if len(mapped) <= DICT_MAX else Table(mapped)
