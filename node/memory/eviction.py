@@ -142,7 +142,8 @@ class Eviction:
 
     @property
     def peak_bytes(self) -> int:
-        return max(self._peak, self.used_bytes())
+        """The most there was whenever somebody asked how much there is."""
+        return self._peak
 
     def _data_bytes(self) -> int:
         total = 0

@@ -154,3 +154,20 @@ def test_a_file_that_is_loaded_is_counted() -> None:
         db.load(b"key:%d" % number, hash_ if number % 2 else b"value", 10**15 if number % 3 else None)
     account_of(db).total()
     account_of(db)._check()
+
+
+def test_an_estimate_looks_at_few_of_many_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    # INFO asks for it, and sentinels ask for INFO: half a second at two million keys would look like a dead master.
+    db = keyspace().database(0)
+    for number in range(50_000):
+        db.put(b"{one slot}%d" % number, b"x")
+    looked_at = 0
+
+    def counted(*asked: object) -> int:
+        nonlocal looked_at
+        looked_at += 1
+        return key_bytes(*asked)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("node.memory.account.key_bytes", counted)
+    estimated_bytes(db)
+    assert 500 <= looked_at <= 1000
