@@ -19,7 +19,6 @@ from cluster.fields import BrokenFrameError, MalformedMessageError, exactly, hos
 from cluster.messages import (
     BITMAP_BYTES,
     ID_LENGTH,
-    NO_EXTENSIONS,
     Body,
     Fail,
     FailoverAuthAck,
@@ -177,7 +176,7 @@ def encoded_length(message: Message) -> int:
     """How many bytes `encode` would make of the message."""
     match message.body:
         case Heartbeat(gossip=gossip, extensions=extensions):
-            carried = 0 if extensions is NO_EXTENSIONS else sum(map(len, encode_extensions(extensions)))
+            carried = sum(map(len, encode_extensions(extensions)))
             return HEADER_BYTES + _GOSSIP.size * len(gossip) + carried
         case Fail():
             return HEADER_BYTES + ID_LENGTH

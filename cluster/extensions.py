@@ -7,6 +7,7 @@ so new ones, ours among them, need no new protocol version.
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 
 from cluster.endpoints import CLIENT_NETWORKS_MAX, ClientNetwork, EndpointError
 from cluster.fields import MalformedMessageError, exactly, host, node_id, text
@@ -22,12 +23,14 @@ _EXT_SHARD_ID = 3
 _EXT_CLIENT_IPV4 = 4
 _EXT_CLIENT_IPV6 = 5
 _EXT_CLIENT_NETWORK = 0x534C
+# Anybody can send us datagrams: what is kept of them has a bound.
+_CACHED_BYTES_MAX = 256
 
 
-def encode_extensions(extensions: Extensions) -> list[bytes]:
+# A node says the same with every heartbeat, and all its peers read it from each of them.
+@lru_cache(256)
+def encode_extensions(extensions: Extensions) -> tuple[bytes, ...]:
     """In the order in which Redis and Valkey write them, ours last."""
-    if extensions is NO_EXTENSIONS:
-        return []
     encoded = [
         _extension(number, _padded(text))
         for number, text in (
@@ -45,7 +48,7 @@ def encode_extensions(extensions: Extensions) -> list[bytes]:
     if extensions.shard_id is not None:
         encoded.append(_extension(_EXT_SHARD_ID, extensions.shard_id.encode("ascii")))
     encoded.extend(_extension(_EXT_CLIENT_NETWORK, _padded(str(rule))) for rule in extensions.client_networks)
-    return encoded
+    return tuple(encoded)
 
 
 def _extension(number: int, data: bytes) -> bytes:
@@ -62,6 +65,12 @@ def decode_extensions(frame: bytes, at: int, count: int) -> Extensions:
     """The extensions that fill `frame` from `at` to its end; those of unknown type are skipped."""
     if not count and at == len(frame):
         return NO_EXTENSIONS
+    data = frame[at:]
+    return _read_cached(data, count) if len(data) <= _CACHED_BYTES_MAX else _read(data, count)
+
+
+def _read(frame: bytes, count: int) -> Extensions:
+    at = 0
     texts = {_EXT_HOSTNAME: "", _EXT_NODENAME: "", _EXT_CLIENT_IPV4: "", _EXT_CLIENT_IPV6: ""}
     forgotten: list[tuple[str, int]] = []
     shard_id: str | None = None
@@ -96,6 +105,9 @@ def decode_extensions(frame: bytes, at: int, count: int) -> Extensions:
         shard_id=shard_id,
         client_networks=tuple(networks),
     )
+
+
+_read_cached = lru_cache(2048)(_read)
 
 
 def _client_network(raw: bytes) -> ClientNetwork:

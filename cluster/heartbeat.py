@@ -9,7 +9,7 @@ from __future__ import annotations
 from cluster import comeback, failure, links, outgoing
 from cluster.context import Context
 from cluster.membership import NodeEntry
-from cluster.messages import Heartbeat
+from cluster.messages import NO_EXTENSIONS, Header, Heartbeat, MessageFlag
 
 _SAMPLE = 5
 # A datagram may be lost: after this part of the node timeout the question is put again by TCP.
@@ -141,9 +141,18 @@ def answered(ctx: Context, node: NodeEntry) -> None:
     failure.answered(ctx, node)
 
 
-def learn_about_sender(ctx: Context, sender: NodeEntry, body: Heartbeat, *, by_datagram: bool) -> None:
+def learn_about_sender(ctx: Context, sender: NodeEntry, header: Header, body: Heartbeat, *, by_datagram: bool) -> None:
     """What a heartbeat's extensions say of its sender."""
     extensions = body.extensions
+    if extensions.shard_id is not None:
+        sender.tells_shard = True
+        # What a replica says is its master's, which says so itself.
+        if sender.master is None and extensions.shard_id != sender.shard_id:
+            sender.shard_id = extensions.shard_id
+            ctx.save()
+    elif extensions is NO_EXTENSIONS and header.mflags.value & MessageFlag.EXT_DATA.value:
+        # Valkey, which keeps what it has to say until it knows that we understand it.
+        sender.tells_shard = True
     if extensions.hostname != sender.hostname:
         sender.hostname = extensions.hostname
         ctx.state.topology_changed = True

@@ -64,9 +64,10 @@ _STOPPED_MS = 5 * TICK_MS
 _CLOCK_STEP_MS = 500.0
 
 
-def new_state(node_id: str) -> ClusterState:
+def new_state(node_id: str, shard_id: str) -> ClusterState:
     """The tables of a node that has never been in a cluster: a master without slots."""
     myself = NodeEntry(node_id)
+    myself.shard_id = shard_id
     myself.is_master = True
     return ClusterState(myself)
 

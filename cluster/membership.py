@@ -66,7 +66,9 @@ class NodeEntry:
         "port",
         "pport",
         "replicas",
+        "shard_id",
         "slots",
+        "tells_shard",
         "voted_at",
         "watch_at",
     )
@@ -74,6 +76,9 @@ class NodeEntry:
     def __init__(self, node_id: str, ip: str = "", port: int = 0, cport: int = 0) -> None:
         # 40 hexadecimal digits; a random placeholder while `handshake`.
         self.id = node_id
+        # Its shard's, of the same form; its own id while it has not said one (Redis 7.0 has none). What a replica has
+        # here counts for nothing: see `shard`.
+        self.shard_id = node_id
         self.ip = ip
         # The port for clients, and the bus port.
         self.port = port
@@ -146,6 +151,8 @@ class NodeEntry:
         self.datagrams = False
         # It takes none, and understands our extension all the same.
         self.extended = False
+        # It knows of shard ids, and so is Redis 7.2, Valkey or later.
+        self.tells_shard = False
 
         # Its place in the table's order, and when the ticks have to look at it again (`attention`).
         self.place = 0
@@ -193,6 +200,11 @@ class NodeEntry:
     def claim(self) -> NodeEntry:
         """The node whose slots and configuration epoch this one shows: its master, for a replica that knows it."""
         return self if self.master is None else self.master
+
+    @property
+    def shard(self) -> str:
+        """The id of its shard. A replica is of its master's, and stays so when it takes that one's place."""
+        return self.claim.shard_id
 
     @property
     def working_replicas(self) -> int:
@@ -294,6 +306,7 @@ class ClusterState:
         self.unassign(node.slots)
         self.detach(node)
         for replica in node.replicas:
+            replica.shard_id = node.shard_id
             replica.master = None
         node.replicas.clear()
         for table in (self.migrating, self.importing):
@@ -311,6 +324,8 @@ class ClusterState:
         """Give a node its real name. It moves to the end of the table, as a new one would."""
         assert node_id not in self.nodes, node_id
         del self.nodes[node.id]
+        if node.shard_id == node.id:
+            node.shard_id = node_id
         node.id = node_id
         self._put(node)
 
@@ -369,6 +384,7 @@ class ClusterState:
         master.replicas.remove(node)
         if not master.replicas:
             master.migrate_to = False
+        node.shard_id = master.shard_id
         node.master = None
         self.topology_changed = True
 

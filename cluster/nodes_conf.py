@@ -5,8 +5,8 @@ Knows nothing of when it must be written; `NodesConfFile` keeps it under a lock 
 processes with one nodes.conf would be one node with two wills.
 
 Redis 7.0's form is written, which every later Redis and Valkey reads; the auxiliary fields that 7.2 puts behind
-the address are read. What only we know goes to a `vars` line of its own: a real Redis skips variables it does not
-know, so the file stays loadable by it, and by us.
+the address are read. What 7.0 has no place for (shard ids, and what only we know) goes to `vars` lines of its own: a
+real Redis skips variables it does not know, so the file stays loadable by it, and by us.
 """
 
 from __future__ import annotations
@@ -31,9 +31,11 @@ _FLAGS_BY_NAME = {name: flag for flag, name in FLAG_NAMES.items()} | {"noflags":
 _ID = re.compile(r"[0-9a-f]{40}\Z")
 _OPEN_SLOT = re.compile(r"\[(\d+)-([<>])-([0-9a-f]{40})\]\Z")
 _SLOT_RANGE = re.compile(r"(\d+)(?:-(\d+))?\Z")
+_AUX_SHARD_ID = "shard-id"
 # Names 7.2 and Valkey give to auxiliary fields; a file with any other is not theirs.
-_AUX_NAMES = frozenset({"shard-id", "nodename", "tls-port", "tcp-port", "client-ipv4", "client-ipv6"})
+_AUX_NAMES = frozenset({_AUX_SHARD_ID, "nodename", "tls-port", "tcp-port", "client-ipv4", "client-ipv6"})
 _VAR_CLIENT_NETWORK = "shardlab-client-network"
+_VAR_SHARD_ID = "shardlab-shard-id"
 
 
 class NodesConfError(Exception):
@@ -52,6 +54,11 @@ def render(state: ClusterState) -> bytes:
         for node in state.nodes.values()
         if not node.handshake
         for rule in node.client_networks
+    ]
+    lines += [
+        f"vars {_VAR_SHARD_ID} {node.id},{node.shard}"
+        for node in state.nodes.values()
+        if node.master is None and node.shard != node.id and not node.handshake
     ]
     return ("\n".join(lines) + "\n").encode()
 
@@ -143,6 +150,9 @@ class _Reader:
                 node_id, _, rule = value.partition(",")
                 node = self._node(node_id)
                 node.client_networks += (ClientNetwork.parse(rule),)
+            elif name == _VAR_SHARD_ID:
+                node_id, _, shard_id = value.partition(",")
+                self._node(node_id).shard_id = _checked_id(shard_id)
 
     def _read_node(self, words: list[str]) -> None:
         node_id, address, flags, master, ping_sent, pong_received, epoch, _connected = words[:_FIELDS_MIN]
@@ -185,9 +195,7 @@ class _Reader:
     def _node(self, node_id: str) -> NodeEntry:
         node = self._nodes.get(node_id)
         if node is None:
-            if _ID.match(node_id) is None:
-                raise ValueError(f"not a node id: {node_id}")
-            node = self._nodes[node_id] = NodeEntry(node_id)
+            node = self._nodes[node_id] = NodeEntry(_checked_id(node_id))
             node.created_at = self._now_ms
         return node
 
@@ -221,6 +229,12 @@ class _Reader:
         return state
 
 
+def _checked_id(text: str) -> str:
+    if _ID.match(text) is None:
+        raise ValueError(f"not an id: {text}")
+    return text
+
+
 def _read_address(node: NodeEntry, text: str) -> None:
     """``ip:port[@cport][,hostname[,aux=value…]]``."""
     address, *more = text.split(",")
@@ -235,9 +249,11 @@ def _read_address(node: NodeEntry, text: str) -> None:
             raise ValueError(f"not a host name: {more[0]}")
         node.hostname = more[0]
     for aux in more[1:]:
-        name, equals, _value = aux.partition("=")
+        name, equals, value = aux.partition("=")
         if not equals or name not in _AUX_NAMES:
             raise ValueError(f"unknown auxiliary field: {aux}")
+        if name == _AUX_SHARD_ID:
+            node.shard_id = _checked_id(value)
 
 
 def _pairs(words: list[str]) -> Iterator[tuple[str, str]]:

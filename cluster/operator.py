@@ -152,7 +152,8 @@ def _reset(ctx: Context, *, hard: bool) -> None:
     state, myself = ctx.state, ctx.myself
     if myself.is_master and not ctx.facts.dataset_empty():
         raise Refused("ERR CLUSTER RESET can't be called with master nodes containing keys")
-    if myself.is_replica:
+    was_replica = myself.is_replica
+    if was_replica:
         roles.stop_following(ctx)
         ctx.emit(EmptyDataset())
     state.migrating.clear()
@@ -170,6 +171,9 @@ def _reset(ctx: Context, *, hard: bool) -> None:
         state.rename(myself, ctx.random_id())
         ctx.notice(f"Node hard reset, now I'm {myself.id}")
         assert old_id not in state.nodes
+    if hard or was_replica:
+        # Its shard is its old master's, or its own former self's, and lives on without it.
+        myself.shard_id = ctx.random_id()
     ctx.changed(fsync=True)
 
 

@@ -136,11 +136,13 @@ def heartbeat(ctx: Context, kind: MessageType, to: NodeEntry | None) -> Heartbea
 
 
 def _extensions(ctx: Context, to: NodeEntry | None) -> Extensions:
-    """The host name for everybody; what only Shardlab understands for those that have shown that they are one."""
-    networks = ctx.settings.client_networks if to is not None and (to.datagrams or to.extended) else ()
-    if not ctx.settings.hostname and not networks:
-        return NO_EXTENSIONS
-    return Extensions(hostname=ctx.settings.hostname, client_networks=networks)
+    """The host name for everybody; what not all understand for those that have shown that they do."""
+    hostname = ctx.settings.hostname
+    if to is not None and (to.datagrams or to.extended):
+        return Extensions(hostname=hostname, shard_id=ctx.myself.shard, client_networks=ctx.settings.client_networks)
+    if to is not None and to.tells_shard:
+        return Extensions(hostname=hostname, shard_id=ctx.myself.shard)
+    return Extensions(hostname=hostname) if hostname else NO_EXTENSIONS
 
 
 def _gossip(ctx: Context, about: NodeEntry | None = None) -> tuple[GossipEntry, ...]:

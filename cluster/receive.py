@@ -172,7 +172,7 @@ def _portrait(ctx: Context, sender: NodeEntry, header: Header, body: Heartbeat, 
     slot_config.compare(ctx, sender, header)
     epochs.resolve_collision(ctx, sender, header.config_epoch)
     gossip.hear(ctx, sender, body.gossip)
-    heartbeat.learn_about_sender(ctx, sender, body, by_datagram=by_datagram)
+    heartbeat.learn_about_sender(ctx, sender, header, body, by_datagram=by_datagram)
 
 
 def _message(ctx: Context, sender: NodeEntry, event: Received) -> None:

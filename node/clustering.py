@@ -115,7 +115,7 @@ class Clustering:
             state = parse(stored, self._loop.time() * 1000)
             self._log.notice(f"Node configuration loaded, I'm {state.myself.id}")
         else:
-            state = new_state(runtime.random.hex_id("node-id"))
+            state = new_state(runtime.random.hex_id("node-id"), runtime.random.hex_id("shard-id"))
             # A node that has told others its name must not wake up with another one.
             try:
                 self._conf.save(render(state), fsync=True)

@@ -192,14 +192,28 @@ def _slots_entry(call: Call, cluster: Clustering, node: NodeEntry) -> list[Any]:
 )
 def shards(call: Call) -> Reply:
     cluster = in_cluster(call)
-    return [
-        {
-            b"slots": [slot for both in ranges(node.slots) for slot in both],
-            b"nodes": [_shards_entry(call, cluster, member) for member in (node, *node.replicas)],
-        }
-        for node in cluster.state.nodes.values()
-        if node.is_master
-    ]
+    found: dict[str, list[NodeEntry]] = {}
+    for node in cluster.state.nodes.values():
+        if not node.handshake:
+            found.setdefault(node.shard, []).append(node)
+    replies = []
+    for members in found.values():
+        # A master that has been replaced and is not back yet is still of its shard (Redis 7.2).
+        members.sort(key=_owner_first)
+        slots = 0
+        for member in members:
+            slots |= member.slots
+        replies.append(
+            {
+                b"slots": [slot for both in ranges(slots) for slot in both],
+                b"nodes": [_shards_entry(call, cluster, member) for member in members],
+            }
+        )
+    return replies
+
+
+def _owner_first(member: NodeEntry) -> tuple[bool, bool]:
+    return (not member.slots, member.is_replica)
 
 
 def _shards_entry(call: Call, cluster: Clustering, node: NodeEntry) -> dict[bytes, Any]:
@@ -261,6 +275,20 @@ def links(call: Call) -> Reply:
 )
 def myid(call: Call) -> Reply:
     return in_cluster(call).state.myself.id.encode()
+
+
+@command(
+    "CLUSTER|MYSHARDID",
+    arity=2,
+    flags=STALE,
+    group="cluster",
+    since="7.2.0",
+    complexity="O(1)",
+    summary="Returns the shard ID of a node.",
+    tips=("nondeterministic_output",),
+)
+def myshardid(call: Call) -> Reply:
+    return in_cluster(call).state.myself.shard.encode()
 
 
 @command(

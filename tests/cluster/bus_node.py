@@ -36,7 +36,7 @@ class BusNode:
         self.conf = NodesConfFile(RealDisk(str(folder)), "nodes.conf")
         stored = self.conf.open()
         now_ms = asyncio.get_running_loop().time() * 1000
-        state = parse(stored, now_ms) if stored else new_state(node_id or os.urandom(20).hex())
+        state = parse(stored, now_ms) if stored else new_state(node_id or os.urandom(20).hex(), os.urandom(20).hex())
         settings = ClusterSettings(port, port + 10000, node_timeout_ms=NODE_TIMEOUT_MS, datagram_heartbeats=datagrams)
         self.machine = ClusterMachine(state, settings, self, Random(port))
         self.bus = Bus(self.machine, self, self.conf, clock, self.log, self.tasks)

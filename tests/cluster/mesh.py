@@ -68,6 +68,7 @@ class Peer:
         self.guards = guards
         self.rng = Random(f"{mesh.seed} {name}")
         self.node_id = "".join(self.rng.choices("0123456789abcdef", k=40))
+        self.shard_id = self.node_id[::-1]
         # nodes.conf as it would be after a power cut.
         self.disk: bytes | None = None
         self.alive = self.paused = False
@@ -138,7 +139,9 @@ class Peer:
     # Acting
 
     def start(self) -> None:
-        state = new_state(self.node_id) if self.disk is None else nodes_conf.parse(self.disk, self.mesh.now)
+        state = (
+            new_state(self.node_id, self.shard_id) if self.disk is None else nodes_conf.parse(self.disk, self.mesh.now)
+        )
         self.machine = ClusterMachine(state, self.settings, self, self.rng, self.guards)
         self.alive, self.paused, self.tick_at = True, False, None
         self.take(Started())

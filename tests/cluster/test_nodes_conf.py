@@ -77,6 +77,18 @@ def test_addresses_of_all_versions(line: str, expected: tuple[str, int, int, str
     assert (me.ip, me.port, me.cport, me.hostname) == expected
 
 
+def test_shard_ids_of_redis_7_2_are_read_and_kept() -> None:
+    mine = f"{A} 127.0.0.1:7000@17000,,tls-port=0,shard-id={'1' * 40} myself,slave {B} 0 0 1 connected"
+    master = f"{B} 127.0.0.1:7001@17001,,tls-port=0,shard-id={'1' * 40} master - 0 0 1 connected 0-9"
+    other = f"{C} 127.0.0.1:7002@17002,,tls-port=0,shard-id={'2' * 40} master - 0 0 2 connected"
+    state = parse(f"{mine}\n{master}\n{other}\n{VARS}\n".encode(), NOW_MS)
+    shards = {node.id: node.shard for node in state.nodes.values()}
+    assert shards == {A: "1" * 40, B: "1" * 40, C: "2" * 40}
+    written = render(state)
+    assert b"shard-id=" not in written
+    assert {node.id: node.shard for node in parse(written, NOW_MS).nodes.values()} == shards
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -101,6 +113,8 @@ def test_addresses_of_all_versions(line: str, expected: tuple[str, int, int, str
         f"{ME}\nvars currentEpoch -1\n",
         f"{ME}\n{VARS}\ntrailing",
         f"{ME}\nvars shardlab-client-network {A},nonsense\n",
+        f"{ME}\nvars shardlab-shard-id {A},nonsense\n",
+        f"{A} 127.0.0.1:7000@17000,,shard-id=nonsense myself,master - 0 0 1 connected\n",
         "\xff\xfe",
         "\0" * 100,
     ],
@@ -141,6 +155,7 @@ def test_everything_we_know_survives_a_restart() -> None:
     state.open_slot(state.importing, 101, other)
     me.hostname, me.config_epoch, other.config_epoch = "node-1", 7, 6
     other.nofailover = True
+    other.shard_id = "e" * 40
     other.client_networks = (
         ClientNetwork.of("10.0.0.0/8", "node-2", "6379"),
         ClientNetwork.of("::/0", "localhost", "7001"),

@@ -26,6 +26,7 @@ async def test_a_real_node_starts_with_our_file_and_we_with_its(tmp_path: Path) 
     state = parse(f"{ME} 0-99 300 [5->-{B}] [200-<-{B}]\n{OTHER}\n{VARS}\n".encode(), 0)
     state.nodes[B].hostname = "node-2"
     state.nodes[B].client_networks = (ClientNetwork.of("0.0.0.0/0", "localhost", "7001"),)
+    state.nodes[B].shard_id = "c" * 40
     real = RealNode(tmp_path, free_base(), conf=render(state).decode())
     async with running(real):
         assert await real.cluster("MYID") == A
