@@ -372,6 +372,8 @@ class Database:
             self.volatile += 1
             self.looks_closer = True
         expires[key] = when_ms
+        if self._space.expiry == HIDE_EXPIRED:
+            self._space.own_volatile[self.index, key] = None
 
     def await_fields(self, key: bytes, value: Value) -> None:
         """If `value` is a hash with fields that expire, have active expiry look at `key` when the first one does."""

@@ -110,7 +110,9 @@ class Executor:
 
     def open_turn(self) -> None:
         """The first command of a turn is about to run: all of them share one time."""
-        self._keyspace.now_ms = self._wall_ms()
+        keyspace = self._keyspace
+        keyspace.turn_before_ms = keyspace.turn_ms
+        keyspace.turn_ms = keyspace.now_ms = self._wall_ms()
 
     def execute_one(self, session: NodeSession, argv: list[bytes], chunk: bytes) -> bool:
         """Run the command of a client that waits for each reply; see `wire.connection.Service`.

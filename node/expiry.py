@@ -5,6 +5,9 @@ cycle stopped; of each database some keys are looked at, and it is visited again
 of them had expired. A cycle never takes more than a small slice of time, so clients do not notice it.
 
 Fields of hashes that expire need no sampling: each database knows which of its hashes is due next.
+
+A replica waits for its master's word, but nobody will give it one for the keys that its own clients have let expire.
+These it deletes itself.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import itertools
 from collections.abc import Callable
 
 from cluster.slots import SLOTS
-from node.database import DELETE_EXPIRED, Database, slot_of
+from node.database import DELETE_EXPIRED, HIDE_EXPIRED, Database, slot_of
 from node.keyspace import Keyspace
 from node.latency import LatencyMonitor
 from node.structures.hashes import Hash
@@ -28,6 +31,8 @@ _SLOTS_PER_LOOP = 512
 _KEYS_PER_VISIT_MAX = 2048
 # Expired fields of one hash that are deleted before the clock is looked at.
 _FIELDS_PER_STEP = 256
+# Keys of a replica's own that are looked at before it is asked how many of them had expired.
+_OWN_KEYS_PER_LOOP = 20
 
 
 class ActiveExpiry:
@@ -37,6 +42,7 @@ class ActiveExpiry:
         "_clock",
         "_cursors",
         "_frozen",
+        "_is_replica",
         "_keyspace",
         "_latency",
         "_pass_on",
@@ -52,6 +58,7 @@ class ActiveExpiry:
         clock: Clock,
         pass_on: Callable[[], None],
         frozen: Callable[[], bool],
+        is_replica: Callable[[], bool],
         latency: LatencyMonitor,
     ) -> None:
         self._keyspace = keyspace
@@ -60,6 +67,7 @@ class ActiveExpiry:
         self._pass_on = pass_on
         # Whether the replication stream must not grow now.
         self._frozen = frozen
+        self._is_replica = is_replica
         self._latency = latency
         # The slot each database's next visit begins with.
         self._cursors: dict[int, int] = {}
@@ -72,10 +80,16 @@ class ActiveExpiry:
         self.time_cap_reached = 0
 
     def cycle(self) -> None:
-        """One slow cycle; does nothing on a replica and while clients are paused."""
+        """One slow cycle; does nothing while clients are paused, and little on a replica."""
         keyspace = self._keyspace
-        if not self.enabled or keyspace.expiry != DELETE_EXPIRED or self._frozen():
+        if not self.enabled or self._frozen():
             return
+        if self._is_replica():
+            self._visit_own()
+            return
+        if keyspace.expiry != DELETE_EXPIRED:
+            return
+        keyspace.own_volatile.clear()
         started = self._clock.perf_ns()
         keyspace.now_ms = self._clock.wall_ms()
         sampled = expired = 0
@@ -96,6 +110,30 @@ class ActiveExpiry:
         self.stale_percent = 0.05 * current + 0.95 * self.stale_percent
         self._pass_on()
         self._latency.note("expire-cycle", self._clock.perf_ns() - started)
+
+    def _visit_own(self) -> None:
+        """On a replica: delete expired keys of its own, as long as a good part of those looked at has expired."""
+        keyspace, own = self._keyspace, self._keyspace.own_volatile
+        if not own or keyspace.expiry != HIDE_EXPIRED:
+            return
+        started = self._clock.perf_ns()
+        keyspace.now_ms = self._clock.wall_ms()
+        expired = _OWN_KEYS_PER_LOOP
+        while own and expired * 4 >= _OWN_KEYS_PER_LOOP and self._clock.perf_ns() - started < _BUDGET_NS:
+            expired = 0
+            for _ in range(min(_OWN_KEYS_PER_LOOP, len(own))):
+                (index, key), _ = own.popitem(last=False)
+                database = keyspace.database(index)
+                when = database.expire_time(key)
+                if when is None:
+                    # It is gone, or its master has given it another value.
+                    continue
+                if when < keyspace.now_ms:
+                    database.expire_now(key)
+                    expired += 1
+                else:
+                    own[index, key] = None
+        self._pass_on()
 
     def _visit_fields(self, database: Database) -> None:
         """Delete fields of hashes whose time has come, the earliest first, as far as the time of a cycle allows."""

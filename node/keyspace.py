@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from binascii import crc_hqx
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
@@ -57,7 +58,10 @@ class Keyspace:
         "notifier",
         "now_ms",
         "observer",
+        "own_volatile",
         "slot",
+        "turn_before_ms",
+        "turn_ms",
         "uses",
     )
 
@@ -77,8 +81,13 @@ class Keyspace:
         self.dirty = 0
         # Unix time in milliseconds, taken once for every batch of commands: a whole EXEC shares one time.
         self.now_ms = 0
+        # When clients' commands were last executed, and when they were before that.
+        self.turn_ms = self.turn_before_ms = 0
         # What to do with logically expired keys: one of the three modes above.
         self.expiry = DELETE_EXPIRED
+        # Keys that clients of a writable replica have let expire, as (database, key): no DEL of its master's will come
+        # for them. In the order in which active expiry looks at them.
+        self.own_volatile: OrderedDict[tuple[int, bytes], None] = OrderedDict()
         # Commands to propagate beside or instead of the one that runs: (database, argv), in order.
         self.effects: Effects = []
         # Up to what size collections that are loaded are compact.

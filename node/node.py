@@ -120,6 +120,7 @@ class Node:
             runtime.clock,
             self.executor.aftermath.pass_on_by_themselves,
             self._data_are_frozen,
+            lambda: self.replication.is_replica,
             self.latency,
         )
         self.eviction = Eviction(

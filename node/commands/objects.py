@@ -131,11 +131,27 @@ def object_idletime(call: Call) -> Reply:
     name = call.argv[2]
     if call.db.peek(name) is None:
         return None
-    uses = call.node.eviction.note_uses()
+    uses = call.node.eviction.note_uses(_quiet_since_ms(call))
     clocks = call.db.clocks
     if clocks is None or uses.counting:
         raise Error(b"ERR An LFU maxmemory policy is selected, idle time not tracked." + _SWITCHING)
     return uses.idle_s(clocks.entry(call.keyspace.slot_of(name), name))
+
+
+def _quiet_since_ms(call: Call) -> int | None:
+    """When commands were last executed before this one, which uses no key; None when that is just now, or not known.
+
+    A note of each use would make every GET dearer. So they begin when somebody asks, and this much is known for nothing
+    of the time before.
+    """
+    node, session = call.node, call.session
+    first_here = call.may_block and not session.out
+    if not first_here or node.replication.is_replica:
+        return None
+    keyspace = call.keyspace
+    if any(other is not session and other.last_seen_ms >= keyspace.turn_ms for other in node.clients):
+        return None
+    return keyspace.turn_before_ms or node.started_at_ms
 
 
 @command(

@@ -102,6 +102,10 @@ class Clocks:
         # What counts for a key without an entry.
         self._since = uses.fresh()
 
+    def count_from(self, moment_ms: int) -> None:
+        """No key has been used since then, which is before the notes began."""
+        self._since = moment_ms // 1000 & _CLOCK_MAX
+
     def note(self, slot: int, key: bytes) -> None:
         """`key` is used."""
         uses = self.uses

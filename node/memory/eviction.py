@@ -124,11 +124,17 @@ class Eviction:
         else:
             self._continue(_COUNTING_FIRST_NS)
 
-    def note_uses(self) -> Uses:
-        """How uses are noted; they are from now on, if they were not before (OBJECT IDLETIME)."""
+    def note_uses(self, quiet_since_ms: int | None = None) -> Uses:
+        """How uses are noted; they are from now on, if they were not before (OBJECT IDLETIME).
+
+        No key has been used since `quiet_since_ms`, when that is given.
+        """
         if self._keyspace.uses is None:
             self._wanted_uses = True
             self.configured()
+            for database in self._keyspace.databases():
+                if database.clocks is not None and quiet_since_ms is not None:
+                    database.clocks.count_from(quiet_since_ms)
         assert self._keyspace.uses is not None
         return self._keyspace.uses
 

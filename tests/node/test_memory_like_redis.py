@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.node.conftest import Pair
+from tests.node.own_server import OwnServer
 from tests.node.raw_client import RawClient, Words, bulk_strings
+from tests.ports import free_base
 from tests.waiting import wait_for
 
 _SETTINGS = {"maxmemory": "0", "maxmemory-policy": "noeviction", "maxmemory-samples": "5", "maxmemory-clients": "0"}
@@ -201,6 +204,24 @@ def test_restore_with_what_was_noted_elsewhere(clients: tuple[RawClient, RawClie
         )
         mine, other = ours.ask("OBJECT", "IDLETIME", "b"), theirs.ask("OBJECT", "IDLETIME", "b")
         assert mine == other or abs(int(mine[1:]) - int(other[1:])) <= 1, (options, mine, other)
+
+
+def test_idle_times_of_before_somebody_asked(start_server: Callable[..., OwnServer]) -> None:
+    """Uses are noted from the first question on; before it, only for how long nobody used anything is known.
+
+    Each server is asked once for the first time, and a second has to pass: idle times are whole seconds.
+    """
+    base = free_base()
+    quiet, used, others = [start_server(port=base + at, folder=f"own-{at}") for at in range(3)]
+    clients = [server.wait_ready().client() for server in (quiet, used, others)]
+    for client in clients:
+        assert client.ask("SET", "k", "v") == b"+OK\r\n"
+    time.sleep(2.1)
+    assert clients[0].ask("OBJECT", "IDLETIME", "k") in (b":2\r\n", b":3\r\n")
+    assert clients[0].ask_all([("GET", "k"), ("OBJECT", "IDLETIME", "k")])[-1] == b":0\r\n"
+    assert clients[1].ask_all([("GET", "k"), ("OBJECT", "IDLETIME", "k")])[-1] == b":0\r\n"
+    assert others.client().ask("GET", "k") == b"$1\r\nv\r\n"
+    assert clients[2].ask("OBJECT", "IDLETIME", "k") == b":0\r\n"
 
 
 def test_uses_that_leave_traces_and_those_that_do_not(clients: tuple[RawClient, RawClient]) -> None:
