@@ -73,6 +73,30 @@ Handler = Callable[[Any], Reply]
 
 
 @dataclass(frozen=True, slots=True)
+class Options:
+    """The options among which a keyword stands: those with arguments, which may look like it."""
+
+    # The argument with which they begin.
+    at: int
+    # How many arguments each has; others have none.
+    arguments: dict[bytes, int]
+    # Whether the keyword may come again, and the last one counts.
+    last_counts: bool = False
+
+    def find(self, argv: Sequence[bytes], keyword: bytes) -> int:
+        """The index of the argument behind the keyword; 0 when it is not there."""
+        found, index = 0, self.at
+        while index < len(argv) - 1:
+            word = argv[index].upper()
+            if word == keyword:
+                found = index + 1
+                if not self.last_counts:
+                    break
+            index += 1 + self.arguments.get(word, 0)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
 class KeySpec:
     """Where a command's keys are, in the shape COMMAND INFO gives (key specifications, Redis 7).
 
@@ -95,6 +119,8 @@ class KeySpec:
     unknown: bool = False
     # An empty argument says that there is no key here (MIGRATE).
     optional: bool = False
+    # Where the keyword really is, when the words of COMMAND INFO are not enough to say so.
+    options: Options | None = None
 
     def find(self, argv: Sequence[bytes]) -> range:
         """The indexes of the keys in `argv`; empty when the arguments do not hold them."""
@@ -118,6 +144,8 @@ class KeySpec:
         if not self.keyword:
             return self.begin
         keyword = self.keyword.encode()
+        if self.options is not None:
+            return self.options.find(argv, keyword)
         if self.begin >= 0:
             places = range(self.begin, len(argv) - 1)
         else:

@@ -41,8 +41,16 @@ class _Operation:
 
 def _field_flags(argv: Sequence[bytes]) -> tuple[str, ...]:
     """BITFIELD only reads when it has nothing but GET."""
-    words = [word.upper() for word in argv[2:]]
-    return ("RW", "access", "update") if b"SET" in words or b"INCRBY" in words else ("RO", "access")
+    index = 2
+    while index < len(argv):
+        word, left = argv[index].upper(), len(argv) - index - 1
+        if word == b"GET" and left >= 2:
+            index += 3
+        elif word == b"OVERFLOW" and left >= 1:
+            index += 2
+        else:
+            return ("RW", "access", "update")
+    return ("RO", "access")
 
 
 @command(

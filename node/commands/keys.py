@@ -220,6 +220,8 @@ def copy(call: Call) -> Reply:
         else:
             raise Error(SYNTAX)
         index += 1
+    if target.index and call.node.mode == "cluster":
+        raise Error(b"ERR Copying to another database is not allowed in cluster mode")
     if source is target and name == new_name:
         raise Error(SAME_OBJECT)
     value = source.read(name)

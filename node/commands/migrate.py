@@ -7,7 +7,7 @@ from node.migration import Order
 from node.persistence.payload import serialized
 from runtime.settings import to_text
 from wire.arguments import parse_integer
-from wire.command import WRITE, KeySpec, command
+from wire.command import WRITE, KeySpec, Options, command
 from wire.errors import SYNTAX, Error
 from wire.outward import Greeting
 from wire.reply import Reply, Simple
@@ -21,7 +21,13 @@ _USUAL_TIMEOUT_MS = 1000
     flags=WRITE,
     keys=(
         KeySpec(3, ("RW", "access", "delete"), optional=True),
-        KeySpec(-2, ("RW", "access", "delete", "incomplete"), keyword="KEYS", last=-1),
+        KeySpec(
+            -2,
+            ("RW", "access", "delete", "incomplete"),
+            keyword="KEYS",
+            last=-1,
+            options=Options(6, {b"AUTH": 1, b"AUTH2": 2}),
+        ),
     ),
     group="generic",
     since="2.6.0",

@@ -17,7 +17,7 @@ from node.structures.lists import Quicklist
 from node.structures.sets import Set
 from node.structures.sortedsets import SortedSet
 from wire.arguments import parse_integer
-from wire.command import DENYOOM, READONLY, WRITE, KeySpec, command, key
+from wire.command import DENYOOM, READONLY, WRITE, KeySpec, Options, command, key
 from wire.errors import SYNTAX, WRONGTYPE, Error
 from wire.reply import Bulks, Reply
 
@@ -32,12 +32,12 @@ _LOOKED_AT = KeySpec(
     unknown=True,
 )
 _STORED = KeySpec(
-    # The last one counts.
-    -2,
+    0,
     ("OW", "update"),
     keyword="STORE",
     notes=f"For the optional STORE keyword. {_UNKNOWN}keyword can appear anywhere in the argument array",
     unknown=True,
+    options=Options(2, {b"LIMIT": 2, b"GET": 1, b"BY": 1}, last_counts=True),
 )
 _CATEGORIES = ("set", "sortedset", "list", "dangerous")
 

@@ -151,6 +151,16 @@ MGET {user1000}.following {user1000}.followers
 MGET {user1000}.following bar
 MGET foo bar
 MGET bar foo
+COPY bar bar DB 1
+COPY bar bar DB 0
+COPY bar {bar}2 DB 0
+MOVE bar 1
+SWAPDB 0 1
+SORT foo GET STORE bar
+SORT bar GET STORE foo
+SORT bar GET # STORE foo
+SORT bar LIMIT 0 STORE foo
+MIGRATE h 1 "" 0 1 AUTH KEYS foo
 CLUSTER FLUSHSLOTS
 CLUSTER RESET
 CLUSTER SETSLOT 3443 NODE ME
