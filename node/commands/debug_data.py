@@ -40,7 +40,7 @@ def describe_object(call: Call) -> Reply:
     value = _stored(call)
     _, body = ENCODERS[type(value)](value, call.node.settings.rdbcompression)
     line = b"Value at:0x7f0000000000 refcount:%d encoding:%b serializedlength:%d lru:0 lru_seconds_idle:0" % (
-        references_of(value),
+        references_of(call, value),
         encoding_of(value),
         len(body),
     )

@@ -84,11 +84,17 @@ def encoding_of(value: Value) -> bytes:
 )
 def object_refcount(call: Call) -> Reply:
     value = call.db.peek(call.argv[2])
-    return None if value is None else references_of(value)
+    return None if value is None else references_of(call, value)
 
 
-def references_of(value: Value) -> int:
-    """How many references Redis would say there are; a number that stands for any number when it shares the value."""
+def references_of(call: Call, value: Value) -> int:
+    """How many references Redis would say there are; a number that stands for any number when it shares the value.
+
+    It shares none that are to be evicted by their use, which each key has for itself.
+    """
+    settings = call.node.settings
+    if settings.maxmemory and settings.maxmemory_policy.endswith(("lru", "lfu")):
+        return 1
     number = canonical_integer(value) if type(value) is bytes else None
     return _SHARED_REFERENCES if number is not None and 0 <= number < SHARED else 1
 

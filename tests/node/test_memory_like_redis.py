@@ -184,6 +184,15 @@ def test_object_by_policy(clients: tuple[RawClient, RawClient], policy: str) -> 
 
 
 @pytest.mark.parametrize("limit", ["0", "1gb"])
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-lfu", "allkeys-random", "noeviction"])
+def test_small_numbers_are_shared_unless_each_is_evicted_by_its_use(
+    clients: tuple[RawClient, RawClient], policy: str, limit: str
+) -> None:
+    settings = (config("maxmemory-policy", policy), config("maxmemory", limit))
+    assert_alike(clients, *settings, ("SET", "a", "7"), ("OBJECT", "REFCOUNT", "a"), ("OBJECT", "ENCODING", "a"))
+
+
+@pytest.mark.parametrize("limit", ["0", "1gb"])
 @pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-lfu", "noeviction"])
 def test_restore_with_what_was_noted_elsewhere(clients: tuple[RawClient, RawClient], policy: str, limit: str) -> None:
     ours, theirs = clients
