@@ -88,7 +88,7 @@ def status(folder: Path) -> None:
     if not console.is_terminal:
         # Piped to a program: no column may be cut to fit a screen that is not there.
         console.width = 200
-    console.print(table(lab, observations))
+    console.print(table(lab, observations, console.width))
     faults = missing(observations)
     console.print("\n".join(f"not ready: {fault}" for fault in faults) if faults else "ready", soft_wrap=True)
 

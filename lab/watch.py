@@ -30,7 +30,7 @@ async def _show_table(folder: Path, interrupt: asyncio.Event) -> None:
 
     with Live(auto_refresh=False) as live:
         while (lab := _running(folder)) is not None:
-            live.update(table(lab, await observe(lab)), refresh=True)
+            live.update(table(lab, await observe(lab), live.console.width), refresh=True)
             if await _interrupted(interrupt):
                 return
 

@@ -164,8 +164,10 @@ def _info_period(step: Step, master: Master, instance: DataInstance) -> int:
         # The offsets at the moment of death decide which replica is best. Redis waits for ODOWN with this and may
         # choose by offsets of seconds ago.
         return 0
-    cut_off = instance.role is Role.SLAVE and not instance.link_up
-    if master.sdown or master.failover is not None or cut_off or unsettled(master):
+    # A node of a cluster calls itself master from its start until it has read whose replica it is. Asked in that
+    # moment, and not again for ten seconds, it would be shown as a master for so long.
+    in_place = instance.role is Role.SLAVE and instance.link_up
+    if master.sdown or master.failover is not None or not in_place or unsettled(master):
         return urgent
     return step.periods.info
 

@@ -76,6 +76,22 @@ def test_a_reset_replica_is_no_master() -> None:
     assert world.redises[3].orders == [TakeOver()]
 
 
+def test_a_replica_that_starts_is_soon_known_for_one() -> None:
+    """A node calls itself master until it has read from its nodes.conf whose replica it is. With everybody started at
+    the same time the sentinels may ask in that moment."""
+    world = World()
+    sentinels = world.shard(replicas=1, cluster=True)
+    for sentinel in sentinels:
+        world.kill(sentinel)
+    world.redises[2].follows = None
+    for sentinel in sentinels:
+        world.sentinel(sentinel.port, sentinel.saved[-1])
+    world.run(100)
+    world.redises[2].follows = 1
+    views = [sentinel.machine.knowledge.masters[NAME].replicas for sentinel in world.sentinels.values()]
+    world.run_until(lambda: all(replica.link_up for view in views for replica in view.values()), 1_000)
+
+
 def test_a_replica_that_left_for_another_shard_is_not_asked_to_take_over() -> None:
     """It would take the slots of its new, healthy master."""
     world = World()
