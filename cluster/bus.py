@@ -104,6 +104,7 @@ class Bus:
         "_timer_at",
         "datagrams",
         "dial",
+        "dropped",
         "limit_exceeded",
         "received",
         "sendbuf_limit",
@@ -139,6 +140,8 @@ class Bus:
         # `cluster-link-sendbuf-limit`, in bytes; 0: none. And how often it closed a link.
         self.sendbuf_limit = 0
         self.limit_exceeded = 0
+        # DEBUG DROP-CLUSTER-PACKET-FILTER: messages of this kind count as never received.
+        self.dropped: MessageType | None = None
         # Messages by kind, for CLUSTER INFO.
         self.sent: Counter[MessageType] = Counter()
         self.received: Counter[MessageType] = Counter()
@@ -226,6 +229,15 @@ class Bus:
                 if link is not None and link.peer_ip:
                     infos.append(LinkInfo(link.is_inbound, node.id, link.created_at_ms, link.unsent_bytes))
         return infos
+
+    def break_links(self, node_id: str, *, to: bool, from_: bool) -> None:
+        """Close our link to a node, or its link to us, or both, as if the network had (DEBUG CLUSTERLINK)."""
+        node = self._machine.state.nodes[node_id]
+        for wanted, number in ((to, node.link), (from_, node.inbound_link)):
+            link = self._links.get(number) if wanted and number is not None else None
+            if link is not None:
+                link.close()
+                self.link_ended(link)
 
     # ---- stepping
 
@@ -367,8 +379,8 @@ class Bus:
         self._step(Heard(link.number))
 
     def link_received(self, link: BusLink, message: Message) -> None:
-        self._count_received(message)
-        self._step(Received(link.number, message, link.peer_ip, link.local_ip))
+        if self._takes(message):
+            self._step(Received(link.number, message, link.peer_ip, link.local_ip))
 
     def link_garbled(self, link: BusLink, reason: str) -> None:
         self._log.verbose(f"Bad message on the cluster bus from {link.peer_ip or 'unknown'}: {reason}")
@@ -379,12 +391,16 @@ class Bus:
             self._step(LinkDown(link.number))
 
     def _received_datagram(self, message: Message, peer_ip: str, peer_port: int, local_ip: str) -> None:
-        self._count_received(message)
-        self._step(ReceivedDatagram(message, peer_ip, peer_port, local_ip))
+        if self._takes(message):
+            self._step(ReceivedDatagram(message, peer_ip, peer_port, local_ip))
 
-    def _count_received(self, message: Message) -> None:
+    def _takes(self, message: Message) -> bool:
+        """Count a message; False when it is to be ignored."""
         if message.kind is not None:
             self.received[message.kind] += 1
+            if message.kind is self.dropped:
+                return False
+        return True
 
 
 _E = TypeVar("_E", bound=Effect)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from cluster.messages import MessageType
 from node.call import Call
 from node.commands.config import rewrite
 from node.commands.debug_data import (
@@ -23,12 +24,14 @@ from node.protection import check_command
 from node.settings import NodeSettings
 from runtime.directives import parse_size
 from runtime.settings import to_text
+from wire.arguments import parse_integer
 from wire.command import ADMIN, LOADING, NOSCRIPT, STALE, command
 from wire.errors import Error, wrong_subcommand
 from wire.reply import OK, Reply, Simple
 
 # More arguments than any request has.
 _ANY = 1 << 31
+_CLUSTERS_ONLY = b"ERR Debug option only available for cluster mode enabled setup!"
 # A little below 4 GB.
 _PACKED_THRESHOLD_MAX = (1 << 32) - (1 << 20)
 
@@ -124,6 +127,32 @@ def _deny_scripts(call: Call) -> Reply:
     return OK
 
 
+def _break_links(call: Call) -> Reply:
+    """CLUSTERLINK KILL direction id."""
+    _, _, kill, direction, node = call.argv
+    if kill.upper() != b"KILL":
+        raise wrong_subcommand(call.argv)
+    cluster = call.node.cluster
+    if cluster is None:
+        raise Error(_CLUSTERS_ONLY)
+    node_id = node.decode("utf-8", "replace")
+    if node_id not in cluster.state.nodes:
+        raise Error(b"ERR Unknown node %b" % node)
+    word = direction.upper()
+    if word not in (b"TO", b"FROM", b"ALL"):
+        raise Error(b"ERR Unknown direction %b" % direction)
+    cluster.bus.break_links(node_id, to=word != b"FROM", from_=word != b"TO")
+    return OK
+
+
+def _drop_messages(call: Call) -> Reply:
+    number = parse_integer(call.argv[2])
+    if call.node.cluster is not None:
+        known = number in MessageType.__members__.values()
+        call.node.cluster.bus.dropped = MessageType(number) if known else None
+    return OK
+
+
 def _structure_sizes(_: Call) -> Reply:
     """Of Redis' structures, which are not here; tests only see whether the machine has 64 bits."""
     return b"bits:64 robj:16 dictentry:24 sdshdr5:1 sdshdr8:3 sdshdr16:5 sdshdr32:9 sdshdr64:17 "
@@ -157,6 +186,8 @@ _SUBCOMMANDS: dict[bytes, tuple[int, int, Callable[[Call], Reply]]] = {
     b"ASSERT": (2, 2, _panic),
     b"RELOAD": (2, _ANY, reload),
     b"LOADAOF": (2, 2, load_log),
+    b"CLUSTERLINK": (5, 5, _break_links),
+    b"DROP-CLUSTER-PACKET-FILTER": (3, 3, _drop_messages),
     b"CONFIG-REWRITE-FORCE-ALL": (2, 2, _rewrite_everything),
     b"CHANGE-REPL-ID": (2, 2, _change_replication_id),
     b"REPLICATE": (3, _ANY, _replicate),
@@ -191,12 +222,16 @@ _HELP = (
     "    Accepted and without effect, like REPLYBUFFER and STRINGMATCH-LEN.",
     "CHANGE-REPL-ID",
     "    Change the replication IDs of the instance, so that replicas need a full copy.",
+    "CLUSTERLINK KILL <to|from|all> <node-id>",
+    "    Break the links of the cluster bus to a node, from it, or both.",
     "CONFIG-REWRITE-FORCE-ALL",
     "    Like CONFIG REWRITE, with every directive.",
     "DIGEST",
     "    Output a hex signature representing the current DB content.",
     "DIGEST-VALUE <key> [<key> ...]",
     "    Output a hex signature of the values of all the specified keys.",
+    "DROP-CLUSTER-PACKET-FILTER <packet-type>",
+    "    Ignore all messages of the cluster bus of that type (a number; -1: none).",
     "ERROR <string>",
     "    Return a Redis protocol error with <string> as message.",
     "HTSTATS <dbid> | HTSTATS-KEY <key>",

@@ -10,6 +10,8 @@ from wire.errors import OUT_OF_RANGE, Error
 
 # Redis would go on until its memory is used up.
 _REPEATING_MAX = 1 << 24
+# What an element takes in a reply at the least: an empty one, with its length.
+_REPLY_BYTES_MIN = 6
 
 
 def draw(call: Call, keys: dict[bytes, Any] | Drawable, count: int) -> list[bytes]:
@@ -18,5 +20,12 @@ def draw(call: Call, keys: dict[bytes, Any] | Drawable, count: int) -> list[byte
     if count >= 0:
         return random_keys(keys, count, chance)
     if -count > _REPEATING_MAX:
-        raise Error(OUT_OF_RANGE)
+        session = call.session
+        if session.connection is None or not call.node.service.output_limits.is_hard(
+            session, -count * _REPLY_BYTES_MIN
+        ):
+            raise Error(OUT_OF_RANGE)
+        # So it would end there, too.
+        session.drop()
+        return []
     return random_keys_repeating(keys, -count, chance)

@@ -112,6 +112,40 @@ async def test_what_one_node_publishes_is_delivered_by_the_others(tmp_path: Path
         )
 
 
+async def test_messages_of_a_kind_can_be_dropped(tmp_path: Path) -> None:
+    """DEBUG DROP-CLUSTER-PACKET-FILTER."""
+    a, b, c = nodes = three(tmp_path)
+    async with running(*nodes):
+        await join(*nodes)
+        b.bus.dropped = MessageType.PUBLISH
+        a.bus.publish(b"news", b"1", sharded=False)
+        await until(lambda: c.published and b.bus.received[MessageType.PUBLISH])
+        assert not b.published
+        b.bus.dropped = None
+        a.bus.publish(b"news", b"2", sharded=False)
+        await until(lambda: b.published == [(b"news", b"2", False)])
+        # Datagrams, too: nobody is answered any more.
+        b.bus.dropped = MessageType.PING
+        asked, answered = b.bus.received[MessageType.PING], b.bus.sent[MessageType.PONG]
+        await until(lambda: b.bus.received[MessageType.PING] > asked + 3)
+        assert b.bus.sent[MessageType.PONG] == answered
+
+
+@pytest.mark.parametrize(("to", "from_"), [(True, False), (False, True), (True, True)])
+async def test_links_that_are_broken_on_purpose_are_made_anew(tmp_path: Path, to: bool, from_: bool) -> None:
+    """DEBUG CLUSTERLINK KILL."""
+    a, b, _ = nodes = three(tmp_path)
+    async with running(*nodes):
+        await join(*nodes)
+        peer = a.machine.state.nodes[b.id]
+        await until(lambda: peer.inbound_link)
+        before = peer.link, peer.inbound_link
+        a.bus.break_links(b.id, to=to, from_=from_)
+        assert (peer.link is None, peer.inbound_link is None) == (to, from_)
+        await until(lambda: a.knows(b) and peer.inbound_link)
+        assert (peer.link != before[0], peer.inbound_link != before[1]) == (to, from_)
+
+
 async def test_a_refused_order_says_why_and_changes_nothing(tmp_path: Path) -> None:
     node = BusNode(tmp_path / "0", free_base())
     async with running(node):

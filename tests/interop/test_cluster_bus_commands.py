@@ -230,6 +230,9 @@ R CLUSTER FORGET M
 R CLUSTER FAILOVER FOO
 R CLUSTER BUMPEPOCH
 R CLUSTER COUNT-FAILURE-REPORTS M
+R DEBUG CLUSTERLINK KILL TO M
+M DEBUG CLUSTERLINK KILL ALL nobody
+R DEBUG DROP-CLUSTER-PACKET-FILTER 4
 R REPLICAOF NO ONE
 R CLUSTER NODES
 M CLUSTER NODES
@@ -239,7 +242,14 @@ R CLUSTER MEET 127.0.0.1 0
 
 @needs_redis
 async def test_the_same_answers_of_a_master_and_its_replica(tmp_path: Path) -> None:
-    options = ("--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0")
+    options = (
+        "--cluster-require-full-coverage",
+        "no",
+        "--repl-diskless-sync-delay",
+        "0",
+        "--enable-debug-command",
+        "yes",
+    )
     base = free_base()
     real = {name: RealNode(tmp_path, base + at, *options) for at, name in enumerate("MR")}
     ours = {name: RealNode(tmp_path, base + 2 + at, *options, program=OURS) for at, name in enumerate("MR")}

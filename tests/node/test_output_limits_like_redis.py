@@ -17,6 +17,7 @@ def limited(pair: Pair) -> Iterator[Pair]:
     """Both servers, with a hard limit of 100,000 bytes for usual clients and a list of 300,000."""
     for client in pair.connect():
         client.ask("RPUSH", "list", *[_BIG] * 30)
+        client.ask_all([("HSET", "hash", "f", "v"), ("SADD", "set", "m"), ("ZADD", "zset", "1", "m")])
         client.ask("CONFIG", "SET", "client-output-buffer-limit", "normal 100000 0 0")
     yield pair
     for client in pair.connect():
@@ -40,6 +41,10 @@ def _fate(client: RawClient, commands: list[tuple[str, ...]]) -> bytes:
         ([("LINDEX", "list", "0")] * 30, b"hung up"),
         ([("LINDEX", "list", "0")] * 5, b"5 replies"),
         ([("MULTI",), *[("LINDEX", "list", "0")] * 30, ("EXEC",)], b"hung up"),
+        ([("HRANDFIELD", "hash", "-999999999")], b"hung up"),
+        ([("HRANDFIELD", "hash", "-999999999", "WITHVALUES")], b"hung up"),
+        ([("SRANDMEMBER", "set", "-999999999")], b"hung up"),
+        ([("ZRANDMEMBER", "zset", "-999999999")], b"hung up"),
         ([("EVAL", "return redis.call('lrange', 'list', 0, -1)", "0")], b"hung up"),
     ],
 )
