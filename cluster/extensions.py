@@ -28,7 +28,7 @@ _CACHED_BYTES_MAX = 256
 
 
 # A node says the same with every heartbeat, and all its peers read it from each of them.
-@lru_cache(256)
+@lru_cache(4096)
 def encode_extensions(extensions: Extensions) -> tuple[bytes, ...]:
     """In the order in which Redis and Valkey write them, ours last."""
     encoded = [
@@ -107,7 +107,7 @@ def _read(frame: bytes, count: int) -> Extensions:
     )
 
 
-_read_cached = lru_cache(2048)(_read)
+_read_cached = lru_cache(4096)(_read)
 
 
 def _client_network(raw: bytes) -> ClientNetwork:

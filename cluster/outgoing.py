@@ -7,7 +7,10 @@ or full TCP link never looks like a dead node.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from cluster.context import Context
+from cluster.endpoints import ClientNetwork
 from cluster.events import Broadcast, Send, SendDatagram
 from cluster.membership import ClusterState, NodeEntry
 from cluster.messages import (
@@ -139,10 +142,16 @@ def _extensions(ctx: Context, to: NodeEntry | None) -> Extensions:
     """The host name for everybody; what not all understand for those that have shown that they do."""
     hostname = ctx.settings.hostname
     if to is not None and (to.datagrams or to.extended):
-        return Extensions(hostname=hostname, shard_id=ctx.myself.shard, client_networks=ctx.settings.client_networks)
+        return _extensions_of(hostname, ctx.myself.shard, ctx.settings.client_networks)
     if to is not None and to.tells_shard:
-        return Extensions(hostname=hostname, shard_id=ctx.myself.shard)
-    return Extensions(hostname=hostname) if hostname else NO_EXTENSIONS
+        return _extensions_of(hostname, ctx.myself.shard, ())
+    return _extensions_of(hostname, None, ()) if hostname else NO_EXTENSIONS
+
+
+# The same with every heartbeat; a simulation has many nodes in one process.
+@lru_cache(4096)
+def _extensions_of(hostname: str, shard_id: str | None, networks: tuple[ClientNetwork, ...]) -> Extensions:
+    return Extensions(hostname=hostname, shard_id=shard_id, client_networks=networks)
 
 
 def _gossip(ctx: Context, about: NodeEntry | None = None) -> tuple[GossipEntry, ...]:
