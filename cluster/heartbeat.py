@@ -6,9 +6,9 @@ timeout. In between, others' gossip tells when a node last answered them.
 
 from __future__ import annotations
 
-from cluster import comeback, failure, links, outgoing
+from cluster import comeback, failure, handshake, links, outgoing
 from cluster.context import Context
-from cluster.membership import NodeEntry
+from cluster.membership import BLACKLIST_MS, NodeEntry
 from cluster.messages import NO_EXTENSIONS, Header, Heartbeat, MessageFlag
 
 _SAMPLE = 5
@@ -153,6 +153,8 @@ def learn_about_sender(ctx: Context, sender: NodeEntry, header: Header, body: He
     elif extensions is NO_EXTENSIONS and header.mflags.value & MessageFlag.EXT_DATA.value:
         # Valkey, which keeps what it has to say until it knows that we understand it.
         sender.tells_shard = True
+    for node_id, seconds in extensions.forgotten:
+        _forget_too(ctx, sender, node_id, seconds)
     if extensions.hostname != sender.hostname:
         sender.hostname = extensions.hostname
         ctx.state.topology_changed = True
@@ -164,3 +166,16 @@ def learn_about_sender(ctx: Context, sender: NodeEntry, header: Header, body: He
         sender.client_networks = extensions.client_networks
         ctx.state.topology_changed = True
         ctx.save()
+
+
+def _forget_too(ctx: Context, sender: NodeEntry, node_id: str, seconds: int) -> None:
+    """An operator has told somebody to forget a node: then all do, as from Redis 7.2 on.
+
+    Not a replica its master, which would leave it without any.
+    """
+    node = ctx.state.nodes.get(node_id)
+    if node is None or node is sender or node is ctx.myself or node is ctx.myself.master:
+        return
+    ctx.state.blacklist[node_id] = ctx.now_ms + min(seconds * 1000, BLACKLIST_MS)
+    handshake.forget(ctx, node)
+    ctx.changed()

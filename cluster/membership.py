@@ -347,6 +347,14 @@ class ClusterState:
             return False
         return True
 
+    def forgotten(self, now_ms: float) -> tuple[tuple[str, int], ...]:
+        """The nodes of the blacklist, with the whole seconds that are left of their time there."""
+        return tuple(
+            (node_id, int((until - now_ms) / 1000))
+            for node_id, until in self.blacklist.items()
+            if until - now_ms >= 1000
+        )
+
     # --- roles
 
     def become_master(self, node: NodeEntry) -> None:

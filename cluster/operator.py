@@ -93,6 +93,9 @@ def _meet(ctx: Context, command: Meet) -> None:
 def _forget(ctx: Context, node_id: str) -> None:
     node = ctx.state.nodes.get(node_id)
     if node is None:
+        if ctx.state.is_blacklisted(node_id, ctx.now_ms):
+            # Told twice, perhaps by a tool that tells every node (Redis 7.2).
+            return
         raise Refused(f"ERR Unknown node {node_id}")
     if node is ctx.myself:
         raise Refused("ERR I tried hard but I can't forget myself...")

@@ -7,6 +7,7 @@ or full TCP link never looks like a dead node.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 from cluster.context import Context
@@ -140,18 +141,21 @@ def heartbeat(ctx: Context, kind: MessageType, to: NodeEntry | None) -> Heartbea
 
 def _extensions(ctx: Context, to: NodeEntry | None) -> Extensions:
     """The host name for everybody; what not all understand for those that have shown that they do."""
-    hostname = ctx.settings.hostname
-    if to is not None and (to.datagrams or to.extended):
-        return _extensions_of(hostname, ctx.myself.shard, ctx.settings.client_networks)
-    if to is not None and to.tells_shard:
-        return _extensions_of(hostname, ctx.myself.shard, ())
-    return _extensions_of(hostname, None, ()) if hostname else NO_EXTENSIONS
+    settings = ctx.settings
+    if to is None or not (to.datagrams or to.extended or to.tells_shard):
+        return _extensions_of(settings.hostname, "", None, ()) if settings.hostname else NO_EXTENSIONS
+    networks = settings.client_networks if to.datagrams or to.extended else ()
+    said = _extensions_of(settings.hostname, settings.nodename, ctx.myself.shard, networks)
+    forgotten = ctx.state.forgotten(ctx.now_ms) if ctx.state.blacklist else ()
+    return replace(said, forgotten=forgotten) if forgotten else said
 
 
 # The same with every heartbeat; a simulation has many nodes in one process.
 @lru_cache(4096)
-def _extensions_of(hostname: str, shard_id: str | None, networks: tuple[ClientNetwork, ...]) -> Extensions:
-    return Extensions(hostname=hostname, shard_id=shard_id, client_networks=networks)
+def _extensions_of(
+    hostname: str, nodename: str, shard_id: str | None, networks: tuple[ClientNetwork, ...]
+) -> Extensions:
+    return Extensions(hostname=hostname, nodename=nodename, shard_id=shard_id, client_networks=networks)
 
 
 def _gossip(ctx: Context, about: NodeEntry | None = None) -> tuple[GossipEntry, ...]:

@@ -24,6 +24,8 @@ class ClusterSettings:
     announce_ip: str = ""
     # `announce-hostname`; empty: none.
     hostname: str = ""
+    # `announce-human-nodename`, for the logs of others; empty: none.
+    nodename: str = ""
     # Ours, `announce-client-network`: what clients of certain networks are told to reach us by.
     client_networks: tuple[ClientNetwork, ...] = ()
     node_timeout_ms: int = 15000

@@ -304,6 +304,7 @@ def cluster_settings(settings: NodeSettings, bus_port: int) -> ClusterSettings:
         bus_port=settings.cluster_announce_bus_port or bus_port,
         announce_ip=settings.cluster_announce_ip,
         hostname=settings.cluster_announce_hostname,
+        nodename=settings.cluster_announce_human_nodename,
         client_networks=settings.cluster_announce_client_network,
         node_timeout_ms=settings.cluster_node_timeout,
         replica_validity_factor=settings.cluster_replica_validity_factor,

@@ -14,6 +14,7 @@ from runtime.settings import to_bytes, to_text
 from wire.errors import Error
 
 _HOST_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.")
+_NAME_LETTERS = _HOST_LETTERS | {"_"}
 _HOST_LENGTH_MAX = 256
 BUFFER_CLASSES = ("normal", "replica", "pubsub")
 _SOFT_SECONDS_MAX = 2**63 - 1
@@ -273,6 +274,13 @@ def host_name(name: str) -> str | None:
         return f"Hostnames must be less than {_HOST_LENGTH_MAX} characters"
     if not all(letter in _HOST_LETTERS for letter in name):
         return "Hostnames may only contain alphanumeric characters, hyphens or dots"
+    return None
+
+
+def node_name(name: str) -> str | None:
+    """Why `name` cannot be announced, or None (`cluster-announce-human-nodename`)."""
+    if not all(letter in _NAME_LETTERS for letter in name):
+        return "Announced human node name contained invalid character"
     return None
 
 

@@ -1,4 +1,4 @@
-"""A node's settings: every directive of Redis 7.0's redis.conf, and ours.
+"""A node's settings: every directive of the redis.conf of Redis 7.0 and 7.2, and ours.
 
 Fields are directives with underscores for dashes, defaults are Redis'. Code reads fields (`settings.repl_timeout`)
 when it needs them, because CONFIG SET changes them in place; what must happen at once when one changes is
@@ -26,6 +26,7 @@ from node.directives import (
     ShutdownOptions,
     file_name,
     host_name,
+    node_name,
 )
 from node.output_limits import OutputLimit
 from runtime.directives import (
@@ -204,6 +205,8 @@ class NodeSettings(Settings):
     cluster_announce_tls_port: Port = 0
     cluster_announce_bus_port: Port = 0
     cluster_announce_hostname: Annotated[str, Text(host_name)] = ""
+    # 7.2: how this node is called in the logs of others.
+    cluster_announce_human_nodename: Annotated[str, Text(node_name)] = ""
     cluster_preferred_endpoint_type: Annotated[str, Choice("ip", "hostname", "unknown-endpoint")] = "ip"
     # Ours: what clients of certain networks are told to reach this node by (`cluster.endpoints`).
     cluster_announce_client_network: Annotated[tuple[ClientNetwork, ...], ClientNetworks()] = ()
@@ -249,6 +252,9 @@ class NodeSettings(Settings):
     list_max_listpack_size: Annotated[int, Integer(-INT_MAX - 1)] = -2
     list_compress_depth: Natural = 0
     set_max_intset_entries: Long = 512
+    # 7.2: small sets of words that are compact. Here they are not, as in 7.0.
+    set_max_listpack_entries: Long = 128
+    set_max_listpack_value: Bytes = 64
     zset_max_listpack_entries: Long = 128
     zset_max_listpack_value: Bytes = 64
     hll_sparse_max_bytes: Bytes = 3000
@@ -261,6 +267,8 @@ class NodeSettings(Settings):
     slowlog_log_slower_than: Annotated[int, Integer(-1, LONG_MAX)] = 10000
     slowlog_max_len: Long = 128
     latency_monitor_threshold: Long = 0
+    # 7.2: scripts compare strings by their bytes here.
+    locale_collate: Any_ = ""
     latency_tracking: YesNo = True
     latency_tracking_info_percentiles: Annotated[list[float], Percentiles()] = [50.0, 99.0, 99.9]
 
@@ -320,6 +328,9 @@ INERT = (
     "syslog-enabled",
     "io-threads",
     "activedefrag",
+    "set-max-listpack-entries",
+    "set-max-listpack-value",
+    "locale-collate",
     # Python's `ssl` has no cache of sessions for servers.
     "tls-session-cache-size",
     "tls-session-cache-timeout",
