@@ -399,7 +399,8 @@ class Node:
         if self.loader.active:
             # What is in memory is less than what is on disk.
             return
-        self.saver.before_shutdown(save=save)
+        with self.runtime.process.interrupted_by("SIGINT"):
+            self.saver.before_shutdown(save=save)
 
     def _lagging_replicas(self) -> list[str]:
         peers = self.replication.replicas.peers.values()

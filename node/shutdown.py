@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from node.pause import PausePurpose, Pauses
 from node.settings import NodeSettings
 from runtime import Log
+from runtime.process import Interrupted
 from wire.errors import Error
 
 _FAILED = b"ERR Errors trying to SHUTDOWN. Check logs."
@@ -65,7 +66,8 @@ class Shutdown:
         self._settings = settings
         self._log = log
         self._pauses = pauses
-        # Saves the snapshot if told to, or if not told (None) and there are save points; raises Error.
+        # Saves the snapshot if told to, or if not told (None) and there are save points; raises Error, or Interrupted
+        # when a SIGINT comes meanwhile.
         self._save = save
         # The names of replicas that have not acknowledged everything.
         self._lagging = lagging
@@ -88,9 +90,7 @@ class Shutdown:
     def signalled(self, signal_name: str) -> None:
         """SIGTERM or SIGINT; whoever insists gets an end without manners."""
         if self.under_way and signal_name == "SIGINT":
-            self._log.warning("You insist... exiting now.")
-            self.ending = True
-            self._end(1)
+            self._insisted()
             return
         self._log.warning(f"Received {signal_name} scheduling shutdown...")
         words = self._settings.shutdown_on_sigint if signal_name == "SIGINT" else self._settings.shutdown_on_sigterm
@@ -141,6 +141,9 @@ class Shutdown:
             self._log.notice(f"Lagging replica {name} reported offset is behind when the shutdown finished.")
         try:
             self._save(options.save)
+        except Interrupted:
+            self._insisted()
+            return
         except Error:
             if not options.force:
                 self._log.warning("Error trying to save the DB, can't exit.")
@@ -149,6 +152,11 @@ class Shutdown:
             self._log.warning("Error trying to save the DB, but the shutdown is forced.")
         self.ending = True
         self._end(0)
+
+    def _insisted(self) -> None:
+        self._log.warning("You insist... exiting now.")
+        self.ending = True
+        self._end(1)
 
     def _call_off(self) -> None:
         self._options = self._scheduled = None

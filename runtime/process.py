@@ -14,7 +14,8 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,6 +40,10 @@ class Usage:
     # Resident memory now, and at its highest.
     resident_bytes: int
     resident_peak_bytes: int
+
+
+class Interrupted(BaseException):
+    """The signal came that was to end a piece of work (`Process.interrupted_by`)."""
 
 
 class Process(Protocol):
@@ -76,6 +81,10 @@ class Process(Protocol):
 
     def stall(self, seconds: float) -> None:
         """Do nothing at all for so long: no timer, no reply (DEBUG SLEEP)."""
+        ...
+
+    def interrupted_by(self, signal_name: str) -> AbstractContextManager[None]:
+        """Have work that keeps the loop from its turns end with `Interrupted` when the signal of that name comes."""
         ...
 
     def die(self, signal_name: str) -> None:
@@ -148,6 +157,19 @@ class SystemProcess:
 
     def stall(self, seconds: float) -> None:
         time.sleep(seconds)
+
+    @contextmanager
+    def interrupted_by(self, signal_name: str) -> Iterator[None]:
+        number = signal.Signals[signal_name]
+
+        def interrupt(_number: int, _frame: object) -> None:
+            raise Interrupted
+
+        usual = signal.signal(number, interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(number, usual)
 
     def die(self, signal_name: str) -> None:
         number = signal.Signals[signal_name]

@@ -11,6 +11,7 @@ import asyncio
 import posixpath
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from random import Random
 from typing import TYPE_CHECKING, NoReturn
 
@@ -136,6 +137,9 @@ class SimMachine:
 
     def stall(self, seconds: float) -> None:
         self._process.stall(seconds)
+
+    def interrupted_by(self, signal_name: str) -> AbstractContextManager[None]:  # noqa: ARG002 - none comes
+        return nullcontext()
 
     def die(self, signal_name: str) -> NoReturn:  # noqa: ARG002 - there is one way to die
         self._process.end(None)

@@ -66,6 +66,20 @@ def test_a_signal_saves_and_ends(name: str, start_server: Start) -> None:
     assert again.client().ask("GET", "a") == b"$1\r\n1\r\n"
 
 
+def test_who_insists_does_not_wait_for_the_last_snapshot(start_server: Start) -> None:
+    """A second SIGINT ends it in the middle of saving, and leaves nothing behind; 20 keys would take two seconds."""
+    server = start_server("--save", "3600 1").wait_ready()
+    client = server.client()
+    client.ask_all([*[("SET", f"k{at}", "v") for at in range(20)], ("CONFIG", "SET", "rdb-key-save-delay", "100000")])
+    unfinished = server.folder / f"temp-{server.process.pid}.rdb"
+    server.process.send_signal(signal.SIGINT)
+    wait_for(unfinished.exists, what="the snapshot's beginning")
+    server.process.send_signal(signal.SIGINT)
+    assert server.wait_end() == 1
+    assert server.log.endswith("# You insist... exiting now.\n")
+    assert not [file.name for file in server.folder.iterdir() if file.suffix == ".rdb"]
+
+
 def test_without_save_points_nothing_is_saved(start_server: Start) -> None:
     server = start_server("--save", "").wait_ready()
     server.client().ask("SET", "a", "1")
