@@ -304,6 +304,7 @@ class Node:
         for session in self.clients:
             session.drop()
         await self.tasks.cancel_all()
+        self.migrations.idle.close()
 
     def end(self, status: int) -> None:
         """Ask whoever runs the node to stop it and end with this exit status; the first one asked for counts."""

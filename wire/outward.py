@@ -60,7 +60,8 @@ class ConnectError(NotSentError):
 
 
 class UnknownOutcomeError(OutwardError):
-    """The connection broke, or stayed silent too long, after the request had been sent."""
+    """The connection broke, or stayed silent too long (then TimeoutError is its cause), after the request had been
+    sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +335,9 @@ class Outward(asyncio.Protocol):
         pending, self._pending = self._pending, deque()
         for future in pending:
             if not future.done():
-                future.set_exception(UnknownOutcomeError(f"{self.where}: {why or 'connection closed'}"))
+                failure = UnknownOutcomeError(f"{self.where}: {why or 'connection closed'}")
+                failure.__cause__ = why
+                future.set_exception(failure)
                 # Whoever gave up waiting for it must not cause a warning about an exception never read.
                 future.exception()
         if self.on_lost is not None:

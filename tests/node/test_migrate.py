@@ -89,6 +89,30 @@ def test_a_silent_target_is_given_up_and_nothing_is_lost(pair: Pair, start_redis
     assert ours.ask("GET", "a") == b"$1\r\n1\r\n"
 
 
+def test_a_connection_is_kept_and_replaced_when_the_target_has_closed_it(
+    pair: Pair, start_redis: Callable[..., RealRedis]
+) -> None:
+    target = start_redis()
+    there = redis.Redis(port=target.port)
+    ours, theirs = pair.connect()
+    for client in (ours, theirs):
+        before = there.info()["total_connections_received"]
+        for number in range(6):
+            if number == 3:
+                # Whoever is not this one.
+                there.client_kill_filter(_type="normal", skipme=True)
+            client.ask("SET", "a", str(number))
+            moved = client.ask("MIGRATE", "127.0.0.1", str(target.port), "a", "3", "5000", "REPLACE")
+            assert (number, moved) == (number, b"+OK\r\n")
+        assert there.info()["total_connections_received"] == before + 2
+        assert redis.Redis(port=target.port, db=3).get("a") == b"5"
+        # Another database is another connection here, and a SELECT there.
+        client.ask("SET", "a", "x")
+        assert client.ask("MIGRATE", "127.0.0.1", str(target.port), "a", "4", "5000") == b"+OK\r\n"
+        assert redis.Redis(port=target.port, db=4).getdel("a") == b"x"
+        assert b"migrate_cached_sockets:0" not in client.ask("INFO", "stats")
+
+
 def test_no_write_falls_between_the_two(pair: Pair) -> None:
     """A counter that moves to and fro while others count loses nothing."""
     counted = [0]
