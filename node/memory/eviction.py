@@ -121,8 +121,9 @@ class Eviction:
         if not self.limit:
             self._conditions.set(OUT_OF_MEMORY, False)
             self._exceeds(False)
-        else:
-            self._continue(_COUNTING_FIRST_NS)
+        elif self._count(_COUNTING_FIRST_NS):
+            # Not now: the rest of a transaction that sets the limit still meets its keys. Who comes next does not.
+            self._continue_soon()
 
     def note_uses(self, quiet_since_ms: int | None = None) -> Uses:
         """How uses are noted; they are from now on, if they were not before (OBJECT IDLETIME).
@@ -244,19 +245,24 @@ class Eviction:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(0, self._continue)
 
-    def _continue(self, counting_ns: int = _COUNTING_NS) -> None:
+    def _continue(self) -> None:
         """A slice of what is left to do: counting keys first, evicting them then."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._count(_COUNTING_NS):
+            self.make_room()
+
+    def _count(self, counting_ns: int) -> bool:
+        """Count keys for so long; False, and it goes on soon, when there are more."""
         started_ns = self._runtime.clock.perf_ns()
         for database in self._keyspace.databases():
             while (account := database.account) is not None and not account.complete:
                 account.open_some()
                 if self._runtime.clock.perf_ns() - started_ns > counting_ns:
                     self._continue_soon()
-                    return
-        self.make_room()
+                    return False
+        return True
 
     # Choosing
 

@@ -98,7 +98,7 @@ class Gateway:
         self.now_ms = 0
         # redis.set_repl.
         self._replicate = _TO_ALL
-        # The slot of its keys so far; None before the first one.
+        # The slot of its keys so far, those it was given and those it has used; None before the first one.
         self._slot: int | None = None
 
     def begin(self, call: Call, flags: int, *, readonly: bool) -> None:
@@ -122,7 +122,7 @@ class Gateway:
         self.wrote = False
         self.now_ms = self._keyspace.now_ms
         self._replicate = _TO_ALL
-        self._slot = None
+        self._slot = self._declared_slot(call) if self._clustered else None
 
     def _check(self, flags: int, *, readonly: bool, queued: bool) -> None:
         """Refusals before a script with a shebang line, or a function, is run at all.
@@ -264,6 +264,11 @@ class Gateway:
         if self._clustered and command.spec.keys and not self._session.from_master:
             self._check_slot(command, argv)
         return command
+
+    def _declared_slot(self, call: Call) -> int | None:
+        """The slot of the keys that are given to the script; None when there are none."""
+        places = call.command.spec.keys_in(call.argv)
+        return self._keyspace.slot_of(call.argv[places[0]]) if places else None
 
     def _check_slot(self, command: Command, argv: list[bytes]) -> None:
         if not self._executor.serves(command, argv):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
@@ -309,6 +310,31 @@ async def answer(node: RealNode, line: str, names: dict[str, str] | None = None)
     text = re.sub(rf"\b({node.port // 10}|{node.port // 10 + 1000})\d\b", "<port>", text)
     # What the size is before the first judgement of the state differs, and means nothing.
     return re.sub(r"cluster_size:\d+", "cluster_size", re.sub(r"\b\d{13}\b", "<ms>", text))
+
+
+_TOUCH = "redis.call('set', 'foo', '1')"
+_SCRIPTS = (
+    f"return {_TOUCH}",
+    f"{_TOUCH} redis.call('set', 'bar', '1')",
+    f"redis.pcall('get', 'bar') return {_TOUCH}",
+)
+_HEADS = ("", "#!lua\n", "#!lua flags=allow-cross-slot-keys\n")
+_KEYS = ((), ("bar",), ("foo",), ("{foo}2",), ("foo", "bar"))
+
+
+@needs_redis
+async def test_slots_of_scripts(tmp_path: Path) -> None:
+    """A script with a shebang line keeps to one slot, and that is the one of the keys that it was given."""
+    base = free_base()
+    nodes = [RealNode(tmp_path, base), RealNode(tmp_path, base + 1, program=OURS)]
+    async with running(*nodes):
+        for node in nodes:
+            await node.cluster("ADDSLOTSRANGE", 0, 16383)
+        await wait_until(lambda: all_ok(*nodes))
+        for head, script, keys in itertools.product(_HEADS, _SCRIPTS, _KEYS):
+            words = ("EVAL", head + script, str(len(keys)), *keys)
+            real, ours = ([repr(node.ask(*line)) for line in (words, ("MULTI",), words, ("EXEC",))] for node in nodes)
+            assert (words, ours) == (words, real)
 
 
 @needs_redis

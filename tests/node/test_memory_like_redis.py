@@ -183,6 +183,16 @@ def test_object_by_policy(clients: tuple[RawClient, RawClient], policy: str) -> 
     )
 
 
+def test_a_transaction_that_sets_the_limit_keeps_its_keys(clients: tuple[RawClient, RawClient]) -> None:
+    assert_alike(
+        clients,
+        config("maxmemory-policy", "allkeys-lru"),
+        *(("MULTI",), ("INCR", "x"), config("maxmemory", "1"), ("INCR", "x"), ("GET", "x"), ("EXEC",)),
+        ("GET", "x"),
+        ("DBSIZE",),
+    )
+
+
 @pytest.mark.parametrize("limit", ["0", "1gb"])
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-lfu", "allkeys-random", "noeviction"])
 def test_small_numbers_are_shared_unless_each_is_evicted_by_its_use(
