@@ -1,7 +1,8 @@
 """An RDB on its way from a master: what has come of it and has not been read yet.
 
-A replica that has nothing to lose loads its copy while it comes (`repl-diskless-load on-empty-db`): it never holds the
-whole of it beside the data, and is in sync a moment after the last byte.
+A replica that has nothing to lose (`repl-diskless-load on-empty-db`), or that keeps its old data until the new are
+there (`swapdb`), loads its copy while it comes: it never holds the whole of it beside the data, and is in sync a moment
+after the last byte.
 """
 
 from __future__ import annotations

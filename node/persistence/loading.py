@@ -223,31 +223,19 @@ class Loader:
 
     async def load_arriving(self, arriving: Arriving, *, after_slice: Callable[[], None]) -> KeyspaceTarget:
         """`load` what comes from a master while it comes."""
-        keyspace = self._keyspace
-        target = KeyspaceTarget(keyspace, None)
+        target = KeyspaceTarget(self._keyspace, None)
         self.drop_functions()
         with self.loading(0):
-            reader = RdbReader(await arriving.take(HEADER_SIZE), target, keyspace.limits, growing=True)
-            # While loading nothing has expired, whatever the clock says.
-            keyspace.expiry = SEE_EXPIRED
-            self.target = target
-            while not reader.read_some(self.slice(_SLICE)):
-                self.loaded_bytes = reader.position
-                if reader.starved:
-                    # Twice as much as was not enough: a record may be large, and is read from its beginning each time.
-                    reader.grow(await arriving.take(reader.unread + 1))
-                else:
-                    self.pace(_SLICE)
-                    await asyncio.sleep(0)
-                after_slice()
-                keyspace.expiry = SEE_EXPIRED
+            await self._read_arriving(arriving, self._keyspace, target, after_slice)
         self.note(target)
         return target
 
     async def load_aside(
-        self, data: bytes, *, serve: bool, after_slice: Callable[[], None]
+        self, arriving: Arriving, *, serve: bool, after_slice: Callable[[], None]
     ) -> tuple[Keyspace, KeyspaceTarget]:
-        """Load the RDB `data` (its checksum is right) into a keyspace of its own, for `put_in_place`; raises RdbError.
+        """Load what comes from a master while it comes, into a keyspace of its own, for `put_in_place`.
+
+        Raises RdbError.
 
         Clients are served from what there is meanwhile, if told to `serve` them.
         """
@@ -257,8 +245,8 @@ class Loader:
         aside.keep(accounted=keyspace.accounted, uses=keyspace.uses)
         aside.functions = _Sources()
         target = KeyspaceTarget(aside, None)
-        with self.loading(len(data), ASYNC_LOADING if serve else LOADING):
-            await self._read(data, aside, target, after_slice, checked=True)
+        with self.loading(0, ASYNC_LOADING if serve else LOADING):
+            await self._read_arriving(arriving, aside, target, after_slice)
         return aside, target
 
     def put_in_place(self, aside: Keyspace, target: KeyspaceTarget) -> None:
@@ -274,6 +262,25 @@ class Loader:
         aside.bury = keyspace.bury
         aside.clear()
         self.note(target)
+
+    async def _read_arriving(
+        self, arriving: Arriving, keyspace: Keyspace, target: KeyspaceTarget, after_slice: Callable[[], None]
+    ) -> None:
+        """Read what comes into `keyspace`, as far as it has come, a slice a turn of the loop."""
+        reader = RdbReader(await arriving.take(HEADER_SIZE), target, keyspace.limits, growing=True)
+        # While loading nothing has expired, whatever the clock says.
+        keyspace.expiry = SEE_EXPIRED
+        self.target = target
+        while not reader.read_some(self.slice(_SLICE)):
+            self.loaded_bytes = reader.position
+            if reader.starved:
+                # Twice as much as was not enough: a record may be large, and is read from its beginning each time.
+                reader.grow(await arriving.take(reader.unread + 1))
+            else:
+                self.pace(_SLICE)
+                await asyncio.sleep(0)
+            after_slice()
+            keyspace.expiry = SEE_EXPIRED
 
     async def _read(
         self,

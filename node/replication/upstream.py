@@ -327,10 +327,11 @@ class Upstream:
             self._runtime.log.notice(f"Full resync from master: {replid.decode()}:{offset}")
         else:
             self._runtime.log.notice("Retrying with SYNC...")
-        if self._settings.repl_diskless_load != "on-empty-db" or not self._keyspace.is_empty():
+        how = self._settings.repl_diskless_load
+        if how == "disabled" or (how == "on-empty-db" and not self._keyspace.is_empty()):
             return None
         self._arriving = arriving = Arriving(link.hold)
-        self._loading = self._tasks.start("load-copy", self._load(link, arriving))
+        self._loading = self._tasks.start("load-copy", self._load(link, arriving, aside=how == "swapdb"))
         return arriving.feed
 
     def copy_received(self, link: MasterLink, copy: bytes, *, acknowledge: bool) -> None:
@@ -358,8 +359,10 @@ class Upstream:
 
     # Loading
 
-    async def _load(self, link: MasterLink, copy: bytes | Arriving, *, acknowledge: bool = False) -> None:
-        """Put the copy in the place of our data."""
+    async def _load(
+        self, link: MasterLink, copy: bytes | Arriving, *, acknowledge: bool = False, aside: bool = False
+    ) -> None:
+        """Put the copy in the place of our data; `aside`, these stay until it is whole."""
         log = self._runtime.log
         loop = asyncio.get_running_loop()
         signed_at = loop.time()
@@ -372,15 +375,13 @@ class Upstream:
 
         try:
             if isinstance(copy, Arriving):
-                target = await self._load_in_place(copy, sign_of_life)
+                load = self._load_aside if aside else self._load_in_place
+                target = await load(copy, sign_of_life)
                 acknowledge = await copy.wait_end()
             else:
                 for _ in checking(copy):
                     await asyncio.sleep(0)
-                if self._settings.repl_diskless_load == "swapdb":
-                    target = await self._load_aside(copy, sign_of_life)
-                else:
-                    target = await self._load_in_place(copy, sign_of_life)
+                target = await self._load_in_place(copy, sign_of_life)
         except RdbError as error:
             for line in error.lines:
                 log.warning(line)
@@ -420,7 +421,7 @@ class Upstream:
             return await self._loader.load_arriving(copy, after_slice=sign_of_life)
         return await self._loader.load(copy, drop_expired=False, checked=True, after_slice=sign_of_life)
 
-    async def _load_aside(self, copy: bytes, sign_of_life: Callable[[], None]) -> KeyspaceTarget:
+    async def _load_aside(self, copy: Arriving, sign_of_life: Callable[[], None]) -> KeyspaceTarget:
         """`swapdb`: the old data stay until the new are whole; clients see them while they are of the same history."""
         log = self._runtime.log
         log.notice("MASTER <-> REPLICA sync: Loading DB in memory")

@@ -1,7 +1,7 @@
 """`repl-diskless-load`: what becomes of the old data, and when the new ones are loaded.
 
-`swapdb`: the old stay until the new are whole, and are served if of the same history. `on-empty-db`: where there are
-none the new ones are loaded while they come.
+`swapdb`: the old stay until the new are whole, and are served if of the same history. `on-empty-db`: only where there
+are none. Either way the new ones are loaded while they come.
 """
 
 from __future__ import annotations
@@ -127,13 +127,15 @@ async def loaded_by(replica: Running) -> None:
     await wait_until(loaded, timeout=40)
 
 
-async def half_way(nodes: Nodes, **settings: object) -> tuple[Running, Running]:
-    """A master whose child is still writing, and an empty replica that has loaded some of it."""
-    master = await nodes.start("master", enable_debug_command="yes", rdb_key_save_delay=500, **settings)
+async def half_way(nodes: Nodes, how: str = "on-empty-db") -> tuple[Running, Running]:
+    """A master whose child is still writing, and a replica that has loaded some of it: an empty one, or, with `swapdb`,
+    one that has a key of its own."""
+    master = await nodes.start("master", enable_debug_command="yes", rdb_key_save_delay=500)
     await master.client("DEBUG", "POPULATE", KEYS, "key", 1000)
-    replica = await nodes.start(
-        "replica", enable_debug_command="yes", repl_diskless_load="on-empty-db", replicaof=("127.0.0.1", master.port)
-    )
+    replica = await nodes.start("replica", enable_debug_command="yes", repl_diskless_load=how)
+    if how == "swapdb":
+        await replica.client("SET", "own", "1")
+    await replica.client("REPLICAOF", "127.0.0.1", master.port)
     loader = replica.node.loader
     await every_turn_until(lambda: loader.target is not None and loader.target.keys_loaded > 100)
     return master, replica
@@ -151,6 +153,33 @@ async def test_on_an_empty_database_a_copy_is_loaded_while_it_comes(nodes: Nodes
     await replica.caught_up_with(master)
     assert await replica.client("DBSIZE") == KEYS + 1
     assert await replica.client("DEBUG", "DIGEST") == await master.client("DEBUG", "DIGEST")
+
+
+async def test_a_copy_that_is_loaded_aside_is_loaded_while_it_comes_too(nodes: Nodes) -> None:
+    master, replica = await half_way(nodes, "swapdb")
+    assert master.node.child.busy
+    info = await replica.client.info("persistence")
+    assert (info["loading"], info["async_loading"]) == ("1", "0")
+    # They are not of the master's history.
+    assert str(await replica.client("GET", "own")).startswith("LOADING ")
+    assert list(replica.node.keyspace.database(0)) == [b"own"]
+    await master.client("SET", "later", "1")
+    await loaded_by(replica)
+    await replica.caught_up_with(master)
+    assert await replica.client("DBSIZE") == KEYS + 1
+    assert await replica.client("DEBUG", "DIGEST") == await master.client("DEBUG", "DIGEST")
+
+
+async def test_a_copy_aside_that_breaks_off_leaves_the_old_data(nodes: Nodes) -> None:
+    master, replica = await half_way(nodes, "swapdb")
+    link = replica.node.replication.upstream.link
+    await master.client("CLIENT", "KILL", "TYPE", "replica")
+    await every_turn_until(lambda: replica.node.replication.upstream.link is not link)
+    await every_turn_until(lambda: not replica.node.loader.active)
+    assert await replica.client("GET", "own") == b"1"
+    assert await replica.client("DBSIZE") == 1
+    replica.node.replication.promote()
+    assert await replica.client("INCR", "own") == 2
 
 
 async def test_a_copy_that_breaks_off_leaves_nothing(nodes: Nodes) -> None:
