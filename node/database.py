@@ -175,14 +175,14 @@ class Database:
             expires = self.expires[slot]
             if expires is not None:
                 when = expires.get(key)
-                if when is not None and when < self._space.now_ms and self._expire(key):
+                if when is not None and when < space.now_ms and self._expire(key):
                     value = None
             if self.clocks is not None and value is not None:
                 self.clocks.note(slot, key)
         if type(value) is bytes or type(value) is bytearray:
-            self._space.hits += 1
+            space.hits += 1
         elif value is None:
-            self._space.missed(self, key)
+            space.missed(self, key)
         else:
             raise Error(WRONGTYPE)
         return value

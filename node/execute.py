@@ -4,7 +4,7 @@ A batch runs in one loop. A command whose gates meet none of the session's condi
 of arguments and (in cluster mode) a key in a slot that is ours and stable, is called at once; everything else
 takes the slow lane (`node.slow_lane`), which performs every check in Redis' order. Consecutive writes that can be
 repeated as they came are passed on as one slice of the client's own bytes. Two roads are shorter: one command by itself
-(`execute_one`), and one command over and over (`node.stretches`).
+(`wire.singles`), and one command over and over (`node.stretches`).
 
 Handlers return Python values; the commonest are encoded inline here, the others by `wire.encoder`.
 """
@@ -32,6 +32,7 @@ from wire.decoder import Batch
 from wire.encoder import BULK_HEADERS, INTEGERS, NIL_2, NIL_3, encode_into
 from wire.errors import Error
 from wire.reply import OK, PARKED, Reply
+from wire.singles import Singles
 from wire.table import Command, CommandTable, StretchNotes
 
 _CRLF = b"\r\n"
@@ -62,6 +63,7 @@ class Executor:
         "aftermath",
         "eviction",
         "indirect",
+        "singles",
         "slow_lane",
         "tracking",
     )
@@ -80,6 +82,7 @@ class Executor:
     ) -> None:
         self._table = table
         self._by_name = table.by_name
+        self.singles = Singles(table.by_name, self._execute_single)
         self._keyspace = keyspace
         self._propagation = propagation
         self._slow = slow
@@ -114,19 +117,13 @@ class Executor:
         keyspace.turn_before_ms = keyspace.turn_ms
         keyspace.turn_ms = keyspace.now_ms = self._wall_ms()
 
-    def execute_one(self, session: NodeSession, argv: list[bytes], chunk: bytes) -> bool:
-        """Run the command of a client that waits for each reply; see `wire.connection.Service`.
+    def _execute_single(self, session: NodeSession, command: Command, argv: list[bytes], chunk: bytes) -> bool:
+        """Run the command of a client that waits for each reply; see `wire.singles`.
 
         What stands in front of the loop in `execute` would cost more than such a command.
         """
         keyspace = self._keyspace
-        command = self._by_name.get(argv[0])
-        if (
-            command is None
-            or command.gates & session.mask
-            or not command.argc_min <= len(argv) <= command.argc_max
-            or keyspace.metered
-        ):
+        if keyspace.metered:
             return False
         place = command.key_index
         if place > 0:
@@ -144,10 +141,12 @@ class Executor:
         call.rewritten = False
         dirty = keyspace.dirty
         session.last_seen_ms = keyspace.now_ms
+        # What is called is loaded first: the interpreter looks an attribute up more quickly than a method of that name.
+        handler = command.handler
         perf_ns = self._perf_ns
         started_ns = perf_ns()
         try:
-            reply = command.handler(call)
+            reply = handler(call)
         except Error as error:
             reply = error
             command.failed_calls += 1
@@ -164,13 +163,20 @@ class Executor:
             if self._ready and reply is not PARKED:
                 self._serve_behind(session, command, argv, reply, took_ns)
                 return True
-        if reply is OK:
-            session.out.append(_OK)
+        out = session.out
+        kind = type(reply)
+        if kind is bytes:
+            length = len(reply)
+            out.append(BULK_HEADERS[length] + reply + _CRLF if length < 1024 else b"$%d\r\n%b\r\n" % (length, reply))
+        elif reply is OK:
+            out.append(_OK)
+        elif kind is int:
+            out.append(INTEGERS[reply] if 0 <= reply < 1024 else b":%d\r\n" % reply)
         elif reply is PARKED:
             self.aftermath.park(session, command, started_ns)
             return True
         else:
-            encode_into(session.out, reply, session.proto)
+            encode_into(out, reply, session.proto)
         command.calls += 1
         command.nanoseconds += took_ns
         session.last_command = command.name

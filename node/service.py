@@ -35,8 +35,8 @@ class NodeService:
         "bulk_max",
         "denied",
         "execute",
-        "execute_one",
         "output_limits",
+        "singles",
         "turn",
     )
 
@@ -55,7 +55,7 @@ class NodeService:
         turn.openings.append(executor.open_turn)
         # Commands go to the executor without a stop here.
         self.execute: Callable[[Any, Batch, int], int] = executor.execute
-        self.execute_one: Callable[[Any, list[bytes], bytes], bool] = executor.execute_one
+        self.singles = executor.singles
         self._front = front
         self._clients = clients
         self._conditions = conditions

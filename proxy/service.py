@@ -63,8 +63,8 @@ class ProxyService:
         "_routes",
         "_transactions",
         "_unlearned",
-        "execute_one",
         "processed",
+        "singles",
         "turn",
     )
 
@@ -84,7 +84,7 @@ class ProxyService:
     ) -> None:
         self.turn = turn
         # One command is run like many.
-        self.execute_one = None
+        self.singles = None
         self._loop = asyncio.get_running_loop()
         self._front = front
         self._clients = clients

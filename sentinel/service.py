@@ -37,7 +37,7 @@ class SentinelSession(Session):
 class SentinelService:
     """Implements `wire.connection.Service` for a sentinel."""
 
-    __slots__ = ("_clients", "_front", "_make_call", "_table", "execute_one", "processed", "turn")
+    __slots__ = ("_clients", "_front", "_make_call", "_table", "processed", "singles", "turn")
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class SentinelService:
     ) -> None:
         self.turn = turn
         # One command is run like many.
-        self.execute_one = None
+        self.singles = None
         self._front = front
         self._clients = clients
         self._table = table

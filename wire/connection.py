@@ -7,13 +7,13 @@ batches to the service, and writes what the session collected once, at the end o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 from runtime.sockets import tune_stream
 from wire.decoder import Batch, Decoder
 from wire.encoder import encode_error
 from wire.session import CLOSING, Session
+from wire.singles import NO_SHAPES, SINGLE_END, Singles, never
 from wire.turn import Turn
 
 
@@ -23,11 +23,8 @@ class Service(Protocol):
     turn: Turn
 
     @property
-    def execute_one(self) -> Callable[[Any, list[bytes], bytes], bool] | None:
-        """Runs the only command that a client has sent, given with the bytes it came in, if nothing stands in its way.
-
-        False when `execute` must look at it. None where every command takes the same way.
-        """
+    def singles(self) -> Singles | None:
+        """The way of a command that is all that a client has sent; None where every command takes the same."""
         ...
 
     def opened(self, connection: Connection) -> Session | bytes:
@@ -54,12 +51,13 @@ class Connection:
     __slots__ = (
         "_closing",
         "_execute",
-        "_execute_one",
-        "_read",
         "_resuming",
+        "_run",
         "_service",
+        "_shapes",
+        "_singles",
         "_slow",
-        "_transport",
+        "_special",
         "_turn",
         "_unfinished",
         "bytes_in",
@@ -68,17 +66,20 @@ class Connection:
         "keepalive_s",
         "output_max",
         "session",
+        "transport",
     )
 
     def __init__(self, service: Service, keepalive_s: int = 300) -> None:
         self._service = service
         # Looked up once.
         self._execute = service.execute
-        self._execute_one = service.execute_one
+        self._singles = singles = service.singles
+        self._shapes = NO_SHAPES if singles is None else singles.by_size
+        self._run = never if singles is None else singles.execute
         self.decoder = Decoder()
-        self._read = self.decoder.read
         self._turn = service.turn
-        self._transport: asyncio.Transport | None = None
+        # Set when the connection is made; nothing is asked of it before.
+        self.transport: asyncio.Transport
         self._closing = False
         # Batches behind a parked command, each with the index of its next command.
         self._unfinished: list[tuple[Batch, int]] = []
@@ -88,26 +89,23 @@ class Connection:
         self.output_max = 1 << 62
         # The client reads more slowly than it is written to: the transport has a tail.
         self._slow = False
+        # One of the two: all that a flush asks.
+        self._special = False
         self.keepalive_s = keepalive_s
         self.session: Session | None = None
         self.bytes_in = 0
         self.bytes_out = 0
 
-    @property
-    def transport(self) -> asyncio.Transport:
-        assert self._transport is not None
-        return self._transport
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        tune_stream(self._transport, self.keepalive_s)
+        self.transport = cast(asyncio.Transport, transport)
+        tune_stream(self.transport, self.keepalive_s)
         # Whatever the kernel does not take at once is a tail.
-        self._transport.set_write_buffer_limits(high=0)
+        self.transport.set_write_buffer_limits(high=0)
         opened = self._service.opened(self)
         if isinstance(opened, bytes):
-            self._transport.write(encode_error(opened))
-            self._transport.close()
-            self._closing = True
+            self.transport.write(encode_error(opened))
+            self.transport.close()
+            self._closing = self._special = True
             return
         self.session = opened
 
@@ -115,17 +113,36 @@ class Connection:
         session = self.session
         if session is None or self._closing:
             return
-        self.bytes_in += len(data)
+        size = len(data)
+        self.bytes_in += size
         turn = self._turn
         if not turn.begun:
             turn.begin()
-        batch = self._read(data)
+        decoder = self.decoder
         waits = session.parked or self._unfinished
+        if size < SINGLE_END and decoder.fresh and not waits:
+            single = self._shapes[size]
+            if single is not None and not single.command.gates & session.mask:
+                # What is called is loaded first: the interpreter finds an attribute more quickly than a method.
+                unpack = single.unpack
+                words = unpack(data)
+                if single.template % words == data:
+                    run = self._run
+                    if run(session, single.command, [single.name, *words], data):
+                        turn.waiting[self] = None
+                        return
+        batch = decoder.read(data)
         if isinstance(batch, list):
             # A client that waits for each reply.
-            if not waits and self._execute_one is not None and self._execute_one(session, batch, data):
-                turn.waiting[self] = None
-                return
+            if not waits and self._singles is not None:
+                command = self._singles.find(batch, size)
+                if (
+                    command is not None
+                    and not command.gates & session.mask
+                    and self._singles.execute(session, command, batch, data)
+                ):
+                    turn.waiting[self] = None
+                    return
             batch = Batch([batch], data)
         if waits:
             self._unfinished.append((batch, 0))
@@ -133,7 +150,6 @@ class Connection:
             done = self._execute(session, batch, 0)
             if done < batch.count:
                 self._unfinished.append((batch, done))
-        decoder = self.decoder
         # A chunk that was taken whole left nothing behind, and no mistake.
         if not batch.chunk:
             if decoder.error is not None or decoder.buffered > decoder.buffer_max:
@@ -163,30 +179,54 @@ class Connection:
     def flush(self) -> None:
         """Write what the session collected."""
         session = self.session
-        transport = self._transport
-        if session is None or transport is None or (self._closing and transport.is_closing()):
+        if session is None or self._special:
+            self._flush_special()
             return
         out = session.out
         if out:
-            data = b"".join(out) if len(out) > 1 else out[0]
-            out.clear()
+            if len(out) == 1:
+                data = out.pop()
+            else:
+                data = b"".join(out)
+                out.clear()
             size = len(data)
-            if size > self.output_max:
-                session.collected(size)
-                if transport.is_closing():
-                    return
-            self.bytes_out += size
-            transport.write(data)
-            # Otherwise the limits matter only for a client that reads slowly, and has a tail.
-            if self._slow:
-                self._service.output_blocked(session, transport.get_write_buffer_size())
+            if size <= self.output_max:
+                self.bytes_out += size
+                self.transport.write(data)
+            else:
+                self._write_much(session, data)
+
+    def _flush_special(self) -> None:
+        """The client is on its way out, or reads slowly."""
+        session = self.session
+        transport = self.transport
+        if session is None or (self._closing and transport.is_closing()):
+            return
+        out = session.out
+        if out:
+            data = b"".join(out)
+            out.clear()
+            self._write_much(session, data)
         if self._closing:
             transport.close()
 
+    def _write_much(self, session: Session, data: bytes) -> None:
+        """Write what may break a limit of output."""
+        transport = self.transport
+        if len(data) > self.output_max:
+            session.collected(len(data))
+            if transport.is_closing():
+                return
+        self.bytes_out += len(data)
+        transport.write(data)
+        # Otherwise the limits matter only for a client that reads slowly, and has a tail.
+        if self._slow:
+            self._service.output_blocked(session, transport.get_write_buffer_size())
+
     def write(self, data: bytes) -> None:
         """Send at once, past the turn: the replication stream, which has its own step in the turn."""
-        transport = self._transport
-        if transport is None or transport.is_closing():
+        transport = self.transport
+        if transport.is_closing():
             return
         self.bytes_out += len(data)
         transport.write(data)
@@ -195,35 +235,35 @@ class Connection:
 
     def pause_writing(self) -> None:
         """The transport keeps what the kernel does not take."""
-        self._slow = True
+        self._slow = self._special = True
 
     def resume_writing(self) -> None:
         self._slow = False
+        self._special = self._closing
 
     @property
     def secure(self) -> bool:
         """Whether the client came by TLS."""
-        return self._transport is not None and self._transport.get_extra_info("ssl_object") is not None
+        return self.transport.get_extra_info("ssl_object") is not None
 
     @property
     def fd(self) -> int:
         """The socket's number, for people; -1 where there is no real one."""
-        raw = self._transport.get_extra_info("socket") if self._transport is not None else None
+        raw = self.transport.get_extra_info("socket")
         return raw.fileno() if raw is not None else -1
 
     @property
     def pending_output(self) -> int:
         """Bytes written that the kernel has not taken yet."""
-        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+        return self.transport.get_write_buffer_size()
 
     def close_after_replies(self) -> None:
-        self._closing = True
+        self._closing = self._special = True
         self._turn.reply(self)
 
     def abort(self) -> None:
-        self._closing = True
-        if self._transport is not None:
-            self._transport.abort()
+        self._closing = self._special = True
+        self.transport.abort()
 
     def eof_received(self) -> bool:
         """The client says no more, and perhaps still listens (``printf ... | nc``): it gets what it asked for."""
@@ -234,7 +274,7 @@ class Connection:
         return not self.secure
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        self._closing = True
+        self._closing = self._special = True
         session, self.session = self.session, None
         self._unfinished.clear()
         if session is not None:

@@ -115,7 +115,6 @@ class Decoder:
         "_argv",
         "_bulk_length",
         "_chunks",
-        "_fresh",
         "_left",
         "_limited",
         "_need",
@@ -124,6 +123,7 @@ class Decoder:
         "buffered",
         "bulk_max",
         "error",
+        "fresh",
     )
 
     def __init__(self, bulk_max: int = 512 * 1024 * 1024, buffer_max: int = 1024 * 1024 * 1024) -> None:
@@ -145,7 +145,7 @@ class Decoder:
         # Set once the peer broke the protocol; nothing is read after that.
         self.error: ProtocolError | None = None
         # Nothing has been read in part, and nothing but the size of a chunk keeps the quick parser from it.
-        self._fresh = True
+        self.fresh = True
         # That of the last pipeline, if it had one.
         self._shape: Shape | None = None
 
@@ -170,40 +170,25 @@ class Decoder:
         return max(self._need - self.buffered, 0)
 
     def _look(self) -> None:
-        self._fresh = not (self.buffered or self._left or self._limited or self.error is not None)
+        self.fresh = not (self.buffered or self._left or self._limited or self.error is not None)
 
     def read(self, data: bytes) -> Batch | list[bytes]:
         """The whole commands that `data` completes, or, if it is one command and nothing else, that one's arguments.
 
         Check `error` after executing them.
         """
-        if self._fresh and len(data) <= self.bulk_max:
+        size = len(data)
+        if self.fresh and size <= self.bulk_max:
             shape = self._shape
-            if shape is not None and len(data) > shape.size:
+            if shape is not None and size > shape.size:
                 columns = shape.columns(data)
                 if columns is not None:
                     return Batch([], data, _NO_MARKS, (), columns, shape.size)
                 self._shape = None
             lines = data.split(b"\r\n")
-            size = len(lines)
-            if size == 6 and len(data) < _LENGTHS_END:
-                # Written out for the commonest: a client that waits for each reply has not much else to wait for.
-                count, first_length, first, second_length, second, end = lines
-                if (
-                    count == b"*2"
-                    and first_length == _LENGTHS[len(first)]
-                    and second_length == _LENGTHS[len(second)]
-                    and not end
-                ):
-                    return [first, second]
-            elif _LINES.get(lines[0]) == size - 1 and len(data) < _LENGTHS_END and not lines[-1]:
+            if _LINES.get(lines[0]) == len(lines) - 1 and size < _LENGTHS_END and not lines[-1]:
                 argv = lines[2::2]
-                at = 1
-                for word in argv:
-                    if lines[at] != _LENGTHS[len(word)]:
-                        break
-                    at += 2
-                else:
+                if lines[1:-1:2] == _announced(argv):
                     return argv
             return self._take(data, lines)
         return self._resume(data)
