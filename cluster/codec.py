@@ -68,6 +68,10 @@ _node_flags = lru_cache(1024)(NodeFlag)
 _message_flags = lru_cache(256)(MessageFlag)
 
 
+# Entries of gossip that are known in both forms: several for each of a thousand nodes.
+_GOSSIP_REMEMBERED = 4096
+
+
 class FrameReader:
     """Cuts the bytes of one link into whole messages, holding at most one unfinished message."""
 
@@ -118,7 +122,7 @@ def encode(message: Message) -> bytes:
     """The bytes of `message`."""
     header, body = message.header, message.body
     count = extensions = 0
-    mflags = header.mflags
+    mflags = int(header.mflags)
     match body:
         case Heartbeat():
             number = int(body.kind)
@@ -126,7 +130,7 @@ def encode(message: Message) -> bytes:
             extension_list = encode_extensions(body.extensions)
             extensions = len(extension_list)
             if extensions:
-                mflags |= MessageFlag.EXT_DATA
+                mflags |= _EXT_DATA
             tail = b"".join([*map(_encode_gossip, body.gossip), *extension_list])
         case Fail():
             number, tail = MessageType.FAIL, body.node.encode("ascii")
@@ -190,6 +194,8 @@ def encoded_length(message: Message) -> int:
             return HEADER_BYTES
 
 
+# What a large cluster says of a node it says a thousand times before it says something new.
+@lru_cache(_GOSSIP_REMEMBERED)
 def _encode_gossip(entry: GossipEntry) -> bytes:
     return _GOSSIP.pack(
         entry.node.encode("ascii"),
@@ -261,12 +267,14 @@ def _decode_heartbeat(kind: MessageType, frame: bytes, count: int, extensions: i
     gossip_end = HEADER_BYTES + _GOSSIP.size * count
     if gossip_end > len(frame):
         raise MalformedMessageError(f"{count} gossip entries in {len(frame)} bytes")
-    gossip = tuple(_decode_gossip(frame, at) for at in range(HEADER_BYTES, gossip_end, _GOSSIP.size))
+    size = _GOSSIP.size
+    gossip = tuple([_decode_gossip(frame[at : at + size]) for at in range(HEADER_BYTES, gossip_end, size)])
     return Heartbeat(kind, gossip, decode_extensions(frame, gossip_end, extensions))
 
 
-def _decode_gossip(frame: bytes, at: int) -> GossipEntry:
-    node, ping_sent, pong_received, ip, port, cport, flags, pport = _GOSSIP.unpack_from(frame, at)
+@lru_cache(_GOSSIP_REMEMBERED)
+def _decode_gossip(raw: bytes) -> GossipEntry:
+    node, ping_sent, pong_received, ip, port, cport, flags, pport = _GOSSIP.unpack(raw)
     return GossipEntry(node_id(node), host(ip), port, cport, flags, ping_sent, pong_received, pport)
 
 

@@ -28,12 +28,20 @@ def hear(ctx: Context, sender: NodeEntry | None, entries: tuple[GossipEntry, ...
     # Only masters have a voice: a majority of masters decides.
     voice = sender if sender is not None and sender.is_master else None
     for entry in entries:
-        # Among a thousand nodes a heartbeat has a hundred entries, and most say of a node that is well what is known:
-        # they are dealt with first, without a look at the node.
+        # A heartbeat of a thousand nodes has a hundred entries, and nearly all are about nodes that are well: these
+        # are dealt with first, and, where possible, without a look at the node.
         ours = told.get(entry[0])
-        flags, pong_received = entry[4], entry[6]
-        if ours is not None and not flags & _FAILING and pong_received <= ours[6]:
+        if entry is ours:
             continue
+        flags, pong_received = entry[4], entry[6]
+        if ours is not None and not flags & _FAILING:
+            if pong_received <= ours[6]:
+                continue
+            if entry[:6] == ours[:6] and entry[7] == ours[7]:
+                if pong_received * 1000 - offset_ms <= latest_ms:
+                    # What is said of it is all we would say: so we say just that, from now on.
+                    told[entry[0]] = entry
+                continue
         node = nodes.get(entry[0])
         if node is None:
             if sender is not None:
@@ -54,10 +62,10 @@ def hear(ctx: Context, sender: NodeEntry | None, entries: tuple[GossipEntry, ...
         # A 0 means never, which is no time to take over.
         if pong_received and node.ping_sent_at is None and not (node.fail_reports and failure.reports(ctx, node)):
             pong_at = pong_received * 1000 - offset_ms
-            known_at = node.pong_received_at
+            known_at = state.answered_at(node)
             if pong_at <= latest_ms and (known_at is None or pong_at > known_at):
+                state.untell(node)
                 node.pong_received_at = pong_at
-                told.pop(node.id, None)
         if node.pfail or node.fail:
             _follow_address(ctx, node, entry)
 

@@ -18,13 +18,13 @@ _DATAGRAM_PATIENCE = 0.25
 
 def ping_stalest(ctx: Context) -> None:
     """Ping the one of a few random nodes that was heard of the longest ago."""
-    nodes = ctx.state.table()
+    state, nodes = ctx.state, ctx.state.table()
     stalest: NodeEntry | None = None
     for _ in range(_SAMPLE):
         node = nodes[ctx.rng.randrange(len(nodes))]
         if node.myself or node.handshake or not node.link_ready or node.ping_sent_at is not None:
             continue
-        if stalest is None or ctx.since(node.pong_received_at) > ctx.since(stalest.pong_received_at):
+        if stalest is None or ctx.since(state.answered_at(node)) > ctx.since(state.answered_at(stalest)):
             stalest = node
     if stalest is not None:
         outgoing.ping(ctx, stalest)
@@ -33,7 +33,7 @@ def ping_stalest(ctx: Context) -> None:
 def watch(ctx: Context, node: NodeEntry) -> None:
     """For one node: ping it when it is time, and suspect it when it leaves pings unanswered."""
     timeout_ms = ctx.settings.node_timeout_ms
-    answered_at = node.pong_received_at
+    answered_at = ctx.state.answered_at(node)
     if (
         node.ping_sent_at is None
         and answered_at is not None
@@ -46,7 +46,7 @@ def watch(ctx: Context, node: NodeEntry) -> None:
         ctx.state.attention.at(node, answered_at + timeout_ms / 2)
         return
     # Before anything is done, because that may bring the next look nearer.
-    ctx.state.attention.at(node, _next_look(ctx, node))
+    ctx.state.attention.at(node, _next_look(ctx, node, answered_at))
     pending_ms = 0.0 if node.ping_sent_at is None else ctx.since(node.ping_sent_at)
     # One that withholds its pings learns nothing of a link from their staying unanswered, and needs it for its vote.
     asks = not comeback.silent(ctx)
@@ -76,7 +76,7 @@ def watch(ctx: Context, node: NodeEntry) -> None:
         links.drop(ctx, node)
 
 
-def _next_look(ctx: Context, node: NodeEntry) -> float:
+def _next_look(ctx: Context, node: NodeEntry, answered_at: float | None) -> float:
     """The first moment at which one of the waits that `watch` knows can be over.
 
     Each ends some time after a moment that can only move on. A wait that begins later has it looked at soon.
@@ -85,9 +85,9 @@ def _next_look(ctx: Context, node: NodeEntry) -> float:
         return 0.0
     timeout_ms = ctx.settings.node_timeout_ms
     if node.ping_sent_at is None:
-        if node.pong_received_at is None:
+        if answered_at is None:
             return 0.0
-        moment = node.pong_received_at + timeout_ms / 2
+        moment = answered_at + timeout_ms / 2
     else:
         heard_at = node.ping_sent_at if node.heard_at is None else max(node.ping_sent_at, node.heard_at)
         doubtful_from = heard_at if node.link_ready else node.ping_sent_at
@@ -129,9 +129,9 @@ def excuse(ctx: Context, stopped_ms: float) -> None:
 
 def answered(ctx: Context, node: NodeEntry) -> None:
     """A PONG came: from the node we asked, on our link to it or as a datagram."""
+    ctx.state.untell(node)
     node.pong_received_at = ctx.now_ms
     node.ping_sent_at = None
-    ctx.state.untell(node)
     node.datagram_unanswered = False
     ctx.state.attention.soon(node)
     if node.id not in ctx.heard_directly:

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from cluster.attention import Attention
 from cluster.endpoints import ClientNetwork
-from cluster.messages import GossipEntry, NodeFlag
-from cluster.slots import SLOTS, ranges
+from cluster.messages import NO_SLOTS, GossipEntry, NodeFlag
+from cluster.slots import SLOTS, from_bitmap, ranges, to_bitmap
 
 # Making a NodeFlag of a number takes a microsecond, looking it up a twentieth of one.
 _FLAGS = tuple(NodeFlag(bits) for bits in range(NodeFlag.NOFAILOVER.value << 1))
@@ -26,6 +26,8 @@ class NodeEntry:
     """One node of the cluster as this node sees it. Created by `ClusterState.add`, or by a loader of nodes.conf."""
 
     __slots__ = (
+        "bitmap",
+        "bitmap_slots",
         "claimed_at",
         "client_networks",
         "config_epoch",
@@ -112,6 +114,9 @@ class NodeEntry:
         self.replicas: list[NodeEntry] = []
         # The slots we bind to it (a replica has none), as an int: see `slots`.
         self.slots = 0
+        # The last bitmap of them that was made or heard, and what it says: nearly every heartbeat brings the same.
+        self.bitmap = NO_SLOTS
+        self.bitmap_slots = 0
         # The greatest epoch it announced for its slots.
         self.config_epoch = 0
         # The greatest current epoch it announced: anything with a lower one is an old message.
@@ -123,7 +128,7 @@ class NodeEntry:
 
         # When we learned of it: an unanswered handshake is given up after a while.
         self.created_at = 0.0
-        # The ping it has not answered yet, and its last answer.
+        # The ping it has not answered yet, and its last answer; others may have told us of a later one (`answered_at`).
         self.ping_sent_at: float | None = None
         self.pong_received_at: float | None = None
         # Whether the pending ping went by datagram only.
@@ -195,6 +200,20 @@ class NodeEntry:
         self.meet = bool(bits & NodeFlag.MEET.value)
         self.migrate_to = bool(bits & NodeFlag.MIGRATE_TO.value)
         self.nofailover = bool(bits & NodeFlag.NOFAILOVER.value)
+
+    def slots_bitmap(self) -> bytes:
+        """Its slots in the form of the bus."""
+        if self.bitmap_slots is not self.slots:
+            self.bitmap, self.bitmap_slots = to_bitmap(self.slots), self.slots
+        return self.bitmap
+
+    def slots_of(self, bitmap: bytes) -> int:
+        """What a bitmap says that most likely is of its slots."""
+        if bitmap != self.bitmap:
+            slots = from_bitmap(bitmap)
+            # Where it is what we know, one number serves for both.
+            self.bitmap, self.bitmap_slots = bitmap, self.slots if slots == self.slots else slots
+        return self.bitmap_slots
 
     @property
     def claim(self) -> NodeEntry:
@@ -406,7 +425,8 @@ class ClusterState:
         if not node.slots and any(other.replicas for other in self.nodes.values()):
             node.migrate_to = True
         self._release(slots)
-        node.slots |= slots
+        # The same number for the same slots: each takes two kilobytes.
+        node.slots = node.slots | slots if node.slots else slots
         self.bound |= slots
         self._bind(slots, node)
 
@@ -457,11 +477,24 @@ class ClusterState:
 
     def tell_anew(self) -> None:
         """Something has changed that gossip says of some nodes."""
-        self.told.clear()
+        if self.told:
+            for node in self.table():
+                self.untell(node)
 
     def untell(self, node: NodeEntry) -> None:
-        """Something has changed that gossip says of a node."""
+        """Something has changed, or is about to, that gossip says of a node."""
+        node.pong_received_at = self.answered_at(node)
         self.told.pop(node.id, None)
+
+    def answered_at(self, node: NodeEntry) -> float | None:
+        """When a node last answered anybody, as far as we know: us, or somebody whose gossip we go on telling."""
+        answered_at = node.pong_received_at
+        told = self.told.get(node.id)
+        if told is None:
+            return answered_at
+        # A whole second: of what we know ourselves it says less than we know.
+        told_at = told.pong_received * 1000 - self.wall_offset_ms
+        return told_at if answered_at is None or told_at > answered_at else answered_at
 
     def others(self) -> list[NodeEntry]:
         """All nodes but this one, in the table's order; safe against changes of the table meanwhile."""

@@ -77,7 +77,7 @@ def node_line(state: ClusterState, node: NodeEntry, address: str) -> str:
         flag_names(node.flags),
         "-" if node.master is None else node.master.id,
         str(state.wall_ms(node.ping_sent_at)),
-        str(state.wall_ms(node.pong_received_at)),
+        str(state.wall_ms(state.answered_at(node))),
         # A replica shows the epoch of the slots it copies.
         str(node.claim.config_epoch),
         "connected" if node.myself or node.link is not None else "disconnected",

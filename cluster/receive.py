@@ -35,6 +35,11 @@ from cluster.messages import (
     Update,
 )
 
+# As plain numbers: every heartbeat is asked for them, and a flag's own operators are calls of Python code.
+_DATAGRAMS = MessageFlag.DATAGRAMS.value
+_EXTENDED = MessageFlag.EXTENDED.value
+_NOFAILOVER = NodeFlag.NOFAILOVER.value
+
 
 def on_link(ctx: Context, event: Received) -> None:
     """A message that came by TCP."""
@@ -123,12 +128,12 @@ def _overtaken(ctx: Context, sender: NodeEntry, header: Header) -> bool:
 def _hear(ctx: Context, sender: NodeEntry, header: Header) -> None:
     """What every header of a known node tells."""
     sender.heard_at = ctx.now_ms
-    datagrams = bool(header.mflags.value & MessageFlag.DATAGRAMS.value)
+    datagrams = bool(int(header.mflags) & _DATAGRAMS)
     if datagrams != sender.datagrams:
         sender.datagrams = datagrams
         ctx.state.attention.soon(sender)
     if not datagrams:
-        sender.extended = bool(header.mflags.value & MessageFlag.EXTENDED.value)
+        sender.extended = bool(int(header.mflags) & _EXTENDED)
     sender.epoch_announced = max(sender.epoch_announced, header.current_epoch)
     sender.offset = header.offset
     epochs.learn(ctx, sender, header)
@@ -153,7 +158,7 @@ def _asked(ctx: Context, event: Received, header: Header, body: Heartbeat, known
 def _portrait(ctx: Context, sender: NodeEntry, header: Header, body: Heartbeat, *, by_datagram: bool) -> None:
     """The state of the sender that every heartbeat carries: its role, its slots, and then its gossip."""
     state = ctx.state
-    nofailover = bool(header.flags.value & NodeFlag.NOFAILOVER.value)
+    nofailover = bool(int(header.flags) & _NOFAILOVER)
     if nofailover != sender.nofailover:
         sender.nofailover = nofailover
         state.untell(sender)

@@ -20,7 +20,7 @@ def compare(ctx: Context, sender: NodeEntry, header: Header) -> None:
     shown = sender.claim if sender.is_replica else sender
     if sender.is_replica and sender.master is None:
         return
-    claimed = from_bitmap(header.slots)
+    claimed = shown.slots_of(header.slots)
     if claimed == shown.slots and not shown.slots & ctx.state.unclaimed:
         return
     if sender.is_master:

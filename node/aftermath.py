@@ -120,7 +120,7 @@ class Aftermath:
         """A command has made its client wait. Redis logs it once it has come to its end, and not if it never does."""
         command.calls += 1
         command.nanoseconds += self._perf_ns() - started_ns
-        command.durations.omitted += 1
+        self._slow.note_start(command)
         session.last_command = command.name
         session.parked_at_ns = started_ns
 

@@ -94,7 +94,8 @@ class ActiveExpiry:
         keyspace.now_ms = self._clock.wall_ms()
         sampled = expired = 0
         for database in keyspace.databases():
-            self._visit_fields(database)
+            if database.field_deadlines.times:
+                self._visit_fields(database)
             while database.volatile:
                 looked_at, deleted = self._visit(database)
                 sampled += looked_at

@@ -36,12 +36,18 @@ class SlowCommands:
 
     def notice(self, session: NodeSession, command: Command, argv: list[bytes], took_ns: int, runs: int = 1) -> None:
         """`command` ran that long; or several of them did, one behind the other, which are not slow."""
+        self._table.noticed[command] = None
         if not command.durations.sample(took_ns if runs == 1 else took_ns // runs, runs):
             # The executor must look at the clock again behind what was long.
             command.notice_ns = min(self.threshold_ns, LONG_NS)
         if took_ns >= self.threshold_ns and runs == 1:
             self._latency.note("fast-command" if command.flags & FAST else "command", took_ns)
             self._slow_log.note(session, command, argv, took_ns)
+
+    def note_start(self, command: Command) -> None:
+        """A command has parked its client: it has been called, and nobody knows yet how long it takes."""
+        command.durations.omitted += 1
+        self._table.noticed[command] = None
 
     def note_end(self, session: NodeSession, command: Command, argv: list[bytes], took_ns: int) -> None:
         """A command that had parked its client has ended after so long."""

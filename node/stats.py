@@ -25,16 +25,14 @@ SAMPLE_PERIOD_S = 0.1
 class Rate:
     """How fast a total grows, a second."""
 
-    __slots__ = ("_at", "_read", "_samples", "_total")
+    __slots__ = ("_at", "_samples", "_total")
 
-    def __init__(self, read: Callable[[], int]) -> None:
-        self._read = read
-        self._total = read()
-        self._at = asyncio.get_running_loop().time()
+    def __init__(self, now: float) -> None:
+        self._total = 0
+        self._at = now
         self._samples: deque[float] = deque(maxlen=_SAMPLES)
 
-    def sample(self) -> None:
-        now, total = asyncio.get_running_loop().time(), self._read()
+    def sample(self, now: float, total: int) -> None:
         if now > self._at:
             # A total that was reset meanwhile (CONFIG RESETSTAT) has not shrunk.
             self._samples.append(max(total - self._total, 0) / (now - self._at))
@@ -48,7 +46,18 @@ class Rate:
 class Traffic:
     """Bytes and commands of all clients, those that have gone included."""
 
-    __slots__ = ("_clients", "_gone_in", "_gone_out", "_zero_in", "_zero_out", "commands", "input", "output")
+    __slots__ = (
+        "_clients",
+        "_gone_in",
+        "_gone_out",
+        "_loop",
+        "_processed",
+        "_zero_in",
+        "_zero_out",
+        "commands",
+        "input",
+        "output",
+    )
 
     def __init__(self, clients: Clients[NodeSession], processed: Callable[[], int]) -> None:
         self._clients = clients
@@ -57,21 +66,24 @@ class Traffic:
         # What to subtract since CONFIG RESETSTAT.
         self._zero_in = 0
         self._zero_out = 0
-        self.commands = Rate(processed)
-        self.input = Rate(lambda: self.bytes_in)
-        self.output = Rate(lambda: self.bytes_out)
+        self._processed = processed
+        self._loop = asyncio.get_running_loop()
+        now = self._loop.time()
+        self.commands, self.input, self.output = Rate(now), Rate(now), Rate(now)
 
     @property
     def bytes_in(self) -> int:
-        return self._gone_in - self._zero_in + sum(s.connection.bytes_in for s in self._clients if s.connection)
+        return self._gone_in - self._zero_in + sum([s.connection.bytes_in for s in self._clients if s.connection])
 
     @property
     def bytes_out(self) -> int:
-        return self._gone_out - self._zero_out + sum(s.connection.bytes_out for s in self._clients if s.connection)
+        return self._gone_out - self._zero_out + sum([s.connection.bytes_out for s in self._clients if s.connection])
 
     def sample(self) -> None:
-        for rate in (self.commands, self.input, self.output):
-            rate.sample()
+        now = self._loop.time()
+        self.commands.sample(now, self._processed())
+        self.input.sample(now, self.bytes_in)
+        self.output.sample(now, self.bytes_out)
 
     def ended(self, bytes_in: int, bytes_out: int) -> None:
         """A connection is gone."""
@@ -89,8 +101,10 @@ def reset_statistics(node: Node) -> None:
     node.executor.aftermath.errors.clear()
     for command in node.table.every():
         command.calls = command.nanoseconds = command.rejected_calls = command.failed_calls = 0
+        command.settled_calls = 0
         command.durations.clear()
         command.settle()
+    node.table.settled_calls = 0
     keyspace, replicas = node.keyspace, node.replication.replicas
     keyspace.hits = keyspace.misses = keyspace.expired_keys = 0
     node.expiry.time_cap_reached = 0

@@ -3,13 +3,14 @@
 A sentinel takes hundreds of events a second, nearly all of them answers that say that nothing has changed. While a
 master is *at peace* (nothing is wrong with it or with anybody around it), what the rules do about an instance depends
 on that instance, its link and the time. So each look at it leaves a note, `watch_at`: not before then. Whatever happens
-on a link takes away the notes of its instances; whatever else happens takes away all notes of its master; and a
-master that is not at peace is looked at as a whole.
+on a link takes away the notes of its instances, but for the answers that come all the time (`changes_nothing`);
+whatever else happens takes away all notes of its master; and a master that is not at peace is looked at as a whole.
 """
 
 from __future__ import annotations
 
 from sentinel.down import check_sdown
+from sentinel.events import Send
 from sentinel.instances import DataInstance, Instance, Master, Peer, Role
 from sentinel.knowledge import all_instances
 from sentinel.monitoring import make_round, slack
@@ -27,7 +28,7 @@ def forget_notes(master: Master) -> None:
 
 def look_at_some(step: Step, master: Master) -> bool:
     """Run the rules about those instances that want it; returns whether that was enough, because peace lasts."""
-    if not _is_calm(master):
+    if not is_calm(master):
         return False
     now, wake_at = step.now, step.wake_at
     instances = [master, *master.replicas.values(), *master.peers.values()]
@@ -39,7 +40,8 @@ def look_at_some(step: Step, master: Master) -> bool:
         before = len(step.effects)
         make_round(step, master, instance)
         instance.watch_at = step.wake_at
-        if len(step.effects) > before:
+        # When it is next due to be asked something is noted by whoever asks it.
+        if not all(isinstance(effect, Send) for effect in step.effects[before:]):
             active.append(instance)
     for instance in due:
         step.wake_at = instance.watch_at
@@ -53,7 +55,20 @@ def look_at_some(step: Step, master: Master) -> bool:
     return all(map(_is_well, due))
 
 
-def _is_calm(master: Master) -> bool:
+def changes_nothing(step: Step, users: list[tuple[Master, Instance]]) -> bool:
+    """Whether an answer from a well instance, of which all that matters is that it came, leaves its users' notes true.
+
+    A note is of the time when something is due although answers come: the next question, and, for a question that is
+    out, the end of the patience with it.
+    """
+    for master, instance in users:
+        if instance.watch_at <= step.now or instance.sdown_at is not None or not is_calm(master):
+            return False
+    return True
+
+
+def is_calm(master: Master) -> bool:
+    """Whether nothing is wrong with a master itself."""
     return (
         master.sdown_at is None
         and master.odown_at is None

@@ -8,15 +8,18 @@ one is opened and closed, `links.py` owns the sockets.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 from runtime import Level
 from sentinel.requests import Request
 from sentinel.settings import MasterOptions, Memory
 
 
-class Half(Enum):
-    """The two connections of a link: a sentinel listens to an instance on one and commands it on the other."""
+class Half(StrEnum):
+    """The two connections of a link: a sentinel listens to an instance on one and commands it on the other.
+
+    Texts, because they are parts of keys, and the hash of a plain enumeration's member is a call of Python code.
+    """
 
     COMMAND = "cmd"
     PUBSUB = "pubsub"

@@ -16,7 +16,7 @@ from runtime.tls import Context
 from sentinel.events import Answered, Connected, Disconnected, Event, Half, Heard, Open
 from sentinel.requests import HELLO_CHANNEL, Ping, Request, spell
 from wire.encoder import encode_command
-from wire.outward import ConnectError, Greeting, Limits, NotSentError, Outward, UnknownOutcomeError, connect
+from wire.outward import ConnectError, Greeting, Limits, NotSentError, Outward, connect
 
 _Key = tuple[int, Half]
 
@@ -66,16 +66,20 @@ class Links:
         outward = self._open.get((link, Half.COMMAND))
         if outward is None:
             return
+        encoded, count = self._pings[link], 1
+        if not isinstance(request, Ping):
+            commands = spell(request, self._renamed[link])
+            encoded, count = b"".join(map(encode_command, commands)), len(commands)
+
+        def answered(reply: object) -> None:
+            if self._open.get((link, Half.COMMAND)) is outward:
+                self._deliver(Answered(link, request, reply))
+
         try:
-            if isinstance(request, Ping):
-                futures = outward.send(self._pings[link], 1)
-            else:
-                futures = outward.requests(spell(request, self._renamed[link]))
+            # Of a transaction only the last reply says anything.
+            outward.ask(encoded, [*[_pass_over] * (count - 1), answered])
         except NotSentError as error:
             self._lost((link, Half.COMMAND), error)
-            return
-        # Of a transaction only the last reply says anything.
-        futures[-1].add_done_callback(lambda future: self._answered(link, outward, request, future))
 
     def close_all(self) -> None:
         for link, half in list(self._open):
@@ -110,15 +114,6 @@ class Links:
             outward.on_push = lambda push: self._heard(link, push)
             outward.post(*_words(renamed, "SUBSCRIBE", HELLO_CHANNEL))
 
-    def _answered(self, link: int, outward: Outward, request: Request, future: asyncio.Future[object]) -> None:
-        if self._open.get((link, Half.COMMAND)) is not outward or future.cancelled():
-            return
-        failure = future.exception()
-        if failure is None:
-            self._deliver(Answered(link, request, future.result()))
-        else:
-            assert isinstance(failure, UnknownOutcomeError), failure
-
     def _heard(self, link: int, push: list[object]) -> None:
         if len(push) == 3 and push[0] == b"message" and isinstance(push[2], bytes):
             self._deliver(Heard(link, push[2].decode("utf-8", "surrogateescape")))
@@ -135,3 +130,7 @@ def _words(renamed: dict[str, str], name: str, *arguments: str) -> list[bytes]:
 def _ignore(outward: Outward, renamed: dict[str, str], name: str, *arguments: str) -> None:
     """Send something whose outcome shows in what follows."""
     outward.request(*_words(renamed, name, *arguments))
+
+
+def _pass_over(_reply: object) -> None:
+    """Takes a reply that says nothing."""

@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from sentinel.address import Address
-from sentinel.attention import forget_notes, look_at_some
+from sentinel.attention import changes_nothing, forget_notes, is_calm, look_at_some
 from sentinel.down import ask_others, check_odown, check_sdown, take_verdict
 from sentinel.election import vote
 from sentinel.events import (
@@ -46,7 +46,7 @@ from sentinel.instances import DataInstance, Master, Peer, Replica
 from sentinel.knowledge import Knowledge, all_instances
 from sentinel.monitoring import make_rounds, slack, take_pong
 from sentinel.periods import Periods
-from sentinel.requests import AskDown, ClusterNodes, Info, Ping
+from sentinel.requests import AskDown, ClusterNodes, Info, Ping, Publish
 from sentinel.roster import monitor, reconfigure, reconfigure_self, remove, reset, resolve
 from sentinel.safeguards import SentinelSafeguards
 from sentinel.selection import acting_master, best_replica
@@ -180,16 +180,21 @@ class SentinelMachine:
         if link is None or owner is None:
             return []
         master, instance = owner
-        link.answered(step.now)
         request, reply = event.request, event.reply
+        # Nine in ten: an answer to PING from one that has been up, is well, and goes on being asked.
+        usual = isinstance(request, Ping | Publish) and link.judged_from <= step.now and link.accepts_periodic
+        link.answered(step.now)
         if isinstance(request, Ping):
             take_pong(step, master, instance, reply)
+            usual = usual and link.silent_since is None
         elif isinstance(request, Info) and isinstance(instance, DataInstance):
             take_info(step, master, instance, reply, tilt=self.tilt.active)
         elif isinstance(request, ClusterNodes) and isinstance(instance, Replica):
             take_cluster_nodes(instance, reply)
         elif isinstance(request, AskDown):
             self._take_verdict(step, event.link, request, reply)
+        if usual and self.tilt.may_judge(step) and changes_nothing(step, self.knowledge.users[event.link]):
+            return []
         return self._masters_on(event.link)
 
     def _take_verdict(self, step: Step, number: int, request: AskDown, reply: object) -> None:
@@ -204,8 +209,14 @@ class SentinelMachine:
         if link is None:
             return []
         link.pubsub.heard_at = step.now
-        master = take_hello(step, event.hello)
-        return [master] if master is not None else []
+        return self._hello(step, event.hello)
+
+    def _hello(self, step: Step, text: str) -> list[Master]:
+        """Nearly every hello says what is known, and nothing follows from it."""
+        master = take_hello(step, text)
+        if master is None or (is_calm(master) and not step.effects and not step.saving):
+            return []
+        return [master]
 
     def _masters_on(self, number: int) -> list[Master]:
         """Those that use a link on which something has happened."""
@@ -217,8 +228,7 @@ class SentinelMachine:
     # Events from other sentinels.
 
     def _told(self, step: Step, event: Told) -> list[Master]:
-        master = take_hello(step, event.hello)
-        return [master] if master is not None else []
+        return self._hello(step, event.hello)
 
     def _asked(self, step: Step, event: Asked) -> list[Master]:
         """Answer for the master at that address; the vote, if any, is part of the answer."""

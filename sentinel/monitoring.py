@@ -151,6 +151,7 @@ def _ask_info(step: Step, master: Master, instance: DataInstance) -> None:
         return
     instance.info_sent_at = step.now
     step.send(instance.link, Info())
+    step.due(step.now + step.periods.info + 1)
 
 
 def _info_period(step: Step, master: Master, instance: DataInstance) -> int:
@@ -173,15 +174,21 @@ def _info_period(step: Step, master: Master, instance: DataInstance) -> int:
 
 
 def _ping(step: Step, master: Master, instance: Instance) -> None:
-    link = instance.link
+    link, now = instance.link, step.now
     if not link.accepts_periodic:
         return
     period = ping_period(step, master)
-    soon = step.now - link.ponged_at >= period - period // _EARLY
-    due = (soon or step.elapsed(link.ponged_at, period)) and step.elapsed(link.pinged_at, period // 2)
-    if due or not link.greeted:
-        link.pinged(step.now)
-        step.send(link, Ping())
+    if link.greeted:
+        assert link.pinged_at is not None
+        # While one is out its answer is waited for until the next would be due anyway. (Redis asks again after half the
+        # period; silence counts from the first.)
+        last = max(link.pinged_at, link.ponged_at)
+        if now - last < period - period // _EARLY:
+            step.due(last + period)
+            return
+    link.pinged(now)
+    step.send(link, Ping())
+    step.due(now + period)
 
 
 def _say_hello(step: Step, master: Master, instance: Instance) -> None:
@@ -192,6 +199,7 @@ def _say_hello(step: Step, master: Master, instance: Instance) -> None:
         return
     instance.hello_sent_at = step.now
     step.send(link, Publish(compose(step, master, link)))
+    step.due(step.now + step.periods.publish + 1)
 
 
 def _is_passed_on(master: Master, replica: Replica) -> bool:

@@ -69,7 +69,7 @@ BUGS: dict[str, Plant] = {
     "serve-in-minority": _without(node={"minority_stops_serving": False}),
     # A master that has lost its slots and does not follow the one that has them.
     "never-step-down": _without(node={"step_down_when_replaced": False}),
-    # A master that votes twice in an epoch. Shows where two replicas stand at the same time (`--replicas 2 --rate 1
+    # A master that votes twice in an epoch. Shows where two replicas stand at the same time (`--replicas 3 --rate 1
     # --faults kill,slow-link`).
     "vote-twice": _without(node={"vote_once_per_epoch": False}),
     # The same of a sentinel.

@@ -34,6 +34,7 @@ class End(Resource):
         "_network",
         "accepting",
         "connected",
+        "crowded",
         "ended",
         "error",
         "host",
@@ -71,6 +72,8 @@ class End(Resource):
         self.connected = False
         self.peer: End
         self.outbound: Direction
+        # The process had more to write than there was room for.
+        self.crowded = False
         # Arrived and not read.
         self.input: deque[bytes] = deque()
         self.unread_bytes = 0
@@ -96,6 +99,7 @@ class End(Resource):
         if size <= room:
             outbound.send(data)
             return size
+        self.crowded = True
         if room > 0:
             outbound.send(data[:room])
             return room
@@ -186,6 +190,7 @@ class End(Resource):
         if self.released:
             self._forget_if_done()
         else:
+            self.crowded = False
             self.on_writable()
 
     def _forget_if_done(self) -> None:

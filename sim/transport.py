@@ -109,7 +109,8 @@ class SimTransport(asyncio.Transport):
             protocol = cast(asyncio.Protocol, self._protocol)
             assert not isinstance(protocol, asyncio.BufferedProtocol), "buffered protocols are not simulated"
             protocol.data_received(data)
-            self._readable()
+            if end.input or end.ended or end.error:
+                self._readable()
         elif end.error:
             self._lose(end.failure())
         elif end.ended:

@@ -37,6 +37,9 @@ _GRACE_S = 0.01
 Command = Sequence[bytes]
 OnPush = Callable[[list[Any]], None]
 
+# Told of a reply at once, and not at the loop's next turn. That none will come is told by `on_lost` alone.
+OnReply = Callable[[Any], object]
+
 
 class OutwardError(Exception):
     """A request failed on its way. `happened` is False when it definitely was not executed, None when nobody knows."""
@@ -171,7 +174,7 @@ class Outward(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._reader = hiredis.Reader(protocolError=hiredis.ProtocolError, replyError=_error, notEnoughData=_NOTHING)
         # Requests sent and not answered, oldest first.
-        self._pending: deque[asyncio.Future[Any]] = deque()
+        self._pending: deque[asyncio.Future[Any] | OnReply] = deque()
         # When bytes last came in, or, if later, when the oldest request was sent onto an idle connection.
         self._heard_at = 0.0
         # The silence has lasted too long already, and one last look is due.
@@ -200,18 +203,22 @@ class Outward(asyncio.Protocol):
         return self.send(b"".join([encode_command(argv) for argv in commands]), len(commands))
 
     def send(self, encoded: bytes, count: int) -> list[asyncio.Future[Any]]:
-        """Send `count` encoded commands."""
-        transport = self._writable(count)
+        """Send `count` encoded commands; a future for each."""
+        futures: list[asyncio.Future[Any]] = [self._loop.create_future() for _ in range(count)]
+        self.ask(encoded, futures)
+        return futures
+
+    def ask(self, encoded: bytes, askers: Sequence[asyncio.Future[Any] | OnReply]) -> None:
+        """Send encoded commands; each has somebody who waits for its reply. Raises NotSentError."""
+        transport = self._writable(len(askers))
         pending = self._pending
-        if not pending:
+        if not pending and self._limits.silence_timeout_ms:
             self._heard_at = self._loop.time()
             self._overdue = False
-            if self._watch is None and self._limits.silence_timeout_ms:
+            if self._watch is None:
                 self._watch = self._loop.call_later(self._limits.silence_timeout_ms / 1000, self._check_silence)
-        futures: list[asyncio.Future[Any]] = [self._loop.create_future() for _ in range(count)]
-        pending.extend(futures)
+        pending.extend(askers)
         transport.write(encoded)
-        return futures
 
     async def call(self, *argv: bytes, timeout_ms: int = 0) -> Any:
         """Send a command and return its reply; raises `Error` when the server refuses, OutwardError when the
@@ -271,8 +278,9 @@ class Outward(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.closed:
             return
-        self._heard_at = self._loop.time()
-        self._overdue = False
+        if self._watch is not None:
+            self._heard_at = self._loop.time()
+            self._overdue = False
         reader, pending = self._reader, self._pending
         transport = self._transport
         try:
@@ -283,10 +291,12 @@ class Outward(asyncio.Protocol):
                     if self.on_push is not None:
                         self.on_push(list(reply))
                 elif pending:
-                    future = pending.popleft()
+                    asker = pending.popleft()
+                    if not isinstance(asker, asyncio.Future):
+                        asker(reply)
                     # Cancelled: the caller gave up waiting, but the reply still had its place in the order.
-                    if not future.done():
-                        future.set_result(reply)
+                    elif not asker.done():
+                        asker.set_result(reply)
                 else:
                     raise hiredis.ProtocolError("a reply that nobody asked for")
         except hiredis.ProtocolError as error:
@@ -333,13 +343,13 @@ class Outward(asyncio.Protocol):
                 self._transport.abort()
             self._transport = None
         pending, self._pending = self._pending, deque()
-        for future in pending:
-            if not future.done():
+        for asker in pending:
+            if isinstance(asker, asyncio.Future) and not asker.done():
                 failure = UnknownOutcomeError(f"{self.where}: {why or 'connection closed'}")
                 failure.__cause__ = why
-                future.set_exception(failure)
+                asker.set_exception(failure)
                 # Whoever gave up waiting for it must not cause a warning about an exception never read.
-                future.exception()
+                asker.exception()
         if self.on_lost is not None:
             self.on_lost(why)
 

@@ -54,6 +54,7 @@ class Command:
         "nanoseconds",
         "notice_ns",
         "rejected_calls",
+        "settled_calls",
         "spec",
         "stretch",
         "stretch_argc",
@@ -84,6 +85,8 @@ class Command:
         self.nanoseconds = 0
         self.rejected_calls = 0
         self.failed_calls = 0
+        # What `calls` was at the last settlement of the table.
+        self.settled_calls = 0
         # A run this long is looked at more closely by whoever ran it: 0 while runs are being sampled for `durations`.
         self.notice_ns = 0
         self.durations = Durations()
@@ -91,8 +94,7 @@ class Command:
     def settle(self) -> Durations:
         """Bring the distribution up to date, and begin to sample again."""
         self.durations.settle(self.calls)
-        if self.durations.kept:
-            self.notice_ns = 0
+        self.notice_ns = 0
         return self.durations
 
     def check_arity(self, argc: int) -> None:
@@ -104,7 +106,7 @@ class Command:
 class CommandTable:
     """Look-up by name, and the list of all."""
 
-    __slots__ = ("_every", "all", "by_name", "settled_calls")
+    __slots__ = ("_every", "all", "by_name", "noticed", "settled_calls")
 
     def __init__(self, modules: Iterable[ModuleType], gates_of: Callable[[CommandSpec], int]) -> None:
         # Top-level commands by lower-case name, in order of declaration.
@@ -130,8 +132,10 @@ class CommandTable:
         for name, command in self.all.items():
             self.by_name[name.encode()] = command
             self.by_name[name.upper().encode()] = command
-        # Ten times a second a node adds up what they were called; a process has several hundred.
         self._every = self._list()
+        # Those that were run since the last settlement: of several hundred, a few. Whoever runs one notices the first
+        # runs of each, and puts it here.
+        self.noticed: dict[Command, None] = {}
         # What `calls` was when the distributions were brought up to date, a tenth of a second ago at the most.
         self.settled_calls = 0
 
@@ -169,14 +173,12 @@ class CommandTable:
         return sum([command.calls for command in self._every])
 
     def settle(self) -> None:
-        """Bring the distributions of all commands up to date: none is behind while nothing has been run."""
-        calls = self.calls
-        if calls == self.settled_calls:
-            return
-        self.settled_calls = calls
-        for command in self._every:
-            if command.notice_ns or command.calls != command.durations.known:
-                command.settle()
+        """Bring the distributions of all commands up to date."""
+        for command in self.noticed:
+            self.settled_calls += command.calls - command.settled_calls
+            command.settled_calls = command.calls
+            command.settle()
+        self.noticed.clear()
 
     def get(self, name: str) -> Command | None:
         """By a name in any case, ``config|get`` for a subcommand."""

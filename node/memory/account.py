@@ -53,12 +53,15 @@ def key_bytes(database: Database, key: bytes, value: Value, samples: int = _SAMP
 def estimated_bytes(database: Database) -> int:
     """What all keys of a database take: measured when they are few, else judged by some from every region."""
     size = database.size
+    if not size:
+        return 0
     looked_at = total = 0
     step = max(size // _ESTIMATED_BY, 1)
     stride = min(step, _STRIDE)
     # Keys to pass over before the next one that is looked at.
     skip = 0
-    for shard in database.shards:
+    # Most slots of a small database are empty.
+    for shard in filter(None, database.shards):
         length = len(shard)
         if skip < length:
             looks = (length - skip + step - 1) // step

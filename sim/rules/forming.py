@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from random import Random
 
 from cluster.membership import ClusterState, NodeEntry
@@ -36,13 +37,17 @@ class Shape:
         return f"m{index}" if index < self.masters else f"r{index - self.masters}"
 
     def slots(self, index: int) -> int:
-        if index >= self.masters:
-            return 0
-        return from_ranges([(self.first_slot(index), self.first_slot(index + 1) - 1)])
+        return _slots(self.first_slot(index), self.first_slot(index + 1)) if index < self.masters else 0
 
     def first_slot(self, index: int) -> int:
         """Where a master's slots begin."""
         return index * SLOTS // self.masters
+
+
+@lru_cache(4096)
+def _slots(first: int, end: int) -> int:
+    """Cached: a number of two kilobytes, which is in all tables, is to be the same object in all of them."""
+    return from_ranges([(first, end - 1)])
 
 
 def tables(shape: Shape, hosts: Sequence[Host], me: int, now_ms: float) -> ClusterState:

@@ -38,7 +38,7 @@ from cluster.events import (
 )
 from cluster.machine import ClusterMachine
 from cluster.membership import ClusterState, NodeEntry
-from cluster.messages import Heartbeat, Message
+from cluster.messages import Heartbeat, Message, MessageType
 from cluster.safeguards import Safeguards
 from cluster.settings import ClusterSettings
 from runtime.log import Level
@@ -51,6 +51,10 @@ if TYPE_CHECKING:
 
 # Unix time when a simulation begins: any will do, but always the same.
 WALL_MS = 1_700_000_000_000.0
+# For the trace: from whom, what, which kind, the sender's epochs and offset.
+_BY_LINK = "%s %s %s %d/%d %d"
+_BY_DATAGRAM = "%s datagram %s %s %d/%d %d"
+_KINDS = {kind: kind.name for kind in MessageType}
 
 
 class Watcher:
@@ -212,7 +216,7 @@ class Host:
 
     def _perform(self, event: Event) -> list[Effect]:
         now = self._agenda.now
-        self._trace.event(self.name, _event(event))
+        self._note(event)
         for watcher in self.watchers:
             watcher.takes(self, event)
         effects = self.machine.step(now, now + WALL_MS, event)
@@ -230,6 +234,31 @@ class Host:
         if self.alive:
             self._set_timer()
         return effects
+
+    def _note(self, event: Event) -> None:
+        """An event in a word or two, for the trace."""
+        note, name = self._trace.event, self.name
+        match event:
+            case Received(message=message) | ReceivedDatagram(message=message):
+                header, body = message.header, message.body
+                what = _BY_LINK if isinstance(event, Received) else _BY_DATAGRAM
+                kind = _KINDS[body.kind] if isinstance(body, Heartbeat) else ""
+                note(
+                    name,
+                    what,
+                    header.sender[:8],
+                    type(body).__name__,
+                    kind,
+                    header.current_epoch,
+                    header.config_epoch,
+                    header.offset,
+                )
+            case LinkUp(link=link) | LinkDown(link=link):
+                note(name, f"{type(event).__name__} {link}")
+            case Operator(command=command):
+                note(name, repr(command))
+            case _:
+                note(name, type(event).__name__)
 
     def _set_timer(self) -> None:
         deadline = self.machine.deadline()
@@ -281,24 +310,3 @@ class Host:
 
     def _unpause_writes(self, _effect: UnpauseWrites) -> None:
         self.writes_paused = False
-
-
-def _event(event: Event) -> str:
-    """An event in a word or two, for the trace."""
-    match event:
-        case Received(message=message):
-            return f"{message.header.sender[:8]} {type(message.body).__name__} {_detail(message)}"
-        case ReceivedDatagram(message=message):
-            return f"{message.header.sender[:8]} datagram {_detail(message)}"
-        case LinkUp(link=link) | LinkDown(link=link):
-            return f"{type(event).__name__} {link}"
-        case Operator(command=command):
-            return repr(command)
-        case _:
-            return type(event).__name__
-
-
-def _detail(message: Message) -> str:
-    header, body = message.header, message.body
-    kind = body.kind.name if isinstance(body, Heartbeat) else ""
-    return f"{kind} {header.current_epoch}/{header.config_epoch} {header.offset}"

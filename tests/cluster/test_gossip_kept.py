@@ -21,7 +21,8 @@ def test_what_is_kept_is_what_would_be_said_anew(monkeypatch: pytest.MonkeyPatch
         entries = made(ctx, about)
         state = ctx.state
         for node in state.table():
-            told = state.told.pop(node.id, None)
+            told, answered_at = state.told.get(node.id), node.pong_received_at
+            state.untell(node)
             anew = outgoing._entry(state, node)
             if told is not None:
                 kept += 1
@@ -30,6 +31,7 @@ def test_what_is_kept_is_what_would_be_said_anew(monkeypatch: pytest.MonkeyPatch
                 state.told[node.id] = told
             else:
                 state.told.pop(node.id, None)
+            node.pong_received_at = answered_at
         return entries
 
     monkeypatch.setattr(outgoing, "_gossip", checked)
