@@ -32,6 +32,7 @@ def server(node: Node) -> Fields:
     described = runtime.process.description()
     now_us = runtime.clock.wall_us()
     uptime_s = (now_us // 1000 - node.started_at_ms) // 1000
+    left_ms = node.shutdown.left_ms
     return [
         ("redis_version", REDIS_VERSION),
         ("redis_git_sha1", "00000000"),
@@ -57,6 +58,7 @@ def server(node: Node) -> Fields:
         ("executable", described["executable"]),
         ("config_file", node.config_file),
         ("io_threads_active", 0),
+        *((("shutdown_in_milliseconds", left_ms),) if left_ms is not None else ()),
         # Ours, behind Redis' fields.
         ("shardlab_version", SHARDLAB_VERSION),
         ("interpreter", described["interpreter"]),

@@ -160,7 +160,9 @@ def _run(settings: NodeSettings, runtime: Runtime, config_file: str) -> int:
     with asyncio.Runner(loop_factory=process.make_loop) as runner:
         status = runner.run(serve(settings, runtime, config_file, _keep_to_myself))
     if settings.pidfile or settings.daemonize:
-        runtime.log.notice("Removing the pid file.")
+        if status == 0:
+            # Otherwise the last line says what went wrong.
+            runtime.log.notice("Removing the pid file.")
         process.remove_pid_file(settings.pidfile or "/var/run/redis.pid")
     if status == 0:
         runtime.log.warning("Redis is now ready to exit, bye bye...")
@@ -209,6 +211,8 @@ async def serve(settings: NodeSettings, runtime: Runtime, config_file: str, made
         runtime.process.settle()
         log.warning("Server initialized")
         process.on_signals(loop, {name: partial(node.shutdown.signalled, name) for name in ("SIGTERM", "SIGINT")})
+        if settings.crash_log_enabled:
+            process.on_signals(loop, {"SIGABRT": partial(_aborted, runtime)})
         await node.start()
     except TlsError:
         log.warning("Failed to configure TLS. Check logs for more info.")
@@ -235,6 +239,12 @@ async def serve(settings: NodeSettings, runtime: Runtime, config_file: str, made
     status = await node.ending
     await node.stop()
     return status
+
+
+def _aborted(runtime: Runtime) -> None:
+    """Somebody wants to see us crash."""
+    runtime.log.warning(f"Shardlab (Redis {REDIS_VERSION}) crashed by signal: 6 (SIGABRT)")
+    runtime.process.die("SIGABRT")
 
 
 def _keep_to_myself(_: Node) -> None:

@@ -35,6 +35,7 @@ from node.ports import Ports
 from node.propagation import Propagation
 from node.protected_mode import ProtectedMode
 from node.reconfigure import apply_at_start
+from node.replication.peer import PeerState
 from node.replication.replication import Replication
 from node.scripting.declared import Declared
 from node.scripting.engine import ScriptEngine
@@ -113,7 +114,13 @@ class Node:
         )
         self.pauses = Pauses(self.conditions, self.clients, self._pauses_changed)
         self.shutdown = Shutdown(
-            settings, runtime.log, self.pauses, self._save_before_end, self._lagging_replicas, self.end
+            settings,
+            runtime.log,
+            self.pauses,
+            self._save_before_end,
+            lambda: len(self.replication.replicas.peers),
+            self._lagging_replicas,
+            self.end,
         )
         self.expiry = ActiveExpiry(
             self.keyspace,
@@ -404,8 +411,14 @@ class Node:
             self.saver.before_shutdown(save=save)
 
     def _lagging_replicas(self) -> list[str]:
-        peers = self.replication.replicas.peers.values()
-        return [peer.name for peer in peers if peer.ack_offset < self.replication.offset]
+        """Each replica that has not acknowledged everything, and how it stands."""
+        now, offset = asyncio.get_running_loop().time(), self.replication.offset
+        return [
+            f"{peer.name} reported offset {offset - peer.ack_offset} behind master, lag="
+            f"{round(now - peer.ack_at) if peer.state is PeerState.ONLINE else 0}, state={peer.state.value}."
+            for peer in self.replication.replicas.peers.values()
+            if peer.ack_offset < offset
+        ]
 
     def _session_closed(self, session: NodeSession) -> None:
         self.tracking.stop(session)

@@ -23,7 +23,7 @@ from runtime.directives import Kind, Words
 from runtime.process import RESERVED_FILES
 from runtime.settings import to_bytes
 from runtime.tls import TlsError
-from wire.errors import Error, until_nul
+from wire.errors import LOADING, Error, until_nul
 from wire.listener import BindError
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from wire.session import Session
 
 _Applier = Callable[["Node"], None]
+# What cannot be changed while data are being loaded, whether clients are served meanwhile or not.
+_FIXED_WHILE_LOADING = frozenset({"appendonly", "repl_diskless_load", "dir"})
 
 
 def set_directives(node: Node, session: Session, pairs: list[tuple[str, str]]) -> Callable[[], None]:
@@ -45,6 +47,8 @@ def set_directives(node: Node, session: Session, pairs: list[tuple[str, str]]) -
             raise _failed(name, "can't set immutable config")
         if kind.protected and not allows(settings.enable_protected_configs, session):
             raise _failed(name, "can't set protected config")
+        if node.loader.active and field in _FIXED_WHILE_LOADING:
+            raise Error(LOADING)
     before = {field: getattr(settings, field) for _, field, _ in changes}
 
     def take_back() -> None:

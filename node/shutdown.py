@@ -47,6 +47,7 @@ class Shutdown:
         "_log",
         "_options",
         "_pauses",
+        "_replicas",
         "_save",
         "_scheduled",
         "_settings",
@@ -60,6 +61,7 @@ class Shutdown:
         log: Log,
         pauses: Pauses,
         save: Callable[[bool | None], None],
+        replicas: Callable[[], int],
         lagging: Callable[[], list[str]],
         end: Callable[[int], None],
     ) -> None:
@@ -69,7 +71,8 @@ class Shutdown:
         # Saves the snapshot if told to, or if not told (None) and there are save points; raises Error, or Interrupted
         # when a SIGINT comes meanwhile.
         self._save = save
-        # The names of replicas that have not acknowledged everything.
+        # How many replicas there are, and which of them have not acknowledged everything: each with how it stands.
+        self._replicas = replicas
         self._lagging = lagging
         # Ends the node with an exit status.
         self._end = end
@@ -86,6 +89,13 @@ class Shutdown:
     @property
     def under_way(self) -> bool:
         return self._options is not None or self._scheduled is not None
+
+    @property
+    def left_ms(self) -> int | None:
+        """For how long replicas will be waited for at the most; None while that is not under way."""
+        if self._options is None or not self._deadline:
+            return None
+        return round((self._deadline - asyncio.get_running_loop().time()) * 1000)
 
     def signalled(self, signal_name: str) -> None:
         """SIGTERM or SIGINT; whoever insists gets an end without manners."""
@@ -137,8 +147,11 @@ class Shutdown:
         self._finish(options)
 
     def _finish(self, options: ShutdownOptions) -> None:
-        for name in self._lagging():
-            self._log.notice(f"Lagging replica {name} reported offset is behind when the shutdown finished.")
+        lagging, replicas = self._lagging(), self._replicas()
+        for replica in lagging:
+            self._log.warning(f"Lagging replica {replica}")
+        if replicas:
+            self._log.notice(f"{replicas - len(lagging)} of {replicas} replicas are in sync when shutting down.")
         try:
             self._save(options.save)
         except Interrupted:

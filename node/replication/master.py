@@ -206,7 +206,8 @@ class Master:
         peer.state = PeerState.ONLINE
         peer.ack_at = asyncio.get_running_loop().time()
         self._runtime.log.notice(f"Synchronization with replica {peer.name} succeeded")
-        if self.feed.history.offset == 0 and not peer.old and not self._is_replica():
+        first = self.feed.history.offset == 0 and not self._is_replica()
+        if first and self._settings.cluster_enabled and not peer.old:
             # A replica that announces offset 0 counts as not yet synchronized, and CLUSTER SLOTS leaves it out. With
             # nothing written yet, that would last until the first periodic PING. Who came by SYNC announces nothing,
             # and reads what was written from the first byte on.

@@ -36,6 +36,7 @@ class ReplicationSettings(SnapshotSettings, Protocol):
     repl_diskless_sync_delay: int
     repl_diskless_sync_max_replicas: int
     repl_ping_replica_period: int
+    cluster_enabled: bool
     repl_timeout: int
     repl_disable_tcp_nodelay: bool
     repl_backlog_size: int

@@ -66,6 +66,15 @@ def test_a_signal_saves_and_ends(name: str, start_server: Start) -> None:
     assert again.client().ask("GET", "a") == b"$1\r\n1\r\n"
 
 
+def test_a_crash_by_a_signal_is_in_the_log(start_server: Start) -> None:
+    server = start_server("--save", "3600 1").wait_ready()
+    server.client().ask("SET", "a", "1")
+    server.process.send_signal(signal.SIGABRT)
+    assert server.wait_end() == -signal.SIGABRT
+    assert "crashed by signal: 6" in server.log
+    assert not (server.folder / "dump.rdb").exists()
+
+
 def test_who_insists_does_not_wait_for_the_last_snapshot(start_server: Start) -> None:
     """A second SIGINT ends it in the middle of saving, and leaves nothing behind; 20 keys would take two seconds."""
     server = start_server("--save", "3600 1").wait_ready()

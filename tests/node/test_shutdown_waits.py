@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Callable
 
@@ -36,8 +37,13 @@ def test_it_waits_and_the_replica_gets_everything(start_server: Start) -> None:
     ours.send(encode_command([b"SHUTDOWN"]))
     wait_for(lambda: "Waiting for replicas before shutting down." in master.log, what="the master's waiting")
     assert master.process.poll() is None
+    left = re.search(rb"shutdown_in_milliseconds:(\d+)\r\n", master.client().ask("INFO", "server"))
+    assert left is not None
+    assert 0 < int(left[1]) <= 60_000
     replica.process.send_signal(signal.SIGCONT)
     assert master.wait_end() == 0
+    assert "* 1 of 1 replicas are in sync when shutting down.\n" in master.log
+    assert "Lagging" not in master.log
     assert theirs.ask("GET", "last") == b"$1\r\n1\r\n"
 
 
@@ -54,6 +60,7 @@ def test_it_can_be_called_off(start_server: Start) -> None:
     assert other.ask("SHUTDOWN", "ABORT") == b"+OK\r\n"
     assert ours.read_reply() == b"-ERR Errors trying to SHUTDOWN. Check logs.\r\n"
     assert writer.read_reply() == b"+OK\r\n"
+    assert b"shutdown_in_milliseconds" not in other.ask("INFO", "server")
     # Whoever cannot wait says so.
     other.send(encode_command([b"SHUTDOWN", b"NOW"]))
     assert master.wait_end() == 0
@@ -66,7 +73,8 @@ def test_it_does_not_wait_for_ever(start_server: Start) -> None:
     behind(ours)
     master.process.terminate()
     assert master.wait_end() == 0
-    assert "reported offset is behind" in master.log
+    assert re.search(r"# Lagging replica \S+ reported offset \d+ behind master, lag=\d+, state=online\.\n", master.log)
+    assert "* 0 of 1 replicas are in sync when shutting down.\n" in master.log
     replica.process.send_signal(signal.SIGCONT)
 
 

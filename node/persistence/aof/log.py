@@ -143,14 +143,14 @@ class AofLog:
         """Whole commands that ran in `database` (a `node.propagation.Sink`)."""
         if not self._pieces:
             self._request()
-        if database != self._database:
-            self._database = database
-            self._append(encode_command([b"SELECT", b"%d" % database]))
         if self._settings.aof_timestamp_enabled:
             now_s = self._keyspace.now_ms // 1000
             if now_s > self._annotated_s:
                 self._annotated_s = now_s
                 self._append(b"#TS:%d\r\n" % now_s)
+        if database != self._database:
+            self._database = database
+            self._append(encode_command([b"SELECT", b"%d" % database]))
         self._pieces.append(data)
         self.fed += len(data)
 

@@ -27,6 +27,7 @@ _LIBRARY = (
     "#!lua name={0}\n"
     "redis.register_function{{function_name='{0}', callback=function() return 1 end, flags={{'no-writes'}}}}"
 )
+_NO_LOG = ("CONFIG", "SET", "maxclients", "100", "appendonly", "no")
 
 
 async def loading_again(nodes: Nodes, *, same_history: bool) -> tuple[Running, Running]:
@@ -56,7 +57,7 @@ async def test_the_old_data_are_served_while_the_new_are_loaded(nodes: Nodes) ->
     assert (info["loading"], info["async_loading"]) == ("0", "1")
     assert await replica.client("GET", "a") == b"old"
     assert await replica.client("FCALL", "before", 0) == 1
-    for words in (("REPLICAOF", "NO", "ONE"), ("FLUSHALL",), ("PSYNC", "?", -1)):
+    for words in (("REPLICAOF", "NO", "ONE"), ("FLUSHALL",), ("PSYNC", "?", -1), _NO_LOG):
         refusal = await replica.client(*words)
         assert isinstance(refusal, hiredis.ReplyError), words
     watcher = await Client.connect(replica.port)
