@@ -138,9 +138,6 @@ class AppendOnly:
 
     def switch_on(self, *, now: bool) -> bool:
         """CONFIG SET appendonly yes; False when that is not possible. Where not `now`, its base is begun with later."""
-        if self._loader.active:
-            self._suspended = True
-            return True
         self._suspended = False
         try:
             self._folder.open()
