@@ -72,6 +72,8 @@ class Node:
         self.turn = Turn(asyncio.get_running_loop())
         # EXEC runs: nothing may look at the data as if they were whole.
         self.in_transaction = False
+        # DEBUG SET-SKIP-CHECKSUM-VALIDATION: RESTORE takes damaged payloads.
+        self.skips_checksums = False
         self.clients: Clients[NodeSession] = Clients(settings.maxclients)
         self.broker = Broker()
         self.table = CommandTable(commands.MODULES, gates_of)

@@ -160,6 +160,7 @@ class Shutdown:
         except Error:
             if not options.force:
                 self._log.warning("Error trying to save the DB, can't exit.")
+                self._log.warning("Errors trying to shut down the server. Check the logs for more information.")
                 self._call_off()
                 return
             self._log.warning("Error trying to save the DB, but the shutdown is forced.")

@@ -93,6 +93,11 @@ def _set_active_expire(call: Call) -> Reply:
     return OK
 
 
+def _skip_checksums(call: Call) -> Reply:
+    call.node.skips_checksums = call.argv[2] != b"0"
+    return OK
+
+
 def _error(call: Call) -> Reply:
     raise Error(call.argv[2])
 
@@ -209,7 +214,7 @@ _SUBCOMMANDS: dict[bytes, tuple[int, int, Callable[[Call], Reply]]] = {
     b"STRINGMATCH-TEST": (2, 2, _string_match_test),
     b"STRINGMATCH-LEN": (4, 4, _accept),
     b"QUICKLIST-PACKED-THRESHOLD": (3, 3, _packed_threshold),
-    b"SET-SKIP-CHECKSUM-VALIDATION": (3, 3, _accept),
+    b"SET-SKIP-CHECKSUM-VALIDATION": (3, 3, _skip_checksums),
     b"PAUSE-CRON": (3, 3, _pause_cron),
     b"AOF-FLUSH-SLEEP": (3, 3, _accept),
     b"DICT-RESIZING": (3, 3, _accept),
@@ -218,7 +223,7 @@ _SUBCOMMANDS: dict[bytes, tuple[int, int, Callable[[Call], Reply]]] = {
     b"HELP": (2, 2, _help),
 }
 _HELP = (
-    "AOF-FLUSH-SLEEP | DICT-RESIZING | SET-SKIP-CHECKSUM-VALIDATION | LEAK <value>",
+    "AOF-FLUSH-SLEEP | DICT-RESIZING | LEAK <value>",
     "    Accepted and without effect, like REPLYBUFFER and STRINGMATCH-LEN.",
     "CHANGE-REPL-ID",
     "    Change the replication IDs of the instance, so that replicas need a full copy.",
@@ -268,6 +273,8 @@ _HELP = (
     "    Setting it to 0 disables expiring keys in background when they are not accessed.",
     "SET-DISABLE-DENY-SCRIPTS <0|1>",
     "    Let scripts run the commands that are denied to them.",
+    "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+    "    Let RESTORE take payloads whose checksum is wrong.",
     "SLEEP <seconds>",
     "    Stop the server for <seconds>. Decimals allowed.",
     "HELP",

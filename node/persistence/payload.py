@@ -25,11 +25,14 @@ def sealed(content: bytes) -> bytes:
     return payload + crc64(payload).to_bytes(_CHECKSUM_SIZE, "little")
 
 
-def unsealed(payload: bytes) -> bytes:
-    """The content of a sealed payload; raises Error for one that is damaged or newer than we are."""
+def unsealed(payload: bytes, *, unchecked: bool = False) -> bytes:
+    """The content of a sealed payload; raises Error for one that is newer than we are.
+
+    And for one that is damaged, unless it is to go `unchecked`.
+    """
     if len(payload) >= _FOOTER.size:
         version, checksum = _FOOTER.unpack_from(payload, len(payload) - _FOOTER.size)
-        if version <= VERSION_MAX and checksum == crc64(payload[:-_CHECKSUM_SIZE]):
+        if version <= VERSION_MAX and (unchecked or checksum == crc64(payload[:-_CHECKSUM_SIZE])):
             return payload[: -_FOOTER.size]
     raise Error(b"ERR DUMP payload version or checksum are wrong")
 
@@ -40,9 +43,12 @@ def serialized(value: Value, *, compress: bool) -> bytes:
     return sealed(bytes((kind,)) + body)
 
 
-def deserialized(payload: bytes, limits: CompactLimits) -> Value:
-    """The value in a DUMP payload; raises Error for one that is damaged, newer than we are, or of a foreign type."""
-    cursor = Cursor(unsealed(payload), limits=limits)
+def deserialized(payload: bytes, limits: CompactLimits, *, unchecked: bool = False) -> Value:
+    """The value in a DUMP payload; raises Error for one that is damaged, newer than we are, or of a foreign type.
+
+    `unchecked`, damage shows only where it leaves nothing that could be a value.
+    """
+    cursor = Cursor(unsealed(payload, unchecked=unchecked), limits=limits)
     try:
         kind = cursor.byte()
         return decoder_of(kind, 0)(cursor)

@@ -40,7 +40,7 @@ def decode_quicklist(cursor: Cursor) -> Quicklist:
     for _ in range(cursor.count()):
         container = cursor.length()
         node = cursor.string()
-        if container == _PLAIN:
+        if container == _PLAIN and node:
             items.append(node)
         elif container == _PACKED:
             items += listpack.decode(node)

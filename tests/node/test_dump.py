@@ -52,6 +52,24 @@ def test_a_value_changed_in_place(pair: Pair) -> None:
     assert _dump(ours, "k") == _dump(theirs, "k")
 
 
+def test_damaged_payloads_can_be_let_through(pair: Pair) -> None:
+    """DEBUG SET-SKIP-CHECKSUM-VALIDATION: what is no value is refused all the same."""
+    sound = b"\x00\x01v\x0a\x00" + bytes(8)
+    empty_node = b"\x12\x01\x01\x00\x0a\x00" + bytes(8)
+    newer = b"\x00\x01v\xff\x00" + bytes(8)
+    for client in pair.connect():
+        wrong = b"-ERR DUMP payload version or checksum are wrong\r\n"
+        assert client.ask("RESTORE", "k", "0", sound) == wrong
+        assert client.ask("DEBUG", "SET-SKIP-CHECKSUM-VALIDATION", "1") == b"+OK\r\n"
+        assert client.ask("RESTORE", "k", "0", sound) == b"+OK\r\n"
+        assert client.ask("GET", "k") == b"$1\r\nv\r\n"
+        assert client.ask("RESTORE", "l", "0", empty_node) == b"-ERR Bad data format\r\n"
+        assert client.ask("RESTORE", "l", "0", sound[:1] + sound[3:]).startswith(b"-ERR ")
+        assert client.ask("RESTORE", "n", "0", newer) == wrong
+        assert client.ask("DEBUG", "SET-SKIP-CHECKSUM-VALIDATION", "0") == b"+OK\r\n"
+        assert client.ask("RESTORE", "m", "0", sound) == wrong
+
+
 def test_refusals_and_options(pair: Pair) -> None:
     both = pair.connect()
     payload = b"\x00\x03abc\x0a\x00"
