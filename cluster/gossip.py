@@ -24,13 +24,16 @@ def hear(ctx: Context, sender: NodeEntry | None, entries: tuple[GossipEntry, ...
     """Take in the gossip section of a heartbeat; `sender` is None for a stranger's MEET, whose word on failures and
     on new nodes does not count."""
     state, now_ms = ctx.state, ctx.now_ms
-    nodes, told, offset_ms, latest_ms = state.nodes, state.told, state.wall_offset_ms, now_ms + _CLOCK_AHEAD_MS
+    state.make_room()
+    nodes, told, number_of = state.nodes, state.told, state.numbers.of
+    offset_ms, latest_ms = state.wall_offset_ms, now_ms + _CLOCK_AHEAD_MS
     # Only masters have a voice: a majority of masters decides.
     voice = sender if sender is not None and sender.is_master else None
     for entry in entries:
         # A heartbeat of a thousand nodes has a hundred entries, and nearly all are about nodes that are well: these
         # are dealt with first, and, where possible, without a look at the node.
-        ours = told.get(entry[0])
+        number = number_of.get(entry[0], 0)
+        ours = told[number]
         if entry is ours:
             continue
         flags, pong_received = entry[4], entry[6]
@@ -40,7 +43,7 @@ def hear(ctx: Context, sender: NodeEntry | None, entries: tuple[GossipEntry, ...
             if entry[:6] == ours[:6] and entry[7] == ours[7]:
                 if pong_received * 1000 - offset_ms <= latest_ms:
                     # What is said of it is all we would say: so we say just that, from now on.
-                    told[entry[0]] = entry
+                    told[number] = entry
                 continue
         node = nodes.get(entry[0])
         if node is None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from cluster.attention import Attention
 from cluster.endpoints import ClientNetwork
 from cluster.messages import NO_SLOTS, GossipEntry, NodeFlag
+from cluster.numbers import Numbers
 from cluster.slots import SLOTS, from_bitmap, ranges, to_bitmap
 
 # Making a NodeFlag of a number takes a microsecond, looking it up a twentieth of one.
@@ -59,6 +60,7 @@ class NodeEntry:
         "myself",
         "noaddr",
         "nofailover",
+        "number",
         "offset",
         "orphaned_at",
         "pfail",
@@ -159,6 +161,8 @@ class NodeEntry:
         # It knows of shard ids, and so is Redis 7.2, Valkey or later.
         self.tells_shard = False
 
+        # Its number (`numbers`), 0 while it is in no table.
+        self.number = 0
         # Its place in the table's order, and when the ticks have to look at it again (`attention`).
         self.place = 0
         self.watch_at = 0.0
@@ -235,7 +239,6 @@ class ClusterState:
     """The tables. One per node; `myself` is always in `nodes`."""
 
     __slots__ = (
-        "_ids",
         "_places",
         "_size",
         "_table",
@@ -248,6 +251,7 @@ class ClusterState:
         "migrating",
         "myself",
         "nodes",
+        "numbers",
         "ok",
         "owner",
         "suspected",
@@ -257,22 +261,25 @@ class ClusterState:
         "wall_offset_ms",
     )
 
-    def __init__(self, myself: NodeEntry) -> None:
+    def __init__(self, myself: NodeEntry, numbers: Numbers | None = None) -> None:
         myself.myself = True
         self.myself = myself
         # All nodes by id, in the order in which they were learned.
         self.nodes: dict[str, NodeEntry] = {myself.id: myself}
-        # The same as lists, made when they are asked for, and the place of the next newcomer.
+        # Their numbers; those of several nodes in one process may be the same.
+        self.numbers = Numbers() if numbers is None else numbers
+        myself.number = self.numbers.take(myself.id)
+        # The same as a list, made when it is asked for, and the place of the next newcomer.
         self._table: list[NodeEntry] | None = None
-        self._ids: list[str] = []
         self._places = 1
         # Whom the ticks have to look at.
         self.attention = Attention()
-        # What gossip says of a node, by its id, while nothing is the matter with it: not suspected, not reported, no
+        # What gossip says of a node, by its number, while nothing is wrong with it: not suspected, not reported, no
         # ping pending. Whatever changes one of these, or a field of the entry, takes it out (`untell`). It is by
         # itself, and not a field of the nodes, because a heartbeat reads a tenth of the cluster's: a thousand nodes of
         # a simulation have a million entries of tables, which no processor's cache holds.
-        self.told: dict[str, GossipEntry] = {}
+        self.told: list[GossipEntry | None] = []
+        self.make_room()
         # Those that this node suspects (PFAIL).
         self.suspected: dict[NodeEntry, None] = {}
         # The greatest epoch seen anywhere, and the epoch of the last vote given.
@@ -314,6 +321,8 @@ class ClusterState:
 
     def _put(self, node: NodeEntry) -> None:
         self.nodes[node.id] = node
+        node.number = self.numbers.take(node.id)
+        self.make_room()
         node.place = self._places
         self._places += 1
         self._table = None
@@ -333,20 +342,25 @@ class ClusterState:
                 del table[slot]
         for other in self.nodes.values():
             other.fail_reports.pop(node.id, None)
-        del self.nodes[node.id]
+        self._take_out(node)
         self._table = None
-        self.untell(node)
         self.suspected.pop(node, None)
         self.topology_changed = True
 
     def rename(self, node: NodeEntry, node_id: str) -> None:
         """Give a node its real name. It moves to the end of the table, as a new one would."""
         assert node_id not in self.nodes, node_id
-        del self.nodes[node.id]
+        self._take_out(node)
         if node.shard_id == node.id:
             node.shard_id = node_id
         node.id = node_id
         self._put(node)
+
+    def _take_out(self, node: NodeEntry) -> None:
+        self.untell(node)
+        del self.nodes[node.id]
+        self.numbers.drop(node.id)
+        node.number = 0
 
     def suspect(self, node: NodeEntry, suspected: bool) -> None:
         """Hold a node for PFAIL, or no longer."""
@@ -467,29 +481,30 @@ class ClusterState:
     def table(self) -> list[NodeEntry]:
         """All nodes, in the table's order; not to be changed. A heartbeat must not cost a walk through them."""
         if self._table is None:
-            self._table, self._ids = list(self.nodes.values()), list(self.nodes)
+            self._table = list(self.nodes.values())
         return self._table
 
-    def ids(self) -> list[str]:
-        """The ids of `table`."""
-        self.table()
-        return self._ids
+    def make_room(self) -> None:
+        """Have a place in `told` for all that have a number, in somebody's table."""
+        missing = len(self.numbers.ids) - len(self.told)
+        if missing > 0:
+            self.told += [None] * missing
 
     def tell_anew(self) -> None:
         """Something has changed that gossip says of some nodes."""
-        if self.told:
-            for node in self.table():
-                self.untell(node)
+        for node in self.table():
+            self.untell(node)
 
     def untell(self, node: NodeEntry) -> None:
         """Something has changed, or is about to, that gossip says of a node."""
-        node.pong_received_at = self.answered_at(node)
-        self.told.pop(node.id, None)
+        if self.told[node.number] is not None:
+            node.pong_received_at = self.answered_at(node)
+            self.told[node.number] = None
 
     def answered_at(self, node: NodeEntry) -> float | None:
         """When a node last answered anybody, as far as we know: us, or somebody whose gossip we go on telling."""
         answered_at = node.pong_received_at
-        told = self.told.get(node.id)
+        told = self.told[node.number]
         if told is None:
             return answered_at
         # A whole second: of what we know ourselves it says less than we know.
@@ -529,7 +544,11 @@ class ClusterState:
         assert owners == self.owner, [slot for slot in range(SLOTS) if owners[slot] is not self.owner[slot]]
         assert [node for node in self.nodes.values() if node.pfail] == sorted(self.suspected, key=lambda n: n.place)
         assert self.table() == list(self.nodes.values()) == sorted(self.nodes.values(), key=lambda n: n.place)
+        assert self.told[0] is None
         for node in self.nodes.values():
+            assert self.numbers.ids[node.number] == node.id, (node, node.number)
+            told = self.told[node.number]
+            assert told is None or told.node == node.id, (node, told)
             assert not (node.is_master and node.is_replica), node
             assert not (node.pfail and node.fail), node
             assert node.is_master or not node.slots, (node, "has slots")

@@ -170,35 +170,40 @@ def _gossip(ctx: Context, about: NodeEntry | None = None) -> tuple[GossipEntry, 
     state = ctx.state
     if state.topology_changed:
         state.tell_anew()
-    ids, told = state.ids(), state.told
-    count = len(ids)
-    chosen: dict[str, GossipEntry] = {} if about is None else {about.id: _entry(state, about)}
+    state.make_room()
+    nodes, told, ids = state.nodes, state.told, state.numbers.ids
+    count = len(nodes)
+    chosen: dict[int, GossipEntry] = {} if about is None else {about.number: _entry(state, about)}
     # Neither we nor, usually, the receiver are news.
     wanted = min(max(_GOSSIP_MIN, count // _GOSSIP_FRACTION), count - 2)
     if wanted > 0:
-        # This is what `randrange` does, without its calls: a large cluster spends most of its time here.
-        draw, bits = ctx.rng.getrandbits, count.bit_length()
+        # This is what `randrange` does, without its calls: a large cluster spends most of its time here. Numbers begin
+        # with 1; few, if any, are of nobody we know.
+        numbers = len(ids) - 1
+        draw, bits = ctx.rng.getrandbits, numbers.bit_length()
         for _ in range(wanted * 3):
             if len(chosen) >= wanted:
                 break
             number = draw(bits)
-            while number >= count:
+            while number >= numbers:
                 number = draw(bits)
-            node_id = ids[number]
-            entry = told.get(node_id)
+            number += 1
+            entry = told[number]
             if entry is not None:
-                chosen[node_id] = entry
+                chosen[number] = entry
                 continue
-            node = state.nodes[node_id]
+            node = nodes.get(ids[number])
             # Suspects come anyway. A node without link and slots may be a misconfigured one that nobody knows.
-            if not (node.myself or node.pfail or node.handshake or node.noaddr) and (
-                node.link is not None or node.slots
+            if (
+                node is not None
+                and not (node.myself or node.pfail or node.handshake or node.noaddr)
+                and (node.link is not None or node.slots)
             ):
-                chosen[node_id] = _entry(state, node)
+                chosen[number] = _entry(state, node)
         if state.suspected:
             for node in state.table():
                 if node.pfail and not node.handshake and not node.noaddr:
-                    chosen[node.id] = _entry(state, node)
+                    chosen[node.number] = _entry(state, node)
     return tuple(chosen.values())
 
 
@@ -208,7 +213,7 @@ def _entry(state: ClusterState, node: NodeEntry) -> GossipEntry:
     well = not (node.myself or node.pfail or node.fail or node.handshake or node.noaddr or node.fail_reports)
     if well and node.ping_sent_at is None and (node.link is not None or node.slots):
         entry = _well(node.id, node.ip, node.port, node.cport, node.flag_bits, pong_received, node.pport)
-        state.told[node.id] = entry
+        state.told[node.number] = entry
         return entry
     ping_sent = state.wall_ms(node.ping_sent_at) // 1000
     return GossipEntry(node.id, node.ip, node.port, node.cport, node.flag_bits, ping_sent, pong_received, node.pport)

@@ -12,6 +12,7 @@ from functools import lru_cache
 from random import Random
 
 from cluster.membership import ClusterState, NodeEntry
+from cluster.numbers import Numbers
 from cluster.slots import SLOTS, from_ranges
 from sim.rules.host import WALL_MS, Host
 from sim.rules.network import End, Network
@@ -50,11 +51,11 @@ def _slots(first: int, end: int) -> int:
     return from_ranges([(first, end - 1)])
 
 
-def tables(shape: Shape, hosts: Sequence[Host], me: int, now_ms: float) -> ClusterState:
+def tables(shape: Shape, hosts: Sequence[Host], me: int, now_ms: float, numbers: Numbers | None = None) -> ClusterState:
     """What one node knows: all of it. Its links are up; `connect` gives them their other ends."""
     rng = Random(f"{hosts[me].node_id} pongs")
     entries = [_entry(host, now_ms) for host in hosts]
-    state = ClusterState(entries[me])
+    state = ClusterState(entries[me], numbers)
     for index, entry in enumerate(entries):
         entry.is_master = index < shape.masters
         entry.is_replica = not entry.is_master

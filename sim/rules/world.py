@@ -16,6 +16,7 @@ from typing import Any
 
 from cluster import nodes_conf
 from cluster.events import Command, Refused, Tick
+from cluster.numbers import Numbers
 from cluster.safeguards import Safeguards
 from cluster.settings import ClusterSettings
 from sim.rules.agenda import Agenda
@@ -69,7 +70,9 @@ class World:
         self._start()
 
     def _start(self) -> None:
-        states = [tables(self.shape, self.hosts, index, self.now) for index in range(len(self.hosts))]
+        # Large clusters have no disks; their tables then have one order, and share what is looked up.
+        numbers = Numbers() if self.replication is None else None
+        states = [tables(self.shape, self.hosts, index, self.now, numbers) for index in range(len(self.hosts))]
         connect(self.hosts, self.network)
         for host, state in zip(self.hosts, states, strict=True):
             # What comes before a node's first step waits for it.

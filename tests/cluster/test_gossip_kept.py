@@ -21,16 +21,14 @@ def test_what_is_kept_is_what_would_be_said_anew(monkeypatch: pytest.MonkeyPatch
         entries = made(ctx, about)
         state = ctx.state
         for node in state.table():
-            told, answered_at = state.told.get(node.id), node.pong_received_at
+            told, answered_at = state.told[node.number], node.pong_received_at
             state.untell(node)
             anew = outgoing._entry(state, node)
             if told is not None:
                 kept += 1
                 assert told == anew
-                assert state.told.pop(node.id) == anew, "nobody would keep this now"
-                state.told[node.id] = told
-            else:
-                state.told.pop(node.id, None)
+                assert state.told[node.number] == anew, "nobody would keep this now"
+            state.told[node.number] = told
             node.pong_received_at = answered_at
         return entries
 
