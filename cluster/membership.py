@@ -505,7 +505,8 @@ class ClusterState:
         """When a node last answered anybody, as far as we know: us, or somebody whose gossip we go on telling."""
         answered_at = node.pong_received_at
         told = self.told[node.number]
-        if told is None:
+        if told is None or not told.pong_received:
+            # A 0 means never, and is no time.
             return answered_at
         # A whole second: of what we know ourselves it says less than we know.
         told_at = told.pong_received * 1000 - self.wall_offset_ms

@@ -6,8 +6,9 @@ import pytest
 
 from cluster import outgoing
 from cluster.context import Context
-from cluster.membership import NodeEntry
+from cluster.membership import ClusterState, NodeEntry
 from cluster.messages import GossipEntry
+from cluster.slots import slot_set
 from sim.rules.swarm import Scenario, run
 
 
@@ -36,3 +37,18 @@ def test_what_is_kept_is_what_would_be_said_anew(monkeypatch: pytest.MonkeyPatch
     for seed in range(6):
         run(Scenario(seed, duration_ms=8_000.0))
     assert kept > 10_000
+
+
+def test_that_a_node_has_never_answered_is_no_time() -> None:
+    """Of a node that we know from nodes.conf or by hearsay; the wall clock does not keep step with the loop's."""
+    me, node = NodeEntry("a" * 40), NodeEntry("b" * 40, "10.0.0.2", 7000, 17000)
+    me.is_master = node.is_master = True
+    state = ClusterState(me)
+    state.add(node)
+    state.assign(slot_set([1]), node)
+    state.wall_offset_ms = 1_700_000_000_000.0
+    assert outgoing._entry(state, node).pong_received == 0
+    state.wall_offset_ms -= 2
+    state.untell(node)
+    assert node.pong_received_at is None
+    assert outgoing._entry(state, node).pong_received == 0
