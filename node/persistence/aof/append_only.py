@@ -247,7 +247,9 @@ class AppendOnly:
         else:
             # It was for another state of things, or it failed: from the beginning.
             self._propagation.set_log(None)
-            self.log.abandon()
+            if self.log.is_open:
+                self.log.abandon()
+                self.rewriter.remove_increment()
             self.scheduled = True
 
     def cron(self) -> None:

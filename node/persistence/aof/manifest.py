@@ -63,8 +63,10 @@ class Manifest:
 
     def rebased(self, base: Part, increment: Part | None) -> Manifest:
         """`base` holds all that stood before `increment`; None: there are no increments any more."""
-        old = tuple(part for part in self.parts if part != increment)
-        return Manifest(base, () if increment is None else (increment,), self.history + old)
+        old = tuple(part for part in self.increments if part != increment)
+        replaced = old if self.base is None else (*old, self.base)
+        # What was replaced last stands first.
+        return Manifest(base, () if increment is None else (increment,), replaced + self.history)
 
     def without_history(self) -> Manifest:
         return replace(self, history=())

@@ -226,6 +226,11 @@ class Rewriter:
         """A child that was killed could not."""
         self._folder.remove(temporary_base(self._child_pid))
 
+    def remove_increment(self) -> None:
+        """It belongs to a base that will not come."""
+        self._runtime.log.notice(f"Removing the temp incr aof file {TEMPORARY_INCREMENT}")
+        self._folder.remove(TEMPORARY_INCREMENT)
+
     def _commit(self, form: BaseForm) -> None:
         """The base counts from here on; raises OSError, and then it does not."""
         folder, stem, log = self._folder, self._settings.appendfilename, self._runtime.log

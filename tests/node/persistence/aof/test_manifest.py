@@ -30,10 +30,16 @@ def test_a_rewrite_in_three_steps() -> None:
     assert after.parts == (Part("appendonly.aof.2.base.aof", 2), Part("appendonly.aof.2.incr.aof", 2))
     assert after.render() == (
         b"file appendonly.aof.2.base.aof seq 2 type b\n"
-        b"file appendonly.aof.1.base.rdb seq 1 type h\n"
         b"file appendonly.aof.1.incr.aof seq 1 type h\n"
+        b"file appendonly.aof.1.base.rdb seq 1 type h\n"
         b"file appendonly.aof.2.incr.aof seq 2 type i\n"
     )
+    # What was replaced last stands first, as redis-server writes it.
+    increment = after.next_increment("appendonly.aof")
+    again = after.with_increment(increment).rebased(after.next_base("appendonly.aof", "rdb"), increment)
+    assert [part.name.partition("aof.")[2] for part in again.history] == [
+        *("2.incr.aof", "2.base.aof", "1.incr.aof", "1.base.rdb")
+    ]
     assert after.without_history().history == ()
 
 

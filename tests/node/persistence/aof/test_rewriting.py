@@ -190,6 +190,21 @@ async def test_a_child_that_dies_leaves_the_old_files_in_force(
     assert await again.client("MGET", "a", "b") == [b"1", b"2"]
 
 
+async def test_a_first_base_that_fails_takes_its_increment_along(nodes: Nodes, tmp_path: Path) -> None:
+    node = await nodes.start("node")
+    burden(node)
+    await node.client("SET", "a", "1")
+    assert await node.client("CONFIG", "SET", "appendonly", "yes") == b"OK"
+    await node.client("SET", "b", "2")
+    os.kill(node.node.child.pid, signal.SIGKILL)
+    await until(lambda: "Removing the temp incr aof file temp-appendonly.aof.incr" in node.log, what="the removal")
+    await until(lambda: node.node.append_only.state is AofState.ON, what="the log")
+    await idle(node)
+    assert files(tmp_path) == ["1.base.rdb", "1.incr.aof", "manifest"]
+    again = await restarted(nodes, node)
+    assert await again.client("MGET", "a", "b") == [b"1", b"2"]
+
+
 async def test_after_failures_it_does_not_try_again_at_once(nodes: Nodes) -> None:
     node = await nodes.start("node", appendonly=True)
     rewriter = node.node.append_only.rewriter
