@@ -256,6 +256,10 @@ def _append_only(node: Node) -> None:
         raise ValueError("Unable to turn on AOF. Check server logs.")
 
 
+def _history_of_log(node: Node) -> None:
+    node.append_only.delete_history()
+
+
 _APPLIERS: dict[str, _Applier] = {
     "maxclients": _max_clients,
     "requirepass": _password,
@@ -294,6 +298,7 @@ _APPLIERS: dict[str, _Applier] = {
     "repl_backlog_size": _backlog,
     "repl_ping_replica_period": _cluster,
     "appendonly": _append_only,
+    "aof_disable_auto_gc": _history_of_log,
 }
 
 

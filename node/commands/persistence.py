@@ -29,6 +29,7 @@ def reload(call: Call) -> Reply:
 def load_log(call: Call) -> Reply:
     """DEBUG LOADAOF: throw everything away and repeat the log."""
     call.node.append_only.reload()
+    call.node.saver.forget_changes()
     return OK
 
 

@@ -107,6 +107,10 @@ class Saver:
             raise Error(b"ERR")
         self._note_success()
 
+    def forget_changes(self) -> None:
+        """What is here counts as saved: it has just been loaded."""
+        self.dirty_at_save = self._keyspace.dirty
+
     def _saved_now(self) -> bool:
         """Write the file in this process; False when that is not possible."""
         try:

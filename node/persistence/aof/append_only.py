@@ -295,6 +295,11 @@ class AppendOnly:
         self._propagation.set_log(None)
         self.log.close()
 
+    def delete_history(self) -> None:
+        """Files that a base has replaced are to be kept no longer, or again."""
+        if self._folder.disk is not None:
+            self._folder.delete_history()
+
     def reload(self) -> None:
         """DEBUG LOADAOF: what the log says takes the place of all keys, at once; raises Error."""
         self.log.flush(force=True)

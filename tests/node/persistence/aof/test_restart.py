@@ -197,6 +197,7 @@ async def test_debug_loadaof_repeats_the_log(nodes: Nodes) -> None:
     await fill(node)
     node.node.keyspace.database(0).remove(b"a")
     assert await node.client("DEBUG", "LOADAOF") == b"OK"
+    assert (await node.client.info("persistence"))["rdb_changes_since_last_save"] == "0"
     await check(node)
 
 

@@ -190,6 +190,18 @@ async def test_a_child_that_dies_leaves_the_old_files_in_force(
     assert await again.client("MGET", "a", "b") == [b"1", b"2"]
 
 
+async def test_replaced_files_are_kept_as_long_as_they_are_wanted(nodes: Nodes, tmp_path: Path) -> None:
+    node = await nodes.start("node", appendonly=True, aof_disable_auto_gc=True)
+    for _ in range(2):
+        await node.client("BGREWRITEAOF")
+        await idle(node)
+    kept = ["1.base.rdb", "1.incr.aof", "2.base.rdb", "2.incr.aof"]
+    assert files(tmp_path) == [*kept, "3.base.rdb", "3.incr.aof", "manifest"]
+    assert await node.client("CONFIG", "SET", "aof-disable-auto-gc", "no") == b"OK"
+    assert files(tmp_path) == ["3.base.rdb", "3.incr.aof", "manifest"]
+    assert b" h\n" not in (folder(tmp_path) / "appendonly.aof.manifest").read_bytes()
+
+
 async def test_a_first_base_that_fails_takes_its_increment_along(nodes: Nodes, tmp_path: Path) -> None:
     node = await nodes.start("node")
     burden(node)
