@@ -123,7 +123,7 @@ class Executor:
         What stands in front of the loop in `execute` would cost more than such a command.
         """
         keyspace = self._keyspace
-        if keyspace.metered:
+        if keyspace.metered and not self._fits(session, command):
             return False
         place = command.key_index
         if place > 0:
@@ -183,6 +183,15 @@ class Executor:
         if took_ns >= command.notice_ns:
             self.aftermath.notice(session, command, argv, took_ns)
         return True
+
+    def _fits(self, session: NodeSession, command: Command) -> bool:
+        """With `maxmemory`, or where uses are noted: whether the command may run at once.
+
+        Room is made, and a client that wants to leave no trace is served, on the usual way.
+        """
+        eviction = self.eviction
+        needs_room = eviction.limit > 0 and command.flags & _NEEDS_MEMORY
+        return not session.no_touch and (not needs_room or eviction.fits())
 
     def _serve_behind(
         self, session: NodeSession, command: Command, argv: list[bytes], reply: Reply, took_ns: int

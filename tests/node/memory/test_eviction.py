@@ -55,6 +55,31 @@ async def test_memory_stays_below_the_limit(nodes: Nodes, policy: str) -> None:
     account._check()
 
 
+@pytest.mark.parametrize("policy", ["noeviction", "allkeys-lfu"])
+async def test_a_client_that_waits_for_each_reply(nodes: Nodes, policy: str) -> None:
+    running = await limited(nodes, policy, lfu_log_factor=0)
+    client = running.client
+    replies = [await client("SET", f"key:{number:05d}", "x" * 100) for number in range(100, 1500)]
+    used, limit, evicted = await figures(client)
+    assert used <= limit + 300
+    if policy == "noeviction":
+        refused = [reply for reply in replies if reply != b"OK"]
+        assert 100 < len(refused) < 1000
+        assert all(isinstance(reply, hiredis.ReplyError) and "OOM" in str(reply) for reply in refused)
+        assert await client("GET", "key:00100") == b"x" * 100
+        return
+    assert set(replies) == {b"OK"}
+    assert evicted > 100
+    before = await client("OBJECT", "FREQ", "key:01499")
+    for _ in range(40):
+        assert await client("GET", "key:01499") == b"x" * 100
+    assert await client("OBJECT", "FREQ", "key:01499") == before + 40
+    await client("CLIENT", "NO-TOUCH", "ON")
+    for _ in range(40):
+        await client("GET", "key:01499")
+    assert await client("OBJECT", "FREQ", "key:01499") == before + 40
+
+
 @pytest.mark.parametrize("policy", ["volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl"])
 async def test_only_volatile_keys_go(nodes: Nodes, policy: str) -> None:
     client = (await limited(nodes, policy)).client
