@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from cluster.codec import encode
+from cluster.conf_file import NodesConfFile
 from cluster.datagrams import Datagrams
 from cluster.events import (
     Answer,
@@ -54,7 +55,7 @@ from cluster.events import (
 from cluster.machine import ClusterMachine
 from cluster.member import Member
 from cluster.messages import Message, MessageType
-from cluster.nodes_conf import NodesConfFile, render
+from cluster.nodes_conf import render
 from cluster.settings import ClusterSettings
 from cluster.sockets import BusLink
 from runtime import Clock, Log, Tasks
@@ -66,6 +67,8 @@ _BACKLOG = 511
 # How `bind` names all addresses; and why one written ``-address`` is passed over.
 _ANY = {"*": "0.0.0.0", "::*": "::"}
 _NO_SUCH_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT)
+# How long what was saved without a sync may stay so: a power cut loses no more of a resharding than that.
+_SETTLE_S = 1.0
 
 
 class BusPortError(Exception):
@@ -97,6 +100,7 @@ class Bus:
         "_member",
         "_perform",
         "_servers",
+        "_settling",
         "_stepping",
         "_taking_part",
         "_tasks",
@@ -134,6 +138,8 @@ class Bus:
         # Events that came while a step's effects were being performed.
         self._events: deque[Event] = deque()
         self._stepping = False
+        # The timer for what was saved without a sync.
+        self._settling: asyncio.TimerHandle | None = None
         # The timer for the machine's deadline.
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
@@ -197,6 +203,9 @@ class Bus:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = self._timer_at = None
+        if self._settling is not None:
+            self._settling.cancel()
+            self._settling = None
         self._stop_listening()
         for link in list(self._links.values()):
             link.close()
@@ -271,14 +280,26 @@ class Bus:
                 try:
                     self._conf.save(render(self._machine.state), fsync=effect.fsync)
                 except OSError as error:
-                    # What comes after rests on what could not be saved.
-                    self._taking_part = False
-                    self._events.clear()
-                    self._member.cannot_save(error)
+                    self._give_up(error)
                     return ""
+                if self._settling is None and not self._conf.settled:
+                    self._settling = self._loop.call_later(_SETTLE_S, self._settle)
             else:
                 self._perform[type(effect)](effect)
         return answer
+
+    def _settle(self) -> None:
+        self._settling = None
+        try:
+            self._conf.settle()
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        """What comes after rests on what could not be saved."""
+        self._taking_part = False
+        self._events.clear()
+        self._member.cannot_save(error)
 
     def _set_timer(self) -> None:
         deadline = self._machine.deadline()

@@ -1,8 +1,7 @@
 """nodes.conf: what a node remembers of its cluster, in Redis' own file format.
 
-Owns the text form of the cluster's tables: a line a node, as CLUSTER NODES shows it too, and `vars` lines.
-Knows nothing of when it must be written; `NodesConfFile` keeps it under a lock for the process' life, because two
-processes with one nodes.conf would be one node with two wills.
+Owns the text form of the cluster's tables: a line a node, as CLUSTER NODES shows it too, and `vars` lines. Knows
+nothing of disks (`conf_file`), nor of when it must be written.
 
 Redis 7.0's form is written, which every later Redis and Valkey reads; the auxiliary fields that 7.2 puts behind
 the address are read. What 7.0 has no place for (shard ids, and what only we know) goes to `vars` lines of its own: a
@@ -18,14 +17,9 @@ from cluster.endpoints import ClientNetwork, is_host
 from cluster.membership import ClusterState, NodeEntry
 from cluster.messages import BUS_PORT_OFFSET, FLAG_NAMES, NodeFlag
 from cluster.slots import SLOTS, from_ranges, ranges
-from runtime import Disk, DiskFile
 
 # To the letter what redis-server 7.0 logs before it exits.
 CORRUPT = "Unrecoverable error: corrupted cluster config file."
-IN_USE = (
-    "Sorry, the cluster configuration file {} is already used by a different Redis Cluster node. "
-    "Please make sure that different nodes use different cluster configuration files."
-)
 _FIELDS_MIN = 8
 _FLAGS_BY_NAME = {name: flag for flag, name in FLAG_NAMES.items()} | {"noflags": NodeFlag(0)}
 _ID = re.compile(r"[0-9a-f]{40}\Z")
@@ -34,6 +28,7 @@ _SLOT_RANGE = re.compile(r"(\d+)(?:-(\d+))?\Z")
 _AUX_SHARD_ID = "shard-id"
 # Names 7.2 and Valkey give to auxiliary fields; a file with any other is not theirs.
 _AUX_NAMES = frozenset({_AUX_SHARD_ID, "nodename", "tls-port", "tcp-port", "client-ipv4", "client-ipv6"})
+_EPOCHS = "vars currentEpoch "
 _VAR_CLIENT_NETWORK = "shardlab-client-network"
 _VAR_SHARD_ID = "shardlab-shard-id"
 
@@ -46,9 +41,8 @@ class NodesConfError(Exception):
 
 
 def render(state: ClusterState) -> bytes:
-    """The whole file."""
+    """The whole file. Its last line is always there, so that a file without it is known to have lost its end."""
     lines = [node_line(state, node, node_address(node)) for node in state.nodes.values() if not node.handshake]
-    lines.append(f"vars currentEpoch {state.current_epoch} lastVoteEpoch {state.last_vote_epoch}")
     lines += [
         f"vars {_VAR_CLIENT_NETWORK} {node.id},{rule}"
         for node in state.nodes.values()
@@ -60,7 +54,14 @@ def render(state: ClusterState) -> bytes:
         for node in state.nodes.values()
         if node.master is None and node.shard != node.id and not node.handshake
     ]
+    lines.append(f"{_EPOCHS}{state.current_epoch} lastVoteEpoch {state.last_vote_epoch}")
     return ("\n".join(lines) + "\n").encode()
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether what `render` wrote has survived a power cut in one piece: with its end, and without holes."""
+    *_, last, rest = (b"\n" + data).rsplit(b"\n", 2)
+    return last.startswith(_EPOCHS.encode()) and not rest and b"\0" not in data
 
 
 def node_address(node: NodeEntry, port: int = 0) -> str:
@@ -273,61 +274,3 @@ def _slot_number(text: str) -> int:
     if slot >= SLOTS:
         raise ValueError(f"not a slot: {text}")
     return slot
-
-
-# ---- the file
-
-
-class NodesConfFile:
-    """The file of one process, locked from `open` to `close`."""
-
-    __slots__ = ("_disk", "_file", "_name")
-
-    def __init__(self, disk: Disk, name: str) -> None:
-        self._disk = disk
-        self._name = name
-        # The file under our lock. It is replaced at each save, and the new one is locked before it gets the name.
-        self._file: DiskFile | None = None
-
-    def open(self) -> bytes:
-        """Lock the file and return what is in it, b"" for a new node; raises NodesConfError when that cannot be."""
-        try:
-            file = self._disk.open_append(self._name)
-        except OSError as error:
-            raise NodesConfError(f"Can't open {self._name} in order to acquire a lock: {error.strerror}") from error
-        if not file.lock():
-            file.close()
-            raise NodesConfError(IN_USE.format(self._name))
-        self._file = file
-        return self._disk.read(self._name)
-
-    def save(self, data: bytes, *, fsync: bool) -> None:
-        """Replace the contents, whole or not at all; with `fsync`, they are the ones found after a power cut.
-
-        Raises OSError; the old file then stays as it was.
-        """
-        assert self._file is not None, "saved before it was opened"
-        temporary = f"{self._name}.tmp"
-        file = self._disk.create(temporary)
-        try:
-            # Nobody else knows the name, unless two processes share the folder, and one lock stops the second.
-            locked = file.lock()
-            assert locked, temporary
-            file.write(data)
-            # In any case: were the name on the platter before the contents are, a power cut would leave a torn file,
-            # and a node that cannot start.
-            file.sync_now()
-            self._disk.rename(temporary, self._name)
-            if fsync:
-                self._disk.sync_dir_now()
-        except OSError:
-            file.close()
-            raise
-        self._file.close()
-        self._file = file
-
-    def close(self) -> None:
-        """Give up the lock."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None

@@ -43,7 +43,9 @@ def rebind(ctx: Context, claimant: NodeEntry, config_epoch: int, claimed: int) -
         state.assign(won, claimant)
         for slot in [slot for slot in state.migrating if won >> slot & 1]:
             state.close_slot(state.migrating, slot)
-        ctx.changed(fsync=True)
+        # A successor comes with an epoch that is news, and news of an epoch are synced. Redis syncs here, too; but in a
+        # resharding this is said slot by slot, and is to be forgotten no more than the SETSLOT that comes behind it.
+        ctx.changed()
     lost = won & lost_before
     if lost and not current_master.slots and _may_follow(ctx, claimed, lost):
         ctx.notice(f"Configuration change detected. Reconfiguring myself as a replica of {claimant.id}")

@@ -13,11 +13,12 @@ from dataclasses import replace
 from typing import Protocol
 
 from cluster.bus import Bus, BusPortError
+from cluster.conf_file import NodesConfFile
 from cluster.endpoints import Endpoint, PreferredEndpoint, endpoint
 from cluster.machine import ClusterMachine, new_state
 from cluster.membership import ClusterState, NodeEntry
 from cluster.messages import BUS_PORT_OFFSET
-from cluster.nodes_conf import NodesConfError, NodesConfFile, parse, render
+from cluster.nodes_conf import NodesConfError, parse, render
 from cluster.settings import ClusterSettings
 from cluster.slots import SLOTS
 from node.blocking import BlockedClients

@@ -10,9 +10,10 @@ from pathlib import Path
 from random import Random
 
 from cluster.bus import Bus
+from cluster.conf_file import NodesConfFile
 from cluster.events import Command
 from cluster.machine import ClusterMachine, new_state
-from cluster.nodes_conf import NodesConfFile, parse
+from cluster.nodes_conf import parse
 from cluster.settings import ClusterSettings
 from runtime import Log, Tasks
 from runtime.clock import SystemClock

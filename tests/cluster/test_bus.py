@@ -12,9 +12,10 @@ import pytest
 
 from cluster.bus import BusPortError
 from cluster.codec import HEADER_BYTES
+from cluster.conf_file import NodesConfFile
 from cluster.events import AddSlots, Failover, FailoverMode, Meet, Refused, Replicate, SetConfigEpoch
 from cluster.messages import MessageType
-from cluster.nodes_conf import NodesConfFile, parse
+from cluster.nodes_conf import parse
 from tests.cluster.bus_node import NODE_TIMEOUT_MS, BusNode, running, until
 from tests.ports import free_base
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cluster.conf_file import IN_USE, NodesConfFile
 from cluster.endpoints import ClientNetwork
 from cluster.membership import ClusterState, NodeEntry
-from cluster.nodes_conf import CORRUPT, IN_USE, NodesConfError, NodesConfFile, parse, render
+from cluster.nodes_conf import CORRUPT, NodesConfError, is_whole, parse, render
 from cluster.slots import ranges, slot_set
 from runtime.disk import RealDisk
 
@@ -219,3 +221,44 @@ class TestFile:
         file.save(b"newer\n", fsync=True)
         assert (tmp_path / "nodes.conf").read_bytes() == b"newer\n"
         file.close()
+
+    def test_a_resharding_is_not_a_thousand_syncs(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        file = NodesConfFile(RealDisk(str(tmp_path)), "nodes.conf")
+        file.open()
+        file.save(b"first\n", fsync=True)
+        syncs = Counter[str]()
+        for name in ("fsync", "fdatasync"):
+            really = getattr(os, name)
+            monkeypatch.setattr(os, name, lambda fd, really=really: (syncs.update(["sync"]), really(fd))[1])
+        for number in range(100):
+            file.save(b"%d\n" % number, fsync=False)
+        assert syncs["sync"] <= 2
+        assert not file.settled
+        assert (tmp_path / "nodes.conf").read_bytes() == b"99\n"
+        assert (tmp_path / "nodes.conf.synced").read_bytes() == b"first\n"
+        file.settle()
+        assert file.settled
+        file.close()
+        assert [path.name for path in tmp_path.iterdir()] == ["nodes.conf"]
+
+    def test_who_takes_the_file_away_gets_a_new_node(self, tmp_path: Path) -> None:
+        (tmp_path / "nodes.conf.synced").write_text(f"{ME}\n{VARS}\n")
+        file = NodesConfFile(RealDisk(str(tmp_path)), "nodes.conf")
+        assert file.open() == b""
+        file.close()
+
+
+@pytest.mark.parametrize(
+    ("data", "whole"),
+    [
+        (f"{ME}\n{VARS}\n", True),
+        (f"{VARS}\n", True),
+        ("", False),
+        (f"{ME}\n", False),
+        (f"{ME}\n{VARS}", False),
+        (f"{ME}\n\0\0\0\n{VARS}\n", False),
+        (f"{ME}\n{VARS}\n\0\0\0", False),
+    ],
+)
+def test_what_lost_a_part_is_known_by_it(data: str, whole: bool) -> None:
+    assert is_whole(data.encode()) is whole

@@ -17,13 +17,23 @@ OPTIONS = ("--cluster-node-timeout", "1500", "--repl-diskless-sync-delay", "0")
 
 async def cli(*words: str) -> str:
     """What ``redis-cli --cluster`` prints, colours removed; it must succeed."""
+    status, text = await _run(*words)
+    assert status == 0, text
+    return text
+
+
+async def check(address: str) -> str:
+    """The report of ``redis-cli --cluster check``, which fails where something is wrong."""
+    return (await _run("check", address))[1]
+
+
+async def _run(*words: str) -> tuple[int | None, str]:
     process = await asyncio.create_subprocess_exec(
         "redis-cli", "--cluster", *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     output, _ = await process.communicate()
     text = re.sub(r"\x1b\[[0-9;]*m", "", output.decode())
-    assert process.returncode == 0, text
-    return text
+    return process.returncode, text
 
 
 def is_healthy(report: str) -> bool:
