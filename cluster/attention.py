@@ -18,7 +18,7 @@ _SPAN_MS = 100
 class Attention:
     """One per cluster state."""
 
-    __slots__ = ("_later", "_soon")
+    __slots__ = ("_later", "_present", "_soon")
 
     def __init__(self) -> None:
         # Those of the next tick.
@@ -26,6 +26,8 @@ class Attention:
         # By span of time, those that were planned for it. A plan counts while it is the node's newest, which the node
         # knows itself (`NodeEntry.watch_at`).
         self._later: dict[int, list[NodeEntry]] = {}
+        # The span in which nodes were last looked at; there are no plans for those before it.
+        self._present = 0
 
     def soon(self, node: NodeEntry) -> None:
         """Look at it at the next tick."""
@@ -36,7 +38,7 @@ class Attention:
         """Look at it at the first tick from that moment on, and not before unless `soon` is called."""
         node.watch_at = moment
         self._soon.pop(node, None)
-        span = int(moment // _SPAN_MS)
+        span = max(int(moment // _SPAN_MS), self._present)
         planned = self._later.get(span)
         if planned is None:
             self._later[span] = [node]
@@ -46,14 +48,21 @@ class Attention:
     def take(self, now: float) -> list[NodeEntry]:
         """Those to look at now, in the table's order; they must be planned anew."""
         due, self._soon = self._soon, {}
-        present = int(now // _SPAN_MS)
-        for span in [span for span in self._later if span <= present]:
-            planned = self._later.pop(span)
+        later, present = self._later, int(now // _SPAN_MS)
+        # The clock may have begun anywhere.
+        first = self._present or min(later, default=present)
+        self._present = present
+        planned: list[NodeEntry] = []
+        for span in range(first, present + 1):
+            planned += later.pop(span, ())
+        if planned:
             for node in planned:
                 if node.watch_at <= now:
                     due[node] = None
-            if span == present:
-                self._later[span] = [node for node in planned if node.watch_at > now]
+            # What is left was planned for this very span, or is planned anew.
+            left = [node for node in planned if node.watch_at > now and node.watch_at // _SPAN_MS == present]
+            if left:
+                later[present] = left
         return sorted(due, key=_place)
 
 
