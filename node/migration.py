@@ -144,6 +144,10 @@ class Migrations:
         kept = self.idle.take(target)
         if kept is not None:
             try:
+                # The password may be another one by now.
+                refusal = await kept.request(*greeting.credentials) if greeting.password else None
+                if isinstance(refusal, Error):
+                    return _refused(refusal.text)
                 return await self._restore(kept, order, arrived)
             except OutwardError as error:
                 if arrived or isinstance(error.__cause__, TimeoutError):

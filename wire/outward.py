@@ -87,14 +87,19 @@ class Greeting:
     # Speak TLS; None: do not.
     tls: Context | None = None
 
+    @property
+    def credentials(self) -> list[bytes]:
+        """The AUTH that goes with the password."""
+        return [b"AUTH", *((self.user, self.password) if self.user else (self.password,))]
+
     def commands(self) -> list[list[bytes]]:
         """The commands to send, in order; every one must be answered without an error."""
-        credentials = [self.user or b"default", self.password]
         sent: list[list[bytes]] = []
         if self.proto == 3:
-            sent.append([b"HELLO", b"3", *([b"AUTH", *credentials] if self.password else [])])
+            credentials = [b"AUTH", self.user or b"default", self.password]
+            sent.append([b"HELLO", b"3", *(credentials if self.password else [])])
         elif self.password:
-            sent.append([b"AUTH", *(credentials if self.user else [self.password])])
+            sent.append(self.credentials)
         if self.name:
             sent.append([b"CLIENT", b"SETNAME", self.name])
         if self.database:

@@ -79,6 +79,25 @@ def test_authentication_and_databases(pair: Pair, start_redis: Callable[..., Rea
     assert ours.ask("GET", "a") == b"$-1\r\n"
 
 
+def test_a_kept_connection_authenticates_each_time(pair: Pair, start_redis: Callable[..., RealRedis]) -> None:
+    target = start_redis()
+    there = redis.Redis(port=target.port)
+    ours, _ = pair.connect()
+    for password, given, answer in (
+        ("one", "one", b"+OK"),
+        ("one", "one", b"+OK"),
+        ("two", "one", b"-ERR Target instance replied with error: WRONGPASS"),
+        ("two", "two", b"+OK"),
+    ):
+        there.config_set("requirepass", password)
+        there.flushall()
+        ours.ask("SET", "a", "1")
+        reply = ours.ask("MIGRATE", "127.0.0.1", str(target.port), "a", "0", "5000", "AUTH", given)
+        assert reply.startswith(answer), (password, given)
+        assert ours.ask("EXISTS", "a") == (b":0\r\n" if answer == b"+OK" else b":1\r\n")
+        assert there.exists("a") == (answer == b"+OK")
+
+
 def test_a_silent_target_is_given_up_and_nothing_is_lost(pair: Pair, start_redis: Callable[..., RealRedis]) -> None:
     target = start_redis()
     redis.Redis(port=target.port).execute_command("CLIENT", "PAUSE", "100000")
