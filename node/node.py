@@ -137,6 +137,7 @@ class Node:
             runtime,
             self.keyspace,
             self.conditions,
+            buffers=lambda: self.buffers.buffers().counted,
             pass_on=self.executor.aftermath.pass_on_by_themselves,
             frozen=self._data_are_frozen,
             is_replica=lambda: self.replication.is_replica,
@@ -338,8 +339,7 @@ class Node:
 
     def _check_memory(self) -> None:
         self.buffers.check()
-        if self.eviction.limit:
-            self.eviction.cron(self.buffers.buffers().counted)
+        self.eviction.cron()
 
     def _backlog_bytes(self) -> int:
         backlog = self.replication.replicas.feed.backlog

@@ -254,3 +254,15 @@ async def test_uses_survive_a_restart(nodes: Nodes, policy: str, question: str) 
     else:
         assert 5000 <= known[0] <= 5010
         assert 6000 <= known[1] <= 6010
+
+
+async def test_no_key_goes_for_the_buffers_of_a_client_that_has_left(nodes: Nodes) -> None:
+    """They are added up ten times a second, and once more before anything is done about them."""
+    node = await nodes.start("node", maxmemory=4_000_000, maxmemory_policy="allkeys-lru")
+    for number in range(100):
+        await node.client("SET", f"k{number}", b"x" * 100)
+    node.node.cron.paused = True
+    node.node.eviction.buffer_bytes = 100_000_000
+    assert await node.client("SET", "one more", "1") == b"OK"
+    assert await node.client("DBSIZE") == 101
+    assert node.node.eviction.buffer_bytes < 1_000_000
