@@ -139,7 +139,9 @@ class Invariants(Watcher):
         request = self._event.message.header
         master = voter.machine.state.nodes[candidate].master
         assert master is not None
-        if not master.fail and not request.mflags & MessageFlag.FORCEACK:
+        # A master that stands back for its replicas knows best that it has failed (`cluster.comeback`).
+        gives_way = master.id == voter.node_id and voter.machine.view.stands_back
+        if not master.fail and not gives_way and not request.mflags & MessageFlag.FORCEACK:
             raise self._broken("votes against failed masters only", f"{voter.name} in epoch {epoch}")
         state = voter.machine.state
         claimed = from_bitmap(request.slots) & ~state.unclaimed
@@ -174,6 +176,9 @@ class Invariants(Watcher):
 
     def _declared(self, host: Host, subject: str) -> None:
         self.judged["fail"] += 1
+        if subject == host.node_id and host.machine.view.stands_back:
+            # Its own word is enough: see `_vote`.
+            return
         state = host.machine.state
         limit_ms = 2 * host.settings.node_timeout_ms
         told = self._reports.get((host.node_id, subject), {})

@@ -34,13 +34,14 @@ class Replication:
         host.replication = self
 
     def connected(self, replica: Host) -> bool:
-        """Whether a replica's stream is up."""
+        """Whether a replica's stream is up. One that has more than a master that came back is given no copy."""
         master = None if replica.following is None else self._by_id.get(replica.following)
         return (
             master is not None
             and master.running
             and replica.running
             and master.following is None
+            and not (master.machine.view.returning and replica.offset > master.offset)
             and self._network.reaches(master, replica)
             and self._network.reaches(replica, master)
         )

@@ -56,6 +56,22 @@ def test_a_killed_master_is_replaced_and_comes_back_as_a_replica() -> None:
     assert m0.me.master.id == r0.node_id
 
 
+def test_a_master_that_lost_its_data_votes_for_its_replica() -> None:
+    # Seed 5069 with partitions, pauses and takeovers: with another master down its vote is the one that is missing.
+    world = settled()
+    m0, r0 = world["m0"], world["r0"]
+    invariants = Invariants(world)
+    world.kill(world["r1"])
+    world.kill(world["m1"])
+    world.kill(m0)
+    m0.offset = 0
+    r0.offset = 100
+    world.restart(m0)
+    assert world.run_until(lambda: r0.me.is_master, 10_000) is not None
+    assert invariants.judged["vote"] == 2
+    assert m0.machine.state.last_vote_epoch == r0.me.config_epoch
+
+
 def test_a_power_cut_is_silent_and_forgets_what_was_not_synced() -> None:
     world = settled()
     m0 = world["m0"]
