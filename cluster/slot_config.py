@@ -128,5 +128,7 @@ def told(ctx: Context, update: Update) -> None:
         return
     ctx.state.become_master(owner)
     owner.config_epoch = update.config_epoch
+    # What the owner said before it was in that epoch counts no more: it may have been held up by a partition.
+    owner.epoch_announced = max(owner.epoch_announced, update.config_epoch)
     ctx.changed(fsync=True)
     rebind(ctx, owner, update.config_epoch, from_bitmap(update.slots))

@@ -157,7 +157,8 @@ class Executor:
             if not propagation.active:
                 keyspace.effects.clear()
             elif not keyspace.effects and not call.rewritten and command.flags & WRITE:
-                session.write_offset = propagation.feed(call.db.index, chunk)
+                feed = propagation.feed
+                session.write_offset = feed(call.db.index, chunk)
             else:
                 self.aftermath.pass_on_effects(session, command, argv, changed=keyspace.dirty != dirty)
             if self._ready and reply is not PARKED:

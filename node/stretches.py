@@ -195,9 +195,9 @@ def _sadd(call: Call, columns: list[list[bytes]], owned: bytearray, notes: Stret
         return 0
     done = _of_one_key(columns[1])
     added = value.add_each(columns[2][:done], call.keyspace.limits.intset_entries)
-    if not all(added):
+    if 0 in added:
         notes.unchanged += [at for at, new in enumerate(added) if not new]
-    call.session.out += [INTEGERS[new] for new in added]
+    call.session.out += map(INTEGERS.__getitem__, added)
     call.keyspace.dirty += done - len(notes.unchanged)
     return done
 

@@ -33,16 +33,20 @@ def hset(call: Call) -> Reply:
     hash_ = db.get_as(name, Hash)
     if hash_ is not None and hash_.expiry is not None:
         hash_ = write_hash(call, name)
-    limits = call.keyspace.limits
+    keyspace = call.keyspace
+    limits = keyspace.limits
     if hash_ is not None:
         added = hash_.set(field, value, limits)
-        db.changed(name)
+        # What `Database.changed` does, without the call where nobody is told.
+        keyspace.dirty += 1
+        if db.attended:
+            db.changed(name, 0)
     else:
         hash_ = Hash()
         added = hash_.set(field, value, limits)
         hash_.pack(limits.shapes)
         db.put(name, hash_)
-    if call.keyspace.notifier.flags:
+    if keyspace.notifier.flags:
         call.notify(HASH, b"hset", name)
     return added
 

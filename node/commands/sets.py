@@ -30,11 +30,12 @@ def sadd(call: Call) -> Reply:
     argv = call.argv
     name = argv[1]
     db = call.db
+    keyspace = call.keyspace
     set_ = db.get_as(name, Set)
     is_new = set_ is None
     if set_ is None:
         set_ = Set()
-    intset_max = call.keyspace.limits.intset_entries
+    intset_max = keyspace.limits.intset_entries
     if len(argv) == 3:
         added = set_.add(argv[2], intset_max)
     else:
@@ -42,10 +43,13 @@ def sadd(call: Call) -> Reply:
     if added:
         if is_new:
             db.put(name, set_)
-            call.keyspace.dirty += added - 1
+            keyspace.dirty += added - 1
         else:
-            db.changed(name, added)
-        if call.keyspace.notifier.flags:
+            # What `Database.changed` does, without the call where nobody is told.
+            keyspace.dirty += added
+            if db.attended:
+                db.changed(name, 0)
+        if keyspace.notifier.flags:
             call.notify(SET, b"sadd", name)
     return added
 

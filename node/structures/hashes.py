@@ -45,9 +45,9 @@ class Hash:
         fields = self.fields
         if self.expiry is not None:
             self.persist(field)
+        if isinstance(fields, Table):
+            return fields.put(field, value)
         if not isinstance(fields, dict):
-            if isinstance(fields, Table):
-                return fields.put(field, value)
             grown = fields.with_added(field, value)
             most = limits.hash_value
             if grown is not None and len(grown) <= limits.hash_entries and len(field) <= most and len(value) <= most:

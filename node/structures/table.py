@@ -101,20 +101,25 @@ class Table(Generic[V]):
         """Set the value of each of `keys`; what `put` returns for each."""
         # The body of `put`, written out: with a call for each it takes half as long again.
         shards, shift = self._shards, self._shift
-        new = []
+        new: list[int] = []
+        append = new.append
+        grown = 0
         for key in keys:
             at = crc32(key) >> shift
             shard = shards[at]
             before = len(shard)
             shard[key] = value
             if len(shard) == before:
-                new.append(0)
+                append(0)
                 continue
-            new.append(1)
-            self._size += 1
+            append(1)
+            grown += 1
             if before >= _SHARD_MAX:
+                self._size += grown
+                grown = 0
                 self._split(at)
                 shards, shift = self._shards, self._shift
+        self._size += grown
         return new
 
     def pop(self, key: bytes, default: None = None) -> V | None:

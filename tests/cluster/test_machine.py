@@ -27,7 +27,7 @@ from cluster.events import (
     SlotsChanged,
 )
 from cluster.machine import TICK_MS
-from cluster.messages import Heartbeat, Message, MessageType
+from cluster.messages import Heartbeat, Message, MessageType, Update
 from cluster.outgoing import header
 from cluster.slots import SLOTS
 from tests.cluster.mesh import TIMEOUT_MS, WALL_MS, Mesh, Peer
@@ -202,6 +202,24 @@ def test_a_candidates_heartbeat_that_was_overtaken_by_its_victory_is_old_news() 
     mesh.kill(r0)
     mesh.run(TIMEOUT_MS + 100)
     m1.take(Received(-4712, late, r0.ip, m1.ip))
+    assert m1.entry(r0).is_replica
+
+
+def test_a_heartbeat_held_up_since_before_a_takeover_that_others_told_of_is_old_news() -> None:
+    """A partition ends: what others say of the take-over arrives first. Found by `sim rules`, seed 5296."""
+    mesh, peers = formed()
+    m1, m2, r0 = peers["m1"], peers["m2"], peers["r0"]
+    late = Message(header(r0.machine._ctx), Heartbeat(MessageType.PING))
+    assert late.header.master is not None
+    epoch = m1.machine.state.current_epoch + 1
+    update = Update(r0.node_id, epoch, late.header.slots)
+    m1.take(Received(-4711, Message(header(m2.machine._ctx), update), m2.ip, m1.ip))
+    assert m1.owner_of(0) is r0
+    m1.take(Received(-4712, late, r0.ip, m1.ip))
+    assert m1.owner_of(0) is r0
+    # It has come to that epoch, and says that it is a replica: so it is.
+    mesh.run(TIMEOUT_MS + 100)
+    m1.take(Received(-4713, replace(late, header=late.header._replace(current_epoch=epoch)), r0.ip, m1.ip))
     assert m1.entry(r0).is_replica
 
 
