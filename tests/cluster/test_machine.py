@@ -209,6 +209,7 @@ def test_a_heartbeat_held_up_since_before_a_takeover_that_others_told_of_is_old_
     """A partition ends: what others say of the take-over arrives first. Found by `sim rules`, seed 5296."""
     mesh, peers = formed()
     m1, m2, r0 = peers["m1"], peers["m2"], peers["r0"]
+    mesh.run(2 * TIMEOUT_MS)
     late = Message(header(r0.machine._ctx), Heartbeat(MessageType.PING))
     assert late.header.master is not None
     epoch = m1.machine.state.current_epoch + 1
