@@ -70,9 +70,13 @@ class Invariants(Watcher):
         self._reports: dict[tuple[str, str], dict[str, float]] = {}
         # Config epoch -> who won it in an election.
         self._winners: dict[int, str] = {}
+        # An operator made a replica a master past all rules.
+        self._taken_over = False
         # Since when two hosts serve a slot both; since when a host is master.
         self._rivals_since: dict[tuple[int, int], float] = {}
         self._master_since: dict[int, float] = {}
+        # When the network was last seen cut or slow.
+        self._unwell_at = float("-inf")
         # (host, slot) -> the greatest epoch of an owner, in this life of the process.
         self._owner_epochs: dict[tuple[int, int], int] = {}
         # The event under way.
@@ -164,12 +168,15 @@ class Invariants(Watcher):
         self.judged["promotion"] += 1
         self._master_since[host.index] = self._world.now
         if isinstance(self._event, Operator) and self._event.command == Failover(FailoverMode.TAKEOVER):
+            self._taken_over = True
             return
         epoch, state = host.me.config_epoch, host.machine.state
         voters = sum(self._votes_heard.get((host.node_id, node.id), -1) >= epoch for node in state.nodes.values())
         if voters < state.majority():
             raise self._broken("a majority elects", f"{host.name} in epoch {epoch} with {voters} votes")
-        if self._winners.setdefault(epoch, host.node_id) != host.node_id:
+        # A take-over asks nobody: in a partition both the new master and the old one have a vote then, on either side,
+        # and two majorities may elect in one epoch. They part when they meet, as any two with one epoch do.
+        if self._winners.setdefault(epoch, host.node_id) != host.node_id and not self._taken_over:
             raise self._broken("one winner an epoch", f"{host.name} in epoch {epoch}")
 
     # --- failures
@@ -201,9 +208,9 @@ class Invariants(Watcher):
             self._owner_epochs[key] = owner.config_epoch
 
     def _serves_again(self, host: Host) -> None:
-        """With a whole network there is no excuse for not having listened."""
+        """With a network that has been whole for long enough there is no excuse for not having listened."""
         world = self._world
-        if not host.serving or not world.network.whole:
+        if not host.serving or not world.network.whole or world.now - self._unwell_at <= _NEWS_MS:
             return
         self.judged["return"] += 1
         for other in world.hosts:
@@ -216,13 +223,17 @@ class Invariants(Watcher):
         """Two masters of one slot, both serving: a partition allows it, for as long as the old one needs to notice."""
         world = self._world
         world.agenda.at(world.now + _LOOK_MS, self._look)
+        if not world.network.whole:
+            self._unwell_at = world.now
         serving = [(host, host.serving) for host in world.hosts if host.serving]
+        # Where an operator has made a second electorate (`_promoted`), both sides of a partition may be majorities.
+        excused = self._taken_over and not world.network.whole
         rivals: dict[tuple[int, int], float] = {}
         for place, (host, slots) in enumerate(serving):
             for other, others_slots in serving[place + 1 :]:
                 if slots & others_slots:
                     key = (host.index, other.index)
-                    rivals[key] = self._rivals_since.get(key, world.now)
+                    rivals[key] = world.now if excused else self._rivals_since.get(key, world.now)
                     self.judged["split"] += 1
                     limit_ms = 2 * host.settings.node_timeout_ms + 2000
                     if world.now - rivals[key] > limit_ms:
