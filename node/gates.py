@@ -161,7 +161,7 @@ _ONLY_SUBSCRIBERS = (
 )
 
 
-def _is_write(session: NodeSession, command: Command, flags: int) -> bool:
+def is_write(session: NodeSession, command: Command, flags: int) -> bool:
     """A write, or EXEC of a transaction that holds one."""
     if command.name == "exec" and session.transaction is not None:
         return bool(session.transaction.any_flags & WRITE)
@@ -195,8 +195,9 @@ class Gatekeeper:
 
     def __init__(self, conditions: Conditions) -> None:
         self._conditions = conditions
-        # Where a key of the command belongs to another node: set in cluster mode (`node.redirection`).
-        self.redirect: Callable[[NodeSession, Command, list[bytes]], Error | None] | None = None
+        # Where a key of the command belongs to another node; it is given the command's flags, too: set in cluster mode
+        # (`node.redirection`).
+        self.redirect: Callable[[NodeSession, Command, int, list[bytes]], Error | None] | None = None
         # A command's flags, or what its script says of itself: set where there are scripts (`node.scripting.declared`).
         self.flags_of: Callable[[Command, list[bytes]], int] = lambda command, argv: command.flags
         # Whether a client's user may run a command: set where there are users (`node.acl`).
@@ -217,8 +218,8 @@ class Gatekeeper:
                 lambda command: conditions.disk_error,
             ),
             Gate(STANDS_BACK, _always, _fixed(b"ERR This master has lost data that a replica of it still has.")),
-            Gate(TOO_FEW_REPLICAS, _is_write, _fixed(b"NOREPLICAS Not enough good replicas to write.")),
-            Gate(READ_ONLY, _is_write, _fixed(b"READONLY You can't write against a read only replica.")),
+            Gate(TOO_FEW_REPLICAS, is_write, _fixed(b"NOREPLICAS Not enough good replicas to write.")),
+            Gate(READ_ONLY, is_write, _fixed(b"READONLY You can't write against a read only replica.")),
             Gate(SUBSCRIBED, _always, lambda command: _ONLY_SUBSCRIBERS % command.name.encode()),
             Gate(
                 STALE,
@@ -242,7 +243,7 @@ class Gatekeeper:
             if refusal is not None:
                 return refusal
         if self.redirect is not None:
-            refusal = self.redirect(session, command, argv)
+            refusal = self.redirect(session, command, flags, argv)
             if refusal is not None:
                 return refusal
         for gate in self._after_redirection:

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from cluster.endpoints import PreferredEndpoint, endpoint
 from cluster.membership import ClusterState, NodeEntry
 from cluster.slots import key_slot
+from node.gates import is_write
 from node.keyspace import Keyspace
 from node.session import NodeSession
 from node.settings import NodeSettings
-from wire.command import ASKING, WRITE
+from wire.command import ASKING
 from wire.errors import Error
 from wire.session import Session
 from wire.table import Command
@@ -30,7 +31,9 @@ _SHARD_CHANNELS = frozenset({"ssubscribe", "sunsubscribe", "spublish"})
 
 
 class Redirection:
-    """Answers for one node; called with a session, a command and its arguments (`node.gates.Gatekeeper.redirect`)."""
+    """Answers for one node; called with a session, a command, its flags (those of its script where that declares some)
+    and its arguments (`node.gates.Gatekeeper.redirect`).
+    """
 
     __slots__ = ("_keyspace", "_settings", "_state")
 
@@ -39,7 +42,7 @@ class Redirection:
         self._keyspace = keyspace
         self._settings = settings
 
-    def __call__(self, session: NodeSession, command: Command, argv: list[bytes]) -> Error | None:
+    def __call__(self, session: NodeSession, command: Command, flags: int, argv: list[bytes]) -> Error | None:
         """None when the command may run here, or nothing in it has a slot."""
         keys = list(_keys(session, command, argv))
         if not keys:
@@ -53,7 +56,7 @@ class Redirection:
         if any(key_slot(key) != slot for key in others):
             return Error(CROSSSLOT)
         on_channels = command.name in _SHARD_CHANNELS
-        writes = _writes(session, command)
+        writes = is_write(session, command, flags)
         down = self._down(on_channels=on_channels, writes=writes)
         if down is not None:
             return Error(down)
@@ -70,7 +73,7 @@ class Redirection:
             if missing < len(keys):
                 return Error(TRYAGAIN)
             return self._redirect(b"ASK", slot, target, session)
-        if importing and (session.asking or command.flags & ASKING):
+        if importing and (session.asking or flags & ASKING):
             return Error(TRYAGAIN) if others and missing else None
         if owner is myself:
             return None
@@ -84,7 +87,7 @@ class Redirection:
         While its slot is open it stays: the keys do not exist, and nobody can say where they will.
         """
         slot = next(key_slot(key) for key in _keys(session, command, argv))
-        writes = _writes(session, command)
+        writes = is_write(session, command, command.flags)
         down = self._down(on_channels=False, writes=writes)
         if down is not None:
             return Error(down)
@@ -137,10 +140,3 @@ def _keys(session: NodeSession, command: Command, argv: list[bytes]) -> Iterator
                 yield from (arguments[at] for at in queued.spec.keys_in(arguments))
         return
     yield from (argv[at] for at in command.spec.keys_in(argv))
-
-
-def _writes(session: NodeSession, command: Command) -> bool:
-    if command.name == "exec":
-        assert session.transaction is not None, "keys of an EXEC without MULTI"
-        return bool(session.transaction.any_flags & WRITE)
-    return bool(command.flags & WRITE)

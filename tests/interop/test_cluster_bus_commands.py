@@ -338,6 +338,33 @@ async def test_slots_of_scripts(tmp_path: Path) -> None:
 
 
 @needs_redis
+async def test_scripts_on_a_replica(tmp_path: Path) -> None:
+    """A script that says what it does is sent to the master unless it says that it does not write."""
+    options = ("--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0")
+    base = free_base()
+    real = {name: RealNode(tmp_path, base + at, *options) for at, name in enumerate("MR")}
+    ours = {name: RealNode(tmp_path, base + 2 + at, *options, program=OURS) for at, name in enumerate("MR")}
+    async with running(*real.values(), *ours.values()):
+        for nodes in (ours, real):
+            await pair_up(nodes)
+            nodes["R"].ask("READONLY")
+        for head, script in itertools.product(_DECLARED, _READING):
+            for name in ("EVAL", "EVAL_RO"):
+                line = (name, head + script, "1", "foo")
+                asked = (line, ("MULTI",), line, ("EXEC",))
+                answers = [[_any_port(nodes["R"], words) for words in asked] for nodes in (ours, real)]
+                assert (line, answers[0]) == (line, answers[1])
+
+
+_DECLARED = ("", "#!lua\n", "#!lua flags=no-writes\n", "#!lua flags=no-writes,allow-stale\n", "#!lua flags=allow-oom\n")
+_READING = ("return redis.call('get', KEYS[1])", "return redis.call('set', KEYS[1], 1)")
+
+
+def _any_port(node: RealNode, line: tuple[str, ...]) -> str:
+    return re.sub(r"127\.0\.0\.1:\d+", "<address>", repr(node.ask(*line)))
+
+
+@needs_redis
 async def test_outside_a_cluster(tmp_path: Path) -> None:
     alone = ("--cluster-enabled", "no")
     base = free_base()

@@ -60,7 +60,7 @@ class Seat:
 
     def ask(self, command: Command, *arguments: bytes) -> str:
         """The refusal's text, "" when the command is served here."""
-        error = self.redirection(self.client, command, [command.name.encode(), *arguments])
+        error = self.redirection(self.client, command, command.flags, [command.name.encode(), *arguments])
         return "" if error is None else error.text.decode()
 
     def lost(self, command: Command, *arguments: bytes) -> str:
