@@ -29,6 +29,7 @@ from node.pause import PausePurpose, Pauses
 from node.ports import Ports
 from node.redirection import Redirection, ip_of
 from node.settings import NodeSettings
+from node.shard_channels import ShardChannels
 from runtime import Disk, Runtime, Tasks
 from wire.pubsub import Broker
 from wire.session import Session
@@ -101,6 +102,7 @@ class Clustering:
         self.machine = self._load(runtime)
         self.bus = Bus(self.machine, self, self._conf, runtime.clock, runtime.log, tasks)
         self.redirection = Redirection(self.state, keyspace, settings)
+        self._shard_channels = ShardChannels(self.state, broker)
         self.bus.dial = ports.dialler("tls-cluster")
         self.bus.sendbuf_limit = settings.cluster_link_sendbuf_limit
         # One byte a slot: 1 where its keys are all here, and nowhere else. Changed in place: the executor holds it.
@@ -265,6 +267,7 @@ class Clustering:
         self._owned[:] = self.machine.view.owned
         self._blocked.refuse(self.redirection.lost)
         self._conditions.set(STANDS_BACK, self.machine.view.stands_back)
+        self._shard_channels.follow_slots()
 
     def state_changed(self, ok: bool) -> None:  # noqa: ARG002 - the view has it, too
         self.topology_changed()

@@ -40,6 +40,12 @@ class Broker:
     def sunsubscribe(self, session: Session, channel: bytes) -> None:
         _remove(self.shard_channels, session.shard_channels, session, channel)
 
+    def end_shard_channel(self, channel: bytes) -> None:
+        """The channel is not here any more: unsubscribe everybody, and tell them."""
+        for session in list(self.shard_channels.get(channel, ())):
+            self.sunsubscribe(session, channel)
+            session.push(Push((b"sunsubscribe", channel, len(session.shard_channels))))
+
     def forget(self, session: Session) -> None:
         """The client is gone (or RESET): end all its subscriptions."""
         for channel in list(session.channels):
