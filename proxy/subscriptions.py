@@ -5,8 +5,9 @@ publisher is told of every receiver that came through a proxy, as one Redis woul
 to each other, so publishers and subscribers that talk to nodes directly take part all the same. Shard channels live
 where their slot lives, and one client's must all be on one node.
 
-What the node says is passed on frame by frame. When that connection breaks the client's is closed, too: messages may
-have been missed, and a client of one Redis learns of that in just this way.
+What the node says is passed on frame by frame. When that connection breaks, or the node ends a subscription because a
+slot has left it, the client's is closed, too: messages may have been missed, and a client of one Redis learns of that
+in just this way.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ HOME_SLOT = 0
 # Between two attempts to find a node that takes the subscription.
 _RETRY_S = 0.1
 _CONFIRMATION = re.compile(rb"[*>]3\r\n\$\d+\r\n[ps]?(?:un)?subscribe\r\n")
+_SHARD_CHANNEL_ENDS = re.compile(rb"[*>]3\r\n\$12\r\nsunsubscribe\r\n\$(\d+)\r\n")
 
 
 class Subscription:
@@ -108,6 +110,9 @@ class Subscription:
         """Whole frames from the node: messages, confirmations, errors."""
         session = self.session
         for frame in frames:
+            if self._ended(frame):
+                session.drop()
+                return
             if self.expected:
                 if frame.startswith(b"-"):
                     if self._refused(frame):
@@ -119,6 +124,14 @@ class Subscription:
         session.wake()
         if not self.expected:
             session.unpause(BLOCKED)
+
+    def _ended(self, frame: bytes) -> bool:
+        """Whether the node has ended a subscription that the client means to keep."""
+        told = _SHARD_CHANNEL_ENDS.match(frame)
+        if told is None:
+            return False
+        channel = frame[told.end() : told.end() + int(told[1])]
+        return channel in self.session.shard_channels
 
     def _refused(self, error: bytes) -> bool:
         """One error stands for all confirmations of a command. True when the command was sent elsewhere instead."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from cluster.slots import key_slot
 from tests.proxy.proxy_process import ProxyProcess
 from tests.proxy.raw_client import raw_client
 from tests.proxy.real_cluster import RealCluster
@@ -103,3 +104,20 @@ def test_lost_subscription_closes_the_client(proxy: ProxyProcess, cluster: RealC
             with node.client() as direct:
                 direct.client_kill_filter(_type="pubsub")
         assert client.closed()
+
+
+def test_a_shard_channel_that_moves_closes_the_client(proxy: ProxyProcess, cluster: RealCluster) -> None:
+    slot = key_slot(b"a")
+    owner = cluster.owner("a")
+    with raw_client(proxy.port) as client, raw_client(proxy.port) as other, owner.client() as direct:
+        client.says("SSUBSCRIBE a", b"*3\r\n$10\r\nssubscribe\r\n$1\r\na\r\n:1\r\n")
+        other.says("SSUBSCRIBE {a}b", b"*3\r\n$10\r\nssubscribe\r\n$4\r\n{a}b\r\n:1\r\n")
+        # Ended by the client itself, it is no reason.
+        other.says("SUNSUBSCRIBE {a}b", b"*3\r\n$12\r\nsunsubscribe\r\n$4\r\n{a}b\r\n:0\r\n")
+        direct.execute_command("CLUSTER", "DELSLOTS", slot)
+        try:
+            assert client.closed()
+            other.says("PING", b"+PONG\r\n")
+        finally:
+            direct.execute_command("CLUSTER", "ADDSLOTS", slot)
+            cluster.wait_healthy()
