@@ -36,7 +36,9 @@ class Facts(Protocol):
     """What the machine reads of its own node while it takes a step. Reading must not change anything."""
 
     def replication_offset(self) -> int:
-        """A master: the offset of what it has written. A replica: of what it has applied. Never below zero."""
+        """A master: the offset of what it has written. A replica: of what it has applied, and 0 while it has nothing,
+        since it has thrown its data away for a copy. Never below zero.
+        """
         ...
 
     def master_silence_ms(self) -> float | None:

@@ -50,6 +50,9 @@ class Replica(Protocol):
     def offset(self) -> int: ...
 
     @property
+    def data_offset(self) -> int: ...
+
+    @property
     def link_up(self) -> bool: ...
 
     def data_age_ms(self) -> float | None: ...
@@ -226,7 +229,7 @@ class Clustering:
     # ---- `cluster.events.Facts`
 
     def replication_offset(self) -> int:
-        return self._replication.offset
+        return self._replication.data_offset
 
     def master_silence_ms(self) -> float | None:
         return self._replication.data_age_ms()

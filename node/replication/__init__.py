@@ -17,7 +17,7 @@ Towards operators and the cluster's driver
                                gossip); the same master again changes nothing.
     ``promote()``              become a master (REPLICAOF NO ONE, a won election): the id of the old history is kept
                                as replid2, so that the other replicas can continue with us.
-    ``is_replica``, ``offset``, ``link_up``, ``data_age_ms()``: what elections ask.
+    ``is_replica``, ``data_offset``, ``link_up``, ``data_age_ms()``: what elections ask.
 
 Reading order: ``history`` and ``backlog`` (what is shared), ``psync`` (who may continue);
 ``feed``, ``peer``, ``copies`` and ``master`` (the master's side); ``handshake``, ``transfer`` and ``stream`` (what a

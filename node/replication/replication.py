@@ -151,6 +151,11 @@ class Replication:
         return self.history.offset
 
     @property
+    def data_offset(self) -> int:
+        """`offset`; 0 for a replica that has thrown its data away for a copy, until that is whole."""
+        return 0 if self.upstream.unsure else self.history.offset
+
+    @property
     def link_up(self) -> bool:
         """The master's stream is arriving."""
         return self.upstream.up

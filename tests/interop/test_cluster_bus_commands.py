@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.real_nodes import OURS, RealNode, needs_redis, running
+from tests.interop.real_nodes import OURS, REDIS, RealNode, needs_redis, running
 from tests.ports import free_base
 from tests.waiting import wait_until
 
@@ -362,6 +362,38 @@ _READING = ("return redis.call('get', KEYS[1])", "return redis.call('set', KEYS[
 
 def _any_port(node: RealNode, line: tuple[str, ...]) -> str:
     return re.sub(r"127\.0\.0\.1:\d+", "<address>", repr(node.ask(*line)))
+
+
+@needs_redis
+@pytest.mark.parametrize("program", [REDIS, OURS])
+async def test_a_replica_without_data_is_not_offered(tmp_path: Path, program: tuple[str, ...]) -> None:
+    """While it loads a copy, and has nothing else, nobody should read from it."""
+    options = ("--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0")
+    options += ("--loading-process-events-interval-bytes", "1024")
+    base = free_base()
+    master, replica = (RealNode(tmp_path, base + at, *options, program=program) for at in range(2))
+    async with running(master, replica):
+        await pair_up({"M": master, "R": replica})
+
+        async def seen_as(health: str, nodes: int) -> bool:
+            shard = next(shard for shard in master.ask("CLUSTER", "SHARDS") if shard[1])
+            about = [dict(zip(node[::2], node[1::2], strict=True)) for node in shard[3]]
+            healths = [node["health"] for node in about if node["port"] == replica.port]
+            return healths == [health] and len(master.ask("CLUSTER", "SLOTS")[0][2:]) == nodes
+
+        await wait_until(lambda: seen_as("online", 2))
+        # Ten seconds' worth of keys, and nothing to go on from.
+        replica.ask("CONFIG", "SET", "key-load-delay", "100000")
+        master.ask("CONFIG", "SET", "repl-backlog-size", "100")
+        master.ask("MULTI")
+        master.ask("CLIENT", "KILL", "TYPE", "replica")
+        for number in range(100):
+            master.ask("SET", f"{{foo}}{number}", "x" * 1024)
+        master.ask("EXEC")
+        await wait_until(lambda: seen_as("loading", 1))
+        assert (await replica.replication())["slave_repl_offset"] == "1"
+        replica.ask("CONFIG", "SET", "key-load-delay", "0")
+        await wait_until(lambda: seen_as("online", 2))
 
 
 @needs_redis

@@ -146,6 +146,7 @@ async def test_on_an_empty_database_a_copy_is_loaded_while_it_comes(nodes: Nodes
     master, replica = await half_way(nodes)
     assert master.node.child.busy
     assert replica.node.conditions.holds(LOADING)
+    assert replica.node.replication.data_offset == 0
     info = await replica.client.info("replication")
     assert (info["master_link_status"], info["master_sync_in_progress"]) == ("down", "1")
     assert str(await replica.client("GET", "key:1")).startswith("LOADING ")
@@ -190,9 +191,13 @@ async def test_a_copy_that_breaks_off_leaves_nothing(nodes: Nodes) -> None:
     await every_turn_until(lambda: replica.node.replication.upstream.link is not link)
     await every_turn_until(lambda: not replica.node.loader.active)
     assert replica.node.keyspace.is_empty()
+    # It has thrown away what its old offset stood for.
+    replica.node.replication.history.offset = 1000
+    assert replica.node.replication.data_offset == 0
     master.node.settings.rdb_key_save_delay = 0
     await loaded_by(replica)
     assert await replica.client("DBSIZE") == KEYS
+    assert replica.node.replication.data_offset == replica.node.replication.offset < 1000
 
 
 async def test_a_replica_that_is_promoted_half_way_has_nothing(nodes: Nodes) -> None:
