@@ -152,6 +152,7 @@ class Node:
             self.executor,
             self.keyspace,
             self.conditions,
+            self.gatekeeper,
             runtime.log,
             self.accounts,
             self._inner_session(),

@@ -14,8 +14,9 @@ from node.acl.accounts import Accounts
 from node.acl.selector import Reason
 from node.call import Call
 from node.effects import ForLog, ForReplicas
-from node.gates import DISK_ERROR, OUT_OF_MEMORY, READ_ONLY, RESTRICTED, STALE, TOO_FEW_REPLICAS, Conditions
+from node.gates import DISK_ERROR, OUT_OF_MEMORY, READ_ONLY, RESTRICTED, STALE, TOO_FEW_REPLICAS, Conditions, Gatekeeper
 from node.keyspace import Keyspace
+from node.redirection import DOWN, DOWN_READS_ONLY
 from node.scripting.flags import ALLOW_CROSS_SLOT_KEYS, ALLOW_OOM, ALLOW_STALE, COMPATIBLE, NO_CLUSTER, NO_WRITES
 from node.scripting.values import error_table, to_lua
 from node.session import NodeSession
@@ -48,6 +49,10 @@ _TOO_FEW = b"NOREPLICAS Not enough good replicas to write."
 _NO_MEMORY = b"OOM command not allowed when used memory > 'maxmemory'."
 _NO_ALLOW_OOM = b"OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'"
 _FOREIGN_KEY = b"ERR Script attempted to access a non local key in a cluster node"
+_DOWN = {
+    DOWN: b"ERR Script attempted to execute a command while the cluster is down",
+    DOWN_READS_ONLY: b"ERR Script attempted to execute a write command while the cluster is down and readonly",
+}
 _TWO_SLOTS = b"ERR Script attempted to access keys that do not hash to the same slot"
 _DENIED = {
     Reason.COMMAND: b"ERR The user executing the script can't run this command or subcommand",
@@ -69,6 +74,7 @@ class Gateway:
         executor: Executor,
         keyspace: Keyspace,
         conditions: Conditions,
+        gatekeeper: Gatekeeper,
         log: Log,
         accounts: Accounts,
         session: NodeSession,
@@ -78,6 +84,7 @@ class Gateway:
         self._executor = executor
         self._keyspace = keyspace
         self._conditions = conditions
+        self._gatekeeper = gatekeeper
         self._log = log
         self._accounts = accounts
         # The client that a script's commands run as, and the one that runs the script.
@@ -113,6 +120,8 @@ class Gateway:
         session.address = client.address
         session.name = client.name
         session.from_master = client.from_master
+        session.readonly = client.readonly
+        session.asking = client.asking
         session.call.db = call.db
         session.proto = 2
         self._client = client
@@ -272,7 +281,11 @@ class Gateway:
 
     def _check_slot(self, command: Command, argv: list[bytes]) -> None:
         if not self._executor.serves(command, argv):
-            raise Error(_FOREIGN_KEY)
+            # It may be one that a replica, or the other end of an open slot, serves to this client.
+            assert self._gatekeeper.redirect is not None, "slots without redirections"
+            refusal = self._gatekeeper.redirect(self._session, command, command.flags, argv)
+            if refusal is not None:
+                raise Error(_DOWN.get(refusal.text, _FOREIGN_KEY))
         places = command.spec.keys_in(argv)
         if places and not self._flags & (COMPATIBLE | ALLOW_CROSS_SLOT_KEYS):
             slot = self._keyspace.slot_of(argv[places[0]])
