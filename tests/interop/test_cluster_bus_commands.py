@@ -200,6 +200,7 @@ async def test_the_same_answers(tmp_path: Path, conversation: str, settings: tup
 # A master with some slots, and its replica: M and R before a line say who is asked, and stand for their ids.
 MASTER_AND_REPLICA = """\
 M SET foo 1
+M WAIT 1 30000
 M CLUSTER RESET
 M CLUSTER FLUSHSLOTS
 M CLUSTER REPLICATE M

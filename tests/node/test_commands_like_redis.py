@@ -29,7 +29,8 @@ VALUE = st.sampled_from(
 INTEGER = st.sampled_from(
     ["0", "1", "-1", "5", "-3", "9223372036854775807", "-9223372036854775808", "9223372036854775808", "x", "", "1.0"]
 )
-RELATIVE = st.sampled_from(["100", "5000000", "0", "-1", "9223372036854775807", "9223372036854775", "foo", ""])
+# None of these ends while the test runs: the two servers are asked one after the other.
+RELATIVE = st.sampled_from(["600000", "5000000", "0", "-1", "9223372036854775807", "9223372036854775", "foo", ""])
 # Seconds and milliseconds: long past, far in the future, beyond the range.
 MOMENT = st.sampled_from(["1", "99999999999", "9999999999999", "0", "-5", "9223372036854775807", "bar"])
 COUNTER = st.sampled_from(["0", "1.5", "-3.0e3", "0.1", "1e400", "inf", "nan", "0x10", "abc", " 1", "1e-20", "-0"])
