@@ -61,7 +61,7 @@ class Tally:
             if loss.reason is Reason.NOT_REPLICATED and loss.window_s is not None:
                 self._window_max_s = max(self._window_max_s, loss.window_s)
         told = f"{self._virtual_s / 3600:.2f} virtual hours, {self._promotions} promotions"
-        self._bar.update(self._task, advance=1, description=told)
+        self._bar.update(self._task, advance=1, description=told, refresh=True)
 
     def summary(self) -> str:
         """Lines for people."""
