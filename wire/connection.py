@@ -139,7 +139,7 @@ class Connection:
                 if (
                     command is not None
                     and not command.gates & session.mask
-                    and self._singles.execute(session, command, batch, data)
+                    and self._run(session, command, batch, data)
                 ):
                     turn.waiting[self] = None
                     return
@@ -212,24 +212,18 @@ class Connection:
 
     def _write_much(self, session: Session, data: bytes) -> None:
         """Write what may break a limit of output."""
-        transport = self.transport
         if len(data) > self.output_max:
             session.collected(len(data))
-            if transport.is_closing():
-                return
-        self.bytes_out += len(data)
-        transport.write(data)
-        # Otherwise the limits matter only for a client that reads slowly, and has a tail.
-        if self._slow:
-            self._service.output_blocked(session, transport.get_write_buffer_size())
+        self.write(data)
 
     def write(self, data: bytes) -> None:
-        """Send at once, past the turn: the replication stream, which has its own step in the turn."""
+        """Send at once. The replication stream comes here past the turn, in which it has a step of its own."""
         transport = self.transport
         if transport.is_closing():
             return
         self.bytes_out += len(data)
         transport.write(data)
+        # Otherwise the limits matter only for a client that reads slowly, and has a tail.
         if self._slow and self.session is not None:
             self._service.output_blocked(self.session, transport.get_write_buffer_size())
 

@@ -70,7 +70,7 @@ def estimated_bytes(database: Database) -> int:
                 total += key_bytes(database, key, value)
                 looked_at += 1
         skip = (skip - length) % step
-    return total * size // looked_at if looked_at else 0
+    return total * size // looked_at
 
 
 class _Large:
