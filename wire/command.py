@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from wire.key_places import KeyFinder, KeyPlace, counted
 from wire.reply import Reply
 
 # Flags, by Redis' names (COMMAND INFO shows them in lower case with underscores).
@@ -73,30 +74,6 @@ Handler = Callable[[Any], Reply]
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """The options among which a keyword stands: those with arguments, which may look like it."""
-
-    # The argument with which they begin.
-    at: int
-    # How many arguments each has; others have none.
-    arguments: dict[bytes, int]
-    # Whether the keyword may come again, and the last one counts.
-    last_counts: bool = False
-
-    def find(self, argv: Sequence[bytes], keyword: bytes) -> int:
-        """The index of the argument behind the keyword; 0 when it is not there."""
-        found, index = 0, self.at
-        while index < len(argv) - 1:
-            word = argv[index].upper()
-            if word == keyword:
-                found = index + 1
-                if not self.last_counts:
-                    break
-            index += 1 + self.arguments.get(word, 0)
-        return found
-
-
-@dataclass(frozen=True, slots=True)
 class KeySpec:
     """Where a command's keys are, in the shape COMMAND INFO gives (key specifications, Redis 7).
 
@@ -115,45 +92,44 @@ class KeySpec:
     keynum: int = -1
     first: int = 0
     notes: str = ""
-    # COMMAND INFO has no words for where these keys are (and `find` may know only some of them).
+    # COMMAND INFO has no words for where these keys are.
     unknown: bool = False
-    # An empty argument says that there is no key here (MIGRATE).
-    optional: bool = False
-    # Where the keyword really is, when the words of COMMAND INFO are not enough to say so.
-    options: Options | None = None
 
     def find(self, argv: Sequence[bytes]) -> range:
         """The indexes of the keys in `argv`; empty when the arguments do not hold them."""
-        start = self._start(argv)
-        if start <= 0 or start >= len(argv) or (self.optional and not argv[start]):
+        start = self.start(argv)
+        if start <= 0 or start >= len(argv) or self.unknown:
             return range(0)
         if self.keynum >= 0:
-            try:
-                count = int(argv[start + self.keynum])
-            except (ValueError, IndexError):
-                return range(0)
+            count = _count(argv[start + self.keynum]) if start + self.keynum < len(argv) else 0
             first = start + self.first
-            stop = first + max(count, 0) * self.step
+            stop = first + count * self.step
             return range(first, stop, self.step) if stop <= len(argv) + self.step - 1 else range(0)
         last = start + self.last if self.last >= 0 else len(argv) + self.last
         if self.limit > 1 and self.last < 0:
             last = start + (len(argv) - start) // self.limit + self.last
         return range(start, min(last, len(argv) - 1) + 1, self.step)
 
-    def _start(self, argv: Sequence[bytes]) -> int:
+    def start(self, argv: Sequence[bytes]) -> int:
+        """Where the search ends, and the keys begin; 0 when the keyword is not there."""
         if not self.keyword:
             return self.begin
         keyword = self.keyword.encode()
-        if self.options is not None:
-            return self.options.find(argv, keyword)
         if self.begin >= 0:
             places = range(self.begin, len(argv) - 1)
         else:
-            places = range(len(argv) + self.begin, 0, -1)
+            places = range(len(argv) + self.begin, 1, -1)
         for index in places:
             if argv[index].upper() == keyword:
                 return index + 1
         return 0
+
+
+def _count(text: bytes) -> int:
+    """A count of keys as Redis reads numbers (`string2ll`); 0 for anything else."""
+    if text.isdigit() and not text.startswith(b"0") and len(text) < 10:
+        return int(text)
+    return 0
 
 
 def key(index: int, *flags: str, notes: str = "") -> tuple[KeySpec, ...]:
@@ -190,16 +166,38 @@ class CommandSpec:
     history: tuple[tuple[str, str], ...] = ()
     deprecated: tuple[str, str] | None = None  # since which version, replaced by what
     help: tuple[str, ...] = field(default=())  # a container's lines for its HELP subcommand
-    # What a key specification flagged variable_flags means with these arguments.
-    key_flags: Callable[[Sequence[bytes]], tuple[str, ...]] | None = None
-
-    def flags_of(self, key: KeySpec, argv: Sequence[bytes]) -> tuple[str, ...]:
-        """How the keys of one specification are used with these arguments."""
-        return key.flags if self.key_flags is None else self.key_flags(argv)
+    # Reads the arguments for the keys, where that takes more than the specifications.
+    find_keys: KeyFinder | None = None
 
     def keys_in(self, argv: Sequence[bytes]) -> list[int]:
-        """The indexes of all keys in `argv`, in order of the specifications."""
+        """The indexes of the keys in `argv`, as the command itself will look at them; none in what it refuses."""
+        if self.find_keys is not None:
+            return [index for index, _ in self.find_keys(argv)]
         return [index for spec in self.keys for index in spec.find(argv)]
+
+    def keys_with_flags(self, argv: Sequence[bytes]) -> list[KeyPlace]:
+        """The keys in `argv` and how they are used, as COMMAND GETKEYS and the rules of ACL see them.
+
+        By the specifications, which say how keys are used; where those are at a loss, by the arguments (Redis:
+        `getKeysFromCommandWithSpecs`).
+        """
+        places = self._described(argv)
+        if places is not None:
+            return places
+        return self.find_keys(argv) if self.find_keys is not None else []
+
+    def _described(self, argv: Sequence[bytes]) -> list[KeyPlace] | None:
+        """The keys by their specifications; None when these do not fit the arguments, or cannot tell."""
+        places: list[KeyPlace] = []
+        for spec in self.keys:
+            flags = spec.flags
+            if "not_key" in flags or (spec.keyword and not spec.unknown and not spec.start(argv)):
+                continue
+            found = spec.find(argv)
+            if not found or found[0] >= len(argv) or "variable_flags" in flags or "incomplete" in flags:
+                return None
+            places += [(index, flags) for index in found]
+        return places
 
 
 def command(
@@ -217,7 +215,7 @@ def command(
     tips: tuple[str, ...] = (),
     history: tuple[tuple[str, str], ...] = (),
     deprecated: tuple[str, str] | None = None,
-    key_flags: Callable[[Sequence[bytes]], tuple[str, ...]] | None = None,
+    find_keys: KeyFinder | None = None,
 ) -> Callable[[Handler], CommandSpec]:
     """Declare the function below as the command `name`."""
 
@@ -237,10 +235,19 @@ def command(
             tips=tips,
             history=history,
             deprecated=deprecated,
-            key_flags=key_flags,
+            find_keys=find_keys or _counted_keys(keys),
         )
 
     return attach
+
+
+def _counted_keys(specs: tuple[KeySpec, ...]) -> KeyFinder | None:
+    """How keys that an argument counts are found; None without any."""
+    for spec in specs:
+        if spec.keynum >= 0:
+            target = next((other.begin for other in specs if other is not spec), 0)
+            return counted(spec.begin + spec.keynum, target)
+    return None
 
 
 def container(

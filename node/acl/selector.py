@@ -91,12 +91,9 @@ class Selector:
         if not self._allows_command(command, argv):
             return Denial(Reason.COMMAND, command.name.encode())
         if not self.all_keys and command.spec.keys:
-            for spec in command.spec.keys:
-                flags = command.spec.flags_of(spec, argv)
-                # A shard channel has a slot as a key has, and is none.
-                for place in () if "not_key" in flags else spec.find(argv):
-                    if not self.allows_key(argv[place], access_of(flags)):
-                        return Denial(Reason.KEY, argv[place], place)
+            for place, flags in command.spec.keys_with_flags(argv):
+                if not self.allows_key(argv[place], access_of(flags)):
+                    return Denial(Reason.KEY, argv[place], place)
         if not self.all_channels and command.name in _CHANNELS:
             first, several, patterns = _CHANNELS[command.name]
             for place in range(first, len(argv) if several else first + 1):
@@ -168,6 +165,6 @@ class Selector:
 
 
 def access_of(flags: Sequence[str]) -> int:
-    """The access that a key specification needs: its content is read, or written."""
+    """The access that a use of a key needs: its content is read, or written."""
     needed = READ if "access" in flags else 0
     return needed | (WRITE if "insert" in flags or "delete" in flags or "update" in flags else 0)

@@ -11,6 +11,7 @@ from node.notifications import STRING
 from wire.arguments import parse_integer
 from wire.command import DENYOOM, FAST, READONLY, WRITE, command, key
 from wire.errors import SYNTAX, Error
+from wire.key_places import KeyPlace
 from wire.reply import Reply
 
 _BAD_TYPE = b"ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is."
@@ -39,7 +40,7 @@ class _Operation:
         return 0, (1 << self.bits) - 1
 
 
-def _field_flags(argv: Sequence[bytes]) -> tuple[str, ...]:
+def _field_key(argv: Sequence[bytes]) -> list[KeyPlace]:
     """BITFIELD only reads when it has nothing but GET."""
     index = 2
     while index < len(argv):
@@ -49,8 +50,8 @@ def _field_flags(argv: Sequence[bytes]) -> tuple[str, ...]:
         elif word == b"OVERFLOW" and left >= 1:
             index += 2
         else:
-            return ("RW", "access", "update")
-    return ("RO", "access")
+            return [(1, ("RW", "access", "update"))]
+    return [(1, ("RO", "access"))]
 
 
 @command(
@@ -72,7 +73,7 @@ def _field_flags(argv: Sequence[bytes]) -> tuple[str, ...]:
     syntax="key [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | "
     "INCRBY encoding offset increment> [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] "
     "<SET encoding offset value | INCRBY encoding offset increment> ...]]",
-    key_flags=_field_flags,
+    find_keys=_field_key,
 )
 def bitfield(call: Call) -> Reply:
     return _bitfield(call, _parsed(call, readonly=False))

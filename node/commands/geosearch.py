@@ -17,6 +17,7 @@ from node.structures.sortedsets import SortedSet
 from wire.arguments import parse_integer
 from wire.command import DENYOOM, READONLY, WRITE, KeySpec, command, key
 from wire.errors import SYNTAX, Error
+from wire.key_places import radius_and_stored
 from wire.reply import Reply
 
 _NO_SUCH_MEMBER = b"ERR could not decode requested zset member"
@@ -271,6 +272,7 @@ def _search_shape(call: Call, at: int, target: bytes | None) -> Reply:
     arity=-6,
     flags=WRITE | DENYOOM,
     keys=key(1, "RO", "access") + _stored_keys(6),
+    find_keys=radius_and_stored(5),
     group="geo",
     since="3.2.0",
     complexity="O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited "
@@ -313,6 +315,7 @@ def georadius_ro(call: Call) -> Reply:
     arity=-5,
     flags=WRITE | DENYOOM,
     keys=key(1, "RO", "access") + _stored_keys(5),
+    find_keys=radius_and_stored(5),
     group="geo",
     since="3.2.0",
     complexity="O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited "

@@ -63,10 +63,10 @@ def memory_help(call: Call) -> Reply:  # noqa: ARG001 - the same for everybody
 def memory_usage(call: Call) -> Reply:
     argv = call.argv
     samples = _DEFAULT_SAMPLES
-    if len(argv) > 3:
-        if len(argv) != 5 or argv[3].upper() != b"SAMPLES":
+    for at in range(3, len(argv), 2):
+        if argv[at].upper() != b"SAMPLES" or at + 1 == len(argv):
             raise Error(SYNTAX)
-        samples = parse_integer(argv[4])
+        samples = parse_integer(argv[at + 1])
         if not 0 <= samples <= INT64_MAX:
             raise Error(SYNTAX)
     name = argv[2]

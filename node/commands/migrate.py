@@ -7,8 +7,9 @@ from node.migration import Order
 from node.persistence.payload import serialized
 from runtime.settings import to_text
 from wire.arguments import parse_integer
-from wire.command import WRITE, KeySpec, Options, command
+from wire.command import WRITE, KeySpec, command
 from wire.errors import SYNTAX, Error
+from wire.key_places import migrated
 from wire.outward import Greeting
 from wire.reply import Reply, Simple
 
@@ -20,15 +21,15 @@ _USUAL_TIMEOUT_MS = 1000
     arity=-6,
     flags=WRITE,
     keys=(
-        KeySpec(3, ("RW", "access", "delete"), optional=True),
+        KeySpec(3, ("RW", "access", "delete")),
         KeySpec(
             -2,
             ("RW", "access", "delete", "incomplete"),
             keyword="KEYS",
             last=-1,
-            options=Options(6, {b"AUTH": 1, b"AUTH2": 2}),
         ),
     ),
+    find_keys=migrated,
     group="generic",
     since="2.6.0",
     complexity="This command actually executes a DUMP+DEL in the source instance, and a RESTORE in the target "

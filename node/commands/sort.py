@@ -17,8 +17,9 @@ from node.structures.lists import Quicklist
 from node.structures.sets import Set
 from node.structures.sortedsets import SortedSet
 from wire.arguments import parse_integer
-from wire.command import DENYOOM, READONLY, WRITE, KeySpec, Options, command, key
+from wire.command import DENYOOM, READONLY, WRITE, KeySpec, command, key
 from wire.errors import SYNTAX, WRONGTYPE, Error
+from wire.key_places import sorted_and_stored, sorted_only
 from wire.reply import Bulks, Reply
 
 _NOT_A_NUMBER = b"ERR One or more scores can't be converted into double"
@@ -37,7 +38,6 @@ _STORED = KeySpec(
     keyword="STORE",
     notes=f"For the optional STORE keyword. {_UNKNOWN}keyword can appear anywhere in the argument array",
     unknown=True,
-    options=Options(2, {b"LIMIT": 2, b"GET": 1, b"BY": 1}, last_counts=True),
 )
 _CATEGORIES = ("set", "sortedset", "list", "dangerous")
 
@@ -105,6 +105,7 @@ class _Request:
     arity=-2,
     flags=WRITE | DENYOOM,
     keys=(*key(1, "RO", "access"), _LOOKED_AT, _STORED),
+    find_keys=sorted_and_stored,
     group="generic",
     since="1.0.0",
     complexity="O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number of "
@@ -134,6 +135,7 @@ def sort(call: Call) -> Reply:
     arity=-2,
     flags=READONLY,
     keys=(*key(1, "RO", "access"), _LOOKED_AT),
+    find_keys=sorted_only,
     group="generic",
     since="7.0.0",
     complexity="O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number of "

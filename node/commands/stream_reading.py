@@ -15,6 +15,7 @@ from node.structures.streams import Stream
 from wire.arguments import parse_integer
 from wire.command import BLOCKING, READONLY, WRITE, KeySpec, command
 from wire.errors import SYNTAX, Error, until_nul
+from wire.key_places import streams
 from wire.reply import NIL_ARRAY, Encoded, PairMap, Reply
 
 _ONLY_NEW = b"ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option."
@@ -91,6 +92,7 @@ def _only_for_groups(option: bytes) -> Error:
     arity=-4,
     flags=READONLY | BLOCKING,
     keys=(KeySpec(1, ("RO", "access"), keyword="STREAMS", last=-1, limit=2),),
+    find_keys=streams,
     group="stream",
     since="5.0.0",
     complexity="For each stream mentioned: O(N) with N being the number of elements being returned, it means that "
@@ -148,6 +150,7 @@ def _entries(stream: Stream, after: int, count: int) -> Encoded:
     arity=-7,
     flags=WRITE | BLOCKING,
     keys=(KeySpec(4, ("RO", "access"), keyword="STREAMS", last=-1, limit=2),),
+    find_keys=streams,
     group="stream",
     since="5.0.0",
     complexity="For each stream mentioned: O(M) with M being the number of elements returned. If M is constant (e.g. "

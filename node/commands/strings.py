@@ -13,6 +13,7 @@ from node.database import DELETE_EXPIRED
 from node.notifications import GENERIC, STRING
 from wire.command import DENYOOM, FAST, READONLY, WRITE, command, key, keys
 from wire.errors import wrong_arity
+from wire.key_places import KeyPlace
 from wire.reply import OK, Reply
 
 _EXPIRES = (b"EX", b"PX", b"EXAT", b"PXAT")
@@ -30,11 +31,11 @@ _GETEX_OPTIONS: dict[bytes, tuple[bytes, ...]] = {
 }
 
 
-def _set_key_flags(argv: Sequence[bytes]) -> tuple[str, ...]:
+def _set_key(argv: Sequence[bytes]) -> list[KeyPlace]:
     """SET reads its key only with the option GET."""
     if any(word.upper() == b"GET" for word in argv[3:]):
-        return ("RW", "access", "update")
-    return ("OW", "update")
+        return [(1, ("RW", "access", "update"))]
+    return [(1, ("OW", "update"))]
 
 
 @command(
@@ -69,7 +70,7 @@ def get(call: Call) -> Reply:
         ("6.2.0", "Added the `GET`, `EXAT` and `PXAT` option."),
         ("7.0.0", "Allowed the `NX` and `GET` options to be used together."),
     ),
-    key_flags=_set_key_flags,
+    find_keys=_set_key,
 )
 def set_(call: Call) -> Reply:
     argv = call.argv

@@ -126,8 +126,9 @@ def test_our_declarations_agree_with_redis(command_reply: Any) -> None:
         other = theirs.by_name.get(name)
         if other is None or not name.islower():
             continue
-        argv = [name, *[b"k%d" % i for i in range(1, 7)]]
-        assert route.keys(argv) == other.keys(argv), name
+        # Numbers, which may count keys, too.
+        argv = [name, *[b"%d" % i for i in range(1, 7)]]
+        assert sorted(route.keys(argv)) == sorted(other.keys(argv)), name
         assert (route.blocking, route.readonly, route.write) == (other.blocking, other.readonly, other.write), name
         policies = [[tip for tip in r.spec.tips if "policy" in tip] for r in (route, other)]
         assert sorted(policies[0]) == sorted(policies[1]), name

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from wire import describe
 from wire.call import Call
-from wire.command import LOADING, NO_MANDATORY_KEYS, STALE, CommandSpec, command
+from wire.command import LOADING, NO_MANDATORY_KEYS, STALE, command
 from wire.errors import SYNTAX, Error
 from wire.glob import matches
+from wire.key_places import KeyPlace
 from wire.reply import Reply, ReplySet, Simple
 from wire.table import Command
 
@@ -153,8 +154,8 @@ def list_(call: Call) -> Reply:
     categories=("connection",),
 )
 def getkeys(call: Call) -> Reply:
-    spec, argv = _full_command(call)
-    return [argv[index] for index in _key_places(spec, argv)]
+    argv = call.argv[2:]
+    return [argv[index] for index, _ in _key_places(call)]
 
 
 @command(
@@ -169,13 +170,8 @@ def getkeys(call: Call) -> Reply:
     categories=("connection",),
 )
 def getkeysandflags(call: Call) -> Reply:
-    spec, argv = _full_command(call)
-    _key_places(spec, argv)
-    return [
-        [argv[index], ReplySet(Simple(flag.encode()) for flag in spec.flags_of(key, argv) if flag != "incomplete")]
-        for key in spec.keys
-        for index in key.find(argv)
-    ]
+    argv = call.argv[2:]
+    return [[argv[index], ReplySet(Simple(flag.encode()) for flag in flags)] for index, flags in _key_places(call)]
 
 
 @command(
@@ -198,8 +194,8 @@ def _everything(call: Call) -> Iterator[Command]:
         yield from each.subcommands.values()
 
 
-def _full_command(call: Call) -> tuple[CommandSpec, list[bytes]]:
-    """The command that the arguments spell; raises Error in COMMAND GETKEYS' words."""
+def _key_places(call: Call) -> list[KeyPlace]:
+    """Where the keys are in the command that the arguments spell; raises Error in COMMAND GETKEYS' words."""
     argv = call.argv[2:]
     try:
         found = call.front.table.find(argv)
@@ -209,17 +205,7 @@ def _full_command(call: Call) -> tuple[CommandSpec, list[bytes]]:
         raise Error(b"ERR The command has no key arguments")
     if not found.argc_min <= len(argv) <= found.argc_max:
         raise Error(b"ERR Invalid number of arguments specified for command")
-    return found.spec, argv
-
-
-def _key_places(spec: CommandSpec, argv: list[bytes]) -> list[int]:
-    places = spec.keys_in(argv)
-    miscounted = any(key.keynum >= 0 and not key.find(argv) for key in spec.keys)
-    if miscounted and spec.flags & NO_MANDATORY_KEYS:
-        return []
-    # A key that is missing (PFMERGE without a source), or one more than there may be (MIGRATE with a key and KEYS).
-    missing = any(not key.keyword and key.keynum < 0 and key.begin >= len(argv) for key in spec.keys)
-    rivals = any(key.optional for key in spec.keys) and all(key.find(argv) for key in spec.keys)
-    if miscounted or missing or rivals or not places:
+    places = found.spec.keys_with_flags(argv)
+    if not places and not found.flags & NO_MANDATORY_KEYS:
         raise Error(b"ERR Invalid arguments specified for command")
     return places
