@@ -32,6 +32,7 @@ from node.persistence.child import Child
 from node.persistence.loading import Loader
 from node.persistence.saving import Saver
 from node.ports import Ports
+from node.process_title import ProcessTitle
 from node.propagation import Propagation
 from node.protected_mode import ProtectedMode
 from node.reconfigure import apply_at_start
@@ -186,7 +187,8 @@ class Node:
             lambda: self.replication.is_replica,
             lambda: self.ports.tls.client if settings.tls_cluster else None,
         )
-        self.child = Child(settings, runtime, self.keyspace, self.tasks, self.latency)
+        self.title = ProcessTitle(settings, runtime.process, config_file)
+        self.child = Child(settings, runtime, self.keyspace, self.tasks, self.latency, self.title)
         self.saver = Saver(settings, runtime, self.keyspace, self.conditions, self.child)
         self.saver.used_memory = self.eviction.used_bytes
         self.loader = Loader(settings, runtime, self.keyspace, self.conditions, self._update_expiry_mode)
@@ -285,6 +287,7 @@ class Node:
         cluster = self.cluster
         as_replica = settings.replicaof is not None or (cluster is not None and not cluster.state.myself.is_master)
         self.log.role = "S" if as_replica else "M"
+        self.title.show()
         self.ports.configure_tls()
         await self.ports.open()
         await self.ports.open_unix()

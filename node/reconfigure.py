@@ -102,6 +102,7 @@ async def reopen(node: Node, pairs: list[tuple[str, str]], take_back: Callable[[
 
 async def _reopen(node: Node) -> None:
     await node.ports.open()
+    node.title.show()
     if node.cluster is not None and node.cluster.outdated:
         await node.cluster.reopen()
 
@@ -185,6 +186,10 @@ def _memory(node: Node) -> None:
 def _oom_score(node: Node) -> None:
     if not node.oom_score.apply():
         raise ValueError("Failed to set current oom_score_adj. Check server logs.")
+
+
+def _title(node: Node) -> None:
+    node.title.show()
 
 
 def _slow_log(node: Node) -> None:
@@ -279,6 +284,7 @@ _APPLIERS: dict[str, _Applier] = {
     "replica_ignore_maxmemory": _memory,
     "oom_score_adj": _oom_score,
     "oom_score_adj_values": _oom_score,
+    "proc_title_template": _title,
     "slowlog_log_slower_than": _slow_log,
     "slowlog_max_len": _slow_log,
     "latency_monitor_threshold": _latency,

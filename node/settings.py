@@ -29,6 +29,7 @@ from node.directives import (
     node_name,
 )
 from node.output_limits import OutputLimit
+from node.title_template import why_invalid
 from runtime.directives import (
     INT_MAX,
     LONG_MAX,
@@ -105,7 +106,7 @@ class NodeSettings(Settings):
     dynamic_hz: YesNo = True
     always_show_logo: YesNoAtStart = False
     set_proc_title: YesNoAtStart = True
-    proc_title_template: Any_ = "{title} {listen-addr} {server-mode}"
+    proc_title_template: Annotated[str, Text(why_invalid)] = "{title} {listen-addr} {server-mode}"
     crash_log_enabled: YesNo = True
     crash_memcheck_enabled: YesNo = True
     use_exit_on_panic: Annotated[bool, Flag(hidden=True)] = False

@@ -19,6 +19,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+from setproctitle import setproctitle
+
 from runtime.compiled import compiled_modules
 
 # What a server keeps open beside its clients: log, files, epoll, listening sockets (Redis' CONFIG_MIN_RESERVED_FDS).
@@ -73,6 +75,10 @@ class Process(Protocol):
 
     def set_oom_score(self, score: int, pid: int = 0) -> None:
         """For this process, or for a child of it; raises OSError."""
+        ...
+
+    def set_title(self, title: str) -> None:
+        """What `ps` shows for the process."""
         ...
 
     def settle(self) -> None:
@@ -150,6 +156,9 @@ class SystemProcess:
     def set_oom_score(self, score: int, pid: int = 0) -> None:
         with open(f"/proc/{pid or 'self'}/oom_score_adj", "wb") as file:
             file.write(b"%d\n" % score)
+
+    def set_title(self, title: str) -> None:
+        setproctitle(title)
 
     def settle(self) -> None:
         gc.freeze()

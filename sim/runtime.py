@@ -132,6 +132,9 @@ class SimMachine:
     def set_oom_score(self, score: int, pid: int = 0) -> None:
         """Memory never runs out here."""
 
+    def set_title(self, title: str) -> None:
+        """The process is the simulation's."""
+
     def settle(self) -> None:
         """The collector belongs to whoever runs the simulation."""
 

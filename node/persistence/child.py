@@ -14,6 +14,7 @@ from node.keyspace import Keyspace
 from node.latency import LatencyMonitor
 from node.persistence.progress import Progress
 from node.persistence.settings import SnapshotSettings
+from node.process_title import ProcessTitle
 from runtime import Runtime, Tasks
 from runtime.background import BackgroundError, BackgroundKilledError, Job, StreamingJob
 
@@ -28,6 +29,12 @@ class ChildKind(Enum):
 
 # What Redis' log calls them.
 _NAMES = {ChildKind.SNAPSHOT: "RDB", ChildKind.REPLICAS: "RDB", ChildKind.REWRITE: "AOF rewrite"}
+# What `ps` shows for them.
+_TITLES = {
+    ChildKind.SNAPSHOT: "shardlab rdb-bgsave",
+    ChildKind.REPLICAS: "shardlab rdb-to-replicas",
+    ChildKind.REWRITE: "shardlab aof-rewrite",
+}
 # Told whether the child succeeded.
 Ended = Callable[[bool], None]
 
@@ -41,6 +48,7 @@ class Child:
         "_latency",
         "_runtime",
         "_tasks",
+        "_title",
         "base_copied_bytes",
         "began",
         "forks",
@@ -60,10 +68,12 @@ class Child:
         keyspace: Keyspace,
         tasks: Tasks,
         latency: LatencyMonitor,
+        title: ProcessTitle,
     ) -> None:
         self._runtime = runtime
         self._tasks = tasks
         self._latency = latency
+        self._title = title
         # For INFO: how many children there were, and how long it took to make the last one.
         self.forks = 0
         self.last_fork_ns = 0
@@ -131,6 +141,7 @@ class Child:
         """The child's whole life."""
         log, progress = self._runtime.log, self.progress
         log.role, log.pid = "C", self._runtime.process.pid()
+        self._title.show(_TITLES[kind])
         work()
         progress.look()
         now_mb, peak_mb = progress.copied_bytes >> 20, progress.copied_peak_bytes >> 20

@@ -24,7 +24,7 @@ def test_a_child_becomes_the_program_and_outlives_the_nursery(tmp_path: Path) ->
         log_says(tmp_path, "Ready to accept connections")
         assert os.readlink(f"/proc/{pid}/cwd") == str(tmp_path)
         assert os.getsid(pid) == pid
-        assert Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"shardlab server --port")
+        assert Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"shardlab server *:")
         assert process.life(child) is Life.RUNNING
         # Nothing of the nursery's is left open in it: its pipes would keep `up` waiting for their end.
         assert os.readlink(f"/proc/{pid}/fd/0") == "/dev/null"

@@ -62,6 +62,8 @@ WRONG = [
     "--latency-tracking-info-percentiles 1 2 3 x",
     "--latency-tracking-info-percentiles 101",
     "--hz -1",
+    "--proc-title-template {foo}",
+    "--proc-title-template {title}",
     "--supervised foo",
     "--syslog-facility foo",
     "--loglevel loud",
