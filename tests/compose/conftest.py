@@ -38,7 +38,7 @@ class ContainerLab:
     ) -> None:
         """With `tls`, a folder for its certificates, the lab speaks TLS."""
         self.engine = docker.from_env()
-        self._compose = ["docker", "compose"] if _has_plugin() else ["docker-compose"]
+        self._compose = compose_command()
         self._project = project
         self._network = network
         self._prefix = prefix
@@ -123,8 +123,11 @@ class ContainerLab:
         return str(done.output.decode())
 
 
-def _has_plugin() -> bool:
-    return subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0
+def compose_command() -> list[str]:
+    """The plugin of docker, or the program of its own that it was before."""
+    plugin = ["docker", "compose"]
+    has_plugin = subprocess.run([*plugin, "version"], capture_output=True, check=False).returncode == 0
+    return plugin if has_plugin else ["docker-compose"]
 
 
 @contextmanager
