@@ -98,20 +98,27 @@ def _prepare(topology: Topology, folder: Path, *, fresh: bool) -> Lab:
             ],
         )
         configs.write(topology, folder)
+        # From here on the next `up` goes on with these files, should this one be killed before it has started anything.
+        lab.save(folder)
     return lab
 
 
 def launch(entry: Entry, lab: Lab, folder: Path, nursery: Nursery | None = None) -> None:
     """Start one process, in a nursery if it can be done there, and note it in lab.json; raises LabError."""
     argv = engines.shardlab_argv(entry.command)
+
+    def note(pid: int) -> None:
+        entry.identity = process.identify(pid)
+        lab.save(folder)
+
     try:
         if nursery is None or argv is None:
             entry.identity = process.start(entry.command, entry.folder, entry.log)
+            lab.save(folder)
         else:
-            entry.identity = process.identify(nursery.start(argv, entry.folder, entry.log))
+            nursery.start(argv, entry.folder, entry.log, note)
     except OSError as error:
         raise LabError(f"cannot start {entry.name} ({entry.command[0]}): {error.strerror}") from None
-    lab.save(folder)
 
 
 async def wait_ready(lab: Lab, *, timeout: float) -> None:

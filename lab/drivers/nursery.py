@@ -4,7 +4,8 @@ Most of what a start costs is importing the same modules in every process. A nur
 and then forks a child for each program it is asked for; the child leaves for a session, a folder and a log of its own
 and becomes that program, as if it had been started by its command. A nursery ends when it has been told everything.
 
-Spoken over pipes: a line of JSON in (`argv`, `folder`, `log`), the child's pid out as a line.
+Spoken over pipes: a line of JSON in (`argv`, `folder`, `log`), the child's pid out as a line, and `go` in, once that
+pid has been noted. The child waits for it: if whoever ordered it is killed first, nobody would know of it to stop it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import os
 import subprocess
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -36,17 +38,29 @@ class Nursery:
             start_new_session=True,
         )
 
-    def start(self, argv: list[str], folder: Path, log: Path) -> int:
-        """Have ``shardlab argv...`` run in `folder`, its output added to `log`; returns its pid. Raises OSError."""
-        assert self._process.stdin is not None
+    def start(self, argv: list[str], folder: Path, log: Path, note: Callable[[int], None] = lambda _: None) -> int:
+        """Have ``shardlab argv...`` run in `folder`, its output added to `log`; returns its pid. Raises OSError.
+
+        It does nothing until `note` has been given its pid, and never will when `note` raises.
+        """
         assert self._process.stdout is not None
-        order = json.dumps({"argv": argv, "folder": str(folder), "log": str(log)})
-        self._process.stdin.write(order.encode() + b"\n")
-        self._process.stdin.flush()
+        self._tell(json.dumps({"argv": argv, "folder": str(folder), "log": str(log)}))
         answer = self._process.stdout.readline().strip()
         if not answer.isdigit():
             raise OSError(0, answer.decode(errors="replace") or "the nursery ended")
-        return int(answer)
+        pid = int(answer)
+        try:
+            note(pid)
+        except BaseException:
+            self._tell("no")
+            raise
+        self._tell("go")
+        return pid
+
+    def _tell(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line.encode() + b"\n")
+        self._process.stdin.flush()
 
     def __enter__(self) -> Self:
         return self
@@ -71,22 +85,38 @@ def main() -> int:
     gc.freeze()
     for line in sys.stdin:
         order = json.loads(line)
+        held, release = os.pipe()
         try:
             pid = os.fork()
         except OSError as error:
-            sys.stdout.write(f"{error.strerror}\n")
+            _answer(str(error.strerror))
         else:
             if pid == 0:
-                _become(order["argv"], order["folder"], order["log"])
-            sys.stdout.write(f"{pid}\n")
-        sys.stdout.flush()
+                os.close(release)
+                _become(order["argv"], order["folder"], order["log"], held)
+            _answer(str(pid))
+            if sys.stdin.readline() == "go\n":
+                os.write(release, b"!")
+        finally:
+            os.close(held)
+            os.close(release)
     return 0
 
 
-def _become(argv: list[str], folder: str, log: str) -> None:
-    """The child: leave what is the nursery's, and be that program until its end. Never returns."""
+def _answer(line: str) -> None:
+    # Whoever was killed hears no answer; that there are no more orders says so.
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+
+
+def _become(argv: list[str], folder: str, log: str, held: int) -> None:
+    """The child: wait for a byte from `held`, leave what is the nursery's, and be that program. Never returns."""
     status = 1
     try:
+        if not os.read(held, 1):
+            os._exit(status)
+        os.close(held)
         os.setsid()
         os.chdir(folder)
         nothing = os.open(os.devnull, os.O_RDONLY)

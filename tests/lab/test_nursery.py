@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,3 +73,44 @@ def test_a_nursery_that_has_ended_says_so(tmp_path: Path) -> None:
         nursery._process.wait()
         with pytest.raises(OSError, match=r"nursery ended|Broken pipe"):
             nursery.start(["server"], tmp_path, tmp_path / "log")
+
+
+# Orders a server and is killed, with the order alone in the pipe or while the child's pid is being noted.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from lab.drivers.nursery import Nursery
+home = Path(sys.argv[1])
+nursery = Nursery()
+def end(pid):
+    os.kill(os.getpid(), signal.SIGKILL)
+if sys.argv[2] == "ordering":
+    tell = nursery._tell
+    nursery._tell = lambda line: (tell(line), end(0))
+nursery.start(["server", "--port", "0"], home, home / "log", end)
+"""
+
+
+@pytest.mark.parametrize("moment", ["ordering", "noting"])
+def test_nothing_runs_that_nobody_could_note(tmp_path: Path, moment: str) -> None:
+    command = [sys.executable, "-c", KILLED, str(tmp_path), moment]
+    up = subprocess.run(command, stderr=subprocess.PIPE, timeout=20, check=False)
+    # Killed; and the pipe has ended, so nursery and child, who had it from their parent, have ended, or have a log.
+    assert (up.returncode, up.stderr) == (-signal.SIGKILL, b"")
+    assert not (tmp_path / "log").exists()
+
+
+def test_what_cannot_be_noted_does_not_run(tmp_path: Path) -> None:
+    def refuse(pid: int) -> None:
+        children.append(process.identify(pid))
+        raise OSError(28, "No space left on device")
+
+    children: list[process.Identity] = []
+    with Nursery() as nursery:
+        with pytest.raises(OSError, match="No space left"):
+            nursery.start(["server", "--port", "0"], tmp_path, tmp_path / "log", refuse)
+        wait_for(lambda: process.life(children[0]) is Life.DEAD)
+        other = process.identify(nursery.start(["server", "--version"], tmp_path, tmp_path / "other"))
+        wait_for(lambda: process.life(other) is Life.DEAD)
+    assert not (tmp_path / "log").exists()
+    assert "Redis server v=" in (tmp_path / "other").read_text()
