@@ -19,12 +19,13 @@ _TYPES = {
         *("seconds", "milliseconds", "count", "cursor", "increment", "decrement", "offset", "start", "end", "stop"),
         *("index", "index1", "index2", "db", "destination-db", "numkeys", "numreplicas", "length", "client-id", "port"),
         *("slot", "start-slot", "end-slot", "epoch", "config-epoch", "protover", "timeout", "bus-port", "ttl"),
-        *("numlocal", "port-number", "key-count", "limit", "rank", "num-matches", "len"),
+        *("numlocal", "port-number", "key-count", "limit", "rank", "num-matches", "len", "weight"),
     ),
-    "double": ("score", "increment-float", "min", "max", "weight"),
+    "double": (*("score", "increment-float", "min", "max", "longitude", "latitude", "radius", "width", "height"),),
     "unix-time": ("unix-time-seconds", "unix-time-milliseconds"),
     "pattern": ("pattern",),
 }
+_KINDS = ("string", *_TYPES)
 _TYPE_OF = {name: kind for kind, names in _TYPES.items() for name in names}
 
 
@@ -104,12 +105,18 @@ def _group(words: list[str]) -> tuple[bool, list[list[Argument]], list[str]]:
 
 
 def _add_optional(found: list[Argument], group: list[list[Argument]], *, repeated: bool) -> None:
-    """Append an optional group, or mark what it repeats: ``key [key ...]`` is one argument that may come often."""
+    """Append an optional group, or mark what it repeats: ``key [key ...]`` is one argument that may come often.
+
+    What stands before ``KEYS key [key ...]`` is said once, and before ``TYPE type [TYPE type ...]`` each time.
+    """
     items = group[0]
     if repeated and len(group) == 1 and found[-len(items) :] == items:
         del found[-len(items) :]
         tokened = bool(items[0].token) and len(items) == 1
         found.append(replace(_as_one(group), multiple=True, multiple_token=tokened))
+        return
+    if repeated and len(group) == 1 and found and [replace(found[-1], token="")] == items:
+        found[-1] = replace(found[-1], multiple=True)
         return
     one = _as_one(group)
     found.append(replace(one, optional=True, multiple=repeated or one.multiple))
@@ -128,8 +135,9 @@ def _block(items: list[Argument]) -> Argument:
 
 
 def _named(name: str) -> Argument:
-    name, _, kind = name.partition(":")
-    return Argument(name, kind or _TYPE_OF.get(name, "string"))
+    before, _, kind = name.partition(":")
+    # A colon may also be part of the argument, as in ip:port.
+    return Argument(before, kind) if kind in _KINDS else Argument(name, _TYPE_OF.get(name, "string"))
 
 
 def _is_token(word: str) -> bool:

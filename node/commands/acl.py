@@ -263,7 +263,7 @@ def _judged(user: User, command: Any, argv: list[bytes]) -> Reply:
     since="6.0.0",
     complexity="O(1)",
     summary="Generates a pseudorandom, secure password that can be used to identify ACL users.",
-    syntax="[bits]",
+    syntax="[bits:integer]",
 )
 def acl_genpass(call: Call) -> Reply:
     argv = call.argv

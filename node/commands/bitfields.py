@@ -70,9 +70,8 @@ def _field_key(argv: Sequence[bytes]) -> list[KeyPlace]:
     since="3.2.0",
     complexity="O(1) for each subcommand specified",
     summary="Performs arbitrary bitfield integer operations on strings.",
-    syntax="key [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | "
-    "INCRBY encoding offset increment> [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] "
-    "<SET encoding offset value | INCRBY encoding offset increment> ...]]",
+    syntax="key [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value:integer | "
+    "INCRBY encoding offset increment> ...]",
     find_keys=_field_key,
 )
 def bitfield(call: Call) -> Reply:

@@ -27,7 +27,7 @@ _BAD_BIT = b"ERR bit is not an integer or out of range"
     since="2.2.0",
     complexity="O(1)",
     summary="Sets or clears the bit at offset of the string value. Creates the key if it doesn't exist.",
-    syntax="key offset value",
+    syntax="key offset value:integer",
 )
 def setbit(call: Call) -> Reply:
     _, name, where, bit_text = call.argv
@@ -154,7 +154,7 @@ def _bits(value: bytes | bytearray, first: int, last: int) -> int:
     since="2.8.7",
     complexity="O(N)",
     summary="Finds the first set (1) or clear (0) bit in a string.",
-    syntax="key bit [start [end [BYTE | BIT]]]",
+    syntax="key bit:integer [start [end [BYTE | BIT]]]",
     history=(("7.0.0", "Added the `BYTE|BIT` option."),),
 )
 def bitpos(call: Call) -> Reply:

@@ -76,7 +76,7 @@ def _order(cluster: Clustering, order: Command) -> Reply:
     since="3.0.0",
     complexity="O(1)",
     summary="Force a node cluster to handshake with another node",
-    syntax="ip port [cluster_bus_port]",
+    syntax="ip port [cluster_bus_port:integer]",
     history=(("4.0.0", "Added the optional `cluster_bus_port` argument."),),
 )
 def meet(call: Call) -> Reply:

@@ -315,7 +315,7 @@ def count_failure_reports(call: Call) -> Reply:
     since="3.0.0",
     complexity="O(N) where N is the number of bytes in the key",
     summary="Returns the hash slot of the specified key",
-    syntax="key",
+    syntax="key:string",
 )
 def keyslot(call: Call) -> Reply:
     in_cluster(call)

@@ -125,7 +125,7 @@ def _store(call: Call, name: bytes, text: bytes, *, new: bool) -> None:
     complexity="O(1)",
     summary="Increments the floating point value of a key by a number. "
     "Uses 0 as initial value if the key doesn't exist.",
-    syntax="key increment",
+    syntax="key increment:double",
 )
 def incrbyfloat(call: Call) -> Reply:
     _, name, increment = call.argv

@@ -13,7 +13,7 @@ from wire.reply import OK, Reply
 
 _FREQUENCY_MAX = 255
 
-_SYNTAX = "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]"
+_SYNTAX = "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency:integer]"
 _COMPLEXITY = "O(1) to create the new key and O(N*M) to reconstruct the serialized value, where N is the number of "
 _COMPLEXITY += "objects composing the value and M their average size."
 _HISTORY = (

@@ -47,7 +47,7 @@ def hincrby(call: Call) -> Reply:
     since="2.6.0",
     complexity="O(1)",
     summary="Increment the float value of a hash field by the given amount",
-    syntax="key field increment",
+    syntax="key field increment:double",
 )
 def hincrbyfloat(call: Call) -> Reply:
     _, name, field, increment = call.argv

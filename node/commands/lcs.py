@@ -42,7 +42,7 @@ class Match(NamedTuple):
     since="7.0.0",
     complexity="O(N*M) where N and M are the lengths of s1 and s2, respectively",
     summary="Find longest common substring",
-    syntax="key1 key2 [LEN] [IDX] [MINMATCHLEN len] [WITHMATCHLEN]",
+    syntax="key1:key key2:key [LEN] [IDX] [MINMATCHLEN len] [WITHMATCHLEN]",
 )
 def lcs(call: Call) -> Reply:
     _, name, other_name, *options = call.argv

@@ -78,7 +78,7 @@ def monitor(call: Call) -> Reply:
     since="5.0.0",
     complexity="",
     summary="Displays computer art and the Redis version",
-    syntax="[VERSION version]",
+    syntax="[VERSION version:integer]",
 )
 def lolwut(call: Call) -> Reply:
     if len(call.argv) > 2 and call.argv[1].upper() == b"VERSION":

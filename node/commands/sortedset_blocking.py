@@ -21,7 +21,7 @@ from wire.reply import Reply
     complexity="O(log(N)) with N being the number of elements in the sorted set.",
     summary="Remove and return the member with the lowest score from one or more sorted sets, or block until one "
     "is available",
-    syntax="key [key ...] timeout",
+    syntax="key [key ...] timeout:double",
     history=(("6.0.0", "`timeout` is interpreted as a double instead of an integer."),),
 )
 def bzpopmin(call: Call) -> Reply:
@@ -38,7 +38,7 @@ def bzpopmin(call: Call) -> Reply:
     complexity="O(log(N)) with N being the number of elements in the sorted set.",
     summary="Remove and return the member with the highest score from one or more sorted sets, or block until one "
     "is available",
-    syntax="key [key ...] timeout",
+    syntax="key [key ...] timeout:double",
     history=(("6.0.0", "`timeout` is interpreted as a double instead of an integer."),),
 )
 def bzpopmax(call: Call) -> Reply:
@@ -70,7 +70,7 @@ def _block_for_one(call: Call, end: bytes) -> Reply:
     complexity="O(K) + O(M*log(N)) where K is the number of provided keys, N being the number of elements in the "
     "sorted set, and M being the number of elements popped.",
     summary="Remove and return members with scores in a sorted set or block until one is available",
-    syntax="timeout numkeys key [key ...] <MIN | MAX> [COUNT count]",
+    syntax="timeout:double numkeys key [key ...] <MIN | MAX> [COUNT count]",
 )
 def bzmpop(call: Call) -> Reply:
     names, end, count = parse_mpop(call.argv, 2)

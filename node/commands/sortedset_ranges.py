@@ -134,7 +134,7 @@ def _range(call: Call, by: int | None, reverse: bool | None) -> Reply:
     complexity="O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements "
     "returned.",
     summary="Return a range of members in a sorted set",
-    syntax="key start stop [BYSCORE | BYLEX] [REV] [LIMIT offset count] [WITHSCORES]",
+    syntax="key start:string stop:string [BYSCORE | BYLEX] [REV] [LIMIT offset count] [WITHSCORES]",
     history=(("6.2.0", "Added the `REV`, `BYSCORE`, `BYLEX` and `LIMIT` options."),),
 )
 def zrange(call: Call) -> Reply:
@@ -207,7 +207,7 @@ def zrevrangebyscore(call: Call) -> Reply:
     "returned. If M is constant (e.g. always asking for the first 10 elements with LIMIT), you can consider it "
     "O(log(N)).",
     summary="Return a range of members in a sorted set, by lexicographical range",
-    syntax="key min max [LIMIT offset count]",
+    syntax="key min:string max:string [LIMIT offset count]",
     deprecated=("6.2.0", "`ZRANGE` with the `BYLEX` argument"),
 )
 def zrangebylex(call: Call) -> Reply:
@@ -226,7 +226,7 @@ def zrangebylex(call: Call) -> Reply:
     "O(log(N)).",
     summary="Return a range of members in a sorted set, by lexicographical range, ordered from higher to lower "
     "strings.",
-    syntax="key max min [LIMIT offset count]",
+    syntax="key max:string min:string [LIMIT offset count]",
     deprecated=("6.2.0", "`ZRANGE` with the `REV` and `BYLEX` arguments"),
 )
 def zrevrangebylex(call: Call) -> Reply:
@@ -243,7 +243,7 @@ def zrevrangebylex(call: Call) -> Reply:
     complexity="O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements stored "
     "into the destination key.",
     summary="Store a range of members from sorted set into another key",
-    syntax="dst src min max [BYSCORE | BYLEX] [REV] [LIMIT offset count]",
+    syntax="dst src min:string max:string [BYSCORE | BYLEX] [REV] [LIMIT offset count]",
 )
 def zrangestore(call: Call) -> Reply:
     _, target, name, first, second, *options = call.argv
@@ -284,7 +284,7 @@ def zcount(call: Call) -> Reply:
     since="2.8.9",
     complexity="O(log(N)) with N being the number of elements in the sorted set.",
     summary="Count the number of members in a sorted set between a given lexicographical range",
-    syntax="key min max",
+    syntax="key min:string max:string",
 )
 def zlexcount(call: Call) -> Reply:
     _, name, low, high = call.argv
@@ -344,7 +344,7 @@ def zremrangebyscore(call: Call) -> Reply:
     complexity="O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements removed "
     "by the operation.",
     summary="Remove all members in a sorted set between the given lexicographical range",
-    syntax="key min max",
+    syntax="key min:string max:string",
 )
 def zremrangebylex(call: Call) -> Reply:
     _, name, low, high = call.argv

@@ -95,7 +95,7 @@ def propagate_position(call: Call, name: bytes, group_name: bytes, group: Group)
     since="5.0.0",
     complexity="O(1)",
     summary="Create a consumer group.",
-    syntax="key groupname <id | $> [MKSTREAM] [ENTRIESREAD entries_read]",
+    syntax="key groupname <id | $> [MKSTREAM] [ENTRIESREAD entries_read:integer]",
     history=(("7.0.0", "Added the `entries_read` named argument."),),
 )
 def xgroup_create(call: Call) -> Reply:
@@ -128,7 +128,7 @@ def xgroup_create(call: Call) -> Reply:
     since="5.0.0",
     complexity="O(1)",
     summary="Set a consumer group to an arbitrary last delivered ID value.",
-    syntax="key groupname <id | $> [ENTRIESREAD entries_read]",
+    syntax="key groupname <id | $> [ENTRIESREAD entries_read:integer]",
     history=(("7.0.0", "Added the optional `entries_read` argument."),),
 )
 def xgroup_setid(call: Call) -> Reply:

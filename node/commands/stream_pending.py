@@ -35,7 +35,7 @@ _UNPREDICTABLE = ("nondeterministic_output",)
     "additional O(N) time for iterating every consumer.",
     summary="Return information and entries from a stream consumer group pending entries list, that are messages "
     "fetched but never acknowledged.",
-    syntax="key group [[IDLE min-idle-time:integer] start end count [consumer]]",
+    syntax="key group [[IDLE min-idle-time:integer] start:string end:string count [consumer]]",
     history=(("6.2.0", "Added the `IDLE` option and exclusive range intervals."),),
     tips=_UNPREDICTABLE,
 )
@@ -203,7 +203,7 @@ def _forget_deleted(call: Call, group: Group, entry_id: int) -> None:
     complexity="O(1) if COUNT is small.",
     summary="Changes (or acquires) ownership of messages in a consumer group, as if the messages were delivered to the "
     "specified consumer.",
-    syntax="key group consumer min-idle-time start [COUNT count] [JUSTID]",
+    syntax="key group consumer min-idle-time start:string [COUNT count] [JUSTID]",
     history=(
         ("7.0.0", "Added an element to the reply array, containing deleted entries the command cleared from the PEL"),
     ),

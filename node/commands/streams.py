@@ -128,7 +128,7 @@ def xlen(call: Call) -> Reply:
     complexity="O(N) with N being the number of elements being returned. If N is constant (e.g. always asking for the "
     "first 10 elements with COUNT), you can consider it O(1).",
     summary="Return a range of elements in a stream, with IDs matching the specified IDs interval",
-    syntax="key start end [COUNT count]",
+    syntax="key start:string end:string [COUNT count]",
     history=_RANGE_HISTORY,
 )
 def xrange(call: Call) -> Reply:
@@ -149,7 +149,7 @@ def xrange(call: Call) -> Reply:
     "10 elements with COUNT), you can consider it O(1).",
     summary="Return a range of elements in a stream, with IDs matching the specified IDs interval, in reverse order "
     "(from greater to smaller IDs) compared to XRANGE",
-    syntax="key end start [COUNT count]",
+    syntax="key end:string start:string [COUNT count]",
     history=_RANGE_HISTORY,
 )
 def xrevrange(call: Call) -> Reply:
@@ -246,7 +246,7 @@ def xtrim(call: Call) -> Reply:
     since="5.0.0",
     complexity="O(1)",
     summary="An internal command for replicating stream values",
-    syntax="key last-id [ENTRIESADDED entries_added] [MAXDELETEDID max_deleted_entry_id]",
+    syntax="key last-id [ENTRIESADDED entries_added:integer] [MAXDELETEDID max_deleted_entry_id]",
     history=(("7.0.0", "Added the `entries_added` and `max_deleted_entry_id` arguments."),),
 )
 def xsetid(call: Call) -> Reply:

@@ -122,6 +122,9 @@ def test_every_list_has_what_the_table_has(pair: Pair) -> None:
         ("key value [key value ...]", ["key-value:block*(key:key, value:string)"]),
         ("[MATCH pattern] [COUNT count]", ["pattern:pattern=MATCH?", "count:integer=COUNT?"]),
         ("[client-id ...]", ["client-id:integer?*"]),
+        ("[WEIGHTS weight [weight ...]]", ["weight:integer=WEIGHTS?*"]),
+        ("[TYPE type [TYPE type ...]]", ["type:string=TYPE?*"]),
+        ("ADDR ip:port value:integer", ["ip:port:string=ADDR", "value:integer"]),
         ("<ON | OFF>", ["on-or-off:oneof(on:pure-token=ON, off:pure-token=OFF)"]),
     ],
 )
