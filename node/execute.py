@@ -23,7 +23,7 @@ from node.memory.eviction import Eviction
 from node.monitor import Monitor
 from node.propagation import Propagation
 from node.session import NodeSession
-from node.slow_commands import SlowCommands
+from node.slow_commands import BRIEF_NS, SlowCommands
 from node.slow_lane import SlowLane
 from node.tracking import Tracking
 from runtime.clock import Clock
@@ -33,17 +33,12 @@ from wire.encoder import BULK_HEADERS, INTEGERS, NIL_2, NIL_3, encode_into
 from wire.errors import Error
 from wire.reply import OK, PARKED, Reply
 from wire.singles import Singles
-from wire.table import Command, CommandTable, StretchNotes
+from wire.table import STRETCH_MIN, STRETCHES_MAX, Command, CommandTable, StretchNotes
 
 _CRLF = b"\r\n"
 _OK = b"+OK\r\n"
-# With a threshold of the slow log below this, every command is timed by itself.
-_BRIEF_NS = 1_000_000
 # Commands that may need memory: those that say so, and those that run others.
 _NEEDS_MEMORY = DENYOOM | MAY_REPLICATE
-# Stretches that are shorter are not run in one go; and so often the rest of a batch is tried again.
-_STRETCH_MIN = 4
-_STRETCHES_MAX = 8
 
 
 class Executor:
@@ -211,7 +206,7 @@ class Executor:
         session.last_seen_ms = self._keyspace.now_ms
         index = start
         if batch.columns is not None:
-            for _ in range(_STRETCHES_MAX):
+            for _ in range(STRETCHES_MAX):
                 done = self._run_stretch(session, batch, index)
                 if done < 0:
                     break
@@ -242,8 +237,8 @@ class Executor:
             or command.gates & session.mask
             or command.stretch_argc not in (0, len(columns))
             or len(columns) < command.argc_min
-            or batch.count - first < _STRETCH_MIN
-            or self._slow.threshold_ns < _BRIEF_NS
+            or batch.count - first < STRETCH_MIN
+            or self._slow.threshold_ns < BRIEF_NS
             or call.db.attended
             or keyspace.notifier.flags
             or keyspace.metered
@@ -316,7 +311,7 @@ class Executor:
                 propagating = self._propagation.active
                 nil = NIL_2 if session.proto == 2 else NIL_3
                 slow_ns = self._slow.threshold_ns
-                ends = not alike or not command.brief or slow_ns < _BRIEF_NS or limited
+                ends = not alike or not command.brief or slow_ns < BRIEF_NS or limited
                 first = index
                 call.command = command
                 while index < stop:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from cluster.slots import SLOTS
 from node.aftermath import Aftermath, repeats
 from node.call import Call
 from node.keyspace import Keyspace
 from node.monitor import Monitor
 from node.propagation import Propagation
 from node.session import NodeSession
-from node.slow_commands import SlowCommands
+from node.slow_commands import BRIEF_NS, SlowCommands
 from node.tracking import Tracking
 from runtime.clock import Clock
 from wire.command import MAY_REPLICATE, UNQUEUED, WRITE
+from wire.decoder import Batch
 from wire.errors import Error
 from wire.reply import QUEUED, Reply
 from wire.session import IN_MULTI
-from wire.table import Command, CommandTable
+from wire.table import STRETCH_MIN, Command, CommandTable, StretchNotes
+
+# A stream's commands go to where its master has the keys, whoever owns the slots by what we know.
+_EVERYWHERE = bytearray(b"\1") * SLOTS
 
 
 class Indirect:
@@ -121,3 +126,49 @@ class Indirect:
         if self._aftermath.ready:
             self._aftermath.serve_blocked()
         return reply
+
+    def apply_stretch(self, session: NodeSession, batch: Batch, first: int) -> int:
+        """Run as many commands of our master's stream, from `first` on, as can be run in one go (`node.stretches`).
+
+        They are of a batch of the same ones. Returns how many those were; what `apply` says holds for them, too.
+        """
+        columns = batch.columns
+        assert columns is not None
+        command = self._table.by_name.get(columns[0][0])
+        call = session.call
+        keyspace = self._keyspace
+        if (
+            command is None
+            or command.stretch is None
+            or command.stretch_argc not in (0, len(columns))
+            or len(columns) < command.argc_min
+            or batch.count - first < STRETCH_MIN
+            or session.mask & IN_MULTI
+            or self._slow.threshold_ns < BRIEF_NS
+            or call.db.attended
+            or keyspace.notifier.flags
+            or keyspace.metered
+        ):
+            return 0
+        started_ns = self._perf_ns()
+        call.command = command
+        dirty = keyspace.dirty
+        notes = StretchNotes()
+        if first:
+            columns = [column[first:] for column in columns]
+        done = command.stretch(call, columns, _EVERYWHERE, notes)
+        if done:
+            took_ns = self._perf_ns() - started_ns
+            command.calls += done
+            command.nanoseconds += took_ns
+            if took_ns >= command.notice_ns:
+                self._slow.notice(session, command, [column[0] for column in columns], took_ns, done)
+            if self._propagation.logging and keyspace.dirty != dirty:
+                if notes.effects:
+                    data = notes.effects
+                elif notes.unchanged:
+                    data = batch.encoded_without(first, first + done, [first + at for at in notes.unchanged])
+                else:
+                    data = batch.encoded(first, first + done)
+                self._propagation.log(call.db.index, data)
+        return done

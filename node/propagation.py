@@ -81,6 +81,11 @@ class Propagation:
             _feed(self._stream, replicated, atomic=atomic)
         self.log_commands(commands, atomic=atomic)
 
+    def log(self, database: int, data: bytes) -> None:
+        """Pass whole commands, encoded, on to the log alone; there is one, and they are of the kind that it takes."""
+        assert self._log is not None
+        self._log(database, data)
+
     def log_commands(self, commands: Effects, *, atomic: bool) -> None:
         """Pass `commands` on to the log alone: what our master sent, which goes to our own replicas as it came."""
         if self._log is not None:

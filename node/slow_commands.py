@@ -13,6 +13,9 @@ from wire.command import FAST
 from wire.durations import LONG_NS
 from wire.table import Command, CommandTable
 
+# With a threshold below this, every command is timed by itself.
+BRIEF_NS = 1_000_000
+
 
 class SlowCommands:
     """The threshold, and who is told."""

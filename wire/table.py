@@ -34,6 +34,9 @@ class StretchNotes:
 # Runs the first of commands that are alike, as many as are ordinary, and returns how many those were: (call, their
 # columns (`wire.decoder.Batch`), table of slots, notes). Replies go to the session (`node.stretches`).
 Stretch = Callable[[Any, list[list[bytes]], bytearray, StretchNotes], int]
+# Stretches that are shorter are not run in one go; and so often the rest of a batch is tried again.
+STRETCH_MIN = 4
+STRETCHES_MAX = 8
 
 
 class Command:

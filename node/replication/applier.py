@@ -17,6 +17,7 @@ from node.replication.stream import Portion, StreamReader
 from node.session import NodeSession
 from runtime import Runtime
 from wire.errors import Error
+from wire.table import STRETCHES_MAX
 
 
 class Applier:
@@ -109,16 +110,29 @@ class Applier:
         keyspace.expiry = SEE_EXPIRED
         session = self._session
         session.last_seen_ms = keyspace.now_ms
-        apply = self._executor.indirect.apply
-        for argv in portion.commands:
-            try:
-                reply = apply(session, argv)
-            except Error as error:
-                reply = error
-            if isinstance(reply, Error):
-                self._log_refusal(reply, argv)
+        indirect = self._executor.indirect
+        batch = portion.batch
+        at = 0
+        if batch.columns is not None:
+            for _ in range(STRETCHES_MAX):
+                at += indirect.apply_stretch(session, batch, at)
+                if at == batch.count:
+                    break
+                # The next one is not ordinary; those behind it may be.
+                self._apply_one(session, batch.commands[at])
+                at += 1
+        for argv in batch.commands[at:] if at < batch.count else ():
+            self._apply_one(session, argv)
         session.out.clear()
         self._update_expiry_mode()
+
+    def _apply_one(self, session: NodeSession, argv: list[bytes]) -> None:
+        try:
+            reply = self._executor.indirect.apply(session, argv)
+        except Error as error:
+            reply = error
+        if isinstance(reply, Error):
+            self._log_refusal(reply, argv)
 
     def _log_refusal(self, error: Error, argv: list[bytes]) -> None:
         """Redis' words: master and replica may no longer have the same data."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wire.decoder import Decoder
+from wire.decoder import Batch, Decoder
 from wire.encoder import encode_command
 
 # A stream's command may be as big as a client's: the limits are the client's business, on the master.
@@ -29,11 +29,16 @@ class Portion:
     """Whole commands, outside of transactions or with whole ones, ready to be applied in one go."""
 
     # The commands, MULTI and EXEC among them.
-    commands: list[list[bytes]]
+    batch: Batch
     # Their bytes as the master wrote them.
     data: bytes
     # The offset before the last `REPLCONF GETACK` among them, counted from the portion's beginning.
     getack_at: int | None
+
+    @property
+    def commands(self) -> list[list[bytes]]:
+        """Each command's arguments, its name first."""
+        return self.batch.commands
 
 
 class StreamReader:
@@ -58,6 +63,10 @@ class StreamReader:
         batch = self._decoder.feed(data)
         if self._decoder.error is not None:
             raise StreamError(self._decoder.error.text.decode("ascii", "replace"))
+        columns = batch.columns
+        if columns is not None and not self._open and len(columns) > 1 and columns[0][0].lower() != b"replconf":
+            # One command over and over, and none of those that are looked for below.
+            return Portion(batch, batch.encoded(0, batch.count), None)
         commands = batch.commands
         if not commands:
             return None
@@ -75,7 +84,7 @@ class StreamReader:
             self._open += commands
             self._open_data.append(batch.encoded(0, len(commands)))
             return None
-        return Portion(ready, ready_data, _last_getack(ready))
+        return Portion(Batch(ready), ready_data, _last_getack(ready))
 
     def _closed(self, commands: list[list[bytes]]) -> int:
         """How many of the new commands are outside of a transaction that is still open."""
