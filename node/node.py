@@ -38,6 +38,7 @@ from node.protected_mode import ProtectedMode
 from node.reconfigure import apply_at_start
 from node.replication.peer import PeerState
 from node.replication.replication import Replication
+from node.scripting.debug_sessions import DebugSessions
 from node.scripting.declared import Declared
 from node.scripting.engine import ScriptEngine
 from node.scripting.functions import Libraries
@@ -180,6 +181,7 @@ class Node:
         self.ports = Ports(settings, runtime, self.service)
         self.service.denied = ProtectedMode(settings, self.accounts).denial
         self.tasks = Tasks(self._task_died)
+        self.debug_sessions = DebugSessions(settings, runtime, self.scripting, self.tasks)
         self.migrations = Migrations(
             self.tasks,
             self.pauses,
@@ -313,6 +315,7 @@ class Node:
         self.replication.stop()
         self.append_only.stop()
         self.child.kill()
+        self.debug_sessions.stop()
         if self.cluster is not None:
             await self.cluster.close()
         for session in self.clients:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from wire.connection import Connection
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
     from node.call import Call
     from node.database import Database
     from node.replication.peer import ReplicaPeer
+
+
+class Debugging(Enum):
+    """How a client wants its scripts debugged."""
+
+    FORKED = "yes"
+    SYNCHRONOUS = "sync"
 
 
 class Transaction:
@@ -76,6 +84,7 @@ class NodeSession(Session):
         "asking",
         "broken",
         "call",
+        "debugging",
         "from_master",
         "hang_up",
         "in_script",
@@ -104,6 +113,8 @@ class NodeSession(Session):
         # ASKING: the next command may use a slot that is being imported. READONLY: reads are served by a replica.
         self.asking = False
         self.readonly = False
+        # SCRIPT DEBUG: its next script is debugged, in a process of its own or here.
+        self.debugging: Debugging | None = None
         # MONITOR.
         self.monitoring = False
         # When the command began that has parked it.

@@ -11,9 +11,11 @@ import gc
 import mmap
 import os
 import signal
+import socket
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 
@@ -56,6 +58,23 @@ class StreamingJob(Job, Protocol):
     def resume(self) -> None: ...
 
 
+class ConversingJob(StreamingJob, Protocol):
+    """Background work that is also told things while it runs."""
+
+    def send(self, data: bytes) -> None:
+        """Have the work read this."""
+        ...
+
+    def hang_up(self) -> None:
+        """Have the work read the end."""
+        ...
+
+
+# Reads what has been sent, waiting for it; nothing at the end.
+Read = Callable[[], bytes]
+Write = Callable[[bytes], None]
+
+
 class Background(Protocol):
     def shared_numbers(self, count: int) -> memoryview[int]:
         """Unsigned 64-bit numbers, zero at first, that children made later write and this process reads."""
@@ -72,6 +91,12 @@ class Background(Protocol):
     ) -> StreamingJob:
         """Like `start`, but `work` is given a function to write with; `receive` gets the bytes, in order, and
         all of them before `wait` returns."""
+        ...
+
+    def start_conversation(
+        self, work: Callable[[Read, Write], None], receive: Callable[[bytes], None]
+    ) -> ConversingJob:
+        """Like `start_streaming`, with a function to read with, too."""
         ...
 
 
@@ -149,7 +174,11 @@ class PipedJob(ForkedJob):
         super().kill()
 
     def _read(self) -> None:
-        data = os.read(self._fd, _PIPE_READ)
+        try:
+            data = os.read(self._fd, _PIPE_READ)
+        except ConnectionResetError:
+            # It has ended without reading all that it was told.
+            data = b""
         if data:
             self._receive(data)
             return
@@ -157,6 +186,30 @@ class PipedJob(ForkedJob):
         os.close(self._fd)
         if not self._ended.done():
             self._ended.set_result(None)
+
+
+class ConversingForkedJob(PipedJob):
+    """A forked child with a pair of sockets between it and us."""
+
+    __slots__ = ()
+
+    def send(self, data: bytes) -> None:
+        if self._ended.done():
+            return
+        try:
+            if os.write(self._fd, data) == len(data):
+                return
+        except (BlockingIOError, BrokenPipeError):
+            pass
+        # It reads nothing any more, and what is cut in the middle has no meaning.
+        self.kill()
+
+    def hang_up(self) -> None:
+        # The descriptor of one that has ended may be somebody else's by now.
+        if self._ended.done():
+            return
+        with socket.socket(fileno=os.dup(self._fd)) as end, suppress(OSError):
+            end.shutdown(socket.SHUT_WR)
 
 
 class ForkBackground:
@@ -191,6 +244,24 @@ class ForkBackground:
             _run_child(lambda: work(_pipe_writer(writing)), keep=writing)
         os.close(writing)
         return PipedJob(pid, reading, receive)
+
+    def start_conversation(
+        self, work: Callable[[Read, Write], None], receive: Callable[[bytes], None]
+    ) -> ConversingForkedJob:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        ours, theirs = socket.socketpair()
+        try:
+            pid = os.fork()
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
+        if pid == 0:
+            fd = theirs.detach()
+            _run_child(lambda: work(lambda: os.read(fd, _PIPE_READ), _pipe_writer(fd)), keep=fd)
+        theirs.close()
+        return ConversingForkedJob(pid, ours.detach(), receive)
 
 
 # As much as a Linux pipe may hold.

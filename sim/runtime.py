@@ -16,7 +16,7 @@ from random import Random
 from typing import TYPE_CHECKING, NoReturn
 
 from runtime import Level, Log, Randomness, Runtime
-from runtime.background import BackgroundError, BackgroundKilledError
+from runtime.background import BackgroundError, BackgroundKilledError, ConversingJob, Read, Write
 from runtime.clock import Clock
 from runtime.process import Usage
 from runtime.settings import MissingFileError, to_text
@@ -246,6 +246,13 @@ class SimBackground:
         failure = self._do(lambda: work(output.extend))
         chunks = deque(bytes(output[start : start + _CHUNK]) for start in range(0, len(output), _CHUNK))
         return self._job(failure, chunks, receive)
+
+    def start_conversation(
+        self,
+        work: Callable[[Read, Write], None],  # noqa: ARG002 - see below
+        receive: Callable[[bytes], None],  # noqa: ARG002
+    ) -> ConversingJob:
+        raise OSError("a simulated child is done before anybody can talk to it")
 
     def _do(self, work: Callable[[], None]) -> str:
         """Do the work; returns why it failed, if it did."""

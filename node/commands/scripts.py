@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from node.call import Call
+from node.scripting.debugger import Debugger
 from node.scripting.engine import CountedError, Script
+from node.session import Debugging
 from wire.arguments import parse_integer
 from wire.command import (
     ALLOW_BUSY,
@@ -19,7 +21,7 @@ from wire.command import (
     container,
 )
 from wire.commands.help import help_lines
-from wire.errors import NOT_AN_INTEGER, Error
+from wire.errors import NOT_AN_INTEGER, Error, until_nul
 from wire.reply import OK, Reply
 
 # What EVAL, FCALL and their relatives have in common.
@@ -104,8 +106,16 @@ def evalsha_ro(call: Call) -> Reply:
 
 def _eval(call: Call, *, readonly: bool) -> Reply:
     call.node.monitor.announce(call.session, call.command, call.argv)
-    key_count = parse_key_count(call.argv)
-    return run_script(call, call.node.scripts.load(call.argv[1]), key_count, readonly=readonly)
+
+    def evaluate(debugger: Debugger | None = None) -> Reply:
+        key_count = parse_key_count(call.argv)
+        script = call.node.scripts.load(call.argv[1])
+        return run_script(call, script, key_count, readonly=readonly, debugger=debugger)
+
+    # Within a transaction nobody could be asked what to do.
+    if call.session.debugging is None or not call.may_block:
+        return evaluate()
+    return call.node.debug_sessions.run(call, call.argv[1], evaluate)
 
 
 def _evalsha(call: Call, *, readonly: bool) -> Reply:
@@ -113,6 +123,8 @@ def _evalsha(call: Call, *, readonly: bool) -> Reply:
     name = call.argv[1]
     if len(name) != _NAME_LENGTH:
         raise Error(_NO_SCRIPT)
+    if call.session.debugging is not None:
+        raise Error(b"ERR Please use EVAL instead of EVALSHA for debugging")
     key_count = parse_key_count(call.argv)
     script = call.node.scripts.find(name)
     if script is None:
@@ -130,12 +142,16 @@ def parse_key_count(argv: list[bytes], not_a_number: bytes = NOT_AN_INTEGER) -> 
     return count
 
 
-def run_script(call: Call, script: Script, key_count: int, *, readonly: bool) -> Reply:
+def run_script(
+    call: Call, script: Script, key_count: int, *, readonly: bool, debugger: Debugger | None = None
+) -> Reply:
     """Run it with the keys and arguments of the command."""
     argv = call.argv
     behind_keys = 3 + key_count
     command = call.command
-    reply = call.node.scripting.run(call, script, argv[3:behind_keys], argv[behind_keys:], readonly=readonly)
+    reply = call.node.scripting.run(
+        call, script, argv[3:behind_keys], argv[behind_keys:], readonly=readonly, debugger=debugger
+    )
     if isinstance(reply, Error):
         if not isinstance(reply, CountedError):
             raise reply
@@ -244,12 +260,15 @@ def script_kill(call: Call) -> Reply:
     syntax="YES | SYNC | NO",
 )
 def script_debug(call: Call) -> Reply:
-    mode = call.argv[2].upper()
-    if mode == b"NO":
-        return OK
-    if mode in (b"YES", b"SYNC"):
-        raise Error(b"ERR There is no Lua debugger here: use redis.log, or run the script in a real redis-server")
-    raise Error(b"ERR Use SCRIPT DEBUG YES/SYNC/NO")
+    session = call.session
+    # What is said in a session must not be mixed with replies.
+    if session.out:
+        raise Error(b"ERR SCRIPT DEBUG must be called outside a pipeline")
+    mode = until_nul(call.argv[2]).lower().decode("utf-8", "replace")
+    if mode not in ("yes", "sync", "no"):
+        raise Error(b"ERR Use SCRIPT DEBUG YES/SYNC/NO")
+    session.debugging = None if mode == "no" else Debugging(mode)
+    return OK
 
 
 @command(

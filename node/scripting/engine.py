@@ -21,6 +21,7 @@ from node.call import Call, Conclude
 from node.effects import Effects
 from node.gates import BUSY, Conditions
 from node.keyspace import Keyspace
+from node.scripting.debugger import Debugger
 from node.scripting.gateway import Gateway
 from node.scripting.sandbox import LuaFunction, LuaValue, Sandbox
 from node.scripting.values import from_lua
@@ -49,8 +50,9 @@ _FROM_MASTER = (
 )
 # How long the code of a library may take to register its functions, as in Redis.
 _LOAD_MAX_NS = 500_000_000
-# What a slice of a script on its stack answers when it is not at its end.
+# What a slice of a script on its stack answers when it is not at its end: it goes on by itself, or when it is told to.
 _INTERRUPTED = object()
+_WAITING = object()
 
 
 class ScriptSettings(Protocol):
@@ -81,6 +83,10 @@ class Running:
     started_ns: int
     # Past this the node becomes busy; None where that cannot be, because the run is one step of something larger.
     patience_ns: int | None
+    # Called at the end, before the reply.
+    finish: Callable[[], None] | None = None
+    # It stands still until `ScriptEngine.go_on`.
+    waiting: bool = False
     killed: bool = False
     # It has ended, and what is left to do must not be interrupted.
     ended: bool = False
@@ -122,10 +128,22 @@ class ScriptEngine:
         """Whether a script stands on its stack while the loop goes on."""
         return self._conditions.holds(BUSY)
 
-    def run(self, call: Call, script: Script, keys: list[bytes], arguments: list[bytes], *, readonly: bool) -> Reply:
-        """Run a script for a client. Raises Error when it must not be tried; a failure is the reply."""
+    def run(
+        self,
+        call: Call,
+        script: Script,
+        keys: list[bytes],
+        arguments: list[bytes],
+        *,
+        readonly: bool,
+        debugger: Debugger | None = None,
+    ) -> Reply:
+        """Run a script for a client. Raises Error when it must not be tried; a failure is the reply.
+
+        With a debugger the node is not busy while the script runs, but while it stands and waits for words."""
         gateway = self._gateway
         gateway.begin(call, script.flags, readonly=readonly)
+        gateway.debugger = debugger
         call.propagate_nothing()
         running = self.running = Running(
             script,
@@ -133,11 +151,14 @@ class ScriptEngine:
             call.argv,
             call.command,
             self._clock.perf_ns(),
-            self._settings.busy_reply_threshold * 1_000_000 if call.may_block else None,
+            self._settings.busy_reply_threshold * 1_000_000 if call.may_block and debugger is None else None,
+            finish=debugger.end if debugger is not None else None,
         )
         sandbox = self.sandbox
         table = sandbox.table
         runner = sandbox.run_function if script.is_function else sandbox.run
+        if debugger is not None:
+            runner = sandbox.run_debugged
         context = copy_context()
 
         def job() -> Reply:
@@ -177,6 +198,19 @@ class ScriptEngine:
         if running.script.is_function is not function:
             raise Error(_BUSY_TEXT[running.script.is_function])
         running.killed = True
+        if running.waiting:
+            self.go_on()
+
+    def wait(self) -> None:
+        """Called from within a script: leave it standing, and return when `go_on` is called."""
+        assert self._caller is not None
+        self._caller.switch(_WAITING)
+
+    def go_on(self) -> None:
+        """Whatever the script waits for has come."""
+        assert self.running is not None
+        self.running.waiting = False
+        asyncio.get_running_loop().call_soon(self._continue)
 
     # ---- on and off the script's stack
 
@@ -188,9 +222,10 @@ class ScriptEngine:
             self._stack.switch()
         self._caller = getcurrent()
         result = self._stack.switch(job)
-        if result is _INTERRUPTED:
-            return self._interrupted()
+        if result is _INTERRUPTED or result is _WAITING:
+            return self._interrupted(waiting=result is _WAITING)
         self.running = None
+        self._gateway.debugger = None
         if isinstance(result, BaseException) and not isinstance(result, Error):
             raise result
         return result
@@ -244,14 +279,16 @@ class ScriptEngine:
             return b"ERR " + _KILLED[running.script.is_function]
         return b"ERR " + str(failure).partition("\n")[0].encode("utf-8", "replace")
 
-    def _interrupted(self) -> Reply:
-        """The script has taken too long: the loop goes on, and the script with it, slice by slice."""
+    def _interrupted(self, *, waiting: bool) -> Reply:
+        """The script has taken too long: the loop goes on, and the script with it, slice by slice. Or it waits."""
         running = self.running
         assert running is not None
         effects = self._keyspace.effects
         self._kept_effects += effects
         effects.clear()
-        asyncio.get_running_loop().call_soon(self._continue)
+        running.waiting = waiting
+        if not waiting:
+            asyncio.get_running_loop().call_soon(self._continue)
         if not self.is_busy:
             self._conditions.busy = _BUSY_TEXT[running.script.is_function]
             self._conditions.set(BUSY, True)
@@ -276,6 +313,8 @@ class ScriptEngine:
         call.command = running.command
         call.propagate_nothing()
         self._conclude(call, running.command, running.argv, changed=True)
+        if running.finish is not None:
+            running.finish()
         call.session.answer_later(reply)
 
     # ---- results

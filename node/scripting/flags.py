@@ -38,7 +38,8 @@ def script_flags(body: bytes) -> tuple[int, bytes]:
     for option in options:
         if not option.startswith(b"flags="):
             raise Error(b"ERR Unknown lua shebang option: %b" % option)
-        for word in option.removeprefix(b"flags=").split(b","):
+        words = option.removeprefix(b"flags=")
+        for word in words.split(b",") if words else ():
             if word not in NAMES:
                 raise Error(b"ERR Unexpected flag in script shebang: %b" % word)
             flags |= NAMES[word]

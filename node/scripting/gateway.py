@@ -29,6 +29,7 @@ from wire.table import Command, CommandTable
 
 if TYPE_CHECKING:
     from node.execute import Executor
+    from node.scripting.debugger import Debugger
     from node.scripting.sandbox import LuaFunction, LuaTable, LuaValue, Sandbox
 
 # redis.REPL_AOF, REPL_REPLICA and REPL_ALL are the sums of these.
@@ -103,6 +104,8 @@ class Gateway:
         self.resp = 2
         self.wrote = False
         self.now_ms = 0
+        # The debugger, when it is being debugged.
+        self.debugger: Debugger | None = None
         # redis.set_repl.
         self._replicate = _TO_ALL
         # The slot of its keys so far, those it was given and those it has used; None before the first one.
@@ -183,20 +186,23 @@ class Gateway:
         sandbox = self.sandbox
         try:
             argv = _words(arguments)
+            if self.debugger is not None:
+                self.debugger.command(argv)
             command = self._admit(argv)
         except Error as refusal:
             self._executor.aftermath.count(refusal)
+            if self.debugger is not None:
+                self.debugger.refused(refusal)
             return error_table(sandbox, refusal.text), True
         call = self._session.call
-        dirty = self._keyspace.dirty
         before = len(self._keyspace.effects)
         reply = self._executor.indirect.run(call, command, argv)
         if self._client.tracked is not None:
             self._executor.tracking.read_in_script(self._client, call.db, command, argv)
-        if self._keyspace.dirty != dirty:
-            self.wrote = True
         if self._replicate != _TO_ALL:
             self._choose(before)
+        if self.debugger is not None:
+            self.debugger.replied(reply, self.resp)
         if isinstance(reply, Error):
             return error_table(sandbox, reply.text), True
         return to_lua(sandbox, reply, self.resp), False
@@ -238,6 +244,38 @@ class Gateway:
     def register(self, name: bytes, callback: LuaFunction, description: bytes | None, flags: bytes) -> bytes | None:
         return self.on_register(name, callback, description, flags)
 
+    # ---- the debugger
+
+    def breakpoint(self) -> bool:
+        if self.debugger is not None:
+            self.debugger.breakpoint()
+        return self.debugger is not None
+
+    def debug(self, values: bytes) -> None:
+        if self.debugger is not None:
+            self.debugger.debug(values)
+
+    def stops(self, line: int) -> bool:
+        return self._debugger.stops(line)
+
+    def next(self) -> tuple[bytes, LuaTable]:
+        verb, *words = self._debugger.next()
+        return verb, self.sandbox.table(words)
+
+    def show(self, line: bytes) -> None:
+        self._debugger.show(line)
+
+    def show_value(self, prefix: bytes, value: bytes) -> None:
+        self._debugger.show_value(prefix, value)
+
+    def show_place(self, line: int, name: bytes, innermost: bool) -> None:
+        self._debugger.show_place(line, name, innermost=innermost)
+
+    @property
+    def _debugger(self) -> Debugger:
+        assert self.debugger is not None, "nobody debugs"
+        return self.debugger
+
     # ---- refusals
 
     def _admit(self, argv: list[bytes]) -> Command:
@@ -260,16 +298,19 @@ class Gateway:
                 raise Error(_DENIED[denial.reason])
         if flags & (WRITE | MAY_REPLICATE) and self._flags & NO_WRITES:
             raise Error(_READ_ONLY_SCRIPT)
-        if flags & WRITE:
+        # A script that has written goes on to its end, so that it is not left half done.
+        if flags & WRITE and not self.wrote:
             if concerns & READ_ONLY and not self._session.from_master:
                 raise Error(_READ_ONLY_REPLICA)
             if concerns & DISK_ERROR:
                 raise Error(self._conditions.disk_error)
             if concerns & TOO_FEW_REPLICAS:
                 raise Error(_TOO_FEW)
-        # A script that has written goes on to its end, so that it is not left half done.
         if concerns & OUT_OF_MEMORY and flags & NEEDS_MEMORY and not self.wrote and not self._flags & ALLOW_OOM:
             raise Error(_NO_MEMORY)
+        if flags & WRITE:
+            # Even if there turns out to be nothing to change, as in Redis.
+            self.wrote = True
         if self._clustered and command.spec.keys and not self._session.from_master:
             self._check_slot(command, argv)
         return command

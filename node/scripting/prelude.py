@@ -244,8 +244,6 @@ redis.acl_check_cmd = function(...)
   return allowed
 end
 redis.replicate_commands = function() return true end
-redis.breakpoint = function() return false end
-redis.debug = function() end
 redis.LOG_DEBUG, redis.LOG_VERBOSE, redis.LOG_NOTICE, redis.LOG_WARNING = 0, 1, 2, 3
 redis.REPL_NONE, redis.REPL_AOF, redis.REPL_SLAVE, redis.REPL_REPLICA, redis.REPL_ALL = 0, 1, 2, 2, 3
 redis.REDIS_VERSION, redis.REDIS_VERSION_NUM = host.version, host.version_number
@@ -416,5 +414,10 @@ function side.slice(t, first, last) return unpack(t, first, last) end
 -- From now on every line and every instruction is looked at, so that no pcall keeps a killed script alive.
 function side.kill() sethook(tick, 'l', 1) end
 function side.calm() sethook(tick, '', host.hook_every) end
+-- What only the debugger may see (`debug_prelude`).
+side.inside = {
+  behind = behind, redis = redis, eval_own = eval_own, for_eval = for_eval, raise = raise, run = side.run,
+  calm = side.calm,
+}
 return side
 """

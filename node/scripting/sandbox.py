@@ -9,9 +9,11 @@ from typing import Any, NoReturn, Protocol
 
 from lupa import lua51
 
+from node.scripting.debug_prelude import SOURCE as DEBUG_SOURCE
 from node.scripting.libraries import bit, cjson, cmsgpack, struct
 from node.scripting.prelude import HOOK_EVERY, KEPT, KEPT_LIBRARIES, SOURCE
 from node.scripting.random48 import Random48
+from runtime.quoting import quoted
 
 # A script that allocates without end gets "not enough memory" here.
 _MEMORY_MAX = 1 << 30
@@ -43,6 +45,30 @@ class Host(Protocol):
 
     def log(self, level: int, text: bytes) -> None: ...
 
+    # Of the debugger; when there is none, the first two answer False and do nothing.
+
+    def breakpoint(self) -> bool:
+        """redis.breakpoint: whether there is a debugger, which will stop."""
+        ...
+
+    def debug(self, values: bytes) -> None:
+        """redis.debug."""
+        ...
+
+    def stops(self, line: int) -> bool:
+        """Whether to stop before this line."""
+        ...
+
+    def next(self) -> tuple[bytes, LuaTable]:
+        """What to do now that the script has stopped, and its words."""
+        ...
+
+    def show(self, line: bytes) -> None: ...
+
+    def show_value(self, prefix: bytes, value: bytes) -> None: ...
+
+    def show_place(self, line: int, name: bytes, innermost: bool) -> None: ...
+
     def setresp(self, version: int) -> None: ...
 
     def set_repl(self, flags: int) -> None: ...
@@ -67,6 +93,7 @@ class Sandbox:
         "kill",
         "load_library",
         "run",
+        "run_debugged",
         "run_function",
         "slice",
         "table",
@@ -103,6 +130,14 @@ class Sandbox:
             b"set_repl": host.set_repl,
             b"acl_check": host.acl_check,
             b"register": host.register,
+            b"breakpoint": host.breakpoint,
+            b"debug": host.debug,
+            b"stops": host.stops,
+            b"next": host.next,
+            b"show": host.show,
+            b"show_value": host.show_value,
+            b"show_place": host.show_place,
+            b"quoted": quoted,
             b"sha1hex": _sha1hex,
             b"error_text": _error_text,
             b"random": self._random.random,
@@ -115,7 +150,12 @@ class Sandbox:
             b"version_number": _VERSION_NUMBER,
             b"modules": table({name: table(module) for name, module in modules.items()}),
         }
-        side = runtime.compile(SOURCE, name=b"=prelude")(table(ours))
+        given = table(ours)
+        side = runtime.compile(SOURCE, name=b"=prelude")(given)
+        # Like `run`, with the debugger.
+        self.run_debugged: Callable[[LuaFunction, int, LuaTable, LuaTable], tuple[LuaValue, ...]] = runtime.compile(
+            DEBUG_SOURCE, name=b"=prelude"
+        )(given, side[b"inside"])
         # (code, name): the function that it is, or None, and what is wrong.
         self.compile: Callable[[bytes, bytes], tuple[LuaFunction, bytes]] = side[b"compile"]
         # (function): runs a library's code, which registers functions. These three answer True and the result, or

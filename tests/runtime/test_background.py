@@ -50,6 +50,46 @@ async def test_much_output_arrives_whole_and_in_order() -> None:
     assert b"".join(received) == b"".join(b"%06d" % index * 10_000 for index in range(200))
 
 
+async def test_a_conversation() -> None:
+    received: list[bytes] = []
+
+    def work(read: Callable[[], bytes], write: Callable[[bytes], None]) -> None:
+        while data := read():
+            write(data.upper())
+        write(b"the end")
+
+    answered = asyncio.Event()
+
+    def receive(data: bytes) -> None:
+        received.append(data)
+        answered.set()
+
+    job = ForkBackground().start_conversation(work, receive)
+    job.send(b"hello")
+    await answered.wait()
+    job.hang_up()
+    await job.wait()
+    assert received == [b"HELLO", b"the end"]
+    # Whatever has its descriptor now is left alone.
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        job.send(b"more")
+        job.hang_up()
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        for end in (ours, theirs):
+            with pytest.raises(BlockingIOError):
+                end.recv(1)
+
+
+async def test_a_child_that_does_not_listen_ends() -> None:
+    job = ForkBackground().start_conversation(lambda read, write: time.sleep(60), lambda data: None)
+    for _ in range(100):
+        job.send(b"x" * 100_000)
+    with pytest.raises(BackgroundKilledError):
+        await job.wait()
+
+
 async def test_a_paused_job_waits_and_goes_on() -> None:
     received: list[bytes] = []
     job = ForkBackground().start_streaming(lambda write: write(b"x" * 1_000_000), received.append)

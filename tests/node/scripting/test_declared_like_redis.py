@@ -36,6 +36,8 @@ _COMMANDS: tuple[Words, ...] = (
     ("EVAL", "#!lua\nreturn redis.call('SET', 'k', '1')", "0"),
     ("EVAL", "#!lua flags=no-writes\nreturn redis.call('GET', 'k')", "0"),
     ("EVAL", "#!lua flags=allow-stale,no-writes\nreturn 1", "0"),
+    ("EVAL", "#!lua flags=\nreturn 1", "0"),
+    ("EVAL", "#!lua flags=no-writes,\nreturn 1", "0"),
     ("EVAL", "#!lua flags=allow-oom\nreturn redis.call('SET', 'k', '1')", "0"),
     ("EVAL_RO", "#!lua\nreturn redis.call('GET', 'k')", "0"),
     ("EVALSHA", "cb70127618f0b0be70c53cf6bfcfa54a29d9b0c0", "0"),

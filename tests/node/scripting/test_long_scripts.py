@@ -96,6 +96,16 @@ def test_what_has_written_is_not_killed_and_is_passed_on_whole(server: OwnServer
     assert client.mget("a", "b") == ["1", "2"]
 
 
+def test_a_write_without_a_change_counts_too(server: OwnServer) -> None:
+    client = _client(server)
+    code = "redis.call('DEL', 'nosuch') local n = 0 for i = 1, 20000000 do n = n + 1 end"
+    running = _Running(server, "EVAL", code, "0")
+    wait_for(lambda: _is_busy(client), what="BUSY")
+    with pytest.raises(redis.ResponseError, match="Sorry the script already executed write commands"):
+        client.execute_command("SCRIPT", "KILL")
+    assert running.join() is None
+
+
 def test_who_waits_is_served_when_it_has_ended(server: OwnServer) -> None:
     """Though commands that may run meanwhile do run."""
     client = _client(server)

@@ -622,6 +622,23 @@ def test_in_a_pause_of_writes(pair: Pair, transaction: bool) -> None:
     assert outcomes[0] == outcomes[1]
 
 
+def test_what_forbids_writes_comes_too_late_for_a_script_that_has_written(pair: Pair) -> None:
+    code = """
+        {} redis.call('CONFIG', 'SET', 'min-replicas-to-write', '1')
+        local outcome = redis.pcall('SET', 'k', '2')
+        redis.call('CONFIG', 'SET', 'min-replicas-to-write', '0')
+        return outcome
+    """
+    outcomes = []
+    for client in pair.connect():
+        client.ask("DEBUG", "SET-DISABLE-DENY-SCRIPTS", "1")
+        writes = ("", "redis.call('SET', 'k', '1')", "redis.call('DEL', 'nosuch')", "redis.call('GET', 'k')")
+        outcomes.append([client.ask("EVAL", code.format(before), "0") for before in writes])
+        client.ask("DEBUG", "SET-DISABLE-DENY-SCRIPTS", "0")
+    assert outcomes[0] == outcomes[1]
+    assert {reply[:4] for reply in outcomes[0]} == {b"-NOR", b"+OK\r"}
+
+
 def test_a_library_that_is_there_is_not_restored(pair: Pair) -> None:
     refusals = []
     for client in pair.connect():
