@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from node.call import Call
 from node.scripting.debugger import Debugger
-from node.scripting.engine import CountedError, Script
+from node.scripting.engine import Script
+from node.scripting.values import CountedError
 from node.session import Debugging
 from wire.arguments import parse_integer
 from wire.command import (

@@ -24,7 +24,7 @@ from node.keyspace import Keyspace
 from node.scripting.debugger import Debugger
 from node.scripting.gateway import Gateway
 from node.scripting.sandbox import LuaFunction, LuaValue, Sandbox
-from node.scripting.values import from_lua
+from node.scripting.values import CountedError, from_lua
 from runtime.clock import Clock
 from wire.errors import Error
 from wire.reply import Reply
@@ -327,12 +327,6 @@ class ScriptEngine:
         _, text, source, line, counted = outcome
         message = b"%b script: %b, on %b:%d." % (text, script.name, source or b"", line if line is not None else -1)
         return CountedError(message) if counted else Error(message)
-
-
-class CountedError(Error):
-    """An error that statistics have already."""
-
-    __slots__ = ()
 
 
 def last_line(source: bytes) -> int:

@@ -184,12 +184,19 @@ class Gateway:
 
     def call(self, *arguments: LuaValue) -> tuple[LuaValue, bool]:
         sandbox = self.sandbox
+        command: Command | None = None
         try:
             argv = _words(arguments)
+        except Error as mistake:
+            return error_table(sandbox, mistake.text, counted=False), True
+        try:
             if self.debugger is not None:
                 self.debugger.command(argv)
-            command = self._admit(argv)
+            command = self._find(argv)
+            self._admit(command, argv)
         except Error as refusal:
+            if command is not None:
+                command.rejected_calls += 1
             self._executor.aftermath.count(refusal)
             if self.debugger is not None:
                 self.debugger.refused(refusal)
@@ -278,12 +285,14 @@ class Gateway:
 
     # ---- refusals
 
-    def _admit(self, argv: list[bytes]) -> Command:
-        """The command, if it may run; raises Error, in the order in which Redis looks."""
+    def _find(self, argv: list[bytes]) -> Command:
         try:
-            command = self._table.find(argv)
+            return self._table.find(argv)
         except Error:
             raise Error(_UNKNOWN) from None
+
+    def _admit(self, command: Command, argv: list[bytes]) -> None:
+        """Raises Error when the command may not run, in the order in which Redis looks."""
         if not command.argc_min <= len(argv) <= command.argc_max:
             raise Error(_BAD_ARITY)
         flags = command.flags
@@ -313,7 +322,6 @@ class Gateway:
             self.wrote = True
         if self._clustered and command.spec.keys and not self._session.from_master:
             self._check_slot(command, argv)
-        return command
 
     def _declared_slot(self, call: Call) -> int | None:
         """The slot of the keys that are given to the script; None when there are none."""

@@ -189,19 +189,19 @@ redis.pcall = function(...)
   return (call(...))
 end
 local function complain(message)
-  raise({err = message, ignore_error_stats_update = true})
+  raise({err = message})
 end
 redis.error_reply = function(...)
   local text = ...
   if select('#', ...) ~= 1 or type(text) ~= 'string' then
-    return {err = 'ERR wrong number or type of arguments', ignore_error_stats_update = true}
+    return {err = 'ERR wrong number or type of arguments'}
   end
-  return {err = host.error_text(text), ignore_error_stats_update = true}
+  return {err = host.error_text(text)}
 end
 redis.status_reply = function(...)
   local text = ...
   if select('#', ...) ~= 1 or type(text) ~= 'string' then
-    return {err = 'ERR wrong number or type of arguments', ignore_error_stats_update = true}
+    return {err = 'ERR wrong number or type of arguments'}
   end
   return {ok = text}
 end
@@ -396,7 +396,7 @@ function side.classify(t)
     if value ~= nil then
       local kind = type(value)
       if name == 'err' or name == 'ok' or name == 'big_number' then
-        if kind == 'string' then return name, value end
+        if kind == 'string' then return name, value, name == 'err' and rawget(t, 'ignore_error_stats_update') end
       elseif name == 'double' then
         if kind == 'number' then return name, value end
       elseif kind == 'table' then

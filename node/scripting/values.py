@@ -23,6 +23,12 @@ _INT64_MIN = -(1 << 63)
 _TOO_DEEP = b"ERR reached lua stack limit"
 
 
+class CountedError(Error):
+    """An error that statistics have already."""
+
+    __slots__ = ()
+
+
 def to_lua(sandbox: Sandbox, reply: Reply, proto: int) -> LuaValue:
     """A command's reply, as the script sees it."""
     kind = type(reply)
@@ -80,9 +86,9 @@ def _in_table(sandbox: Sandbox, item: Reply, proto: int) -> LuaValue:
     return False if value is None and proto == 2 else value
 
 
-def error_table(sandbox: Sandbox, text: bytes) -> LuaTable:
-    """An error as scripts have it. One made by a command or the sandbox has been counted already."""
-    return sandbox.table({b"err": text, b"ignore_error_stats_update": True})
+def error_table(sandbox: Sandbox, text: bytes, *, counted: bool = True) -> LuaTable:
+    """An error as scripts have it. One made by a command has been counted already."""
+    return sandbox.table({b"err": text, b"ignore_error_stats_update": True} if counted else {b"err": text})
 
 
 def from_lua(sandbox: Sandbox, value: LuaValue, proto: int, resp: int) -> Reply:
@@ -118,7 +124,7 @@ def _from_table(sandbox: Sandbox, table: LuaTable, proto: int, booleans: bool, d
             items += part if type(part) is tuple else (part,)
         return [_from_lua(sandbox, item, proto, booleans, depth) for item in items]
     if what == b"err":
-        return Error(until_nul(content))
+        return (CountedError if rest[0] else Error)(until_nul(content))
     if what == b"ok":
         return Simple(_one_line(content))
     if what == b"double":

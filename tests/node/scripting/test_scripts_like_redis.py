@@ -666,6 +666,44 @@ def test_scripts_are_counted(pair: Pair) -> None:
     assert counted[0][:3] == [b"number_of_cached_scripts:2", b"number_of_functions:2", b"number_of_libraries:1"]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("EVAL", "return redis.call('set', 'x')", "0"),
+        ("EVAL", "return redis.pcall('nosuch')", "0"),
+        ("EVAL", "return redis.pcall('subscribe', 'x')", "0"),
+        ("EVAL", "redis.pcall('lpush', 's', 'x') return 1", "0"),
+        ("EVAL", "return redis.call('lpush', 's', 'x')", "0"),
+        ("EVAL_RO", "return redis.call('set', 's', 'x')", "0"),
+        ("EVAL_RO", "redis.pcall('set', 's', 'x') return 1", "0"),
+        ("EVAL", "return redis.call('config', 'get', 'x')", "0"),
+        ("EVAL", "return redis.error_reply('MY error')", "0"),
+        ("EVAL", "error(redis.error_reply('MY error'))", "0"),
+        ("EVAL", "return redis.error_reply(1, 2)", "0"),
+        ("EVAL", "redis.log(1)", "0"),
+        ("EVAL", "pcall(redis.log, 1)", "0"),
+        ("EVAL", "return redis.call()", "0"),
+        ("EVAL", "redis.pcall({}) return 1", "0"),
+        ("EVAL", "error(redis.pcall('get'))", "0"),
+        ("EVAL", "error('x')", "0"),
+        ("FUNCTION", "LOAD", "#!lua name=x\nredis.register_function()"),
+        ("FCALL", "nosuch", "0"),
+        ("EVALSHA", "f" * 40, "0"),
+    ],
+)
+def test_what_is_refused_is_counted(pair: Pair, words: tuple[str, ...]) -> None:
+    counted = []
+    for client in pair.connect():
+        client.ask("SET", "s", "v")
+        client.ask("CONFIG", "RESETSTAT")
+        client.ask(*words)
+        client.ask("EVAL", "return 1", "0")
+        info = client.ask("INFO", "commandstats") + client.ask("INFO", "errorstats") + client.ask("INFO", "stats")
+        lines = re.findall(rb"(?:cmdstat_|errorstat_|total_error|unexpected_error).*", info)
+        counted.append(sorted(re.sub(rb"usec(_per_call)?=[0-9.]+", b"", line) for line in lines))
+    assert counted[0] == counted[1]
+
+
 def test_the_same_globals(pair: Pair) -> None:
     """All but the function that Redis keeps its error handler in, and cjson.new: there is one cjson."""
     script = (
