@@ -123,11 +123,12 @@ class Executor:
         place = command.key_index
         if place > 0:
             key = argv[place]
-            slot = crc_hqx(key, 0) & 16383 if 123 not in key else keyspace.slot_of(key)
-            if not self._owned[slot]:
-                return False
+            # Clients that push to a queue, or count, use one key over and over.
+            if key != keyspace.key:
+                keyspace.slot = crc_hqx(key, 0) & 16383 if 123 not in key else keyspace.slot_of(key)
             keyspace.key = key
-            keyspace.slot = slot
+            if not self._owned[keyspace.slot]:
+                return False
         elif place and self._clustered and not self.serves(command, argv):
             return False
         call = session.call
@@ -318,12 +319,12 @@ class Executor:
                     argv = commands[index]
                     if place > 0:
                         key = argv[place]
-                        slot = crc_hqx(key, 0) & 16383 if 123 not in key else keyspace.slot_of(key)
-                        if not owned[slot]:
+                        if key != keyspace.key:
+                            keyspace.slot = crc_hqx(key, 0) & 16383 if 123 not in key else keyspace.slot_of(key)
+                        keyspace.key = key
+                        if not owned[keyspace.slot]:
                             misplaced = True
                             break
-                        keyspace.key = key
-                        keyspace.slot = slot
                     elif place and self._clustered and not self.serves(command, argv):
                         misplaced = True
                         break

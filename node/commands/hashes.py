@@ -6,8 +6,9 @@ from node.call import Call
 from node.commands.hash_access import read_hash, without_expired, write_hash
 from node.notifications import GENERIC, HASH
 from node.structures.hashes import Hash
+from node.structures.table import Table
 from wire.command import DENYOOM, FAST, READONLY, WRITE, command, key
-from wire.errors import wrong_arity
+from wire.errors import WRONGTYPE, Error, wrong_arity
 from wire.reply import OK, Reply
 
 
@@ -30,14 +31,21 @@ def hset(call: Call) -> Reply:
         return _set_fields(call)
     _, name, field, value = argv
     db = call.db
-    hash_ = db.get_as(name, Hash)
-    if hash_ is not None and hash_.expiry is not None:
-        hash_ = write_hash(call, name)
     keyspace = call.keyspace
+    # What `Database.get_as`, `Hash.set` and `Database.changed` do, without the calls where nothing is to be looked at
+    # and nobody to be told.
+    if name is keyspace.key and not db.looks_closer:
+        hash_ = db.shards[keyspace.slot].get(name)
+    else:
+        hash_ = db.get(name)
     limits = keyspace.limits
     if hash_ is not None:
-        added = hash_.set(field, value, limits)
-        # What `Database.changed` does, without the call where nobody is told.
+        if type(hash_) is not Hash:
+            raise Error(WRONGTYPE)
+        if hash_.expiry is not None:
+            return _set_fields(call)
+        fields = hash_.fields
+        added = fields.put(field, value) if type(fields) is Table else hash_.set(field, value, limits)
         keyspace.dirty += 1
         if db.attended:
             db.changed(name, 0)

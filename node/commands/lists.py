@@ -39,9 +39,12 @@ def lpush(call: Call) -> Reply:
     name = argv[1]
     db = call.db
     keyspace = call.keyspace
-    value = db.get(name)
+    # What `Database.get` and `changed` do, without the calls where nothing is to be looked at and nobody to be told.
+    if name is keyspace.key and not db.looks_closer:
+        value = db.shards[keyspace.slot].get(name)
+    else:
+        value = db.get(name)
     if type(value) is Quicklist:
-        # What `Database.changed` does, without the call where nobody is told.
         if len(argv) == 3:
             length = value.push_left(argv[2])
             keyspace.dirty += 1
@@ -76,9 +79,12 @@ def rpush(call: Call) -> Reply:
     name = argv[1]
     db = call.db
     keyspace = call.keyspace
-    value = db.get(name)
+    # What `Database.get` and `changed` do, without the calls where nothing is to be looked at and nobody to be told.
+    if name is keyspace.key and not db.looks_closer:
+        value = db.shards[keyspace.slot].get(name)
+    else:
+        value = db.get(name)
     if type(value) is Quicklist:
-        # What `Database.changed` does, without the call where nobody is told.
         if len(argv) == 3:
             length = value.push_right(argv[2])
             keyspace.dirty += 1

@@ -9,7 +9,9 @@ from node.call import Call
 from node.commands.scan import ScanOptions, parse_cursor, scan_keys
 from node.notifications import GENERIC, SET
 from node.structures.sets import Set
+from node.structures.table import Table
 from wire.command import DENYOOM, FAST, READONLY, WRITE, command, key
+from wire.errors import WRONGTYPE, Error
 from wire.reply import BulkSet, Reply
 
 
@@ -31,21 +33,29 @@ def sadd(call: Call) -> Reply:
     name = argv[1]
     db = call.db
     keyspace = call.keyspace
-    set_ = db.get_as(name, Set)
+    # What `Database.get_as`, `Set.add` and `Database.changed` do, without the calls where nothing is to be looked at
+    # and nobody to be told.
+    if name is keyspace.key and not db.looks_closer:
+        set_ = db.shards[keyspace.slot].get(name)
+    else:
+        set_ = db.get(name)
     is_new = set_ is None
     if set_ is None:
         set_ = Set()
-    intset_max = keyspace.limits.intset_entries
-    if len(argv) == 3:
-        added = set_.add(argv[2], intset_max)
+    elif type(set_) is not Set:
+        raise Error(WRONGTYPE)
+    members = set_.members
+    if len(argv) > 3:
+        added = sum(set_.add_each(argv[2:], keyspace.limits.intset_entries))
+    elif type(members) is Table:
+        added = members.put(argv[2], True)
     else:
-        added = sum([set_.add(member, intset_max) for member in argv[2:]])
+        added = set_.add(argv[2], keyspace.limits.intset_entries)
     if added:
         if is_new:
             db.put(name, set_)
             keyspace.dirty += added - 1
         else:
-            # What `Database.changed` does, without the call where nobody is told.
             keyspace.dirty += added
             if db.attended:
                 db.changed(name, 0)
