@@ -92,7 +92,7 @@ class Ports:
     def keep_alive(self, seconds: int) -> None:
         """`tcp-keepalive`, for connections to come."""
         for listener in self._listeners:
-            listener.keepalive_s = seconds
+            listener.keep_alive(seconds)
 
     # To others
 

@@ -7,27 +7,37 @@ import contextlib
 import os
 import socket
 from collections.abc import Callable
+from typing import Any
 
 
 def tune_stream(transport: asyncio.BaseTransport, keepalive_s: int) -> None:
-    """No delay for small replies, and keep-alive probes after `keepalive_s` idle seconds (0: none).
+    """`keep_alive` for a connection of our own making. That small writes go out at once is any loop's choice."""
+    keep_alive(transport.get_extra_info("socket"), keepalive_s)
 
-    A transport without a real TCP socket (a Unix socket, the simulator's) is left as it is.
+
+def keep_alive(raw: Any, seconds: int) -> None:
+    """Keep-alive probes after `seconds` idle seconds (0: none). What a listening socket accepts has its options.
+
+    What is no real TCP socket (a Unix socket, the simulator's) is left as it is.
     """
-    raw = transport.get_extra_info("socket")
-    if raw is None or getattr(raw, "family", None) not in (socket.AF_INET, socket.AF_INET6):
+    if getattr(raw, "family", None) not in (socket.AF_INET, socket.AF_INET6):
         return
-    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if keepalive_s > 0:
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, keepalive_s)
-        # As Redis does: probes at a third of the interval, three of them.
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(keepalive_s // 3, 1))
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+    # What uvloop gives out makes a socket for each option, and the kernel is asked each time what it is.
+    own = socket.socket(raw.family, raw.type, raw.proto, fileno=raw.fileno())
+    try:
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(seconds > 0))
+        if seconds > 0:
+            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, seconds)
+            # As Redis does: probes at a third of the interval, three of them.
+            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(seconds // 3, 1))
+            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+    finally:
+        # It is the loop's to close.
+        own.detach()
 
 
 def gather_small_writes(transport: asyncio.BaseTransport) -> None:
-    """Fewer and fuller packets, later: the opposite of what `tune_stream` chose."""
+    """Fewer and fuller packets, later: the opposite of what a loop chooses."""
     raw = transport.get_extra_info("socket")
     if raw is not None and getattr(raw, "family", None) in (socket.AF_INET, socket.AF_INET6):
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)

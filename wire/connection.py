@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol, cast
 
-from runtime.sockets import tune_stream
 from wire.decoder import Batch, Decoder
 from wire.encoder import encode_error
 from wire.session import CLOSING, Session
@@ -63,13 +62,12 @@ class Connection:
         "bytes_in",
         "bytes_out",
         "decoder",
-        "keepalive_s",
         "output_max",
         "session",
         "transport",
     )
 
-    def __init__(self, service: Service, keepalive_s: int = 300) -> None:
+    def __init__(self, service: Service) -> None:
         self._service = service
         # Looked up once.
         self._execute = service.execute
@@ -91,14 +89,12 @@ class Connection:
         self._slow = False
         # One of the two: all that a flush asks.
         self._special = False
-        self.keepalive_s = keepalive_s
         self.session: Session | None = None
         self.bytes_in = 0
         self.bytes_out = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        tune_stream(self.transport, self.keepalive_s)
         # Whatever the kernel does not take at once is a tail.
         self.transport.set_write_buffer_limits(high=0)
         opened = self._service.opened(self)

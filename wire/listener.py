@@ -7,7 +7,7 @@ import errno
 from collections.abc import Sequence
 from typing import cast
 
-from runtime.sockets import listen_on_path, reason
+from runtime.sockets import keep_alive, listen_on_path, reason
 from runtime.tls import Context
 from wire.connection import Connection, Service
 
@@ -23,13 +23,12 @@ class BindError(Exception):
 class Listener:
     """The servers of one service, all with TLS or all without it."""
 
-    __slots__ = ("_servers", "_service", "keepalive_s")
+    __slots__ = ("_keepalive_s", "_servers", "_service")
 
     def __init__(self, service: Service, keepalive_s: int = 300) -> None:
         self._service = service
         self._servers: list[asyncio.Server] = []
-        # `tcp-keepalive`, read for each new connection.
-        self.keepalive_s = keepalive_s
+        self._keepalive_s = keepalive_s
 
     async def open(self, hosts: Sequence[str], port: int, backlog: int = 511, tls: Context | None = None) -> None:
         """Listen on `port` of every host. A host written ``-host`` may be missing on this machine, as in Redis'
@@ -51,6 +50,7 @@ class Listener:
                     f"Could not create server TCP listening socket {name}:{port}: bind: {reason(error)}", port
                 ) from error
             self._servers.append(server)
+        self.keep_alive(self._keepalive_s)
         if not self._servers:
             raise BindError(f"Failed listening on port {port} (TCP), aborting.", port)
 
@@ -68,5 +68,12 @@ class Listener:
         for server in servers:
             server.close()
 
+    def keep_alive(self, seconds: int) -> None:
+        """`tcp-keepalive`, for connections to come."""
+        self._keepalive_s = seconds
+        for server in self._servers:
+            for listening in server.sockets:
+                keep_alive(listening, seconds)
+
     def _connect(self) -> asyncio.BaseProtocol:
-        return cast(asyncio.BaseProtocol, Connection(self._service, self.keepalive_s))
+        return cast(asyncio.BaseProtocol, Connection(self._service))
