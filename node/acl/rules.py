@@ -14,6 +14,7 @@ _HASH = re.compile(rb"[0-9a-f]{64}")
 _BAD_HASH = "The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters"
 _UNKNOWN = "Unknown command or category name in ACL"
 _SYNTAX = "Syntax error"
+_BLANKS = b" \t\n\v\f\r\0"
 _USELESS_PATTERN = (
     "Adding a pattern after the * pattern (or the 'allkeys' flag) is not valid and does not have any effect. "
     "Try 'resetkeys' to start with an empty list of patterns"
@@ -135,6 +136,7 @@ class Rules:
         elif word[:1] == b"&":
             if selector.all_channels:
                 raise RuleError(whole, _USELESS_CHANNEL)
+            _check_blanks(word, whole)
             selector.allow_channel(word[1:])
         elif word[:2] in (b"+@", b"-@"):
             self._set_category(selector, lower, whole)
@@ -213,8 +215,7 @@ def joined_selectors(words: Sequence[bytes]) -> list[bytes]:
 def _allow_keys(selector: Selector, pattern: bytes, access: int, whole: bytes) -> None:
     if selector.all_keys:
         raise RuleError(whole, _USELESS_PATTERN)
-    if any(blank in pattern for blank in (b" ", b"\0")):
-        raise RuleError(whole, _SYNTAX)
+    _check_blanks(pattern, whole)
     if pattern == b"*" and access == READ | WRITE:
         selector.all_keys = True
         selector.keys.clear()
@@ -222,12 +223,18 @@ def _allow_keys(selector: Selector, pattern: bytes, access: int, whole: bytes) -
         selector.allow_pattern(pattern, access)
 
 
+def _check_blanks(pattern: bytes, whole: bytes) -> None:
+    if any(blank in pattern for blank in _BLANKS):
+        raise RuleError(whole, _SYNTAX)
+
+
 def _access(letters: bytes) -> int:
     """What the letters between ``%`` and ``~`` allow; 0 for other letters."""
     access = 0
     for letter in letters.upper():
         bit = {ord("R"): READ, ord("W"): WRITE}.get(letter, 0)
-        if not bit:
+        # Each once.
+        if not bit or access & bit:
             return 0
         access |= bit
     return access

@@ -14,7 +14,7 @@ from wire.arguments import parse_integer
 from wire.command import ADMIN, LOADING, NOSCRIPT, STALE, command, container
 from wire.commands.help import help_lines
 from wire.describe import CATEGORIES
-from wire.errors import Error, until_nul, wrong_subcommand
+from wire.errors import Error, until_nul, wrong_arity, wrong_subcommand
 from wire.reply import OK, Reply, ReplySet
 
 _READ = NOSCRIPT | LOADING | STALE
@@ -240,9 +240,12 @@ def acl_dryrun(call: Call) -> Reply:
     try:
         found = call.node.table.find(argv)
     except Error:
+        known = call.node.table.get(argv[0].decode("utf-8", "replace"))
+        if known is not None and len(argv) < known.argc_min:
+            raise wrong_arity(known.name) from None
         raise Error(b"ERR Command '%b' not found" % until_nul(argv[0])) from None
     if not found.argc_min <= len(argv) <= found.argc_max:
-        raise Error(b"ERR wrong number of arguments for '%s' command" % found.name.encode())
+        raise wrong_arity(found.name)
     return _judged(user, found, argv)
 
 

@@ -35,21 +35,22 @@ _OTHER_OPT = (
     syntax="<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]",
 )
 def client_tracking(call: Call) -> Reply:
-    wanted = _parsed(call)
+    wanted, prefixes = _parsed(call)
     session, tracking = call.session, call.node.tracking
     if not switch(call.argv[2]):
         tracking.stop(session)
         return OK
-    _check(session.tracked, wanted)
+    _check(session.tracked, wanted, prefixes)
     if wanted.broadcast and session.tracked is not None:
         wanted.prefixes = session.tracked.prefixes | wanted.prefixes
     tracking.start(session, wanted)
     return OK
 
 
-def _parsed(call: Call) -> Tracked:
-    """What the options ask for; raises Error."""
+def _parsed(call: Call) -> tuple[Tracked, list[bytes]]:
+    """What the options ask for, and the prefixes as they were given; raises Error."""
     wanted = Tracked()
+    prefixes = []
     words = iter(call.argv[3:])
     for word in words:
         option = word.lower()
@@ -76,12 +77,13 @@ def _parsed(call: Call) -> Tracked:
             if prefix is None:
                 raise Error(SYNTAX)
             wanted.prefixes[prefix] = None
+            prefixes.append(prefix)
         else:
             raise Error(SYNTAX)
-    return wanted
+    return wanted, prefixes
 
 
-def _check(current: Tracked | None, wanted: Tracked) -> None:
+def _check(current: Tracked | None, wanted: Tracked, prefixes: list[bytes]) -> None:
     """Whether these options go together, and with those in force; raises Error."""
     if wanted.prefixes and not wanted.broadcast:
         raise Error(b"ERR PREFIX option requires BCAST mode to be enabled")
@@ -96,7 +98,6 @@ def _check(current: Tracked | None, wanted: Tracked) -> None:
     if not wanted.broadcast:
         return
     known = current.prefixes if current is not None else {}
-    prefixes = list(wanted.prefixes)
     for at, prefix in enumerate(prefixes):
         for other in known:
             if prefix != other and (prefix.startswith(other) or other.startswith(prefix)):

@@ -22,7 +22,7 @@ from node.effects import Effects
 from node.gates import BUSY, Conditions
 from node.keyspace import Keyspace
 from node.scripting.debugger import Debugger
-from node.scripting.gateway import Gateway
+from node.scripting.gateway import NOT_FROM_SCRIPTS, Gateway
 from node.scripting.sandbox import LuaFunction, LuaValue, Sandbox
 from node.scripting.values import CountedError, from_lua
 from runtime.clock import Clock
@@ -141,6 +141,9 @@ class ScriptEngine:
         """Run a script for a client. Raises Error when it must not be tried; a failure is the reply.
 
         With a debugger the node is not busy while the script runs, but while it stands and waits for words."""
+        if self.running is not None:
+            # There is one stack. Only DEBUG SET-DISABLE-DENY-SCRIPTS lets a script get here, and a real server crashes.
+            raise Error(NOT_FROM_SCRIPTS)
         gateway = self._gateway
         gateway.begin(call, script.flags, readonly=readonly)
         gateway.debugger = debugger

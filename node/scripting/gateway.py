@@ -41,7 +41,7 @@ _NO_ARGUMENTS = b"ERR Please specify at least one argument for this redis lib ca
 _BAD_ARGUMENTS = b"ERR Lua redis lib command arguments must be strings or integers"
 _UNKNOWN = b"ERR Unknown Redis command called from script"
 _BAD_ARITY = b"ERR Wrong number of args calling Redis command from script"
-_NOT_FROM_SCRIPTS = b"ERR This Redis command is not allowed from script"
+NOT_FROM_SCRIPTS = b"ERR This Redis command is not allowed from script"
 _READ_ONLY_SCRIPT = b"ERR Write commands are not allowed from read-only scripts."
 _STALE_REPLICA = b"ERR Can not execute the command on a stale replica"
 _READ_ONLY_REPLICA = b"READONLY You can't write against a read only replica."
@@ -297,7 +297,7 @@ class Gateway:
             raise Error(_BAD_ARITY)
         flags = command.flags
         if flags & NOSCRIPT and not self.permits_all:
-            raise Error(_NOT_FROM_SCRIPTS)
+            raise Error(NOT_FROM_SCRIPTS)
         concerns = command.gates & self._conditions.mask
         if concerns & STALE and not flags & WHILE_STALE:
             raise Error(_STALE_REPLICA)

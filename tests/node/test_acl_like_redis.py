@@ -35,6 +35,9 @@ ACL SETUSER bob +@foo
 ACL SETUSER bob foo
 ACL SETUSER bob <nope
 ACL SETUSER bob '#zz'
+ACL SETUSER bob %RR~a
+ACL SETUSER bob %RWr~a
+ACL SETUSER bob resetchannels '&a b'
 ACL SETUSER bob %X~a
 ACL SETUSER bob %~a
 ACL SETUSER open %R
@@ -61,6 +64,9 @@ ACL DRYRUN bob set w1 x
 ACL DRYRUN bob set w1 x GET
 ACL DRYRUN bob mget a z
 ACL DRYRUN bob config get x
+ACL DRYRUN bob config
+ACL DRYRUN bob config nosuch
+ACL DRYRUN bob command
 ACL DRYRUN nobody set a x
 ACL DRYRUN bob nocmd
 ACL DRYRUN bob get

@@ -622,6 +622,15 @@ def test_in_a_pause_of_writes(pair: Pair, transaction: bool) -> None:
     assert outcomes[0] == outcomes[1]
 
 
+def test_a_script_runs_no_script(pair: Pair) -> None:
+    """Not even one that may run everything."""
+    ours, _ = pair.connect()
+    ours.ask("DEBUG", "SET-DISABLE-DENY-SCRIPTS", "1")
+    assert b"not allowed from script" in ours.ask("EVAL", "return redis.call('EVAL', 'return 1', '0')", "0")
+    ours.ask("DEBUG", "SET-DISABLE-DENY-SCRIPTS", "0")
+    assert ours.ask("EVAL", "return 1", "0") == b":1\r\n"
+
+
 def test_what_forbids_writes_comes_too_late_for_a_script_that_has_written(pair: Pair) -> None:
     code = """
         {} redis.call('CONFIG', 'SET', 'min-replicas-to-write', '1')
