@@ -154,14 +154,14 @@ class Percentiles(Kind):
     many = True
 
     def parse(self, words: Sequence[str]) -> list[float]:
-        if list(words) == [""]:
-            return []
+        return [] if list(words) == [""] else [self._share(word) for word in words]
+
+    def _share(self, word: str) -> float:
         try:
-            return self.check([float(word) for word in words])
-        except ValueError as error:
-            if "between" in str(error):
-                raise
+            share = float(word)
+        except ValueError:
             raise ValueError("Invalid latency-tracking-info-percentiles parameters") from None
+        return self.check([share])[0]
 
     def check(self, value: Any) -> list[float]:
         if any(not 0.0 <= share <= 100.0 for share in value):

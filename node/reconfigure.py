@@ -16,6 +16,7 @@ from cluster.bus import BusPortError
 from node.acl.accounts import read_acl_file
 from node.persistence.aof.append_only import AofState
 from node.protection import allows
+from node.replication.master import BACKLOG_MIN
 from node.settings import NodeSettings
 from node.structures.limits import CompactLimits
 from runtime import Level
@@ -240,6 +241,12 @@ def _backlog(node: Node) -> None:
     node.replication.replicas.resize_backlog()
 
 
+def _backlog_changed(node: Node) -> None:
+    """What is too small a file may say, but nobody may choose (Redis: `resizeReplicationBacklog`)."""
+    node.settings.repl_backlog_size = max(node.settings.repl_backlog_size, BACKLOG_MIN)
+    _backlog(node)
+
+
 def _cluster(node: Node) -> None:
     if node.cluster is not None:
         node.cluster.configured()
@@ -301,7 +308,7 @@ _APPLIERS: dict[str, _Applier] = {
     "replica_serve_stale_data": _replication,
     "min_replicas_to_write": _replication,
     "min_replicas_max_lag": _replication,
-    "repl_backlog_size": _backlog,
+    "repl_backlog_size": _backlog_changed,
     "repl_ping_replica_period": _cluster,
     "appendonly": _append_only,
     "aof_disable_auto_gc": _history_of_log,

@@ -27,10 +27,12 @@ def keep_alive(raw: Any, seconds: int) -> None:
     try:
         own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(seconds > 0))
         if seconds > 0:
-            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, seconds)
-            # As Redis does: probes at a third of the interval, three of them.
-            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(seconds // 3, 1))
-            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+            # What the kernel does not take (more than 32767 seconds) is left as it was, as in Redis.
+            with contextlib.suppress(OSError):
+                own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, seconds)
+                # Probes at a third of the interval, three of them.
+                own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(seconds // 3, 1))
+                own.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
     finally:
         # It is the loop's to close.
         own.detach()

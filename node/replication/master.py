@@ -27,7 +27,7 @@ from runtime.sockets import gather_small_writes
 from wire.turn import Turn
 
 # Redis keeps at least this much, whatever `repl-backlog-size` says.
-_BACKLOG_MIN = 16 * 1024
+BACKLOG_MIN = 16 * 1024
 
 
 class Master:
@@ -176,14 +176,14 @@ class Master:
         """Keep the stream from here on, if it is not kept yet."""
         if self.feed.backlog is None:
             self.feed.flush()
-            self.feed.open_backlog(max(self._settings.repl_backlog_size, _BACKLOG_MIN))
+            self.feed.open_backlog(max(self._settings.repl_backlog_size, BACKLOG_MIN))
         self.update_listening()
 
     def resize_backlog(self) -> None:
         """`repl-backlog-size` changed."""
         if self.feed.backlog is not None:
             self.feed.flush()
-            self.feed.backlog.resize(max(self._settings.repl_backlog_size, _BACKLOG_MIN))
+            self.feed.backlog.resize(max(self._settings.repl_backlog_size, BACKLOG_MIN))
 
     def close_backlog(self) -> None:
         """Keep nothing: what is kept belongs to a history that this node no longer has."""

@@ -72,6 +72,11 @@ CONVERSATIONS = {
         config set tcp-keepalive ""
         config set tcp-keepalive 5
         config get tcp-keepalive
+        config set tcp-keepalive 65535
+        config get tcp-keepalive
+        config set repl-backlog-size 5
+        config get repl-backlog-size
+        config set repl-backlog-size 0
         config set hz 0
         config get hz
         config set hz 10000
@@ -155,6 +160,8 @@ CONVERSATIONS = {
         config get latency-tracking-info-percentiles
         config set latency-tracking-info-percentiles "101"
         config set latency-tracking-info-percentiles "x"
+        config set latency-tracking-info-percentiles "1 101 x"
+        config set latency-tracking-info-percentiles "1 x 101"
         config set oom-score-adj-values "1 2"
         config set oom-score-adj-values "1 2 3"
         config get oom-score-adj-values
