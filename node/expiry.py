@@ -27,6 +27,8 @@ _KEYS_PER_EFFORT = 5
 # Redis allows a quarter of the time between cycles, 25 ms at 10 Hz; a turn of our loop should not wait that long.
 _BUDGET_NS = 4_000_000
 _ACCEPTABLE_STALE_PERCENT = 10
+# What one cycle leaves of the estimate that was made before it, as in Redis.
+_OLD_ESTIMATE = 0.95
 _SLOTS_PER_LOOP = 512
 _KEYS_PER_VISIT_MAX = 2048
 # Expired fields of one hash that are deleted before the clock is looked at.
@@ -82,6 +84,10 @@ class ActiveExpiry:
     def cycle(self) -> None:
         """One slow cycle; does nothing while clients are paused, and little on a replica."""
         keyspace = self._keyspace
+        databases = [each for each in keyspace.databases() if each.volatile or each.field_deadlines.times]
+        if not databases and not keyspace.own_volatile:
+            self.stale_percent *= _OLD_ESTIMATE
+            return
         if not self.enabled or self._frozen():
             return
         if self._is_replica():
@@ -93,7 +99,7 @@ class ActiveExpiry:
         started = self._clock.perf_ns()
         keyspace.now_ms = self._clock.wall_ms()
         sampled = expired = 0
-        for database in keyspace.databases():
+        for database in databases:
             if database.field_deadlines.times:
                 self._visit_fields(database)
             while database.volatile:
@@ -108,7 +114,7 @@ class ActiveExpiry:
                 if not looked_at and not self._cursors[database.index]:
                     break
         current = 100 * expired / sampled if sampled else 0.0
-        self.stale_percent = 0.05 * current + 0.95 * self.stale_percent
+        self.stale_percent = (1 - _OLD_ESTIMATE) * current + _OLD_ESTIMATE * self.stale_percent
         self._pass_on()
         self._latency.note("expire-cycle", self._clock.perf_ns() - started)
 

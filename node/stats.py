@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from node.session import NodeSession
@@ -17,30 +18,14 @@ from wire.clients import Clients
 if TYPE_CHECKING:
     from node.node import Node
 
-# As Redis: the mean of sixteen samples, one every tenth of a second.
-_SAMPLES = 16
+# As Redis: the mean over sixteen intervals of a tenth of a second.
+_INTERVALS = 16
 SAMPLE_PERIOD_S = 0.1
 
 
-class Rate:
-    """How fast a total grows, a second."""
-
-    __slots__ = ("_at", "_samples", "_total")
-
-    def __init__(self, now: float) -> None:
-        self._total = 0
-        self._at = now
-        self._samples: deque[float] = deque(maxlen=_SAMPLES)
-
-    def sample(self, now: float, total: int) -> None:
-        if now > self._at:
-            # A total that was reset meanwhile (CONFIG RESETSTAT) has not shrunk.
-            self._samples.append(max(total - self._total, 0) / (now - self._at))
-        self._at, self._total = now, total
-
-    @property
-    def per_second(self) -> float:
-        return sum(self._samples) / len(self._samples) if self._samples else 0.0
+# The loop's time in seconds, and the totals of commands, bytes in and bytes out.
+_Sample = tuple[float, int, int, int]
+_AT, _COMMANDS, _BYTES_IN, _BYTES_OUT = range(4)
 
 
 class Traffic:
@@ -52,11 +37,9 @@ class Traffic:
         "_gone_out",
         "_loop",
         "_processed",
+        "_samples",
         "_zero_in",
         "_zero_out",
-        "commands",
-        "input",
-        "output",
     )
 
     def __init__(self, clients: Clients[NodeSession], processed: Callable[[], int]) -> None:
@@ -68,8 +51,8 @@ class Traffic:
         self._zero_out = 0
         self._processed = processed
         self._loop = asyncio.get_running_loop()
-        now = self._loop.time()
-        self.commands, self.input, self.output = Rate(now), Rate(now), Rate(now)
+        # One more than there are intervals between them.
+        self._samples: deque[_Sample] = deque([(self._loop.time(), 0, 0, 0)], maxlen=_INTERVALS + 1)
 
     @property
     def bytes_in(self) -> int:
@@ -80,10 +63,36 @@ class Traffic:
         return self._gone_out - self._zero_out + sum([s.connection.bytes_out for s in self._clients if s.connection])
 
     def sample(self) -> None:
-        now = self._loop.time()
-        self.commands.sample(now, self._processed())
-        self.input.sample(now, self.bytes_in)
-        self.output.sample(now, self.bytes_out)
+        """Remember the totals; a rate is made of them when somebody asks for it."""
+        bytes_in, bytes_out = self._gone_in - self._zero_in, self._gone_out - self._zero_out
+        for session in self._clients.by_id.values():
+            connection = session.connection
+            if connection is not None:
+                bytes_in += connection.bytes_in
+                bytes_out += connection.bytes_out
+        self._samples.append((self._loop.time(), self._processed(), bytes_in, bytes_out))
+
+    @property
+    def commands_per_second(self) -> float:
+        return self._rate(_COMMANDS)
+
+    @property
+    def bytes_in_per_second(self) -> float:
+        return self._rate(_BYTES_IN)
+
+    @property
+    def bytes_out_per_second(self) -> float:
+        return self._rate(_BYTES_OUT)
+
+    def _rate(self, total: int) -> float:
+        """How fast a total has grown, a second: the mean of the rates between samples."""
+        rates = [
+            # A total that was reset meanwhile (CONFIG RESETSTAT) has not shrunk.
+            max(later[total] - earlier[total], 0) / (later[_AT] - earlier[_AT])
+            for earlier, later in pairwise(self._samples)
+            if later[_AT] > earlier[_AT]
+        ]
+        return sum(rates) / len(rates) if rates else 0.0
 
     def ended(self, bytes_in: int, bytes_out: int) -> None:
         """A connection is gone."""
