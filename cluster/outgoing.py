@@ -91,6 +91,12 @@ def broadcast_pong(ctx: Context, *, to: list[NodeEntry] | None = None, about: No
     heartbeat."""
     body = Heartbeat(MessageType.PONG, _gossip(ctx, about), _extensions(ctx, None))
     broadcast(ctx, body, to=to)
+    if ctx.settings.datagram_heartbeats:
+        for node in ctx.state.others() if to is None else to:
+            # Its link is still being dialled, which after a partition takes TCP a second or more; a datagram gets
+            # through. An old master that is not told goes on serving.
+            if node.datagrams and not node.link_ready and not node.handshake:
+                ping(ctx, node)
 
 
 def ping(ctx: Context, node: NodeEntry) -> None:

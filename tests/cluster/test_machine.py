@@ -224,6 +224,22 @@ def test_a_heartbeat_held_up_since_before_a_takeover_that_others_told_of_is_old_
     assert m1.entry(r0).is_replica
 
 
+def test_a_takeover_is_told_by_datagram_where_the_link_is_still_being_dialled() -> None:
+    """A partition has just ended. Found by `sim swarm`, seed 30078: TCP would have tried again a second later, and so
+    long the old master served."""
+    mesh, peers = formed()
+    mesh.run(2 * TIMEOUT_MS)
+    m0, r0 = peers["m0"], peers["r0"]
+    link = r0.entry(m0).link
+    assert link is not None and r0.entry(m0).datagrams
+    r0.take(LinkDown(link))
+    r0.order(Failover(FailoverMode.TAKEOVER))
+    assert not r0.entry(m0).link_ready
+    mesh.run(5)
+    assert not r0.entry(m0).link_ready
+    assert m0.owner_of(0) is r0
+
+
 def test_an_answer_that_was_overtaken_is_old_news_but_an_answer() -> None:
     mesh, peers = formed()
     m1, r0 = peers["m1"], peers["r0"]
