@@ -13,23 +13,23 @@ _EPOCH_US = 1_767_225_600_000_000
 class HostClock:
     """The clocks of one host, as functions of the world's time."""
 
-    __slots__ = ("_base_s", "_rate", "_since_s", "_started_s", "wall_offset_us")
+    __slots__ = ("_started_s", "base_s", "rate", "since_s", "wall_offset_us")
 
     def __init__(self, uptime_s: float, wall_offset_us: int = 0) -> None:
-        # The monotonic clock showed `_base_s` at the world's time `_since_s`, and has run at `_rate` since then.
-        self._started_s = self._base_s = uptime_s
-        self._since_s = 0.0
-        self._rate = 1.0
+        # The monotonic clock showed `base_s` at the world's time `since_s`, and has run at `rate` since then.
+        self._started_s = self.base_s = uptime_s
+        self.since_s = 0.0
+        self.rate = 1.0
         # By how much the wall clock is wrong.
         self.wall_offset_us = wall_offset_us
 
     def monotonic_s(self, world_s: float) -> float:
         """What the monotonic clock shows."""
-        return self._base_s + (world_s - self._since_s) * self._rate
+        return self.base_s + (world_s - self.since_s) * self.rate
 
     def world_s(self, monotonic_s: float) -> float:
         """When the monotonic clock will show that, if its rate does not change."""
-        return self._since_s + (monotonic_s - self._base_s) / self._rate
+        return self.since_s + (monotonic_s - self.base_s) / self.rate
 
     def wall_us(self, world_s: float) -> int:
         """What the wall clock shows. It drifts as the monotonic one does."""
@@ -38,6 +38,6 @@ class HostClock:
 
     def drift(self, world_s: float, rate: float) -> None:
         """Run at `rate` seconds a second from now on."""
-        self._base_s = self.monotonic_s(world_s)
-        self._since_s = world_s
-        self._rate = rate
+        self.base_s = self.monotonic_s(world_s)
+        self.since_s = world_s
+        self.rate = rate

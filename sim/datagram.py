@@ -138,7 +138,7 @@ class SimDatagrams(asyncio.DatagramTransport, Resource):
     # ---- receiving
 
     def received(self, data: bytes, sender: Address) -> None:
-        """A datagram has arrived at the host."""
+        """A datagram has arrived at the host; the last deed of an event."""
         size = room_taken(len(data))
         if self._input_bytes + size > _RECEIVE_BUFFER or (self._remote is not None and sender != self._remote):
             return
@@ -146,7 +146,7 @@ class SimDatagrams(asyncio.DatagramTransport, Resource):
         self._input_bytes += size
         if not self._read_scheduled:
             self._read_scheduled = True
-            self._process.enqueue(self._read_handle)
+            self._process.interrupt(self._read_handle)
 
     def _read(self) -> None:
         self._read_scheduled = False

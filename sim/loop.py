@@ -36,6 +36,37 @@ _CANCELLED_MAX = 1_000
 Event = tuple[float, int, Callable[..., object], tuple[Any, ...]]
 
 
+class _Timer(TimerHandle):
+    """A timer, and whose it is. It does by itself what two constructors of asyncio do: there is one for each second
+    event."""
+
+    __slots__ = ("process",)
+
+    # Of asyncio's, which has no types for them.
+    _context: Context
+    _scheduled: bool
+
+    def __init__(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: SimLoop,
+        context: Context,
+        process: Process | None,
+    ) -> None:
+        self._when = when
+        self._callback = callback
+        self._args = args
+        self._loop = loop
+        self._context = context
+        self._cancelled = False
+        self._scheduled = True
+        self._repr = self._source_traceback = None
+        # None: it belongs to whoever runs the simulation.
+        self.process = process
+
+
 class SimTask(asyncio.Task[Any]):
     """A task with a number. Sets of tasks, of which asyncio has some, are then ordered alike in every run."""
 
@@ -97,7 +128,11 @@ class SimLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         """The world's time, or, for a process, what the monotonic clock of its host shows."""
         process = PROCESS.get()
-        return self.now if process is None else process.host.clock.monotonic_s(self.now + process.lag_s)
+        if process is None:
+            return self.now
+        # What `HostClock.monotonic_s` does: asked for too often for one more call.
+        clock = process.host.clock
+        return clock.base_s + (self.now + process.lag_s - clock.since_s) * clock.rate
 
     def at(self, when: float, call: Callable[..., object], *arguments: Any) -> None:
         """Call a function of the kernel or the network at a moment of the world's time, or now if that has passed."""
@@ -119,28 +154,41 @@ class SimLoop(asyncio.BaseEventLoop):
 
     call_soon_threadsafe = call_soon  # type: ignore[assignment]
 
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> TimerHandle:
+        return self._timer(self.time() + delay, callback, args, context)
+
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> TimerHandle:
+        return self._timer(when, callback, args, context)
+
+    def _timer(
+        self, when: float, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None
+    ) -> _Timer:
         if self._closed:  # type: ignore[attr-defined]
             self._check_closed()  # type: ignore[attr-defined]
         if context is None:
             context = copy_context()
-        handle = TimerHandle(when, callback, args, self, context)
-        handle._scheduled = True  # type: ignore[attr-defined]
         process = context.get(PROCESS)
-        self.at(when if process is None else process.host.clock.world_s(when), self._due, handle, process)
+        handle = _Timer(when, callback, args, self, context, process)
+        if process is not None:
+            when = process.host.clock.world_s(when)
+        self._sequence += 1
+        heappush(self._heap, (when if when > self.now else self.now, self._sequence, self._due, (handle,)))
         return handle
 
-    def _due(self, handle: TimerHandle, process: Process | None) -> None:
+    def _due(self, handle: _Timer) -> None:
         if handle._cancelled:
             self._cancelled_timers -= 1
             return
-        handle._scheduled = False  # type: ignore[attr-defined]
+        handle._scheduled = False
+        process = handle.process
         if process is None:
             self._world_ready.append(handle)
         elif process.alive:
-            process.enqueue(handle)
+            process.interrupt(handle)
         else:
             process.free(handle.cancel)
 
@@ -148,12 +196,9 @@ class SimLoop(asyncio.BaseEventLoop):
         """A clock runs at another rate now: the timers that were set by it are due at other moments."""
         heap: list[Event] = []
         for event in self._heap:
-            arguments = event[3]
-            if len(arguments) == 2 and isinstance(arguments[0], TimerHandle):
-                handle, process = arguments
-                if process is not None and process.host.clock is clock:
-                    heap.append((max(clock.world_s(handle.when()), self.now), *event[1:]))
-                    continue
+            timer = _timer_of(event)
+            if timer is not None and timer.process is not None and timer.process.host.clock is clock:
+                event = (max(clock.world_s(timer.when()), self.now), *event[1:])
             heap.append(event)
         heapify(heap)
         self._heap = heap
@@ -349,9 +394,15 @@ def _concerned(context: dict[str, Any]) -> Process | None:
     return None
 
 
-def _is_cancelled_timer(event: Event) -> bool:
+def _timer_of(event: Event) -> _Timer | None:
     arguments = event[3]
-    return bool(arguments) and isinstance(arguments[0], TimerHandle) and arguments[0].cancelled()
+    timer = arguments[0] if arguments else None
+    return timer if isinstance(timer, _Timer) else None
+
+
+def _is_cancelled_timer(event: Event) -> bool:
+    timer = _timer_of(event)
+    return timer is not None and timer.cancelled()
 
 
 def _set(over: asyncio.Future[None]) -> None:

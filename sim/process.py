@@ -212,6 +212,22 @@ class Process:
                 self._scheduled = True
                 self._loop.at(self.ready_at, self._turn)
 
+    def interrupt(self, handle: Handle) -> None:
+        """An event of the world's, whose last deed this is, makes a callback due: it runs at once if the CPU is free.
+
+        Where code of a process, or more of the kernel's, is still to run, `enqueue` is the way.
+        """
+        if not self.alive:
+            return
+        self.ready.append(handle)
+        if self._scheduled or self._holds:
+            return
+        self._scheduled = True
+        if self.ready_at <= self._loop.now:
+            self._turn()
+        else:
+            self._loop.at(self.ready_at, self._turn)
+
     def _wake(self) -> None:
         if self.ready and self.alive and not self._scheduled and not self._holds:
             self._scheduled = True
