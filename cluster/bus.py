@@ -376,9 +376,10 @@ class Bus:
                 self.link_ended(link)
 
     def _send_datagram(self, effect: SendDatagram) -> None:
-        kind = effect.message.kind
+        message = effect.message
+        kind = message.kind
         assert kind is not None, effect
-        self.datagrams.send(effect.ip, effect.port, encode(effect.message))
+        self.datagrams.send(effect.ip, effect.port, encode(message))
         self.sent[kind] += 1
 
     # ---- what happens on sockets
@@ -417,11 +418,11 @@ class Bus:
 
     def _takes(self, message: Message) -> bool:
         """Count a message; False when it is to be ignored."""
-        if message.kind is not None:
-            self.received[message.kind] += 1
-            if message.kind is self.dropped:
-                return False
-        return True
+        kind = message.kind
+        if kind is None:
+            return True
+        self.received[kind] += 1
+        return kind is not self.dropped
 
 
 _E = TypeVar("_E", bound=Effect)

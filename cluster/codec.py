@@ -40,9 +40,13 @@ from cluster.messages import (
 _SIGNATURE = b"RCmb"
 _VERSION = 1
 _PREFIX = struct.Struct(">4sI")
-# sig totlen ver port type count | currentEpoch configEpoch offset | sender myslots slaveof myip
-# extensions reserved pport cport flags state mflags
-_HEADER = struct.Struct(">4sIHHHHQQQ40s2048s40s46sH30xHHHBB2x")
+# sig totlen ver port type count
+_HEAD_FIELDS = "4sIHHHH"
+# currentEpoch configEpoch offset | sender myslots slaveof myip | extensions reserved pport cport flags state mflags
+_PORTRAIT_FIELDS = "QQQ40s2048s40s46sH30xHHHBB2x"
+_HEADER = struct.Struct(">" + _HEAD_FIELDS + _PORTRAIT_FIELDS)
+_HEAD = struct.Struct(">" + _HEAD_FIELDS)
+_PORTRAIT = struct.Struct(">" + _PORTRAIT_FIELDS)
 HEADER_BYTES = _HEADER.size
 _TYPE = struct.Struct(">H")
 _TYPE_AT = 12
@@ -68,8 +72,11 @@ _node_flags = lru_cache(1024)(NodeFlag)
 _message_flags = lru_cache(256)(MessageFlag)
 
 
-# Entries of gossip that are known in both forms: several for each of a thousand nodes.
+# Entries of gossip that are known as they come: several for each of a thousand nodes. A large cluster says the same of
+# a node a thousand times before it says something new.
 _GOSSIP_REMEMBERED = 4096
+# And headers, which have two kilobytes each.
+_PORTRAITS_REMEMBERED = 256
 
 
 class FrameReader:
@@ -131,7 +138,8 @@ def encode(message: Message) -> bytes:
             extensions = len(extension_list)
             if extensions:
                 mflags |= _EXT_DATA
-            tail = b"".join([*map(_encode_gossip, body.gossip), *extension_list])
+            entries = [entry.encoded or _encode_gossip(entry) for entry in body.gossip]
+            tail = b"".join([*entries, *extension_list])
         case Fail():
             number, tail = MessageType.FAIL, body.node.encode("ascii")
         case Publish():
@@ -194,10 +202,8 @@ def encoded_length(message: Message) -> int:
             return HEADER_BYTES
 
 
-# What a large cluster says of a node it says a thousand times before it says something new.
-@lru_cache(_GOSSIP_REMEMBERED)
 def _encode_gossip(entry: GossipEntry) -> bytes:
-    return _GOSSIP.pack(
+    entry.encoded = encoded = _GOSSIP.pack(
         entry.node.encode("ascii"),
         entry.ping_sent,
         entry.pong_received,
@@ -207,6 +213,7 @@ def _encode_gossip(entry: GossipEntry) -> bytes:
         entry.flags,
         entry.pport,
     )
+    return encoded
 
 
 # ---- decoding
@@ -216,13 +223,24 @@ def decode(frame: bytes) -> Message:
     """The message in `frame`, which is one whole message; raises BusProtocolError, and nothing else."""
     if len(frame) < HEADER_BYTES:
         raise BrokenFrameError(f"a message of {len(frame)} bytes")
+    signature, length, version, port, number, count = _HEAD.unpack_from(frame)
+    if signature != _SIGNATURE or length != len(frame):
+        raise BrokenFrameError("bad signature or length")
+    if version != _VERSION:
+        raise MalformedMessageError(f"protocol version {version}")
+    header, extensions = _decode_portrait(port, frame[_HEAD.size : HEADER_BYTES])
+    if number <= MessageType.MEET:
+        carried = extensions if header.mflags.value & _EXT_DATA else 0
+        return Message(header, _decode_heartbeat(MessageType(number), frame, count, carried))
+    decoder = _BODIES.get(number)
+    return Message(header, Unrecognized(number) if decoder is None else decoder(frame))
+
+
+# A node that has nothing new says the same of itself in each heartbeat.
+@lru_cache(_PORTRAITS_REMEMBERED)
+def _decode_portrait(port: int, raw: bytes) -> tuple[Header, int]:
+    """The header, of whose fields one is in front of the others, and how many extensions the message has."""
     (
-        signature,
-        length,
-        version,
-        port,
-        number,
-        count,
         current_epoch,
         config_epoch,
         offset,
@@ -236,11 +254,7 @@ def decode(frame: bytes) -> Message:
         flags,
         state,
         mflags,
-    ) = _HEADER.unpack_from(frame)
-    if signature != _SIGNATURE or length != len(frame):
-        raise BrokenFrameError("bad signature or length")
-    if version != _VERSION:
-        raise MalformedMessageError(f"protocol version {version}")
+    ) = _PORTRAIT.unpack(raw)
     header = Header(
         sender=node_id(sender),
         flags=_node_flags(flags),
@@ -256,11 +270,7 @@ def decode(frame: bytes) -> Message:
         mflags=_message_flags(mflags),
         pport=pport,
     )
-    if number <= MessageType.MEET:
-        carried = extensions if mflags & _EXT_DATA else 0
-        return Message(header, _decode_heartbeat(MessageType(number), frame, count, carried))
-    decoder = _BODIES.get(number)
-    return Message(header, Unrecognized(number) if decoder is None else decoder(frame))
+    return header, extensions
 
 
 def _decode_heartbeat(kind: MessageType, frame: bytes, count: int, extensions: int) -> Heartbeat:
@@ -275,7 +285,7 @@ def _decode_heartbeat(kind: MessageType, frame: bytes, count: int, extensions: i
 @lru_cache(_GOSSIP_REMEMBERED)
 def _decode_gossip(raw: bytes) -> GossipEntry:
     node, ping_sent, pong_received, ip, port, cport, flags, pport = _GOSSIP.unpack(raw)
-    return GossipEntry(node_id(node), host(ip), port, cport, flags, ping_sent, pong_received, pport)
+    return GossipEntry(node_id(node), host(ip), port, cport, flags, ping_sent, pong_received, pport, raw)
 
 
 def _decode_fail(frame: bytes) -> Fail:

@@ -127,7 +127,7 @@ class _Budget:
 class _Socket:
     """One bound socket, and what waits to be sent from it."""
 
-    __slots__ = ("_loopback", "_outgoing", "_something", "_version", "host", "local_ip", "stream")
+    __slots__ = ("_loop", "_loopback", "_outgoing", "_something", "_version", "host", "local_ip", "stream")
 
     def __init__(self, stream: asyncio_dgram.DatagramServer) -> None:
         # The address it is bound to; `bind` may have given a name for it.
@@ -140,7 +140,9 @@ class _Socket:
         self._loopback = None if address.is_unspecified else address.is_loopback
         # A full one drops its oldest.
         self._outgoing: deque[tuple[bytes, tuple[str, int]]] = deque(maxlen=_OUTGOING_MAX)
-        self._something = asyncio.Event()
+        # What `send_all` waits for while there is nothing to send. An Event would make one, too, but not this cheaply.
+        self._something: asyncio.Future[None] | None = None
+        self._loop = asyncio.get_running_loop()
 
     def reaches(self, ip: str) -> bool:
         """Whether the kernel would take a datagram from this socket to `ip`."""
@@ -149,12 +151,17 @@ class _Socket:
 
     def queue(self, data: bytes, address: tuple[str, int]) -> None:
         self._outgoing.append((data, address))
-        self._something.set()
+        something = self._something
+        if something is not None:
+            self._something = None
+            if not something.done():
+                something.set_result(None)
 
     async def send_all(self) -> None:
         while True:
-            await self._something.wait()
-            self._something.clear()
+            if not self._outgoing:
+                self._something = self._loop.create_future()
+                await self._something
             while self._outgoing:
                 data, address = self._outgoing.popleft()
                 try:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from cluster.messages import Message
 from cluster.settings import ClusterSettings
@@ -87,8 +87,7 @@ class Heard:
     link: LinkId
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """A whole message arrived on a link, outbound or inbound."""
 
     link: LinkId
@@ -99,8 +98,7 @@ class Received:
     local_ip: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReceivedDatagram:
+class ReceivedDatagram(NamedTuple):
     """A whole PING or PONG arrived as a datagram."""
 
     message: Message
@@ -280,8 +278,7 @@ class CloseLink:
     link: LinkId
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(NamedTuple):
     """Queue a message on a link; one that went down meanwhile loses it, which every rule survives."""
 
     link: LinkId
@@ -296,8 +293,7 @@ class Broadcast:
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class SendDatagram:
+class SendDatagram(NamedTuple):
     """A heartbeat as one datagram; an error in sending is a loss."""
 
     ip: str

@@ -32,20 +32,20 @@ def hear(ctx: Context, sender: NodeEntry | None, entries: tuple[GossipEntry, ...
     for entry in entries:
         # A heartbeat of a thousand nodes has a hundred entries, and nearly all are about nodes that are well: these
         # are dealt with first, and, where possible, without a look at the node.
-        number = number_of.get(entry[0], 0)
+        number = number_of.get(entry.node, 0)
         ours = told[number]
         if entry is ours:
             continue
-        flags, pong_received = entry[4], entry[6]
+        flags, pong_received = entry.flags, entry.pong_received
         if ours is not None and not flags & _FAILING:
-            if pong_received <= ours[6]:
+            if pong_received <= ours.pong_received:
                 continue
-            if entry[:6] == ours[:6] and entry[7] == ours[7]:
+            if _differ_in_time_only(entry, ours):
                 if pong_received * 1000 - offset_ms <= latest_ms:
                     # What is said of it is all we would say: so we say just that, from now on.
                     told[number] = entry
                 continue
-        node = nodes.get(entry[0])
+        node = nodes.get(entry.node)
         if node is None:
             if sender is not None:
                 _discover(ctx, entry)
@@ -71,6 +71,18 @@ def hear(ctx: Context, sender: NodeEntry | None, entries: tuple[GossipEntry, ...
                 node.pong_received_at = pong_at
         if node.pfail or node.fail:
             _follow_address(ctx, node, entry)
+
+
+def _differ_in_time_only(entry: GossipEntry, ours: GossipEntry) -> bool:
+    """Whether two entries about the same node say the same, except for when it last answered."""
+    return (
+        entry.flags == ours.flags
+        and entry.ip == ours.ip
+        and entry.port == ours.port
+        and entry.cport == ours.cport
+        and entry.ping_sent == ours.ping_sent
+        and entry.pport == ours.pport
+    )
 
 
 def _follow_address(ctx: Context, node: NodeEntry, entry: GossipEntry) -> None:

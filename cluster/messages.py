@@ -11,7 +11,7 @@ a line of nodes.conf; what clients publish stays `bytes`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 from typing import NamedTuple
 
@@ -145,10 +145,11 @@ class Header(NamedTuple):
     pport: int = 0
 
 
-class GossipEntry(NamedTuple):
+@dataclass(slots=True)
+class GossipEntry:
     """One node as the sender sees it. Times are unix seconds; `ping_sent` is 0 when none is pending.
 
-    A tuple, because a large cluster makes a hundred of them for each heartbeat.
+    Nobody changes one: many nodes of a simulation, and many heartbeats, share it.
     """
 
     node: str
@@ -160,6 +161,8 @@ class GossipEntry(NamedTuple):
     ping_sent: int
     pong_received: int
     pport: int = 0
+    # The same in the form of the bus, once it has been in that: what is said of a node is said hundreds of times.
+    encoded: bytes = field(default=b"", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +187,7 @@ class Extensions:
 NO_EXTENSIONS = Extensions()
 
 
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
+class Heartbeat(NamedTuple):
     """PING, PONG or MEET: the same body, differing in what the receiver owes."""
 
     kind: MessageType
@@ -262,8 +264,7 @@ Body = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One message of the bus."""
 
     header: Header

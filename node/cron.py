@@ -26,22 +26,22 @@ class _Job:
 class Cron:
     """The timer and its jobs, which run in the order in which they were added."""
 
-    __slots__ = ("_jobs", "_settings", "_timer", "paused")
+    __slots__ = ("_jobs", "_loop", "_settings", "_timer", "paused")
 
     def __init__(self, settings: NodeSettings) -> None:
         self._settings = settings
         self._jobs: list[_Job] = []
+        self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         # DEBUG PAUSE-CRON: it beats, and nothing is done.
         self.paused = False
 
     def add(self, work: Callable[[], None], period_s: float = 0.0) -> None:
         """Call `work` every `period_s` seconds, or at every beat."""
-        self._jobs.append(_Job(work, period_s, asyncio.get_running_loop().time() + period_s))
+        self._jobs.append(_Job(work, period_s, self._loop.time() + period_s))
 
     def start(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(1 / self._settings.hz, self._beat)
+        self._timer = self._loop.call_later(1 / self._settings.hz, self._beat)
 
     def stop(self) -> None:
         if self._timer is not None:
@@ -49,7 +49,7 @@ class Cron:
             self._timer = None
 
     def _beat(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         # Read at every beat: CONFIG SET hz takes effect with the next one. The next beat is set first, so that a job
         # may stop the clockwork.
         self._timer = loop.call_later(1 / self._settings.hz, self._beat)

@@ -152,7 +152,7 @@ def test_a_datagram_of_a_stranger_is_not_answered() -> None:
     m0 = peers["m0"]
     ping = Message(header(stranger.machine._ctx), Heartbeat(MessageType.PING))
     for kind in (MessageType.PING, MessageType.MEET):
-        message = replace(ping, body=Heartbeat(kind))
+        message = ping._replace(body=Heartbeat(kind))
         event = ReceivedDatagram(message, stranger.ip, 17000, m0.ip)
         assert m0.machine.step(mesh.now, WALL_MS + mesh.now, event) == []
     assert not m0.knows(stranger)
@@ -220,7 +220,7 @@ def test_a_heartbeat_held_up_since_before_a_takeover_that_others_told_of_is_old_
     assert m1.owner_of(0) is r0
     # It has come to that epoch, and says that it is a replica: so it is.
     mesh.run(TIMEOUT_MS + 100)
-    m1.take(Received(-4713, replace(late, header=late.header._replace(current_epoch=epoch)), r0.ip, m1.ip))
+    m1.take(Received(-4713, late._replace(header=late.header._replace(current_epoch=epoch)), r0.ip, m1.ip))
     assert m1.entry(r0).is_replica
 
 
@@ -231,7 +231,8 @@ def test_a_takeover_is_told_by_datagram_where_the_link_is_still_being_dialled() 
     mesh.run(2 * TIMEOUT_MS)
     m0, r0 = peers["m0"], peers["r0"]
     link = r0.entry(m0).link
-    assert link is not None and r0.entry(m0).datagrams
+    assert link is not None
+    assert r0.entry(m0).datagrams
     r0.take(LinkDown(link))
     r0.order(Failover(FailoverMode.TAKEOVER))
     assert not r0.entry(m0).link_ready
