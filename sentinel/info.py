@@ -119,11 +119,8 @@ def _note_replication(step: Step, instance: DataInstance, report: Report) -> Non
         instance.link_down_ms = report.number("master_link_down_since_seconds") * 1_000
         instance.priority = report.number("slave_priority", 100)
         instance.offset = report.number("slave_repl_offset")
-        # Another master may count from another beginning.
         if instance.link_up:
-            instance.offset_max = instance.offset
-        elif instance.offset_max is not None:
-            instance.offset_max = max(instance.offset_max, instance.offset)
+            instance.synced_run_id = instance.run_id
         instance.announced = report.number("replica_announced", 1) != 0
     instance.master_host, instance.master_port = host, port
 

@@ -90,10 +90,10 @@ class Replica(DataInstance):
         "master_host",
         "master_port",
         "offset",
-        "offset_max",
         "priority",
         "reconfiguration",
         "reconfiguration_at",
+        "synced_run_id",
     )
 
     kind = "slave"
@@ -111,8 +111,8 @@ class Replica(DataInstance):
         self.priority = 100
         # How much of its master's stream it has.
         self.offset = 0
-        # The most that it has been seen to have of it; None until it has been seen in sync.
-        self.offset_max: int | None = None
+        # Its run id when it was last seen in sync; "" until then.
+        self.synced_run_id = ""
         # Whether clients are told of it (`replica-announced`).
         self.announced = True
         # Whether the master's last INFO named it. In a cluster a replica can leave for another shard.
@@ -126,10 +126,10 @@ class Replica(DataInstance):
         return f"{self.address.ip or self.address.host}:{self.address.port}"
 
     @property
-    def has_forgotten(self) -> bool:
-        """Whether it has not reached its master since it was started (which is when it reports -1 seconds of
-        disconnection), and had more than it has now, as far as this sentinel, perhaps restarted as well, can know."""
-        return self.link_down_ms < 0 and (self.offset_max is None or self.offset < self.offset_max)
+    def may_have_forgotten(self) -> bool:
+        """Whether it may have had more than it has now: it was started anew since it was seen in sync, by this sentinel,
+        and has not reached its master since (which is when it reports -1 seconds of disconnection)."""
+        return self.link_down_ms < 0 and self.run_id != self.synced_run_id
 
     def follows(self, address: Address) -> bool:
         """Whether it says that it is a replica of `address`."""

@@ -46,7 +46,7 @@ def is_eligible(step: Step, master: Master, replica: Replica) -> bool:
         return False
     if replica.link_down_ms > _cut_off_limit(master, now):
         return False
-    if replica.has_forgotten and _down_for(master, now) < FORGOTTEN_MS:
+    if replica.may_have_forgotten and _down_for(master, now) < FORGOTTEN_MS:
         return False
     return not replica.cluster or belongs(master, replica)
 

@@ -52,11 +52,22 @@ CASES = [
     Case("cut off, master not seen alive: nobody knows when it went", [{"link_down_ms": 60_000}], 2, seen=False),
     Case("cut off for longer, master not seen alive", [{"link_down_ms": 60_001}], None, seen=False),
     # Seed 6 of `shardlab sim run`: a master cut off for eight seconds lost all it had to a replica just started.
-    Case("restarted, and out of reach of its master since", [{"link_down_ms": -1_000, "offset_max": 6}], None),
-    Case("the same, master down for long", [{"link_down_ms": -1_000, "offset_max": 6}], 2, {"sdown_at": NOW - 10_000}),
+    Case("restarted, and out of reach of its master since", [{"link_down_ms": -1_000, "run_id": "2" * 40}], None),
+    Case(
+        "the same, master down for long",
+        [{"link_down_ms": -1_000, "run_id": "2" * 40}],
+        2,
+        {"sdown_at": NOW - 10_000},
+    ),
     # Seed 457 of `shardlab sim run --replicas 2`: the sentinel had been restarted just before it.
-    Case("the same, of a sentinel that never saw it in sync", [{"link_down_ms": -1_000, "offset_max": None}], None),
-    Case("the same, nothing forgotten", [{"link_down_ms": -1_000, "offset_max": 5}], 2),
+    Case("the same, of a sentinel that never saw it in sync", [{"link_down_ms": -1_000, "synced_run_id": ""}], None),
+    # Seed 30274 of `shardlab sim run --masters 2`: it had lost what it was sent since it was last asked.
+    Case(
+        "the same, with more data than it was seen to have",
+        [{"link_down_ms": -1_000, "run_id": "2" * 40, "offset": 1_000_000}],
+        None,
+    ),
+    Case("told to follow another master, and not restarted", [{"link_down_ms": -1_000}], 2),
     Case("plain: calls itself master, is eligible as in Redis", [{"role": Role.MASTER}], 2),
     Case("plain: follows somebody else, is eligible as in Redis", [{"master_port": 9, "listed": False}], 2),
     Case("cluster: has left for another shard", [{"cluster": True, "master_port": 9, "listed": False}], None),
@@ -85,6 +96,7 @@ def situation(case: Case) -> tuple[Step, Master]:
 
 def _dress(replica: Replica, **unusual: Any) -> None:
     usual = {"run_id": "c" * 40, "info_at": NOW - 100, "master_host": "127.0.0.1", "master_port": 1, "offset": 5}
+    usual["synced_run_id"] = usual["run_id"]
     for name, value in {**usual, **unusual}.items():
         assert hasattr(replica, name), name
         setattr(replica, name, value)
