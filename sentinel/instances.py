@@ -127,8 +127,8 @@ class Replica(DataInstance):
 
     @property
     def may_have_forgotten(self) -> bool:
-        """Whether it may have had more than it has now: it was started anew since it was seen in sync, by this sentinel,
-        and has not reached its master since (which is when it reports -1 seconds of disconnection)."""
+        """Whether it may have had more than it has: it was restarted since this sentinel saw it in sync, and has not
+        reached its master since (which is when it reports -1 seconds of disconnection)."""
         return self.link_down_ms < 0 and self.run_id != self.synced_run_id
 
     def follows(self, address: Address) -> bool:
