@@ -15,19 +15,9 @@ from pydantic import BaseModel, ConfigDict
 from runtime.settings import Line
 from runtime.tls import TLS_DIRECTIVES, TlsOptions, parse_directive
 from sentinel.address import is_ip
+from sentinel.foreign_directives import FOREIGN
 from sentinel.settings import KnownReplica, KnownSentinel, MasterMemory, MasterOptions, Memory
 
-# Directives of redis-server that a sentinel's file may hold and that mean nothing to this one.
-_IGNORED = frozenset(
-    (
-        *("acllog-max-len", "always-show-logo", "crash-log-enabled", "crash-memcheck-enabled", "daemonize"),
-        *("enable-debug-command", "enable-module-command", "enable-protected-configs", "hz", "io-threads"),
-        *("latency-monitor-threshold", "latency-tracking", "latency-tracking-info-percentiles", "locale-collate"),
-        *("oom-score-adj", "oom-score-adj-values", "pidfile", "proc-title-template", "protected-mode"),
-        *("set-proc-title", "slowlog-log-slower-than", "slowlog-max-len", "supervised", "syslog-enabled"),
-        *("syslog-facility", "syslog-ident", "timeout", "dynamic-hz", "disable-thp", "save", "appendonly"),
-    )
-)
 _LOG_LEVELS = ("debug", "verbose", "notice", "warning")
 # The line that Redis writes for its default user; other ACLs are not understood yet.
 _DEFAULT_USER = ["default", "on", "nopass"]
@@ -134,7 +124,7 @@ class _Reader:
         return Configuration(server=server, memory=memory)
 
     def take_server(self, name: str, arguments: list[str]) -> None:
-        if name in _IGNORED and arguments:
+        if name in FOREIGN and arguments:
             return
         if name == "user" and arguments[:3] == _DEFAULT_USER:
             return

@@ -158,6 +158,8 @@ def pfdebug(call: Call) -> Reply:
         if not hll.is_dense(value):
             _make_dense(call, name, value)
         return registers
+    if word == b"DECODE":
+        return hll.readable(value)
     if word == b"ENCODING":
         return Simple(b"dense" if hll.is_dense(value) else b"sparse")
     if word == b"TODENSE":

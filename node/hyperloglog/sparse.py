@@ -41,6 +41,20 @@ def registers(codes: bytes | bytearray) -> bytes:
     return b"".join(pieces)
 
 
+def readable(codes: bytes | bytearray) -> bytes:
+    """The codes as PFDEBUG DECODE shows them: z and Z for zeros, v for values; raises SparseError."""
+    words = []
+    at = 0
+    while at < len(codes):
+        length, value, size = _decode(codes, at)
+        if value:
+            words.append(b"v:%d,%d" % (value, length))
+        else:
+            words.append(b"%b:%d" % (b"z" if size == 1 else b"Z", length))
+        at += size
+    return b" ".join(words)
+
+
 def raised(codes: bytes | bytearray, index: int, value: int) -> bytes | None:
     """The codes with register `index` at `value`, at most 32; None when it is as high already. Raises SparseError."""
     at = first = size = length = 0

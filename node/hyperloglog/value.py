@@ -44,6 +44,16 @@ def is_dense(value: bytes | bytearray) -> bool:
     return value[4] == _DENSE
 
 
+def readable(value: bytes | bytearray) -> bytes:
+    """The codes of a sparse value, for people; raises Error."""
+    if is_dense(value):
+        raise Error(b"ERR HLL encoding is not sparse")
+    try:
+        return sparse.readable(value[_HEADER:])
+    except sparse.SparseError:
+        raise Error(_CORRUPT) from None
+
+
 def place(element: bytes) -> tuple[int, int]:
     """The register of an element, and what it is raised to: how far behind its lowest bits the first one is set."""
     h = murmur64(element)

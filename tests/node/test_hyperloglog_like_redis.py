@@ -28,7 +28,7 @@ _TEMPLATES: tuple[Template, ...] = (
     ("PFCOUNT", KEY),
     ("PFCOUNT", st.lists(KEY, max_size=3)),
     ("PFMERGE", st.lists(KEY, max_size=3)),
-    ("PFDEBUG", st.sampled_from(["ENCODING", "TODENSE", "x"]), KEY),
+    ("PFDEBUG", st.sampled_from(["ENCODING", "TODENSE", "DECODE", "x"]), KEY),
     ("SET", KEY, _VALUE),
     ("GET", KEY),
     ("DEL", KEY),
@@ -79,6 +79,7 @@ def test_large_ones(pair: Pair, sizes: tuple[int, int]) -> None:
         ("PFMERGE", "m", "h0", "h1"),
         ("PFCOUNT", "m"),
         ("GET", "m"),
+        ("PFDEBUG", "DECODE", "h1"),
         ("PFDEBUG", "GETREG", "h1"),
         ("GET", "h1"),
     ):

@@ -13,6 +13,7 @@ from runtime.settings import SettingsError, SystemConfigFiles, parse
 from sentinel.config import Configuration, sentinel_lines, understand
 from sentinel.config_file import ConfigFile, rewritten
 from sentinel.settings import KnownReplica, KnownSentinel, Memory
+from tests.ports import free_base
 from tests.real_redis import RealRedis
 
 MONITOR = "sentinel monitor mym 127.0.0.1 22001 2\n"
@@ -47,6 +48,20 @@ sentinel announce-port 7
 sentinel deny-scripts-reconfig no
 sentinel known-sentinel mym 127.0.0.1 25213 db5b4333110890e5b76dbde0179fa2fb56e0b2b3
 """
+
+
+def test_what_a_real_server_knows_may_stand_in_the_file(tmp_path: Path) -> None:
+    server = RealRedis(free_base(), tmp_path / "redis", ())
+    try:
+        server.wait_ready()
+        (directives,) = server.ask("CONFIG GET *")
+    finally:
+        server.kill()
+    pairs = list(directives.items()) if isinstance(directives, dict) else zip(*[iter(directives)] * 2, strict=True)
+    lines = [f'{name} "{value}"\n' for name, value in pairs if name != "aclfile"]
+    assert len(lines) > 180
+    for line in lines:
+        assert read(line + MONITOR).memory.masters, line
 
 
 def test_a_full_file() -> None:
