@@ -67,6 +67,11 @@ class Link:
         return self.command.connected_at is not None
 
     @property
+    def whole(self) -> bool:
+        """Whether every connection of it is up: one that refuses us the hello channel is not connected, for people."""
+        return self.up and (not self.listens or self.pubsub.connected_at is not None)
+
+    @property
     def accepts_periodic(self) -> bool:
         return self.command.connected_at is not None and self.pending < MAX_PENDING * self.references
 

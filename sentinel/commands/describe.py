@@ -65,7 +65,7 @@ def flags(master: Master, instance: Instance) -> str:
         "s_down": instance.sdown,
         "o_down": is_master and master.odown,
         instance.kind: True,
-        "disconnected": not instance.link.up,
+        "disconnected": not instance.link.whole,
         "master_down": isinstance(instance, Peer) and instance.says_down,
         "failover_in_progress": is_master and failover is not None,
         "promoted": failover is not None and failover.promoted is instance,

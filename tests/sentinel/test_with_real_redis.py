@@ -147,3 +147,18 @@ def test_a_forced_failover_behind_passwords(deployment: Deployment) -> None:
     assert sentinel.client.execute_command("SENTINEL FAILOVER", NAME)
     assert deployment.wait_switched(first) == second.port
     assert second.client.info("replication")["role"] == "master"
+
+
+def test_a_master_that_refuses_us_is_disconnected(deployment: Deployment) -> None:
+    """Neither sentinel can listen to its hellos before it knows the password."""
+    deployment.redis("--requirepass", "a", password="a")
+    for program in (OURS, REAL):
+        sentinel = deployment.sentinel(program, quorum=5)
+        wait_for(sentinel.answers, what="a sentinel's PONG")
+        wait_for(lambda s=sentinel: "disconnected" in _flags(s), what="disconnected")
+        sentinel.client.execute_command("SENTINEL SET", NAME, "auth-pass", "a")
+        wait_for(lambda s=sentinel: _flags(s) == "master", what="a master that is well")
+
+
+def _flags(sentinel: Process) -> str:
+    return str(sentinel.client.execute_command("SENTINEL MASTER", NAME)["flags"])
