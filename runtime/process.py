@@ -77,6 +77,10 @@ class Process(Protocol):
         """For this process, or for a child of it; raises OSError."""
         ...
 
+    def may_run(self, path: str) -> bool:
+        """Whether there is a program at `path` that this process may run."""
+        ...
+
     def set_title(self, title: str) -> None:
         """What `ps` shows for the process."""
         ...
@@ -156,6 +160,9 @@ class SystemProcess:
     def set_oom_score(self, score: int, pid: int = 0) -> None:
         with open(f"/proc/{pid or 'self'}/oom_score_adj", "wb") as file:
             file.write(b"%d\n" % score)
+
+    def may_run(self, path: str) -> bool:
+        return os.access(path, os.X_OK)
 
     def set_title(self, title: str) -> None:
         setproctitle(title)

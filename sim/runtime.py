@@ -132,6 +132,9 @@ class SimMachine:
     def set_oom_score(self, score: int, pid: int = 0) -> None:
         """Memory never runs out here."""
 
+    def may_run(self, path: str) -> bool:  # noqa: ARG002 - there are no programs here
+        return False
+
     def set_title(self, title: str) -> None:
         """The process is the simulation's."""
 

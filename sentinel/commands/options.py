@@ -77,6 +77,9 @@ def _with(call: Call, options: MasterOptions, at: int) -> tuple[MasterOptions, l
     elif name in _SCRIPTS:
         if call.knowledge.memory.deny_scripts_reconfig:
             raise Error(_SCRIPTS_DENIED)
+        if words[0] and not call.sentinel.process.may_run(words[0]):
+            what = b"Notification" if name == "notification-script" else b"Client reconfiguration"
+            raise Error(b"ERR %b script seems non existing or non executable" % what)
         field, value = _SCRIPTS[name], words[0] or None
     elif name in _TEXTS:
         field, value = _TEXTS[name], words[0] or None

@@ -240,6 +240,16 @@ async def test_the_same_fields(ours: Sentinel, client: Client, real: Client) -> 
     assert [("role:" in info, age >= 0) for age, info in theirs[1]] == [(True, True)] * 2
 
 
+async def test_scripts_are_programs(ours: Sentinel, client: Client) -> None:
+    knowledge = ours.machine.knowledge
+    knowledge.memory = knowledge.memory.model_copy(update={"deny_scripts_reconfig": False})
+    for option, what in (("notification-script", "Notification"), ("client-reconfig-script", "Client reconfiguration")):
+        for path in ("/nosuch", "/etc/passwd"):
+            refusal = await client.ask(f"SENTINEL SET {NAME} {option} {path}")
+            assert refusal == f"ERR {what} script seems non existing or non executable"
+        assert await client.ask(f"SENTINEL SET {NAME} {option} /bin/true") == "OK"
+
+
 async def test_resp3(client: Client) -> None:
     greeting = await client.ask("HELLO 3")
     assert greeting["mode"] == "sentinel"
