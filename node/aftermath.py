@@ -97,7 +97,7 @@ class Aftermath:
             reply = serve(call, key)
         except Error as error:
             # Counted where the client is answered.
-            reply = error
+            reply = error.with_traceback(None)
         if reply is not NOT_YET:
             took_ns = self._perf_ns() - started_ns
             self._slow.note_served(call.session, call.command, call.argv, took_ns)

@@ -144,7 +144,7 @@ class Executor:
         try:
             reply = handler(call)
         except Error as error:
-            reply = error
+            reply = error.with_traceback(None)
             command.failed_calls += 1
             self.aftermath.count(error)
         took_ns = perf_ns() - started_ns
@@ -332,7 +332,7 @@ class Executor:
                     try:
                         reply = handler(call)
                     except Error as error:
-                        reply = error
+                        reply = error.with_traceback(None)
                         command.failed_calls += 1
                         aftermath.count(error)
                     if keyspace.dirty != dirty or effects:

@@ -61,7 +61,7 @@ class Indirect:
         try:
             reply = command.handler(call)
         except Error as error:
-            reply = error
+            reply = error.with_traceback(None)
             command.failed_calls += 1
             self._aftermath.count(error)
         took_ns = self._perf_ns() - started_ns
@@ -108,7 +108,7 @@ class Indirect:
         try:
             reply = command.handler(call)
         except Error as error:
-            reply = error
+            reply = error.with_traceback(None)
             command.failed_calls += not replaying
         if not replaying:
             took_ns = self._perf_ns() - started_ns

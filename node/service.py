@@ -103,6 +103,7 @@ class NodeService:
         self._monitor.remove(session)
         self._clients.remove(session)
         self._on_closed(session)
+        session.end()
 
     def output_blocked(self, session: Session, pending: int) -> None:
         assert isinstance(session, NodeSession)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from wire.connection import Connection
 from wire.errors import Error
 from wire.reply import Reply
-from wire.session import IN_MULTI, SUBSCRIPTION_BYTES, Session
+from wire.session import CLOSING, IN_MULTI, SUBSCRIPTION_BYTES, Session
 from wire.table import Command
 
 if TYPE_CHECKING:
@@ -99,6 +99,9 @@ class NodeSession(Session):
         "watched",
         "write_offset",
     )
+
+    # For the compiler: `end` takes it away.
+    __deletable__ = ("call",)
 
     call: Call
 
@@ -202,6 +205,21 @@ class NodeSession(Session):
             self.call.command.failed_calls += 1
             self.call.node.executor.aftermath.count(reply)
         super().answer_later(reply)
+        if self.mask & CLOSING and self.connection is None:
+            self.end()
+
+    def end(self) -> None:
+        """The client is gone, and every part has forgotten it; what is still at work for it ends it by its answer.
+
+        It and its call hold each other, and a server's collector of garbage does not come to what lived for long
+        (`runtime.process`): they would stay for ever.
+        """
+        if self.unblock is not None or self.postponed:
+            # It waited for what nobody will tell it any more.
+            self.unblock = None
+            self.parked = False
+        if not self.parked:
+            del self.call
 
     @property
     def user_shown(self) -> str:
@@ -211,7 +229,7 @@ class NodeSession(Session):
         """See `Session`; for our master's session, break the link."""
         if self.hang_up is not None:
             self.hang_up()
-        else:
+        elif self.connection is not None:
             super().drop()
             # The loop says so later that the connection is gone; nobody is to meet this client until then.
             self.call.node.clients.remove(self)

@@ -80,7 +80,7 @@ class SlowLane:
             if refusal is not None:
                 raise refusal
         except Error as error:
-            reply = error
+            reply = error.with_traceback(None)
             if command is not None:
                 command.rejected_calls += 1
             self._aftermath.count(error)
@@ -110,7 +110,7 @@ class SlowLane:
                     else:
                         reply = self._tracking.run(session, partial(command.handler, call), command, argv)
                 except Error as error:
-                    reply = error
+                    reply = error.with_traceback(None)
                     command.failed_calls += 1
                     self._aftermath.count(error)
                 if reply is PARKED:

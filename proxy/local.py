@@ -33,7 +33,7 @@ class Local:
             call.command = command
             reply = command.handler(call)
         except Error as error:
-            reply = error
+            reply = error.with_traceback(None)
         if session.proto != session.lane.greeting.proto:
             greeting = session.lane.greeting
             self.change_lane(session, greeting.user, greeting.password)

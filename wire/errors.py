@@ -33,7 +33,9 @@ LOADING = b"LOADING Redis is loading the dataset in memory"
 class Error(Exception):
     """A refusal, raised or returned by a command; `text` is what follows the ``-`` on the wire.
 
-    Make a new one for each refusal: an exception object that is raised twice grows its traceback.
+    Make a new one for each refusal: an exception object that is raised twice grows its traceback. Who keeps one as a
+    reply takes that off (`with_traceback(None)`): it leads to the frame that keeps the reply, and what goes in a circle
+    only the garbage collector takes away.
     """
 
     __slots__ = ("text",)

@@ -130,7 +130,7 @@ class Applier:
         try:
             reply = self._executor.indirect.apply(session, argv)
         except Error as error:
-            reply = error
+            reply = error.with_traceback(None)
         if isinstance(reply, Error):
             self._log_refusal(reply, argv)
 

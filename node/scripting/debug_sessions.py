@@ -87,7 +87,7 @@ class DebugSessions:
             try:
                 reply = evaluate(debugger)
             except Error as error:
-                reply = error
+                reply = error.with_traceback(None)
             debugger.end()
             write(encode(reply, session.proto))
             log.warning("Lua debugging session child exiting")

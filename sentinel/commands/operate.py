@@ -61,7 +61,7 @@ async def _monitor_by_name(call: Call, name: str, host: str, port: int, quorum: 
             raise Error(b"ERR Invalid IP address or hostname specified")
         reply = _monitor(call, name, host, ip, port, quorum)
     except Error as error:
-        reply = error
+        reply = error.with_traceback(None)
     call.session.answer_later(reply)
 
 
