@@ -13,7 +13,7 @@ So each node lists its own addresses by network of the client,
 
 tells the list to the others in its heartbeats, and whoever answers a client looks the client's
 source address up in the list of the node it speaks of. The longest prefix wins, as in routing; no match falls
-back to Redis' own rules. An endpoint a client could not dial is never told.
+back to Redis' own rules.
 """
 
 from __future__ import annotations
@@ -117,15 +117,17 @@ class Endpoint:
 
 def endpoint(node: Announced, client_ip: str, preferred: PreferredEndpoint, *, plain: bool = False) -> Endpoint:
     """Where the client at `client_ip` ("" when unknown) reaches `node`; `plain` is one that speaks no TLS while the
-    nodes do.
-
-    Redis answers '?' for a missing host name and nothing at all for `unknown-endpoint`; redis-cli and
-    ioredis fail on both, so the IP is told instead.
+    nodes do. As in Redis, the host is "?" where a host name is preferred and none announced, and empty where clients
+    are to stay with the one that they use (`unknown-endpoint`).
     """
     rule = _rule(node.client_networks, client_ip)
     if rule is not None:
         return Endpoint(rule.host, rule.port, by_network=True)
-    host = node.hostname if preferred is PreferredEndpoint.HOSTNAME and node.hostname else node.ip
+    host = node.ip
+    if preferred is PreferredEndpoint.HOSTNAME:
+        host = node.hostname or "?"
+    elif preferred is PreferredEndpoint.UNKNOWN:
+        host = ""
     return Endpoint(host, node.pport if plain and node.pport else node.port, by_network=False)
 
 

@@ -217,7 +217,7 @@ class Clustering:
         """How this client reaches `node`."""
         preferred = PreferredEndpoint(self._settings.cluster_preferred_endpoint_type)
         told = endpoint(node, ip_of(session.address), preferred, plain=self.redirection.plain(session))
-        if not told.host and node.myself:
+        if node.myself and not node.ip and preferred is PreferredEndpoint.IP and not told.by_network:
             # Nobody has told us yet what we are called; what this client calls us is true at least for it.
             return replace(told, host=ip_of(session.local_address))
         return told

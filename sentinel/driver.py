@@ -159,7 +159,7 @@ class Driver:
             elif isinstance(effect, Save):
                 unsaved = not self._try_to_save(effect.memory)
             elif isinstance(effect, Answer):
-                self._answer = Answer(error="ERR the new state could not be saved on disk") if unsaved else effect
+                self._answer = Answer(error="ERR Failed to save config file. Check server logs.") if unsaved else effect
             elif isinstance(effect, Open):
                 self._links.open(effect)
             elif isinstance(effect, Close):

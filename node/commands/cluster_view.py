@@ -177,7 +177,9 @@ def _slots_entry(call: Call, cluster: Clustering, node: NodeEntry) -> list[Any]:
             more[b"ip"] = node.ip.encode()
         if preferred is not PreferredEndpoint.HOSTNAME and node.hostname:
             more[b"hostname"] = node.hostname.encode()
-    return [told.host.encode(), told.port, node.id.encode(), more]
+    # Where clients are to stay with the host that they use, there is none.
+    unknown = preferred is PreferredEndpoint.UNKNOWN and not told.by_network
+    return [None if unknown else told.host.encode(), told.port, node.id.encode(), more]
 
 
 @command(
