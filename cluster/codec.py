@@ -230,7 +230,7 @@ def decode(frame: bytes) -> Message:
         raise MalformedMessageError(f"protocol version {version}")
     header, extensions = _decode_portrait(port, frame[_HEAD.size : HEADER_BYTES])
     if number <= MessageType.MEET:
-        carried = extensions if header.mflags.value & _EXT_DATA else 0
+        carried = extensions if int(header.mflags) & _EXT_DATA else 0
         return Message(header, _decode_heartbeat(MessageType(number), frame, count, carried))
     decoder = _BODIES.get(number)
     return Message(header, Unrecognized(number) if decoder is None else decoder(frame))

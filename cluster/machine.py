@@ -223,7 +223,8 @@ class ClusterMachine:
         """What Redis does in clusterCron, in its order; an early tick only goes on with a failover."""
         ctx = self._ctx
         assert self._tick_at is not None, "a tick before the start"
-        manual_failover.look(ctx)
+        if ctx.manual.end_at is not None:
+            manual_failover.look(ctx)
         if ctx.now_ms < self._tick_at:
             ctx.try_failover = True
             return
@@ -231,17 +232,20 @@ class ClusterMachine:
         self._tick_at = max(self._tick_at + TICK_MS, ctx.now_ms)
         self._ticked(ctx.now_ms)
         due = [node for node in self.state.attention.take(ctx.now_ms) if self.state.nodes.get(node.id) is node]
-        handshake.expire(ctx, due)
-        links.dial_missing(ctx, due)
+        if due:
+            handshake.expire(ctx, due)
+            links.dial_missing(ctx, due)
         self._ticks += 1
         if self._ticks % _TICKS_PER_RANDOM_PING == 0:
             heartbeat.ping_stalest(ctx)
         for node in due:
             if not node.handshake and not node.noaddr:
                 heartbeat.watch(ctx, node)
-        links.follow_address(ctx)
-        manual_failover.expire(ctx)
-        replica_migration.consider(ctx)
+        if ctx.manual.end_at is not None:
+            manual_failover.expire(ctx)
+        if ctx.myself.master is not None:
+            links.follow_address(ctx)
+            replica_migration.consider(ctx)
         ctx.try_failover = True
         ctx.judge_state = ctx.judge_state or not self.state.ok
 

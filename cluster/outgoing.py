@@ -44,20 +44,21 @@ def header(ctx: Context, mflags: MessageFlag = NO_MESSAGE_FLAGS) -> Header:
     mflags = _shown_flags(mflags, settings.datagram_heartbeats)
     if myself.is_master and ctx.manual.end_at is not None:
         mflags |= MessageFlag.PAUSED
+    # By place: so many names take longer than all the rest.
     return Header(
-        sender=myself.id,
-        flags=myself.flags,
-        ip=settings.announce_ip,
-        port=myself.port,
-        cport=myself.cport,
-        current_epoch=state.current_epoch,
-        config_epoch=shown.config_epoch,
-        slots=shown.slots_bitmap(),
-        master=None if myself.master is None else myself.master.id,
-        offset=ctx.facts.replication_offset(),
-        cluster_ok=state.ok,
-        mflags=mflags,
-        pport=myself.pport,
+        myself.id,
+        myself.flags,
+        settings.announce_ip,
+        myself.port,
+        myself.cport,
+        state.current_epoch,
+        shown.config_epoch,
+        shown.slots_bitmap(),
+        None if myself.master is None else myself.master.id,
+        ctx.facts.replication_offset(),
+        state.ok,
+        mflags,
+        myself.pport,
     )
 
 

@@ -55,6 +55,8 @@ class Cron:
         self._timer = loop.call_later(1 / self._settings.hz, self._beat)
         now = loop.time()
         for job in () if self.paused else self._jobs:
-            if job.due_at <= now:
+            if job.period_s:
+                if now < job.due_at:
+                    continue
                 job.due_at = now + job.period_s
-                job.work()
+            job.work()

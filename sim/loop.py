@@ -36,9 +36,25 @@ _CANCELLED_MAX = 1_000
 Event = tuple[float, int, Callable[..., object], tuple[Any, ...]]
 
 
+class _Callback(Handle):
+    """A handle that does by itself what asyncio's constructor does with a call: nearly every event has one."""
+
+    __slots__ = ()
+
+    # Of asyncio's, which has no types for it.
+    _context: Context
+
+    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...], loop: SimLoop, context: Context) -> None:
+        self._callback = callback
+        self._args = args
+        self._loop = loop
+        self._context = context
+        self._cancelled = False
+        self._repr = self._source_traceback = None
+
+
 class _Timer(TimerHandle):
-    """A timer, and whose it is. It does by itself what two constructors of asyncio do: there is one for each second
-    event."""
+    """A timer, and whose it is; made as a `_Callback` is."""
 
     __slots__ = ("process",)
 
@@ -144,7 +160,7 @@ class SimLoop(asyncio.BaseEventLoop):
             self._check_closed()  # type: ignore[attr-defined]
         if context is None:
             context = copy_context()
-        handle = Handle(callback, args, self, context)
+        handle = _Callback(callback, args, self, context)
         process = context.get(PROCESS)
         if process is None:
             self._world_ready.append(handle)
