@@ -29,7 +29,7 @@ _LRU_CLOCK_BITS = 24
 
 def server(node: Node) -> Fields:
     runtime, settings = node.runtime, node.settings
-    described = runtime.process.description()
+    described, collections = runtime.process.description(), runtime.process.collections()
     now_us = runtime.clock.wall_us()
     uptime_s = (now_us // 1000 - node.started_at_ms) // 1000
     left_ms = node.shutdown.left_ms
@@ -64,6 +64,9 @@ def server(node: Node) -> Fields:
         ("interpreter", described["interpreter"]),
         ("compiled_modules", described["compiled"]),
         ("event_loop", type(asyncio.get_running_loop()).__module__.partition(".")[0]),
+        ("gc_collections", collections.count),
+        ("gc_usec", collections.total_ns // 1000),
+        ("gc_longest_usec", collections.longest_ns // 1000),
     ]
 
 

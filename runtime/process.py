@@ -7,7 +7,6 @@ Only a program's `main` reaches for these; what product code needs of them (`Pro
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import platform
 import resource
@@ -21,14 +20,12 @@ from typing import Protocol
 
 from setproctitle import setproctitle
 
+from runtime import garbage
 from runtime.compiled import compiled_modules
+from runtime.garbage import Collections
 
 # What a server keeps open beside its clients: log, files, epoll, listening sockets (Redis' CONFIG_MIN_RESERVED_FDS).
 RESERVED_FILES = 32
-# New objects before the collector looks at those, and how often it does before it looks at older ones, too. The first
-# two looks are at no more than 5,000 and 15,000 objects, which takes a few milliseconds; the third is at all of
-# them, which stops the server for as long as it takes to touch every object (performance fact sheet, "Pauses").
-_GC_THRESHOLDS = (5_000, 2, 250_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +84,10 @@ class Process(Protocol):
 
     def settle(self) -> None:
         """What lives now (the program, loaded data) lives for long: no garbage collection looks at it again."""
+        ...
+
+    def collections(self) -> Collections:
+        """How often the garbage collector has run since then, and for how long."""
         ...
 
     def stall(self, seconds: float) -> None:
@@ -168,8 +169,10 @@ class SystemProcess:
         setproctitle(title)
 
     def settle(self) -> None:
-        gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLDS)
+        garbage.settle()
+
+    def collections(self) -> Collections:
+        return garbage.collections()
 
     def stall(self, seconds: float) -> None:
         time.sleep(seconds)

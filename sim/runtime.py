@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 from runtime import Level, Log, Randomness, Runtime
 from runtime.background import BackgroundError, BackgroundKilledError, ConversingJob, Read, Write
 from runtime.clock import Clock
+from runtime.garbage import Collections
 from runtime.process import Usage
 from runtime.settings import MissingFileError, to_text
 from runtime.tls import Context, TlsError, TlsOptions
@@ -140,6 +141,9 @@ class SimMachine:
 
     def settle(self) -> None:
         """The collector belongs to whoever runs the simulation."""
+
+    def collections(self) -> Collections:
+        return Collections(0, 0, 0)
 
     def stall(self, seconds: float) -> None:
         self._process.stall(seconds)

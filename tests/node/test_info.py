@@ -10,6 +10,7 @@ from tests.waiting import wait_for
 
 # Ours, in the section of the server itself.
 OWN_FIELDS = ["shardlab_version", "interpreter", "compiled_modules", "event_loop"]
+OWN_FIELDS += ["gc_collections", "gc_usec", "gc_longest_usec"]
 # Their fields depend on what was run.
 GROWING = ("Commandstats", "Errorstats", "Latencystats", "Keyspace")
 
