@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cluster.slots import key_slot
 from proxy.client import ClusterClient
 from proxy.client_options import ClientOptions, NotExecutedError, Repeat
 from proxy.client_pubsub import Gap, Message
@@ -15,7 +16,7 @@ from proxy.slot_map import Address
 from runtime.runtime import system_runtime
 from tests.proxy.real_cluster import RealCluster, RealNode
 from tests.proxy.scripted_node import scripted_node
-from tests.waiting import wait_until
+from tests.waiting import wait_for, wait_until
 from wire.errors import Error
 from wire.outward import Greeting, UnknownOutcomeError
 
@@ -129,14 +130,23 @@ async def test_pubsub_survives_its_connection(client: ClusterClient, cluster: Re
 
 
 async def test_replica_reads(cluster: RealCluster) -> None:
+    with cluster.owner("r").client() as master:
+        master.set("r", "1")
+        assert master.wait(1, 5000) == 1
+    # Redis names no replica whose offset is 0, as a new one's is until somebody writes.
+    wait_for(lambda: all(names_replica_of(node, "r") for node in cluster.nodes), what="replicas in CLUSTER SLOTS")
     async with client_of(cluster, ClientOptions(read_from_replicas=True)) as client:
-        await client.execute("SET", "r", "1")
-        with cluster.owner("r").client() as master:
-            assert master.wait(1, 5000) == 1
         for _ in range(40):
             assert await client.execute("GET", "r") == b"1"
     reads = {node.port: hits(node) for node in cluster.nodes if node.role() == "slave"}
     assert max(reads.values()) > 5, reads
+
+
+def names_replica_of(node: RealNode, key: str) -> bool:
+    """Whether clients learn of a replica that has the key's slot."""
+    slot = key_slot(key.encode())
+    with node.client() as client:
+        return any(first <= slot <= last and replicas for first, last, _, *replicas in client.cluster("SLOTS"))
 
 
 def hits(node: RealNode) -> int:
