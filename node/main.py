@@ -142,6 +142,9 @@ def _greet(settings: NodeSettings, runtime: Runtime, config_file: str, given: li
     for module in outdated_modules():
         log.warning(f"Warning: {module} was changed after it had been compiled; scripts/build-fast compiles it again.")
     log.role = "M"
+    if settings.always_show_logo:
+        # It says all that, once the ports are open (`node.logo`).
+        return
     mode = "cluster" if settings.cluster_enabled else "standalone"
     log.notice(f"Running mode={mode}, port={settings.port or settings.tls_port}.")
 

@@ -19,6 +19,7 @@ from node.gates import Conditions, Gatekeeper, gates_of
 from node.idle import IdleClients
 from node.keyspace import Keyspace
 from node.latency import LatencyMonitor
+from node.logo import logo
 from node.memory.buffers import ClientMemory
 from node.memory.eviction import Eviction
 from node.memory.freeing import Graveyard
@@ -293,6 +294,8 @@ class Node:
         self.ports.configure_tls()
         await self.ports.open()
         await self.ports.open_unix()
+        if settings.always_show_logo:
+            self.log.block(logo(settings, self.runtime.pid))
         self.cron.start()
         if cluster is not None:
             await cluster.open()

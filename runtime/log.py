@@ -69,6 +69,11 @@ class Log:
         )
         self._write(f"{self.pid}:{self.role} {stamp} {_SIGNS[level]} {text}\n")
 
+    def block(self, text: str) -> None:
+        """Write `text` as it is, at the level of notices."""
+        if self.level <= Level.NOTICE:
+            self._write(text)
+
     def redirect(self, write: Callable[[str], None]) -> None:
         """Send later lines to another sink (`logfile`)."""
         self._write = write

@@ -35,6 +35,20 @@ def test_the_log_reads_like_redis(start_server: Start) -> None:
     assert lines[-1].endswith(" * Ready to accept connections")
 
 
+def test_the_logo_says_what_tools_look_for(start_server: Start) -> None:
+    """As redis-server's does, and when the ports are open."""
+    server = start_server("--always-show-logo", "yes", "--cluster-enabled", "yes")
+    wait_for(lambda: "PID: " in server.log, what="the logo")
+    client = server.client()
+    assert client.ask("PING")[:1] in (b"+", b"-")
+    logo, _, rest = server.log.partition("PID: ")
+    assert rest.startswith(f"{server.process.pid}\n")
+    assert f"Port: {server.port}" in logo
+    assert "Running in cluster mode" in logo
+    assert "Redis 7.0" in logo
+    assert "Running mode=" not in server.log
+
+
 def test_the_command_line_counts_more_than_stdin_and_stdin_more_than_the_file(
     start_server: Start, tmp_path: Path
 ) -> None:
