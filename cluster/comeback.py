@@ -22,10 +22,11 @@ from cluster.messages import Fail, FailoverAuthAck
 # Failing to be heard takes a node timeout, an election about as long.
 _NODE_TIMEOUTS = 3
 _PATIENCE_MS_MIN = 10_000
-# A master is there that was heard of within so many: who gets no answer dials anew, and asks, once in about one.
-_HEARD_TIMEOUTS = 2
-# How often it tells the others that it has failed: those whom it could not reach yet.
-_TELL_MS = 1000
+# A master is there that was heard of within so many: who hears nothing of a node dials it anew, and asks, once in about
+# one and a half.
+_HEARD_TIMEOUTS = 3
+# How often it tells somebody that it has failed. Not oftener: who hears from it has no reason to ask.
+_TELL_TIMEOUTS = 3
 
 
 def returning(ctx: Context) -> bool:
@@ -55,10 +56,24 @@ def stands_back(ctx: Context) -> bool:
     if stands_back != ctx.stands_back:
         ctx.stands_back = stands_back
         ctx.state.topology_changed = True
-    if silent(ctx) and ctx.since(ctx.told_failed_at) >= _TELL_MS:
-        ctx.told_failed_at = ctx.now_ms
-        outgoing.broadcast(ctx, Fail(ctx.myself.id))
+    if silent(ctx):
+        _tell_failed(ctx)
     return stands_back
+
+
+def _tell_failed(ctx: Context) -> None:
+    """Tell everybody on each new link that this node has failed, and now and then on one that is there: it may be dead."""
+    again_ms = _TELL_TIMEOUTS * ctx.settings.node_timeout_ms
+    untold = [
+        node
+        for node in ctx.state.others()
+        if node.link is not None and node.link_ready and ctx.since(ctx.told_failed_at.get(node.link)) >= again_ms
+    ]
+    for node in untold:
+        assert node.link is not None
+        ctx.told_failed_at[node.link] = ctx.now_ms
+    if untold:
+        outgoing.broadcast(ctx, Fail(ctx.myself.id), to=untold)
 
 
 def _hears_majority(ctx: Context) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from random import Random
 
 from cluster.election_state import Candidacy, ManualFailover
-from cluster.events import Effect, Facts, LogLine
+from cluster.events import Effect, Facts, LinkId, LogLine
 from cluster.membership import ClusterState, NodeEntry
 from cluster.safeguards import Safeguards
 from cluster.settings import ClusterSettings
@@ -88,9 +88,9 @@ class Context:
         # (`comeback`).
         self.has_served = False
         self.stands_back = False
-        # Since when it could have been replaced, and when it last told the others that it has failed.
+        # Since when it could have been replaced, and when it last told somebody, by link, that it has failed.
         self.waits_since: float | None = None
-        self.told_failed_at: float | None = None
+        self.told_failed_at: dict[LinkId, float] = {}
         # When a master that was stopped may serve again.
         self.serve_from: float | None = None
         # When this node last saw only a minority of the masters.

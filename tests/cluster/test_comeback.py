@@ -1,13 +1,17 @@
 """A master is killed and back before anybody noticed, and a replica has data that it had not saved."""
 
-from cluster.events import Failover, FailoverMode
+from dataclasses import replace
+
+from cluster.events import Failover, FailoverMode, Reconfigured
 from cluster.safeguards import Safeguards
-from tests.cluster.mesh import Mesh, Peer
+from tests.cluster.mesh import TIMEOUT_MS, Mesh, Peer
 
 
-def shard(mesh: Mesh, *, lost: int, guards: Safeguards | None = None, by_sentinels: bool) -> tuple[Peer, Peer]:
+def shard(
+    mesh: Mesh, *, lost: int, guards: Safeguards | None = None, by_sentinels: bool, timeout_ms: int = TIMEOUT_MS
+) -> tuple[Peer, Peer]:
     """The first master, just restarted with `lost` bytes less of the stream than its replica has."""
-    mesh.form(guards=guards, replica_no_failover=by_sentinels)
+    mesh.form(guards=guards, replica_no_failover=by_sentinels, node_timeout_ms=timeout_ms)
     m0, r0 = mesh.peers["m0"], mesh.peers["r0"]
     m0.offset = r0.offset = 5000
     mesh.run(3000)
@@ -61,6 +65,17 @@ def test_in_the_end_it_serves_what_it_has() -> None:
     # From then on it is a master like any other.
     mesh.run(5000)
     assert m0.ok
+
+
+def test_it_does_so_where_replicas_elect_each_other_and_this_one_may_not_stand() -> None:
+    """Found by `sim rules`, seed 6757: nobody dialled it anew, because it said so often that it had failed, so it heard of
+    nobody, and waited for ever."""
+    mesh = Mesh(datagrams=False)
+    m0, r0 = shard(mesh, lost=1, by_sentinels=False, timeout_ms=3000)
+    r0.take(Reconfigured(replace(r0.settings, replica_no_failover=True)))
+    mesh.until(lambda: m0.machine.view.stands_back, limit_ms=2000)
+    assert mesh.until(lambda: m0.ok, limit_ms=30_000) > 8_000
+    mesh.until(mesh.settled)
 
 
 def test_without_the_safeguard_it_serves_at_once_and_the_data_are_lost() -> None:

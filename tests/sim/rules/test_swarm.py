@@ -47,7 +47,7 @@ def test_seeds_with_takeovers_and_partitions_hold() -> None:
     yet (5604).
     """
     kinds = ("kill", "power", "torn", "takeover", "failover", "partition", "pause")
-    verdicts = [run(Scenario(seed, kinds=kinds)) for seed in (5069, 5296, 5594, 5604)]
+    verdicts = [run(Scenario(seed, kinds=kinds)) for seed in (5069, 5296, 5594, 5604, 6757)]
     assert [f"seed {v.seed}: {v.rule}: {v.detail}" for v in verdicts if not v.held] == []
 
 
