@@ -62,7 +62,7 @@ def stands_back(ctx: Context) -> bool:
 
 
 def _tell_failed(ctx: Context) -> None:
-    """Tell everybody on each new link that this node has failed, and now and then on one that is there: it may be dead."""
+    """Tell everybody on each new link that this node has failed, and now and then on an old one, which may be dead."""
     again_ms = _TELL_TIMEOUTS * ctx.settings.node_timeout_ms
     untold = [
         node

@@ -68,7 +68,7 @@ def test_in_the_end_it_serves_what_it_has() -> None:
 
 
 def test_it_does_so_where_replicas_elect_each_other_and_this_one_may_not_stand() -> None:
-    """Found by `sim rules`, seed 6757: nobody dialled it anew, because it said so often that it had failed, so it heard of
+    """Found by `sim rules`, seed 6757: it said so often that it had failed that nobody dialled it anew, so it heard of
     nobody, and waited for ever."""
     mesh = Mesh(datagrams=False)
     m0, r0 = shard(mesh, lost=1, by_sentinels=False, timeout_ms=3000)

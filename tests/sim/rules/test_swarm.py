@@ -40,7 +40,8 @@ def test_a_few_seeds_hold() -> None:
 
 
 def test_seeds_with_takeovers_and_partitions_hold() -> None:
-    """Seed 5296 found a rule that was missing (`cluster.slot_config.told`).
+    """Seed 5296 found a rule that was missing (`cluster.slot_config.told`), seed 6757 a wait without an end
+    (`cluster.comeback`).
 
     The others blamed the rules for what is theirs to do. A master that gives way votes for its replica (5069), a
     take-over in a partition makes two electorates (5594), and a network that has become whole has not brought all news
