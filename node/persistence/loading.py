@@ -29,6 +29,10 @@ _SLICE = 2000
 _SLICE_DELAY_US = 10_000
 
 
+# So many keys without elements are named in the log.
+_EMPTY_SHOWN = 10
+
+
 class RdbTooManyDatabasesError(RdbError):
     """The file was written by a server with more databases."""
 
@@ -46,6 +50,7 @@ class KeyspaceTarget:
         "_keyspace",
         "_merge",
         "_remarks",
+        "empty_keys",
         "expired",
         "keys_expired",
         "keys_loaded",
@@ -65,6 +70,8 @@ class KeyspaceTarget:
         self.keys_expired = 0
         # What was left out, by database: replicas that continue with us still have it.
         self.expired: list[tuple[int, bytes]] = []
+        # Keys without elements, which were left out.
+        self.empty_keys: list[bytes] = []
         # The types of modules whose data were passed over, and how many keys of each.
         self.modules: dict[str, int] = {}
         # The modules that had left something beside the data, in order of the file.
@@ -115,6 +122,9 @@ class KeyspaceTarget:
             shown = key.decode("utf-8", "replace")
             raise RdbError(f"RDB has duplicated key '{shown}' in DB {self._database.index}")
         self.keys_loaded += 1
+
+    def empty(self, key: bytes) -> None:
+        self.empty_keys.append(key)
 
     def used(self, key: bytes, idle_s: int | None, frequency: int | None) -> None:
         if self._database.holds(key):
@@ -370,9 +380,13 @@ class Loader:
             self._runtime.log.warning(
                 f"The RDB file contains AUX module data I can't load: no matching module '{type_name}'. It is left out."
             )
-        self._runtime.log.notice(
-            f"Done loading RDB, keys loaded: {target.keys_loaded}, keys expired: {target.keys_expired}."
-        )
+        done = f"Done loading RDB, keys loaded: {target.keys_loaded}, keys expired: {target.keys_expired}"
+        if not target.empty_keys:
+            self._runtime.log.notice(f"{done}.")
+            return
+        for key in target.empty_keys[:_EMPTY_SHOWN]:
+            self._runtime.log.warning(f"rdbLoadObject skipping empty key: {key.decode('utf-8', 'replace')}")
+        self._runtime.log.warning(f"{done}, empty keys skipped: {len(target.empty_keys)}.")
 
 
 def _integer(text: bytes | None) -> int | None:

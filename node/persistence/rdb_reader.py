@@ -74,6 +74,10 @@ class RdbTarget(Protocol):
         """A key. Already expired ones are reported too: only a master drops them."""
         ...
 
+    def empty(self, key: bytes) -> None:
+        """A key whose value has no elements (a bug of old versions wrote such): it is passed over."""
+        ...
+
     def used(self, key: bytes, idle_s: int | None, frequency: int | None) -> None:
         """How long the key that came last had not been used, or how often it was; only where the file says so."""
         ...
@@ -189,7 +193,7 @@ class RdbReader:
                 try:
                     value = cursor.string() if kind == STRING else DECODERS[kind](cursor)
                 except RdbEmptyError:
-                    pass
+                    target.empty(key)
                 except RdbModuleError as error:
                     target.module(error.type_name, key)
                 else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from struct import pack
@@ -16,6 +17,7 @@ from node.persistence.rdb_errors import RdbError, RdbTruncatedError
 from node.persistence.rdb_reader import RdbReader, checking
 from node.persistence.rdb_types import Value
 from node.persistence.rdb_writer import RdbWriter
+from tests.node.own_server import OwnServer
 
 
 class Told:
@@ -27,6 +29,7 @@ class Told:
         self.entries: list[tuple[int, bytes, Value, int | None]] = []
         self.uses: dict[bytes, tuple[int | None, int | None]] = {}
         self.modules: list[tuple[str, bytes | None]] = []
+        self.empty_keys: list[bytes] = []
         self._database = 0
 
     def aux(self, key: bytes, value: bytes) -> None:
@@ -40,6 +43,9 @@ class Told:
 
     def entry(self, key: bytes, value: Value, expire_at_ms: int | None) -> None:
         self.entries.append((self._database, key, value, expire_at_ms))
+
+    def empty(self, key: bytes) -> None:
+        self.empty_keys.append(key)
 
     def used(self, key: bytes, idle_s: int | None, frequency: int | None) -> None:
         self.uses[key] = (idle_s, frequency)
@@ -292,7 +298,17 @@ def test_redis_check_rdb_finds_nothing_wrong(tmp_path: Path) -> None:
     assert "2500 expires" in checked.stdout
 
 
+def test_keys_without_elements_are_named_in_the_log(start_server: Callable[..., OwnServer], tmp_path: Path) -> None:
+    records = " ".join(f"02 02{0x6530 + number:04x} 00" for number in range(12))
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "dump.rdb").write_bytes(file(f"{records} {KEY}"))
+    log = start_server().wait_ready().log
+    assert log.count("rdbLoadObject skipping empty key: e") == 10
+    assert "Done loading RDB, keys loaded: 1, keys expired: 0, empty keys skipped: 12." in log
+
+
 @pytest.mark.parametrize("empty", ["01 0165 00", "02 0165 00", "03 0165 00", "04 0165 00", "05 0165 00", "12 0165 00"])
 def test_a_key_without_elements_is_left_out_and_its_time_with_it(empty: str) -> None:
     told = read(file(f"fc 0100000000000000 {empty} {KEY}"))
+    assert told.empty_keys == [b"e"]
     assert told.entries == [(0, b"k", b"v", None)]
