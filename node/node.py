@@ -162,7 +162,13 @@ class Node:
             clustered=settings.cluster_enabled,
         )
         self.scripting = ScriptEngine(
-            settings, runtime.clock, self.keyspace, self.conditions, self.gateway, self.executor.aftermath.conclude
+            settings,
+            runtime.clock,
+            self.keyspace,
+            self.conditions,
+            self.gateway,
+            self.executor.aftermath.conclude,
+            runtime.log,
         )
         self.scripts = Scripts(self.scripting)
         self.libraries = Libraries(self.scripting, self.gateway)

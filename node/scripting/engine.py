@@ -26,6 +26,7 @@ from node.scripting.gateway import NOT_FROM_SCRIPTS, Gateway
 from node.scripting.sandbox import LuaFunction, LuaValue, Sandbox
 from node.scripting.values import CountedError, from_lua
 from runtime.clock import Clock
+from runtime.log import Log
 from wire.errors import Error
 from wire.reply import Reply
 from wire.table import Command
@@ -103,9 +104,11 @@ class ScriptEngine:
         conditions: Conditions,
         gateway: Gateway,
         conclude: Conclude,
+        log: Log,
     ) -> None:
         self._settings = settings
         self._clock = clock
+        self._log = log
         self._keyspace = keyspace
         self._conditions = conditions
         self._gateway = gateway
@@ -293,10 +296,21 @@ class ScriptEngine:
         if not waiting:
             asyncio.get_running_loop().call_soon(self._continue)
         if not self.is_busy:
+            if not waiting:
+                self._warn(running)
             self._conditions.busy = _BUSY_TEXT[running.script.is_function]
             self._conditions.set(BUSY, True)
             return running.call.park()
         return _INTERRUPTED
+
+    def _warn(self, running: Running) -> None:
+        """Whoever reads the log learns which script keeps the node, and what ends it."""
+        took_ms = (self._clock.perf_ns() - running.started_ns) // 1_000_000
+        kill = "FUNCTION KILL" if running.script.is_function else "SCRIPT KILL"
+        self._log.warning(
+            f"Slow script detected: still in execution after {took_ms} milliseconds. You can try killing the script "
+            f"using the {kill} command. Script name is: {running.script.name.decode('utf-8', 'replace')}."
+        )
 
     def _continue(self) -> None:
         running = self.running

@@ -96,6 +96,17 @@ def test_what_has_written_is_not_killed_and_is_passed_on_whole(server: OwnServer
     assert client.mget("a", "b") == ["1", "2"]
 
 
+def test_the_log_names_it(server: OwnServer) -> None:
+    client = _client(server)
+    sha = client.script_load("while true do end")
+    running = _Running(server, "EVALSHA", sha, "0")
+    wait_for(lambda: _is_busy(client), what="BUSY")
+    client.script_kill()
+    running.join()
+    (line,) = [line for line in server.log.splitlines() if "Slow script detected" in line]
+    assert line.endswith(f"using the SCRIPT KILL command. Script name is: {sha}.")
+
+
 def test_a_write_without_a_change_counts_too(server: OwnServer) -> None:
     client = _client(server)
     code = "redis.call('DEL', 'nosuch') local n = 0 for i = 1, 20000000 do n = n + 1 end"
