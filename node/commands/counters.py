@@ -83,15 +83,24 @@ def decrby(call: Call) -> Reply:
 def _increase(call: Call, increment: int) -> int:
     name = call.argv[1]
     db = call.db
-    value = db.get(name)
-    before = SMALL.get(value) if type(value) is bytes else None
+    keyspace = call.keyspace
+    # `Database.get`, without the call where nothing is to be looked at.
+    if name is keyspace.key and not db.looks_closer:
+        value = db.shards[keyspace.slot].get(name)
+    else:
+        value = db.get(name)
+    before = 0 if value is None else SMALL.get(value) if type(value) is bytes else None
     if before is None:
         return _increase_any(call, name, increment)
     number = before + increment
     if number > INT64_MAX:
         raise Error(OVERFLOW)
-    db.replace(name, TEXTS[number] if 0 <= number < SHARED else b"%d" % number)
-    if call.keyspace.notifier.flags:
+    text = TEXTS[number] if 0 <= number < SHARED else b"%d" % number
+    if value is None:
+        db.put(name, text)
+    else:
+        db.replace(name, text)
+    if keyspace.notifier.flags:
         call.notify(STRING, b"incrby", name)
     return number
 
@@ -99,20 +108,14 @@ def _increase(call: Call, increment: int) -> int:
 def _increase_any(call: Call, name: bytes, increment: int) -> int:
     """Whatever the key holds."""
     value = call.db.get_string(name)
-    number = increment if value is None else parse_integer(value) + increment
+    assert value is not None, "what is missing counts as a zero"
+    number = parse_integer(value) + increment
     if not INT64_MIN <= number <= INT64_MAX:
         raise Error(OVERFLOW)
-    _store(call, name, b"%d" % number, new=value is None)
+    # The number stays as long as the key would have.
+    call.db.replace(name, b"%d" % number)
     call.notify(STRING, b"incrby", name)
     return number
-
-
-def _store(call: Call, name: bytes, text: bytes, *, new: bool) -> None:
-    """The number stays as long as the key would have."""
-    if new:
-        call.db.put(name, text)
-    else:
-        call.db.replace(name, text)
 
 
 @command(
@@ -136,7 +139,10 @@ def incrbyfloat(call: Call) -> Reply:
     if after is None:
         raise Error(b"ERR increment would produce NaN or Infinity")
     text = format_long_double(after)
-    _store(call, name, text, new=value is None)
+    if value is None:
+        call.db.put(name, text)
+    else:
+        call.db.replace(name, text)
     call.notify(STRING, b"incrbyfloat", name)
     # The result, since a replica on other hardware might add differently.
     call.propagate(b"SET", name, text, b"KEEPTTL")
