@@ -16,6 +16,16 @@ from lab.errors import LabError
 _DAYS = "365"
 # Made in milliseconds, and understood by every Redis with TLS.
 _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+# RFC 5280, which Python's clients are strict about from 3.13 on: what a key is for, and which key has signed.
+_AUTHORITY = ("-addext", "keyUsage = critical, keyCertSign, cRLSign")
+_EXTENSIONS = """\
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = serverAuth, clientAuth
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+subjectAltName = {names}
+"""
 _NEEDED = "TLS needs the program openssl (Debian: apt-get install openssl)"
 
 
@@ -60,12 +70,12 @@ def certificates(folder: Path, hosts: list[str]) -> Certificates:
     folder.mkdir(parents=True, exist_ok=True)
     ca_key, request, extensions = folder / "ca.key", folder / "lab.csr", folder / "lab.ext"
     _openssl(
-        *("req", "-x509", *_KEY, "-days", _DAYS, "-subj", "/O=Shardlab/CN=Throw-away authority"),
+        *("req", "-x509", *_KEY, *_AUTHORITY, "-days", _DAYS, "-subj", "/O=Shardlab/CN=Throw-away authority"),
         *("-keyout", ca_key, "-out", made.ca_cert),
     )
     _openssl("req", *_KEY, "-subj", "/O=Shardlab/CN=lab", "-keyout", made.key, "-out", request)
     names = ",".join(["DNS:localhost", *(f"{'IP' if _is_ip(host) else 'DNS'}:{host}" for host in hosts)])
-    extensions.write_text(f"subjectAltName = {names}\nextendedKeyUsage = serverAuth, clientAuth\n", encoding="utf-8")
+    extensions.write_text(_EXTENSIONS.format(names=names), encoding="utf-8")
     _openssl(
         *("x509", "-req", "-in", request, "-CA", made.ca_cert, "-CAkey", ca_key, "-CAcreateserial"),
         *("-days", _DAYS, "-extfile", extensions, "-out", made.cert),
