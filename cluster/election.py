@@ -40,7 +40,7 @@ def advance(ctx: Context) -> None:
         )
         return
     candidacy = ctx.candidacy
-    vote_ms = max(2 * ctx.settings.node_timeout_ms, _VOTE_MS_MIN)
+    vote_ms = _vote_ms(ctx)
     if ctx.since(candidacy.start_at) > 2 * vote_ms:
         _schedule(ctx, manual)
         if not manual:
@@ -128,9 +128,36 @@ def _ask_for_votes(ctx: Context) -> None:
     ctx.warning(f"Starting a failover election for epoch {candidacy.epoch}.")
     # The epoch must survive a restart, or we might stand twice in one.
     ctx.changed(fsync=True)
-    # A vote for the replica of a master that is alive has to be asked for in so many words.
-    mflags = NO_MESSAGE_FLAGS if ctx.manual.end_at is None else MessageFlag.FORCEACK
-    outgoing.broadcast(ctx, FailoverAuthRequest(), mflags)
+    outgoing.broadcast(ctx, FailoverAuthRequest(), _request_flags(ctx))
+
+
+def _request_flags(ctx: Context) -> MessageFlag:
+    """A vote for the replica of a master that is alive has to be asked for in so many words."""
+    return NO_MESSAGE_FLAGS if ctx.manual.end_at is None else MessageFlag.FORCEACK
+
+
+def connected(ctx: Context, link: int) -> None:
+    """A link to a node is up: ask it for its vote, too, if the others were asked while there was none.
+
+    Redis asks once, and the vote of a master whose link was just being dialled anew is lost. A voter that has been
+    asked before has given its vote, which counts once; or it refuses again.
+    """
+    candidacy, node = ctx.candidacy, ctx.link_nodes.get(link)
+    master = ctx.myself.master
+    awaits = (
+        candidacy.requested
+        and candidacy.epoch == ctx.state.current_epoch
+        and ctx.since(candidacy.start_at) <= _vote_ms(ctx)
+        and master is not None
+        and (master.fail or ctx.manual.end_at is not None)
+    )
+    if awaits and node is not None and node.is_master and node.slots and node.id not in candidacy.voters:
+        outgoing.send(ctx, node, FailoverAuthRequest(), _request_flags(ctx))
+
+
+def _vote_ms(ctx: Context) -> float:
+    """How long votes are awaited."""
+    return max(2 * ctx.settings.node_timeout_ms, _VOTE_MS_MIN)
 
 
 def vote_received(ctx: Context, voter: NodeEntry, header: Header) -> None:

@@ -175,6 +175,7 @@ class ClusterMachine:
                 self._tick()
             case LinkUp(link=link):
                 links.connected(ctx, link)
+                election.connected(ctx, link)
             case LinkDown(link=link):
                 links.ended(ctx, link)
             case Heard(link=link):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from cluster import nodes_conf
-from cluster.events import FollowMaster, Received, Save, Send, StateChanged
+from cluster.events import FollowMaster, LinkDown, Received, Save, Send, StateChanged
 from cluster.messages import FailoverAuthAck, FailoverAuthRequest, Header, Message, MessageFlag, NodeFlag
 from cluster.slots import SLOTS, to_bitmap
 from tests.cluster.mesh import TIMEOUT_MS, Mesh, Peer
@@ -112,6 +112,25 @@ def test_an_attempt_that_got_no_votes_is_repeated() -> None:
     mesh.heal()
     mesh.until(lambda: r0.me.is_master)
     mesh.until(mesh.settled)
+
+
+def test_a_master_whose_link_is_just_being_dialled_is_asked_when_it_is_up() -> None:
+    """Found by `sim swarm`, seed 31305: its vote was the one that was missing, and later the data were too old."""
+    mesh = Mesh()
+    mesh.form()
+    r0 = mesh.peers["r0"]
+    candidacy = r0.machine._ctx.candidacy
+    mesh.kill(mesh.peers["m0"])
+    mesh.until(lambda: candidacy.start_at is not None)
+    assert candidacy.start_at is not None
+    mesh.run(candidacy.start_at - mesh.now - 1)
+    for voter in ("m1", "m2"):
+        link = r0.entry(mesh.peers[voter]).link
+        assert link is not None
+        r0.take(LinkDown(link))
+    mesh.until(lambda: candidacy.requested, limit_ms=10)
+    assert mesh.until(lambda: r0.me.is_master, limit_ms=500) > 10
+    mesh.check()
 
 
 def test_votes_of_an_earlier_attempt_do_not_count() -> None:
