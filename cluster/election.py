@@ -149,7 +149,7 @@ def connected(ctx: Context, link: int) -> None:
         and candidacy.epoch == ctx.state.current_epoch
         and ctx.since(candidacy.start_at) <= _vote_ms(ctx)
         and master is not None
-        and (master.fail or ctx.manual.end_at is not None)
+        and (ctx.manual.end_at is not None or (master.fail and _data_fresh(ctx)))
     )
     if awaits and node is not None and node.is_master and node.slots and node.id not in candidacy.voters:
         outgoing.send(ctx, node, FailoverAuthRequest(), _request_flags(ctx))

@@ -41,14 +41,14 @@ def test_a_few_seeds_hold() -> None:
 
 def test_seeds_with_takeovers_and_partitions_hold() -> None:
     """Seed 5296 found a rule that was missing (`cluster.slot_config.told`), seed 6757 a wait without an end
-    (`cluster.comeback`).
+    (`cluster.comeback`), seed 6790 a candidate that asked for a late vote when its data were no longer fresh.
 
     The others blamed the rules for what is theirs to do. A master that gives way votes for its replica (5069), a
     take-over in a partition makes two electorates (5594), and a network that has become whole has not brought all news
     yet (5604).
     """
     kinds = ("kill", "power", "torn", "takeover", "failover", "partition", "pause")
-    verdicts = [run(Scenario(seed, kinds=kinds)) for seed in (5069, 5296, 5594, 5604, 6757)]
+    verdicts = [run(Scenario(seed, kinds=kinds)) for seed in (5069, 5296, 5594, 5604, 6757, 6790)]
     assert [f"seed {v.seed}: {v.rule}: {v.detail}" for v in verdicts if not v.held] == []
 
 
