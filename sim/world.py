@@ -23,6 +23,7 @@ from sim.errors import GoneError, UnexpectedExitError
 from sim.fabric import Fabric
 from sim.guard import install
 from sim.host import Host
+from sim.huge_pages import HugePages
 from sim.loop import SimLoop
 from sim.network import Network
 from sim.patches import Patches
@@ -37,6 +38,8 @@ _LATENCY_S = 0.25e-3
 _CPU_COST_S = (5e-6, 100e-6)
 # Events between two collections.
 _COLLECT_EVERY = 500_000
+# Events between two looks at how large all of this has become.
+_LOOK_EVERY = 50_000
 # Dead processes whose tasks are held, before they are dissolved.
 _DEAD_MAX = 20
 
@@ -69,6 +72,8 @@ class World:
         # Whether a process may end as this one did; faults that make processes end say so here.
         self.may_exit: Callable[[Process], bool] = lambda process: process.status is None
         self._collected_at = 0
+        self._huge_pages = HugePages()
+        self._looked_at = 0
         self._patches = Patches(self.stream("third parties' ids"), self.stream("third parties"))
         install()
 
@@ -194,6 +199,9 @@ class World:
         if self.loop.events - self._collected_at >= _COLLECT_EVERY:
             self._collected_at = self.loop.events
             self.collect()
+        if self.loop.events - self._looked_at >= _LOOK_EVERY:
+            self._looked_at = self.loop.events
+            self._huge_pages.look()
 
     def collect(self) -> None:
         """Collect garbage. What has a finalizer then is most likely a dead process', and must find itself dead."""
