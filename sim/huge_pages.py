@@ -18,7 +18,7 @@ from pathlib import Path
 _MADV_COLLAPSE = 25
 _HUGE = 2 * 1024 * 1024
 # Smaller processes have nothing to gain; larger ones look again when they have grown by so much.
-_WORTH_BYTES = 128 * 1024 * 1024
+_WORTH_BYTES = 256 * 1024 * 1024
 _GROWTH = 1.25
 
 

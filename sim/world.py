@@ -38,8 +38,9 @@ _LATENCY_S = 0.25e-3
 _CPU_COST_S = (5e-6, 100e-6)
 # Events between two collections.
 _COLLECT_EVERY = 500_000
-# Events between two looks at how large all of this has become.
+# Events between two looks at how large the process has become, whose memory all its worlds share.
 _LOOK_EVERY = 50_000
+_HUGE_PAGES = HugePages()
 # Dead processes whose tasks are held, before they are dissolved.
 _DEAD_MAX = 20
 
@@ -72,7 +73,6 @@ class World:
         # Whether a process may end as this one did; faults that make processes end say so here.
         self.may_exit: Callable[[Process], bool] = lambda process: process.status is None
         self._collected_at = 0
-        self._huge_pages = HugePages()
         self._looked_at = 0
         self._patches = Patches(self.stream("third parties' ids"), self.stream("third parties"))
         install()
@@ -201,7 +201,7 @@ class World:
             self.collect()
         if self.loop.events - self._looked_at >= _LOOK_EVERY:
             self._looked_at = self.loop.events
-            self._huge_pages.look()
+            _HUGE_PAGES.look()
 
     def collect(self) -> None:
         """Collect garbage. What has a finalizer then is most likely a dead process', and must find itself dead."""

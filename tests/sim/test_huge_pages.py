@@ -19,7 +19,7 @@ def huge_kb():
 pages = HugePages()
 pages.look()
 print(huge_kb())
-objects = [[number] for number in range(2_000_000)]
+objects = [[number] for number in range(3_000_000)]
 pages.look()
 print(huge_kb())
 """
