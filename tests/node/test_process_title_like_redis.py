@@ -58,7 +58,9 @@ def test_by_settings(start_server: Callable[..., OwnServer]) -> None:
     assert title_of(pid) == "shardlab server unixsocket: [cluster]"
     client.ask("CONFIG", "SET", "port", str(server.port))
     assert title_of(pid) == f"shardlab server 127.0.0.1:{server.port} [cluster]"
-    client.ask("SET", "key", "value")
+    # Without a key the child would be gone before anybody has seen it.
+    client.ask("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+    wait_for(lambda: client.ask("SET", "key", "value") == b"+OK\r\n", what="a cluster of one node")
     client.ask("CONFIG", "SET", "rdb-key-save-delay", "10000000")
     client.ask("BGSAVE")
     children = Path(f"/proc/{pid}/task/{pid}/children")
