@@ -16,6 +16,8 @@ import statistics
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from bench.servers import MeasuredServer, redis_server, shard, shardlab_server
 
@@ -48,7 +50,20 @@ def cost_us(server: MeasuredServer, test: list[str], pipeline: int, requests: in
     return (server.cpu_s() - before) / requests * 1e6
 
 
-def start(*, standalone: bool) -> tuple[MeasuredServer, MeasuredServer, list[MeasuredServer]]:
+@contextmanager
+def both(*, standalone: bool) -> Iterator[tuple[MeasuredServer, MeasuredServer]]:
+    """Ours and theirs, running. Ended from outside, the program ends like Ctrl-C: the servers are stopped."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGHUP, lambda *_: sys.exit(1))
+    ours, theirs, servers = _start(standalone=standalone)
+    try:
+        yield ours, theirs
+    finally:
+        for server in servers:
+            server.stop()
+
+
+def _start(*, standalone: bool) -> tuple[MeasuredServer, MeasuredServer, list[MeasuredServer]]:
     """Ours, theirs, and all that must be stopped in the end."""
     if standalone:
         ours = shardlab_server()
@@ -111,11 +126,7 @@ def main(argv: list[str]) -> int:
     if options.rounds < _ROUNDS_MIN:
         parser.error(f"--rounds: {_ROUNDS_MIN} or more")
     depths = [int(depth) for depth in options.pipelines.split(",")]
-    # Ended from outside, it ends like Ctrl-C: the servers are stopped.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    signal.signal(signal.SIGHUP, lambda *_: sys.exit(1))
-    ours, theirs, servers = start(standalone=options.standalone)
-    try:
+    with both(standalone=options.standalone) as (ours, theirs):
         print(f"{interpreter()}; {options.clients} clients, {options.rounds} rounds", end="")
         print(", alone" if options.standalone else ", cluster mode with a replica", end="")
         print("; CPU per request / redis-server's (ours in microseconds)")
@@ -125,9 +136,6 @@ def main(argv: list[str]) -> int:
             for depth in depths:
                 print(measure(ours, theirs, name, depth, options).rjust(18), end="", flush=True)
             print(flush=True)
-    finally:
-        for server in servers:
-            server.stop()
     return 0
 
 

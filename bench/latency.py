@@ -10,12 +10,11 @@ start. A wait is the scheduler's as often as the server's where the machine does
 from __future__ import annotations
 
 import argparse
-import signal
 import statistics
 import subprocess
 import sys
 
-from bench.commands import interpreter, start
+from bench.commands import both, interpreter
 from bench.servers import MeasuredServer
 
 _TESTS = {
@@ -31,16 +30,8 @@ _RUN_TIMEOUT_S = 300
 def waits_ms(server: MeasuredServer, test: list[str], requests: int, clients: int) -> list[float]:
     """What the given shares of the requests of one run took at most."""
     command = [
-        "redis-benchmark",
-        "-p",
-        str(server.port),
-        "-n",
-        str(requests),
-        "-c",
-        str(clients),
-        "-r",
-        "1000000",
-        *test,
+        *("redis-benchmark", "-p", str(server.port), "-n", str(requests)),
+        *("-c", str(clients), "-r", "1000000", *test),
     ]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=_RUN_TIMEOUT_S)
     # Lines like "99.902% <= 0.527 milliseconds (cumulative count 99908)", the share ascending.
@@ -80,18 +71,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--requests", type=int, default=100_000, help="of each run")
     parser.add_argument("--clients", type=int, default=50)
     options = parser.parse_args(argv)
-    # Ended from outside, it ends like Ctrl-C: the servers are stopped.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    signal.signal(signal.SIGHUP, lambda *_: sys.exit(1))
-    ours, theirs, servers = start(standalone=options.standalone)
-    try:
+    with both(standalone=options.standalone) as (ours, theirs):
         print(f"{interpreter()}; {options.clients} clients; ms at 50 / 99 / 99.9 %")
         print("test".ljust(18) + "ours".rjust(22) + "redis-server".rjust(22) + "   our garbage collector")
         for name in _TESTS:
             print(name.ljust(18) + measure(ours, theirs, name, options), flush=True)
-    finally:
-        for server in servers:
-            server.stop()
     return 0
 
 

@@ -253,13 +253,7 @@ class Executor:
             columns = [column[first:] for column in columns]
         done = command.stretch(call, columns, self._owned, notes)
         if keyspace.dirty != dirty and self._propagation.active:
-            stop = first + done
-            if notes.effects:
-                data = notes.effects
-            elif notes.unchanged:
-                data = batch.encoded_without(first, stop, [first + at for at in notes.unchanged])
-            else:
-                data = batch.encoded(first, stop)
+            data = notes.passed_on(batch, first, first + done)
             session.write_offset = self._propagation.feed(call.db.index, data)
         if done:
             took_ns = self._perf_ns() - started_ns

@@ -164,11 +164,5 @@ class Indirect:
             if took_ns >= command.notice_ns:
                 self._slow.notice(session, command, [column[0] for column in columns], took_ns, done)
             if self._propagation.logging and keyspace.dirty != dirty:
-                if notes.effects:
-                    data = notes.effects
-                elif notes.unchanged:
-                    data = batch.encoded_without(first, first + done, [first + at for at in notes.unchanged])
-                else:
-                    data = batch.encoded(first, first + done)
-                self._propagation.log(call.db.index, data)
+                self._propagation.log(call.db.index, notes.passed_on(batch, first, first + done))
         return done

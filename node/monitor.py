@@ -59,9 +59,7 @@ class Monitor:
         line = b"%d.%06d [%d %b] %b" % (now_us // 1_000_000, now_us % 1_000_000, session.call.db.index, source, words)
         encoded = encode(Simple(line), 2)
         for watcher in self._sessions:
-            watcher.out.append(encoded)
-            if watcher.connection is not None:
-                watcher.connection.wake()
+            watcher.push_encoded(encoded)
 
     def _update(self) -> None:
         self.watched = bool(self._sessions)

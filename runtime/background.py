@@ -221,46 +221,33 @@ class ForkBackground:
         return memoryview(mmap.mmap(-1, 8 * count)).cast("Q")
 
     def start(self, work: Callable[[], None]) -> ForkedJob:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        pid = os.fork()
-        if pid == 0:
-            _run_child(work, keep=-1)
-        return ForkedJob(pid)
+        return ForkedJob(_fork(work, keep=-1))
 
     def start_streaming(
         self, work: Callable[[Callable[[bytes], None]], None], receive: Callable[[bytes], None]
     ) -> PipedJob:
-        sys.stdout.flush()
-        sys.stderr.flush()
         reading, writing = os.pipe()
         try:
-            pid = os.fork()
+            pid = _fork(lambda: work(_pipe_writer(writing)), keep=writing)
         except OSError:
             os.close(reading)
-            os.close(writing)
             raise
-        if pid == 0:
-            _run_child(lambda: work(_pipe_writer(writing)), keep=writing)
-        os.close(writing)
+        finally:
+            os.close(writing)
         return PipedJob(pid, reading, receive)
 
     def start_conversation(
         self, work: Callable[[Read, Write], None], receive: Callable[[bytes], None]
     ) -> ConversingForkedJob:
-        sys.stdout.flush()
-        sys.stderr.flush()
         ours, theirs = socket.socketpair()
+        fd = theirs.fileno()
         try:
-            pid = os.fork()
+            pid = _fork(lambda: work(lambda: os.read(fd, _PIPE_READ), _pipe_writer(fd)), keep=fd)
         except OSError:
             ours.close()
-            theirs.close()
             raise
-        if pid == 0:
-            fd = theirs.detach()
-            _run_child(lambda: work(lambda: os.read(fd, _PIPE_READ), _pipe_writer(fd)), keep=fd)
-        theirs.close()
+        finally:
+            theirs.close()
         return ConversingForkedJob(pid, ours.detach(), receive)
 
 
@@ -287,6 +274,17 @@ def _close_inherited(keep: int) -> None:
     limit = min(os.sysconf("SC_OPEN_MAX"), 1 << 20)
     os.closerange(3, max(keep, 3))
     os.closerange(max(keep + 1, 3), limit)
+
+
+def _fork(work: Callable[[], None], keep: int) -> int:
+    """Begin a child that does this and ends (`_run_child`); returns its pid. Raises OSError."""
+    # What is buffered would be written twice.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid == 0:
+        _run_child(work, keep)
+    return pid
 
 
 def _run_child(work: Callable[[], None], keep: int) -> None:

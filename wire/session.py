@@ -101,6 +101,12 @@ class Session:
         if self.connection is not None:
             self.connection.wake()
 
+    def push_encoded(self, data: bytes) -> None:
+        """The same for bytes as they are."""
+        self.out.append(data)
+        if self.connection is not None:
+            self.connection.wake()
+
     def put_reply(self, reply: Reply) -> None:
         """A command's reply, unless CLIENT REPLY holds it back; for commands that the hot path did not run."""
         if self.mask & MUTED:

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from wire.command import BLOCKING, FAST, CommandSpec, Handler
+from wire.decoder import Batch
 from wire.durations import Durations
 from wire.errors import Error, unknown_command, unknown_subcommand, wrong_arity
 from wire.reply import Reply
@@ -29,6 +30,14 @@ class StretchNotes:
         self.unchanged: list[int] = []
         # What is passed on in their place, encoded; empty: they themselves.
         self.effects = b""
+
+    def passed_on(self, batch: Batch, first: int, stop: int) -> bytes:
+        """What replicas and the log get of commands `first` to `stop` - 1 of the batch, which are those."""
+        if self.effects:
+            return self.effects
+        if self.unchanged:
+            return batch.encoded_without(first, stop, [first + at for at in self.unchanged])
+        return batch.encoded(first, stop)
 
 
 # Runs the first of commands that are alike, as many as are ordinary, and returns how many those were: (call, their

@@ -92,13 +92,8 @@ class DebugSessions:
             write(encode(reply, session.proto))
             log.warning("Lua debugging session child exiting")
 
-        def receive(data: bytes) -> None:
-            session.out.append(data)
-            if session.connection is not None:
-                session.connection.wake()
-
         try:
-            job = self._runtime.background.start_conversation(child, receive)
+            job = self._runtime.background.start_conversation(child, session.push_encoded)
         except OSError as error:
             reason = error.strerror or str(error)
             raise Error(b"ERR Fork() failed: can't run EVAL in debugging mode: " + reason.encode()) from None
@@ -181,9 +176,7 @@ class _Here(_Diverted):
         return data
 
     def write(self, data: bytes) -> None:
-        self._session.out.append(data)
-        if self._session.connection is not None:
-            self._session.connection.wake()
+        self._session.push_encoded(data)
 
     def data_received(self, data: bytes) -> None:
         self._received += data
