@@ -35,7 +35,7 @@ from wire.command import (
 )
 from wire.errors import LOADING as LOADING_TEXT
 from wire.errors import NOAUTH, Error
-from wire.session import ALWAYS, CLOSING, FIRST_FREE, IN_MULTI, MUTED, NEEDS_AUTH, SUBSCRIBED
+from wire.session import ALWAYS, CLOSING, FIRST_FREE, IN_MULTI, MUTED, NEEDS_AUTH, RESTRICTED, SUBSCRIBED
 from wire.table import Command
 
 # Conditions of the whole node.
@@ -52,7 +52,6 @@ STANDS_BACK = 1 << FIRST_FREE + 9  # a replica has more data than this master: n
 BUSY = 1 << FIRST_FREE + 11  # a script has run for too long
 ASYNC_LOADING = 1 << FIRST_FREE + 14  # a copy is being loaded aside, and clients are served from the old data
 # Conditions of one session.
-RESTRICTED = 1 << FIRST_FREE + 12  # its user may not do everything
 TRACKING = 1 << FIRST_FREE + 13  # it wants to know when what it reads changes
 MEASURED = 1 << FIRST_FREE + 15  # its replies are measured one by one: its kind has a hard limit of output
 ONE_SHOT = 1 << FIRST_FREE + 10  # ASKING holds for the next command only
@@ -200,7 +199,7 @@ class Gatekeeper:
         self.redirect: Callable[[NodeSession, Command, int, list[bytes]], Error | None] | None = None
         # A command's flags, or what its script says of itself: set where there are scripts (`node.scripting.declared`).
         self.flags_of: Callable[[Command, list[bytes]], int] = lambda command, argv: command.flags
-        # Whether a client's user may run a command: set where there are users (`node.acl`).
+        # Whether a client's user may run a command: set where there are users (`wire.acl`).
         self.forbid: Callable[[NodeSession, Command, list[bytes]], Error | None] | None = None
         self._before_redirection = (
             Gate(NEEDS_AUTH, _always, _fixed(NOAUTH)),

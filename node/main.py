@@ -15,7 +15,6 @@ from typing import Any
 
 from cluster.bus import BusPortError
 from cluster.nodes_conf import NodesConfError
-from node.acl.accounts import AccountsError
 from node.clustering import KeysInOtherDatabasesError
 from node.crash import report_crash
 from node.node import Node
@@ -28,6 +27,7 @@ from runtime.log import file_writer
 from runtime.runtime import system_runtime
 from runtime.settings import CommandLine, MissingFileError, SettingsError, SystemConfigFiles, lines_of
 from runtime.tls import TlsError
+from wire.acl.acl_file import AccountsError
 from wire.front import REDIS_VERSION
 from wire.introduction import introduce
 from wire.listener import BindError

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 
 from node import commands, stretches
-from node.acl.accounts import Accounts
 from node.blocking import BlockedClients
 from node.call import Call
 from node.clustering import Clustering
@@ -54,6 +53,7 @@ from node.slowlog import SlowLog
 from node.stats import SAMPLE_PERIOD_S, Traffic
 from node.tracking import Tracking
 from runtime import Runtime, Tasks
+from wire.acl.accounts import Accounts
 from wire.clients import Clients
 from wire.front import Front
 from wire.pubsub import Broker
@@ -83,7 +83,7 @@ class Node:
         stretches.attach(self.table)
         for old, new in settings.rename_command:
             self.table.rename(old, new)
-        self.accounts = Accounts(self.table, self.clients, runtime.clock)
+        self.accounts = Accounts(self.table, self.clients, runtime.clock, runtime.random)
         self.front = Front(
             clock=runtime.clock,
             clients=self.clients,

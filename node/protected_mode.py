@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from node.acl.accounts import Accounts
 from node.settings import NodeSettings
+from wire.acl.accounts import Accounts
 from wire.session import is_loopback
 
 _DENIED = (

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from cluster.bus import BusPortError
-from node.acl.accounts import read_acl_file
 from node.persistence.aof.append_only import AofState
 from node.protection import allows
 from node.replication.master import BACKLOG_MIN
@@ -24,6 +23,7 @@ from runtime.directives import Kind, Words
 from runtime.process import RESERVED_FILES
 from runtime.settings import to_bytes
 from runtime.tls import TlsError
+from wire.acl.acl_file import AclFile
 from wire.errors import LOADING, Error, until_nul
 from wire.listener import BindError
 
@@ -350,7 +350,8 @@ def _load_users(node: Node) -> None:
     if settings.user:
         node.accounts.load_at_start(settings.user)
     if settings.aclfile:
-        node.accounts.load(read_acl_file(node.runtime.files, settings.aclfile), settings.aclfile)
+        file = node.accounts.file = AclFile(node.runtime.files, settings.aclfile, node.log)
+        node.accounts.load(file.read(), file.path)
 
 
 def shown(node: Node, field: str) -> str:

@@ -93,7 +93,6 @@ class NodeSession(Session):
         "postponed",
         "readonly",
         "replica",
-        "superuser",
         "tracked",
         "transaction",
         "watched",
@@ -133,8 +132,6 @@ class NodeSession(Session):
         self.in_script = False
         # This session applies our master's stream.
         self.from_master = False
-        # This session belongs to no user, and may do everything: our master's stream, our own log.
-        self.superuser = False
         # For our master's session, which has no connection of a listener: ends its link.
         self.hang_up: Callable[[], None] | None = None
         # Set once the client turned out to be a replica (PSYNC).
@@ -220,10 +217,6 @@ class NodeSession(Session):
             self.parked = False
         if not self.parked:
             del self.call
-
-    @property
-    def user_shown(self) -> str:
-        return "(superuser)" if self.superuser else self.user
 
     def drop(self) -> None:
         """See `Session`; for our master's session, break the link."""

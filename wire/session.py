@@ -23,6 +23,7 @@ IN_MULTI = 1 << 2
 SUBSCRIBED = 1 << 3  # a RESP2 connection with subscriptions
 MUTED = 1 << 4  # CLIENT REPLY OFF or SKIP
 CLOSING = 1 << 5  # nothing that comes after QUIT is executed
+RESTRICTED = 1 << 6  # its user may not do everything (`wire.acl`)
 # What a name takes that is remembered for a client, besides its own length: two entries in tables.
 SUBSCRIPTION_BYTES = 64
 # The first bit that a kind of server may use for conditions of its own.
@@ -54,6 +55,7 @@ class Session:
         "replies_off",
         "shard_channels",
         "skip_replies",
+        "superuser",
         "unblock",
         "user",
     )
@@ -71,6 +73,8 @@ class Session:
         self.lib_name = b""
         self.lib_version = b""
         self.user = "default"
+        # It belongs to no user, and may do everything: a master's stream, a log that is read back.
+        self.superuser = False
         # 2 or 3 (HELLO).
         self.proto = 2
         # The name of the last command run, for CLIENT LIST.
@@ -189,7 +193,7 @@ class Session:
     @property
     def user_shown(self) -> str:
         """The user, for people."""
-        return self.user
+        return "(superuser)" if self.superuser else self.user
 
     @property
     def secure(self) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from types import ModuleType
 
 from node.commands import (
-    acl,
     bitfields,
     bitmaps,
     cluster,
@@ -64,7 +63,7 @@ from node.commands import (
     transactions,
     waits,
 )
-from wire.commands import client, command, pubsub
+from wire.commands import acl, client, command, pubsub
 from wire.commands import connection as wire_connection
 
 MODULES: tuple[ModuleType, ...] = (

@@ -6,13 +6,13 @@ collected and passed on together, in MULTI and EXEC when there are several.
 
 from __future__ import annotations
 
-from node.acl.accounts import forbidden_since
 from node.call import Call
-from node.gates import RESTRICTED
+from wire.acl.accounts import forbidden_since
 from wire.command import ALLOW_BUSY, FAST, LOADING, NOSCRIPT, SKIP_SLOWLOG, STALE, UNQUEUED, command, keys
 from wire.encoder import encode_into
 from wire.errors import EXECABORT, Error
 from wire.reply import NIL_ARRAY, OK, Raw, Reply
+from wire.session import RESTRICTED
 
 _FLAGS = NOSCRIPT | LOADING | STALE | FAST | ALLOW_BUSY
 

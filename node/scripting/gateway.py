@@ -10,21 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from node.acl.accounts import Accounts
-from node.acl.selector import Reason
 from node.call import Call
 from node.effects import ForLog, ForReplicas
-from node.gates import DISK_ERROR, OUT_OF_MEMORY, READ_ONLY, RESTRICTED, STALE, TOO_FEW_REPLICAS, Conditions, Gatekeeper
+from node.gates import DISK_ERROR, OUT_OF_MEMORY, READ_ONLY, STALE, TOO_FEW_REPLICAS, Conditions, Gatekeeper
 from node.keyspace import Keyspace
 from node.redirection import DOWN, DOWN_READS_ONLY
 from node.scripting.flags import ALLOW_CROSS_SLOT_KEYS, ALLOW_OOM, ALLOW_STALE, COMPATIBLE, NO_CLUSTER, NO_WRITES
 from node.scripting.values import error_table, to_lua
 from node.session import NodeSession
 from runtime.log import Log
+from wire.acl.accounts import Accounts
+from wire.acl.selector import Reason
 from wire.command import DENYOOM as NEEDS_MEMORY
 from wire.command import MAY_REPLICATE, NOSCRIPT, WRITE
 from wire.command import STALE as WHILE_STALE
 from wire.errors import Error
+from wire.session import RESTRICTED
 from wire.table import Command, CommandTable
 
 if TYPE_CHECKING:

@@ -1,21 +1,24 @@
-"""ACL: users and what they may do. The rules are `node.acl`'s."""
+"""ACL: users and what they may do. The rules are `wire.acl`'s.
+
+Only a server whose front has `Accounts` for credentials has these commands.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
-from node.acl.accounts import AccountsError, read_acl_file
-from node.acl.rules import ParenthesisError, RuleError
-from node.acl.selector import Reason
-from node.acl.user import User
-from node.call import Call
 from runtime.settings import to_bytes
+from wire.acl.accounts import Accounts
+from wire.acl.acl_file import AccountsError, AclFile
+from wire.acl.rules import ParenthesisError, RuleError
+from wire.acl.selector import Reason
+from wire.acl.user import User
 from wire.arguments import parse_integer
+from wire.call import Call
 from wire.command import ADMIN, LOADING, NOSCRIPT, STALE, command, container
 from wire.commands.help import help_lines
 from wire.describe import CATEGORIES
 from wire.errors import Error, until_nul, wrong_arity, wrong_subcommand
 from wire.reply import OK, Reply, ReplySet
+from wire.table import Command
 
 _READ = NOSCRIPT | LOADING | STALE
 _CHANGE = ADMIN | _READ
@@ -93,7 +96,7 @@ def acl_cat(call: Call) -> Reply:
         raise wrong_subcommand(argv)
     if len(argv) == 2:
         return [name.encode() for name in CATEGORIES]
-    commands = call.node.accounts.rules.in_category(argv[2].decode("latin-1").lower())
+    commands = _accounts(call).rules.in_category(argv[2].decode("latin-1").lower())
     if commands is None:
         raise Error(b"ERR Unknown category '%b'" % until_nul(argv[2]))
     return [command.name.encode() for command in commands]
@@ -122,7 +125,7 @@ def acl_whoami(call: Call) -> Reply:
     summary="Lists all ACL users.",
 )
 def acl_users(call: Call) -> Reply:
-    return sorted(call.node.accounts.by_name)
+    return sorted(_accounts(call).by_name)
 
 
 @command(
@@ -135,7 +138,7 @@ def acl_users(call: Call) -> Reply:
     summary="Dumps the effective rules in ACL file format.",
 )
 def acl_list(call: Call) -> Reply:
-    return call.node.accounts.describe()
+    return _accounts(call).describe()
 
 
 @command(
@@ -157,7 +160,7 @@ def acl_list(call: Call) -> Reply:
     ),
 )
 def acl_getuser(call: Call) -> Reply:
-    user = call.node.accounts.by_name.get(call.argv[2])
+    user = _accounts(call).by_name.get(call.argv[2])
     if user is None:
         return None
     root = user.root
@@ -197,7 +200,7 @@ def acl_setuser(call: Call) -> Reply:
     if any(byte <= 0x20 for byte in name):
         raise Error(b"ERR Usernames can't contain spaces or null characters")
     try:
-        call.node.accounts.set_user(name, words)
+        _accounts(call).set_user(name, words)
     except RuleError as error:
         raise Error(b"ERR Error in ACL SETUSER modifier '%b': %b" % (until_nul(error.word), error.reason)) from None
     except ParenthesisError as error:
@@ -219,7 +222,7 @@ def acl_deluser(call: Call) -> Reply:
     names = call.argv[2:]
     if b"default" in names:
         raise Error(b"ERR The 'default' user cannot be removed")
-    return sum(call.node.accounts.delete(name, call.session) for name in names)
+    return sum(_accounts(call).delete(name, call.session) for name in names)
 
 
 @command(
@@ -233,14 +236,14 @@ def acl_deluser(call: Call) -> Reply:
     syntax="username command [arg [arg ...]]",
 )
 def acl_dryrun(call: Call) -> Reply:
-    user = call.node.accounts.by_name.get(call.argv[2])
+    user = _accounts(call).by_name.get(call.argv[2])
     if user is None:
         raise Error(b"ERR User '%b' not found" % until_nul(call.argv[2]))
     argv = call.argv[3:]
     try:
-        found = call.node.table.find(argv)
+        found = call.front.table.find(argv)
     except Error:
-        known = call.node.table.get(argv[0].decode("utf-8", "replace"))
+        known = call.front.table.get(argv[0].decode("utf-8", "replace"))
         if known is not None and len(argv) < known.argc_min:
             raise wrong_arity(known.name) from None
         raise Error(b"ERR Command '%b' not found" % until_nul(argv[0])) from None
@@ -249,7 +252,7 @@ def acl_dryrun(call: Call) -> Reply:
     return _judged(user, found, argv)
 
 
-def _judged(user: User, command: Any, argv: list[bytes]) -> Reply:
+def _judged(user: User, command: Command, argv: list[bytes]) -> Reply:
     denial = user.denial(command, argv)
     if denial is None:
         return OK
@@ -277,7 +280,7 @@ def acl_genpass(call: Call) -> Reply:
         raise Error(
             b"ERR ACL GENPASS argument must be the number of bits for the output password, a positive number up to 4096"
         )
-    return call.node.runtime.random.hex_id("acl-genpass", (bits + 3) // 4).encode()
+    return _accounts(call).random.hex_id("acl-genpass", (bits + 3) // 4).encode()
 
 
 @command(
@@ -294,14 +297,14 @@ def acl_log(call: Call) -> Reply:
     argv = call.argv
     if len(argv) > 3:
         raise wrong_subcommand(argv)
-    log = call.node.accounts.log
+    log = _accounts(call).log
     count = _LOG_SHOWN
     if len(argv) == 3:
         if argv[2].upper() == b"RESET":
             log.entries.clear()
             return OK
         count = max(parse_integer(argv[2]), 0)
-    now_ms = call.node.runtime.clock.wall_ms()
+    now_ms = call.front.clock.wall_ms()
     return [entry.shown(now_ms) for entry in list(log.entries)[:count]]
 
 
@@ -315,19 +318,11 @@ def acl_log(call: Call) -> Reply:
     summary="Saves the effective ACL rules in the configured ACL file.",
 )
 def acl_save(call: Call) -> Reply:
-    node = call.node
-    path = node.settings.aclfile
-    if not path:
-        raise Error(_NO_FILE)
-    folder, _, name = path.rpartition("/")
-    text = b"".join(line + b"\n" for line in node.accounts.describe())
-    try:
-        node.runtime.files.folder(folder or ".").replace(name, text)
-    except OSError as error:
-        node.log.warning(f"Saving ACL file {path}: {error.strerror}")
+    accounts = _accounts(call)
+    if not _file(accounts).save(accounts.describe()):
         raise Error(
             b"ERR There was an error trying to save the ACLs. Please check the server logs for more information"
-        ) from None
+        )
     return OK
 
 
@@ -341,16 +336,14 @@ def acl_save(call: Call) -> Reply:
     summary="Reloads the rules from the configured ACL file.",
 )
 def acl_load(call: Call) -> Reply:
-    node = call.node
-    path = node.settings.aclfile
-    if not path:
-        raise Error(_NO_FILE)
+    accounts = _accounts(call)
+    file = _file(accounts)
     try:
-        text = read_acl_file(node.runtime.files, path)
+        text = file.read()
     except AccountsError as error:
         raise Error(b"ERR " + to_bytes(str(error))) from None
     try:
-        node.accounts.load(text, path, call.session)
+        accounts.load(text, file.path, call.session)
     except AccountsError as error:
         problems = b" ".join(to_bytes(line) + b"." for line in error.lines)
         raise Error(
@@ -358,3 +351,16 @@ def acl_load(call: Call) -> Reply:
             % problems
         ) from None
     return OK
+
+
+def _file(accounts: Accounts) -> AclFile:
+    if accounts.file is None:
+        raise Error(_NO_FILE)
+    return accounts.file
+
+
+def _accounts(call: Call) -> Accounts:
+    """The users of the server that runs the command."""
+    credentials = call.front.credentials
+    assert isinstance(credentials, Accounts)
+    return credentials

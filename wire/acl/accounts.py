@@ -1,22 +1,20 @@
-"""All users of a node: who comes in, and what each client may run."""
+"""All users of a server: who comes in, and what each client may run."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from node.acl.log import AclLog
-from node.acl.rules import ParenthesisError, RuleError, Rules
-from node.acl.selector import Denial, Reason
-from node.acl.user import User
-from node.gates import RESTRICTED
-from node.session import NodeSession
 from runtime.clock import Clock
-from runtime.disk import FileSystem
+from runtime.randomness import Randomness
 from runtime.settings import to_bytes, to_text
+from wire.acl.acl_file import AccountsError, AclFile
+from wire.acl.log import AclLog
+from wire.acl.rules import ParenthesisError, RuleError, Rules
+from wire.acl.selector import Denial, Reason
+from wire.acl.user import User
 from wire.client_line import client_line
-from wire.clients import Clients
 from wire.errors import Error
-from wire.session import Session
+from wire.session import RESTRICTED, Session
 from wire.table import Command, CommandTable
 
 _DEFAULT = b"default"
@@ -27,14 +25,6 @@ _REFUSALS = {
 
 
 _TWICE = "Duplicate user found. A user can only be defined once in config files"
-
-
-class AccountsError(Exception):
-    """An ACL file, or a directive, that is not as it should be; each line says what is wrong with a line."""
-
-    def __init__(self, lines: list[str]) -> None:
-        super().__init__("\n".join(lines))
-        self.lines = lines
 
 
 class NoUserLineError(Exception):
@@ -48,12 +38,16 @@ class DuplicateUserError(Exception):
 class Accounts:
     """The users by name; implements `wire.front.Credentials`."""
 
-    __slots__ = ("_clients", "_clock", "_superuser", "by_name", "log", "rules")
+    __slots__ = ("_clients", "_clock", "_superuser", "by_name", "file", "log", "random", "rules")
 
-    def __init__(self, table: CommandTable, clients: Clients[NodeSession], clock: Clock) -> None:
+    def __init__(self, table: CommandTable, clients: Iterable[Session], clock: Clock, random: Randomness) -> None:
         self.rules = Rules(table)
         self._clients = clients
         self._clock = clock
+        # For passwords that are made up here.
+        self.random = random
+        # Where users are kept, unless the configuration file has them.
+        self.file: AclFile | None = None
         self.log = AclLog()
         self.by_name: dict[bytes, User] = {_DEFAULT: self._new_default()}
         # Not one of them: who runs what our master or our own log says.
@@ -82,7 +76,6 @@ class Accounts:
         user = self.by_name.get(name)
         if user is not None and user.enabled and user.opens_with(password):
             return True
-        assert isinstance(session, NodeSession)
         self._note(session, Denial(Reason.AUTH, command), b"toplevel", name)
         return False
 
@@ -92,25 +85,25 @@ class Accounts:
 
     # ---- judging
 
-    def user_of(self, session: NodeSession) -> User:
+    def user_of(self, session: Session) -> User:
         if session.superuser:
             return self._superuser
         return self.by_name[to_bytes(session.user)]
 
-    def denial(self, session: NodeSession, command: Command, argv: Sequence[bytes], context: bytes) -> Denial | None:
+    def denial(self, session: Session, command: Command, argv: Sequence[bytes], context: bytes) -> Denial | None:
         """What forbids the client this command, which is put into the log; None when it may run it."""
         denial = self.user_of(session).denial(command, argv)
         if denial is not None:
             self._note(session, denial, context, to_bytes(session.user))
         return denial
 
-    def forbid(self, session: NodeSession, command: Command, argv: Sequence[bytes]) -> Error | None:
+    def forbid(self, session: Session, command: Command, argv: Sequence[bytes]) -> Error | None:
         """The refusal of a client's command; None when its user may run it."""
-        context = b"multi" if session.transaction is not None else b"toplevel"
+        context = b"multi" if session.queued >= 0 else b"toplevel"
         denial = self.denial(session, command, argv, context)
         return None if denial is None else Error(b"NOPERM " + refusal(denial))
 
-    def _note(self, session: NodeSession, denial: Denial, context: bytes, username: bytes) -> None:
+    def _note(self, session: Session, denial: Denial, context: bytes, username: bytes) -> None:
         now_ms = self._clock.wall_ms()
         self.log.note(denial.reason, context, denial.name, username, client_line(session, [], now_ms), now_ms)
 
@@ -152,7 +145,7 @@ class Accounts:
 
     def _update_clients(self, name: bytes, user: User) -> None:
         for session in self._clients:
-            if to_bytes(session.user) != name or session.from_master:
+            if to_bytes(session.user) != name or session.superuser:
                 continue
             self.admitted(session)
             channels = (*session.channels, *session.shard_channels)
@@ -210,15 +203,6 @@ class Accounts:
         user = self.rules.new_user(name)
         self.rules.apply(user, words[2:])
         users[name] = user
-
-
-def read_acl_file(files: FileSystem, path: str) -> str:
-    """The text of an ACL file; raises AccountsError when it cannot be read."""
-    folder, _, name = path.rpartition("/")
-    try:
-        return to_text(files.folder(folder or ".").read(name))
-    except OSError as error:
-        raise AccountsError([f"Error loading ACLs, opening file '{path}': {error.strerror or ''}"]) from None
 
 
 def _explained(error: Exception) -> str:

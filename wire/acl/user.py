@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import sha256
 
-from node.acl.selector import Denial, Reason, Selector
+from wire.acl.selector import Denial, Reason, Selector
 from wire.table import Command
 
 # What was forbidden by the selector that came closest counts: this far each comes, and then as far in the arguments.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from node.acl.selector import READ, WRITE, Selector
-from node.acl.user import User, password_hash
+from wire.acl.selector import READ, WRITE, Selector
+from wire.acl.user import User, password_hash
 from wire.describe import CATEGORIES, categories
 from wire.table import Command, CommandTable
 

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from node.acl.selector import Reason
+from wire.acl.selector import Reason
 
 # The same refusal of the same user counts as another time for so long.
 _GROUP_MS = 60_000

@@ -1,0 +1,46 @@
+"""The file that users are kept in (`aclfile`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runtime.disk import FileSystem
+from runtime.log import Log
+from runtime.settings import to_text
+
+
+class AccountsError(Exception):
+    """An ACL file, or a directive, that is not as it should be; each line says what is wrong with a line."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+class AclFile:
+    """One file, read and written whole."""
+
+    __slots__ = ("_folder", "_log", "_name", "path")
+
+    def __init__(self, files: FileSystem, path: str, log: Log) -> None:
+        self.path = path
+        folder, _, self._name = path.rpartition("/")
+        self._folder = files.folder(folder or ".")
+        self._log = log
+
+    def read(self) -> str:
+        """Its text; raises AccountsError when it cannot be read."""
+        try:
+            return to_text(self._folder.read(self._name))
+        except OSError as error:
+            reason = error.strerror or ""
+            raise AccountsError([f"Error loading ACLs, opening file '{self.path}': {reason}"]) from None
+
+    def save(self, lines: Sequence[bytes]) -> bool:
+        """Replace what it says; False, and a line in the log, when that fails."""
+        try:
+            self._folder.replace(self._name, b"".join(line + b"\n" for line in lines))
+        except OSError as error:
+            self._log.warning(f"Saving ACL file {self.path}: {error.strerror}")
+            return False
+        return True
