@@ -172,7 +172,8 @@ class NodeSession(Session):
 
     @property
     def noted_bytes(self) -> int:
-        return super().noted_bytes + SUBSCRIPTION_BYTES * len(self.watched)
+        prefixes = 0 if self.tracked is None else len(self.tracked.prefixes)
+        return super().noted_bytes + SUBSCRIPTION_BYTES * (len(self.watched) + prefixes)
 
     @property
     def redirection(self) -> int:

@@ -167,7 +167,7 @@ class Session:
 
     @property
     def noted_bytes(self) -> int:
-        """About what it takes to remember what the client subscribed to."""
+        """About what it takes to remember what the client wants to hear of."""
         return SUBSCRIPTION_BYTES * (len(self.channels) + len(self.patterns) + len(self.shard_channels))
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from node.call import Call
 from node.session import Tracked
 from wire.arguments import parse_integer
@@ -97,10 +99,24 @@ def _check(current: Tracked | None, wanted: Tracked, prefixes: list[bytes]) -> N
         raise Error(_OTHER_OPT)
     if not wanted.broadcast:
         return
-    known = current.prefixes if current is not None else {}
+    known = sorted(current.prefixes) if current is not None else []
+    if _overlap(sorted([*known, *prefixes])):
+        _refuse_overlap(known, prefixes)
+    if not wanted.prefixes:
+        # Every key begins with nothing; this one is not held against those that are there.
+        wanted.prefixes[b""] = None
+
+
+def _overlap(prefixes: list[bytes]) -> bool:
+    """Whether one of them, which are sorted, is the beginning of another: then it is of the next one."""
+    return any(longer.startswith(prefix) for prefix, longer in pairwise(prefixes))
+
+
+def _refuse_overlap(known: list[bytes], prefixes: list[bytes]) -> None:
+    """Name the pair that Redis comes upon first; raises Error."""
     for at, prefix in enumerate(prefixes):
         for other in known:
-            if prefix != other and (prefix.startswith(other) or other.startswith(prefix)):
+            if prefix.startswith(other) or other.startswith(prefix):
                 raise Error(
                     b"ERR Prefix '%b' overlaps with an existing prefix '%b'. Prefixes for a single client must not "
                     b"overlap." % (until_nul(prefix), until_nul(other))
@@ -111,9 +127,6 @@ def _check(current: Tracked | None, wanted: Tracked, prefixes: list[bytes]) -> N
                     b"ERR Prefix '%b' overlaps with another provided prefix '%b'. Prefixes for a single client must "
                     b"not overlap." % (until_nul(prefix), until_nul(other))
                 )
-    if not wanted.prefixes and not known:
-        # Every key begins with nothing.
-        wanted.prefixes[b""] = None
 
 
 @command(

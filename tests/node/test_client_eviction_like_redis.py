@@ -53,6 +53,20 @@ def test_what_commands_leave_behind(limited: Pair, pipelines: list[list[Words]])
         assert not _is_there(observer, "fat")
 
 
+def _prefixes(first: int) -> list[str]:
+    return [word for number in range(first, first + 500) for word in ("PREFIX", f"{number:04}")]
+
+
+def test_prefixes_that_a_client_wants_to_hear_of(limited: Pair) -> None:
+    for client, observer in zip(limited.connect(), limited.connect(), strict=True):
+        observer.ask("CONFIG", "SET", "maxmemory-clients", str(_LIMIT // 5))
+        client.ask("CLIENT", "SETNAME", "fat")
+        steps = [[("CLIENT", "TRACKING", "ON", "BCAST", *_prefixes(first))] for first in range(0, 8000, 500)]
+        with pytest.raises((AssertionError, ConnectionError)):
+            _ask_all(client, steps)
+        assert not _is_there(observer, "fat")
+
+
 def test_a_value_counts_in_full_when_its_length_is_known(limited: Pair) -> None:
     for client, observer in zip(limited.connect(), limited.connect(), strict=True):
         client.ask("CLIENT", "SETNAME", "fat")

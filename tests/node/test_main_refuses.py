@@ -142,6 +142,7 @@ def test_a_missing_file_is_named(
     [
         (["--tls-port", "1"], "Failed to configure TLS"),
         (["--aclfile", "users.acl"], "because of ACL errors"),
+        (["--aclfile", "nosuch/users.acl"], "because of ACL errors"),
         (["--loadmodule", "x.so"], "Can't load module from x.so: server aborting"),
         (["--bind", ""], "Configured to not listen anywhere, exiting."),
         (["--port", "0"], "Configured to not listen anywhere, exiting."),

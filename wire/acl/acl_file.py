@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runtime.disk import FileSystem
+from runtime.disk import Disk, FileSystem
 from runtime.log import Log
 from runtime.settings import to_text
 
@@ -20,18 +20,18 @@ class AccountsError(Exception):
 class AclFile:
     """One file, read and written whole."""
 
-    __slots__ = ("_folder", "_log", "_name", "path")
+    __slots__ = ("_files", "_log", "path")
 
     def __init__(self, files: FileSystem, path: str, log: Log) -> None:
+        self._files = files
         self.path = path
-        folder, _, self._name = path.rpartition("/")
-        self._folder = files.folder(folder or ".")
         self._log = log
 
     def read(self) -> str:
         """Its text; raises AccountsError when it cannot be read."""
         try:
-            return to_text(self._folder.read(self._name))
+            folder, name = self._place()
+            return to_text(folder.read(name))
         except OSError as error:
             reason = error.strerror or ""
             raise AccountsError([f"Error loading ACLs, opening file '{self.path}': {reason}"]) from None
@@ -39,8 +39,13 @@ class AclFile:
     def save(self, lines: Sequence[bytes]) -> bool:
         """Replace what it says; False, and a line in the log, when that fails."""
         try:
-            self._folder.replace(self._name, b"".join(line + b"\n" for line in lines))
+            folder, name = self._place()
+            folder.replace(name, b"".join(line + b"\n" for line in lines))
         except OSError as error:
             self._log.warning(f"Saving ACL file {self.path}: {error.strerror}")
             return False
         return True
+
+    def _place(self) -> tuple[Disk, str]:
+        folder, _, name = self.path.rpartition("/")
+        return self._files.folder(folder or "."), name
