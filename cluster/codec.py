@@ -94,6 +94,9 @@ class FrameReader:
         Messages in front of a broken one in the same chunk are lost with it, as their link is.
         """
         buffer = self._buffer
+        if not buffer and len(data) >= _PREFIX.size and _frame_length(data, 0) == len(data):
+            # Nearly always: one message at a time.
+            return [data]
         buffer += data
         frames: list[bytes] = []
         start = 0
@@ -108,7 +111,7 @@ class FrameReader:
         return frames
 
 
-def _frame_length(buffer: bytearray, start: int) -> int:
+def _frame_length(buffer: bytes | bytearray, start: int) -> int:
     """The length of the message that begins at `start`, which has at least 8 bytes there."""
     signature, length = _PREFIX.unpack_from(buffer, start)
     if signature != _SIGNATURE:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from cluster import comeback, failure, handshake, links, outgoing
 from cluster.context import Context
-from cluster.membership import BLACKLIST_MS, NodeEntry
+from cluster.membership import BLACKLIST_MS, NodeEntry, Way
 from cluster.messages import NO_EXTENSIONS, Header, Heartbeat, MessageFlag
 
 _SAMPLE = 5
-# A datagram may be lost: after this part of the node timeout the question is put again by TCP.
-_DATAGRAM_PATIENCE = 0.25
+# A datagram may be lost, and a link be dead: after this part of the node timeout the question is put again on the other
+# way.
+_PATIENCE = 0.25
 
 
 def ping_stalest(ctx: Context) -> None:
@@ -27,7 +28,7 @@ def ping_stalest(ctx: Context) -> None:
         if stalest is None or ctx.since(state.answered_at(node)) > ctx.since(state.answered_at(stalest)):
             stalest = node
     if stalest is not None:
-        outgoing.ping(ctx, stalest)
+        _ask(ctx, stalest)
 
 
 def watch(ctx: Context, node: NodeEntry) -> None:
@@ -62,15 +63,14 @@ def watch(ctx: Context, node: NodeEntry) -> None:
         links.drop(ctx, node)
     elif node.link is not None and node.ping_sent_at is None and ctx.since(answered_at) > timeout_ms / 2:
         # Also while the link is still being dialled: one that hangs must not keep the clock from running.
-        outgoing.ping(ctx, node)
-        _prove_link(ctx, node)
+        _ask(ctx, node)
         return
     elif ctx.manual.replica_id == node.id and node.link_ready:
         # It waits for our final offset: the first heartbeat that says so may get lost.
         outgoing.ping(ctx, node)
         return
-    elif node.datagram_unanswered and pending_ms > timeout_ms * _DATAGRAM_PATIENCE:
-        outgoing.ping_on_link(ctx, node)
+    elif node.retry is not None and pending_ms > timeout_ms * _PATIENCE:
+        _ask_again(ctx, node)
     failure.suspect_silent(ctx, node)
     if asks and node.datagrams and node.link_asked_at is not None and ctx.since(node.link_asked_at) > timeout_ms:
         links.drop(ctx, node)
@@ -94,8 +94,8 @@ def _next_look(ctx: Context, node: NodeEntry, answered_at: float | None) -> floa
         moment = max(node.link_at + timeout_ms, doubtful_from + timeout_ms / 2)
         if not node.pfail and not node.fail:
             moment = min(moment, heard_at + timeout_ms)
-        if node.datagram_unanswered:
-            moment = min(moment, node.ping_sent_at + timeout_ms * _DATAGRAM_PATIENCE)
+        if node.retry is not None:
+            moment = min(moment, node.ping_sent_at + timeout_ms * _PATIENCE)
     if node.link_asked_at is not None:
         moment = min(moment, node.link_asked_at + timeout_ms)
     return moment
@@ -107,15 +107,34 @@ def look_at_all(ctx: Context) -> None:
         ctx.state.attention.soon(node)
 
 
-def _prove_link(ctx: Context, node: NodeEntry) -> None:
-    """Beside a ping by datagram, try the TCP link to the same node, if that was idle for a node timeout.
+def _ask(ctx: Context, node: NodeEntry) -> None:
+    """Ping it: by datagram, but on its TCP link when that was idle for a node timeout.
 
     A peer whose machine lost power and came back says nothing about its old connections. Without a try we would
     notice only when we send FAIL or ask for votes on the dead one, and that message would be lost. (When it dials
     us anew, we need not wait for our next ping: see `links.bind_inbound`.)
     """
-    if node.datagram_unanswered and ctx.since(node.link_proved_at) > ctx.settings.node_timeout_ms:
-        outgoing.ask_link(ctx, node)
+    proves_link = (
+        node.datagrams
+        and node.link_ready
+        and node.link_asked_at is None
+        and ctx.since(node.link_proved_at) > ctx.settings.node_timeout_ms
+    )
+    if proves_link:
+        outgoing.ping_on_link(ctx, node)
+        node.retry = Way.DATAGRAM
+    else:
+        outgoing.ping(ctx, node)
+    ctx.state.attention.at(node, _next_look(ctx, node, None))
+
+
+def _ask_again(ctx: Context, node: NodeEntry) -> None:
+    """Put the pending question on the way that it has not gone yet."""
+    if node.retry is Way.LINK:
+        outgoing.ping_on_link(ctx, node)
+    else:
+        outgoing.ping(ctx, node)
+        node.retry = None
 
 
 def excuse(ctx: Context, stopped_ms: float) -> None:
@@ -132,8 +151,8 @@ def answered(ctx: Context, node: NodeEntry) -> None:
     ctx.state.untell(node)
     node.pong_received_at = ctx.now_ms
     node.ping_sent_at = None
-    node.datagram_unanswered = False
-    ctx.state.attention.soon(node)
+    node.retry = None
+    ctx.state.attention.at(node, _next_look(ctx, node, ctx.now_ms))
     if node.id not in ctx.heard_directly:
         ctx.heard_directly[node.id] = None
         # It may have been the last one to wait for.

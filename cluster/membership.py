@@ -10,6 +10,8 @@ milliseconds of the loop, None for "never" or "not now".
 
 from __future__ import annotations
 
+from enum import Enum, auto
+
 from cluster.attention import Attention
 from cluster.endpoints import ClientNetwork
 from cluster.messages import NO_SLOTS, GossipEntry, NodeFlag
@@ -23,6 +25,13 @@ _FLAGS = tuple(NodeFlag(bits) for bits in range(NodeFlag.NOFAILOVER.value << 1))
 BLACKLIST_MS = 60_000
 
 
+class Way(Enum):
+    """On which way a node is asked."""
+
+    DATAGRAM = auto()
+    LINK = auto()
+
+
 class NodeEntry:
     """One node of the cluster as this node sees it. Created by `ClusterState.add`, or by a loader of nodes.conf."""
 
@@ -34,7 +43,6 @@ class NodeEntry:
         "config_epoch",
         "cport",
         "created_at",
-        "datagram_unanswered",
         "datagrams",
         "epoch_announced",
         "extended",
@@ -70,6 +78,7 @@ class NodeEntry:
         "port",
         "pport",
         "replicas",
+        "retry",
         "shard_id",
         "slots",
         "tells_shard",
@@ -133,8 +142,8 @@ class NodeEntry:
         # The ping it has not answered yet, and its last answer; others may have told us of a later one (`answered_at`).
         self.ping_sent_at: float | None = None
         self.pong_received_at: float | None = None
-        # Whether the pending ping went by datagram only.
-        self.datagram_unanswered = False
+        # The way that the pending ping has not gone yet, and will if it stays unanswered.
+        self.retry: Way | None = None
         # When anything was last received from it.
         self.heard_at: float | None = None
         # When it became FAIL.

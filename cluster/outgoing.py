@@ -13,7 +13,7 @@ from functools import lru_cache
 from cluster.context import Context
 from cluster.endpoints import ClientNetwork
 from cluster.events import Broadcast, Send, SendDatagram
-from cluster.membership import ClusterState, NodeEntry
+from cluster.membership import ClusterState, NodeEntry, Way
 from cluster.messages import (
     NO_EXTENSIONS,
     NO_MESSAGE_FLAGS,
@@ -108,23 +108,26 @@ def ping(ctx: Context, node: NodeEntry) -> None:
         body = heartbeat(ctx, MessageType.PING, node)
         if by_datagram and len(body.gossip) <= _DATAGRAM_GOSSIP_MAX:
             ctx.emit(SendDatagram(node.ip, node.cport, Message(header(ctx), body)))
-            node.datagram_unanswered = True
+            node.retry = Way.LINK
         else:
             send(ctx, node, body)
+    _wait(ctx, node)
+
+
+def _wait(ctx: Context, node: NodeEntry) -> None:
+    """Wait for the answer. A ping that is pending already keeps its time."""
     if node.ping_sent_at is None:
         node.ping_sent_at = ctx.now_ms
         ctx.state.untell(node)
 
 
 def ping_on_link(ctx: Context, node: NodeEntry, kind: MessageType = MessageType.PING) -> None:
-    """PING, or MEET, on TCP whatever the node can do. A ping already pending keeps its time."""
+    """PING, or MEET, on TCP whatever the node can do."""
     send(ctx, node, heartbeat(ctx, kind, node))
     ctx.state.attention.soon(node)
     node.link_asked_at = ctx.now_ms
-    node.datagram_unanswered = False
-    if node.ping_sent_at is None:
-        node.ping_sent_at = ctx.now_ms
-        ctx.state.untell(node)
+    node.retry = None
+    _wait(ctx, node)
 
 
 def ask_link(ctx: Context, node: NodeEntry) -> None:

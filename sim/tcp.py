@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -75,7 +74,7 @@ class End(Resource):
         # The process had more to write than there was room for.
         self.crowded = False
         # Arrived and not read.
-        self.input: deque[bytes] = deque()
+        self.input: list[bytes] = []
         self.unread_bytes = 0
         # The other side has sent its end of the stream; and why the connection broke, as an errno.
         self.ended = False

@@ -54,6 +54,27 @@ class NoSocket:
 class SimTransport(asyncio.Transport):
     """One connected socket."""
 
+    __slots__ = (
+        "_buffer",
+        "_buffered_bytes",
+        "_closing",
+        "_context",
+        "_end",
+        "_eof_wanted",
+        "_high_water",
+        "_loop",
+        "_lost",
+        "_low_water",
+        "_process",
+        "_protocol",
+        "_protocol_paused",
+        "_read_handle",
+        "_read_scheduled",
+        "_reading",
+        "_write_handle",
+        "_write_scheduled",
+    )
+
     def __init__(self, loop: SimLoop, process: Process, end: End, protocol: asyncio.BaseProtocol) -> None:
         super().__init__(
             {
@@ -68,12 +89,10 @@ class SimTransport(asyncio.Transport):
         self._end = end
         self._protocol = protocol
         # Written, and not taken by the kernel yet.
-        self._buffer: deque[bytes] = deque()
+        self._buffer: list[bytes] = []
         self._buffered_bytes = 0
         self._low_water, self._high_water = _HIGH_WATER // 4, _HIGH_WATER
         self._protocol_paused = False
-        # Bytes leave later: the process' own time is ahead of the world's.
-        self._held = False
         self._reading = True
         self._read_scheduled = self._write_scheduled = False
         self._closing = self._lost = False
@@ -173,14 +192,14 @@ class SimTransport(asyncio.Transport):
 
     def _write_buffered(self) -> None:
         self._write_scheduled = False
-        while self._buffer:
-            data = self._buffer.popleft()
+        waiting, self._buffer = self._buffer, []
+        for place, data in enumerate(waiting):
             taken = self._give(data)
             if taken < 0:
                 return
             self._buffered_bytes -= taken
             if taken < len(data):
-                self._buffer.appendleft(data[taken:])
+                self._buffer = [data[taken:], *waiting[place + 1 :]]
                 break
         if self._protocol_paused and self._buffered_bytes <= self._low_water:
             self._protocol_paused = False

@@ -159,8 +159,15 @@ def the_small_side_goes_on_serving(guards: Safeguards) -> bool:
 
 
 def a_replaced_master_serves_again(guards: Safeguards) -> bool:
-    """A master was replaced while it was down; it comes back, and for a moment knows nothing of it."""
-    mesh = formed(guards)
+    """A master was replaced while it was down; it comes back, and for a moment knows nothing of it.
+
+    Now and then somebody tells it before its first tick: of a few such stories one ends badly.
+    """
+    return any(_serves_again(guards, seed) for seed in range(1, 5))
+
+
+def _serves_again(guards: Safeguards, seed: int) -> bool:
+    mesh = formed(guards, seed=seed)
     m0, r0 = mesh.peers["m0"], mesh.peers["r0"]
     mesh.kill(m0)
     mesh.until(lambda: r0.me.is_master and r0.ok)
