@@ -28,6 +28,7 @@ from runtime.runtime import system_runtime
 from runtime.settings import CommandLine, MissingFileError, SettingsError, SystemConfigFiles, lines_of
 from runtime.tls import TlsError
 from wire.acl.acl_file import AccountsError
+from wire.acl.declared import check_last
 from wire.front import REDIS_VERSION
 from wire.introduction import introduce
 from wire.listener import BindError
@@ -110,6 +111,7 @@ _EFFECTS: dict[str, Callable[[Any], None]] = {
     # Relative names in later directives are meant from there.
     "dir": process.change_folder,
     "rename-command": _check_command,
+    "user": check_last,
 }
 
 
@@ -230,7 +232,7 @@ async def serve(settings: NodeSettings, runtime: Runtime, config_file: str, made
         log.warning(str(error))
         return 1
     except AccountsError as error:
-        log.warning(f"Aborting Redis startup because of ACL errors: {'. '.join(error.lines)}")
+        log.warning(str(error))
         return 1
     except (RdbError, AofError, OSError):
         # Whoever loads the data has said what is wrong with it.

@@ -347,11 +347,8 @@ def apply_at_start(node: Node) -> None:
 def _load_users(node: Node) -> None:
     """The users that the configuration names, or its ACL file; raises AccountsError."""
     settings = node.settings
-    if settings.user:
-        node.accounts.load_at_start(settings.user)
-    if settings.aclfile:
-        file = node.accounts.file = AclFile(node.runtime.files, settings.aclfile, node.log)
-        node.accounts.load(file.read(), file.path)
+    file = AclFile(node.runtime.files, settings.aclfile, node.log) if settings.aclfile else None
+    node.accounts.load_at_start(settings.user, file)
 
 
 def shown(node: Node, field: str) -> str:

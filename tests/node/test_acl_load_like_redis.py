@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import redis
@@ -37,6 +38,34 @@ def test_all_but_the_default_user_are_hung_up_on(with_file: Pair, loader: str) -
         for client in clients.values():
             client.close()
     assert told[0] == told[1] == ["True", *("True" if name == "default" else "hung up" for name in clients)]
+
+
+WRONG = """\
+user a on +nosuch foo +@bad bar
+user
+user "a b
+# a comment
+  user c +get|x|y   on  \t
+
+user d #abc
+user d #abc
+user e >pw <px
+user f (+nosuch foo)
+User g on
+"""
+
+
+def test_what_is_wrong_with_a_file(with_file: Pair) -> None:
+    told = []
+    for port in (with_file.ours, with_file.theirs):
+        with redis.Redis(port=port) as client:
+            path = Path(client.config_get("aclfile")["aclfile"])
+            path.write_text(WRONG)
+            with pytest.raises(redis.ResponseError) as refused:
+                client.acl_load()
+            told.append(str(refused.value))
+            path.write_text(USERS)
+    assert told[0] == told[1]
 
 
 def _login(name: str) -> dict[str, str]:

@@ -73,6 +73,8 @@ WRONG = [
     "--rename-command FOO BAR",
     "--rename-command GET SET",
     "--rename-command GET",
+    "--user",
+    "--user x on --user x off",
     "--list-max-ziplist-entries 1 --port x",
     "--slave-priority x",
     "--bind 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17",
@@ -109,6 +111,27 @@ def test_command_lines(
     assert expected[0] == 1, "the oracle must have refused it"
 
 
+@pytest.mark.parametrize(
+    ("words", "wrong"),
+    [
+        ("x on foo", "'foo': Syntax error"),
+        ("x (~a", "'(~a': Unmatched parenthesis"),
+        ("x ~* ~a", "'~a': Adding a pattern after"),
+    ],
+)
+def test_a_rule_that_no_command_table_makes_right(
+    words: str, wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Redis' text, only that it names another word of the line (by the rule's place among the rules)."""
+    (tmp_path / "redis.conf").write_text(f"user {words}\n")
+    expected = refusal_of_redis(["redis.conf"], tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert main(["redis.conf"]) == expected[0] == 1
+    told = capsys.readouterr().err
+    assert f"Error in user declaration {wrong}" in told
+    assert told.splitlines()[:-1] == expected[1].splitlines()[:-1]
+
+
 @pytest.mark.parametrize("text", FILES)
 def test_files(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "redis.conf").write_text(text)
@@ -143,6 +166,8 @@ def test_a_missing_file_is_named(
         (["--tls-port", "1"], "Failed to configure TLS"),
         (["--aclfile", "users.acl"], "because of ACL errors"),
         (["--aclfile", "nosuch/users.acl"], "because of ACL errors"),
+        (["--user", "x", "on", "--aclfile", "users.acl"], "but not both."),
+        (["--user", "x", "+nosuch"], "# Error loading ACL rule '+nosuch' for the user named 'x': Unknown command"),
         (["--loadmodule", "x.so"], "Can't load module from x.so: server aborting"),
         (["--bind", ""], "Configured to not listen anywhere, exiting."),
         (["--port", "0"], "Configured to not listen anywhere, exiting."),

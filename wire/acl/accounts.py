@@ -9,7 +9,7 @@ from runtime.randomness import Randomness
 from runtime.settings import to_bytes, to_text
 from wire.acl.acl_file import AccountsError, AclFile
 from wire.acl.log import AclLog
-from wire.acl.rules import ParenthesisError, RuleError, Rules
+from wire.acl.rules import ParenthesisError, RuleError, Rules, joined_selectors
 from wire.acl.selector import Denial, Reason
 from wire.acl.user import User
 from wire.client_line import client_line
@@ -22,17 +22,11 @@ _REFUSALS = {
     Reason.KEY: b"this user has no permissions to access one of the keys used as arguments",
     Reason.CHANNEL: b"this user has no permissions to access one of the channels used as arguments",
 }
-
-
-_TWICE = "Duplicate user found. A user can only be defined once in config files"
-
-
-class NoUserLineError(Exception):
-    """A line that defines no user."""
-
-
-class DuplicateUserError(Exception):
-    """A user that is defined a second time."""
+_BOTH = (
+    "Configuring Redis with users defined in redis.conf and at the same setting an ACL file path is invalid. This "
+    "setup is very likely to lead to configuration errors and security holes, please define either an ACL file or "
+    "declare users directly in your redis.conf, but not both."
+)
 
 
 class Accounts:
@@ -117,18 +111,29 @@ class Accounts:
         self.by_name[name] = user
         self._update_clients(name, user)
 
-    def load_at_start(self, lines: Sequence[Sequence[str]]) -> None:
-        """The `user` lines of a configuration file, each without that word; raises AccountsError."""
+    def load_at_start(self, lines: Sequence[Sequence[str]], file: AclFile | None) -> None:
+        """The `user` lines of a configuration file, each without that word (`declared.check_last`), or an ACL file.
+
+        Raises AccountsError with what the log is to say.
+        """
+        if lines and file is not None:
+            raise AccountsError(_BOTH)
         users: dict[bytes, User] = {}
         for line in lines:
-            words = [to_bytes(word) for word in line]
+            name, *words = map(to_bytes, line)
+            user = users[name] = self.rules.new_user(name)
             try:
-                self._load_line(users, [b"user", *words])
-            except (NoUserLineError, RuleError, ParenthesisError) as error:
-                raise AccountsError([_explained(error)]) from None
-            except DuplicateUserError:
-                raise AccountsError([_TWICE]) from None
+                self.rules.apply(user, words)
+            except RuleError as error:
+                wrong = f"Error loading ACL rule '{to_text(error.word)}' for the user named '{line[0]}'"
+                raise AccountsError(f"{wrong}: {error.reason.decode()}") from None
         self.by_name |= users
+        self.file = file
+        if file is not None:
+            try:
+                self.load(file.read(), file.path)
+            except AccountsError as error:
+                raise AccountsError(f"Aborting Redis startup because of ACL errors: {error}") from None
 
     def require_password(self, password: bytes) -> None:
         """`requirepass`: the default user's only password, or none at all."""
@@ -173,44 +178,50 @@ class Accounts:
 
         As in Redis 7.0, all clients but the default user's are hung up on, the `asking` one with its answer.
         """
-        lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
         users: dict[bytes, User] = {}
         wrong: list[str] = []
-        for number, line in lines:
-            if not line or line.startswith("#"):
+        for number, line in enumerate(text.splitlines(), 1):
+            words = to_bytes(line.strip()).split()
+            if not words:
                 continue
-            try:
-                self._load_line(users, to_bytes(line).split(), f" on line {number}")
-            except DuplicateUserError as error:
-                wrong.append(f"WARNING: {error}")
-            except (NoUserLineError, RuleError, ParenthesisError) as error:
-                separator = "" if isinstance(error, NoUserLineError) else ":"
-                wrong.append(f"{source}:{number}{separator} {_explained(error)}")
+            # No comments here, as in Redis.
+            if words[0] != b"user" or len(words) < 2:
+                wrong.append(f"{source}:{number} should start with user keyword followed by the username")
+            elif words[1] in users:
+                wrong.append(f"WARNING: Duplicate user '{to_text(words[1])}' found on line {number}")
+            else:
+                user = users[words[1]] = self.rules.new_user(words[1])
+                wrong += [f"{source}:{number}: {mistake}" for mistake in self._mistakes(user, words[2:])]
         if wrong:
-            raise AccountsError(wrong)
+            problems = "".join(f"{line}. " for line in wrong)
+            unchanged = "ACL errors detected, no change to the previously active ACL rules was performed"
+            raise AccountsError(f"{problems}WARNING: {unchanged}")
         users.setdefault(_DEFAULT, self._new_default())
         for name in [name for name in self.by_name if name != _DEFAULT]:
             self.delete(name, asking)
         self.by_name |= users
         self._update_clients(_DEFAULT, users[_DEFAULT])
 
-    def _load_line(self, users: dict[bytes, User], words: list[bytes], where: str = "") -> None:
-        if len(words) < 2 or words[0].lower() != b"user":
-            raise NoUserLineError("should start with user keyword followed by the username")
-        name = words[1]
-        if name in users:
-            raise DuplicateUserError(f"Duplicate user '{to_text(name)}' found{where}")
-        user = self.rules.new_user(name)
-        self.rules.apply(user, words[2:])
-        users[name] = user
+    def _mistakes(self, user: User, words: Sequence[bytes]) -> list[str]:
+        """Apply the words of a line, and tell what is wrong with it: all unknown names, the first of other mistakes.
 
-
-def _explained(error: Exception) -> str:
-    if isinstance(error, RuleError):
-        return f"{error.reason.decode()}: {to_text(error.word)}"
-    if isinstance(error, ParenthesisError):
-        return f"Unmatched parenthesis in selector definition: {to_text(error.start)}"
-    return str(error)
+        The others' words are not shown: they may be passwords.
+        """
+        mistakes: list[str] = []
+        others = 0
+        try:
+            for word in joined_selectors(words):
+                try:
+                    self.rules.apply(user, [word])
+                except RuleError as error:
+                    if error.unknown:
+                        mistakes.append(f"Error in applying operation '{to_text(word)}': {error}")
+                    elif not others:
+                        mistakes.append(str(error))
+                        others += 1
+        except ParenthesisError:
+            return ["Unmatched parenthesis in selector definition"]
+        return mistakes
 
 
 # What EXEC says of a command that has been forbidden since it was queued.

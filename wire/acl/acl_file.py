@@ -10,11 +10,7 @@ from runtime.settings import to_text
 
 
 class AccountsError(Exception):
-    """An ACL file, or a directive, that is not as it should be; each line says what is wrong with a line."""
-
-    def __init__(self, lines: list[str]) -> None:
-        super().__init__("\n".join(lines))
-        self.lines = lines
+    """An ACL file, or a directive, that is not as it should be, and why."""
 
 
 class AclFile:
@@ -34,7 +30,7 @@ class AclFile:
             return to_text(folder.read(name))
         except OSError as error:
             reason = error.strerror or ""
-            raise AccountsError([f"Error loading ACLs, opening file '{self.path}': {reason}"]) from None
+            raise AccountsError(f"Error loading ACLs, opening file '{self.path}': {reason}") from None
 
     def save(self, lines: Sequence[bytes]) -> bool:
         """Replace what it says; False, and a line in the log, when that fails."""

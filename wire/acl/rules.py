@@ -32,6 +32,8 @@ class RuleError(Exception):
         super().__init__(reason)
         self.word = word
         self.reason = reason.encode()
+        # No such command or category, here and now.
+        self.unknown = reason == _UNKNOWN
 
 
 class ParenthesisError(Exception):
