@@ -9,7 +9,7 @@ from cluster.endpoints import CLIENT_NETWORKS_MAX, ClientNetwork, EndpointError
 from node.notifications import format_flags, parse_flags
 from node.output_limits import OutputLimit
 from runtime.directives import Choices, Kind, Several, Text, format_size, parse_size
-from runtime.quoting import quoted
+from runtime.quoting import joined
 from runtime.settings import to_bytes, to_text
 from wire.errors import Error
 
@@ -254,7 +254,7 @@ class Entries(Kind):
         return old + new
 
     def rewrite(self, value: list[tuple[str, ...]]) -> list[str]:
-        return [" ".join(to_text(quoted(to_bytes(word))) for word in entry) for entry in value]
+        return [to_text(joined(to_bytes(word) for word in entry)) for entry in value]
 
 
 def file_name(directive: str, noun: str, *, may_be_empty: bool = False) -> Text:

@@ -6,6 +6,8 @@ Bytes in, bytes out; ``"…"`` knows ``\\n \\r \\t \\b \\a \\xHH`` and takes any
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 _BLANKS = b" \t\n\r\v\f\0"
 _ESCAPES = {ord("n"): 10, ord("r"): 13, ord("t"): 9, ord("b"): 8, ord("a"): 7}
 _ESCAPED = {0x0A: b"\\n", 0x0D: b"\\r", 0x09: b"\\t", 0x07: b"\\a", 0x08: b"\\b", 0x22: b'\\"', 0x5C: b"\\\\"}
@@ -41,6 +43,15 @@ def quoted(text: bytes) -> bytes:
             pieces.append(b"\\x%02x" % byte)
     pieces.append(b'"')
     return b"".join(pieces)
+
+
+def joined(words: Iterable[bytes]) -> bytes:
+    """A line that reads back as `words`; only what needs quotes gets them."""
+    return b" ".join(quoted(word) if _needs_quotes(word) else word for word in words)
+
+
+def _needs_quotes(word: bytes) -> bool:
+    return not word or any(byte <= 0x20 or byte in b"\"'\\" for byte in word)
 
 
 def _quoted_word(line: bytes, position: int) -> tuple[int, bytes] | None:

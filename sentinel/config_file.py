@@ -8,7 +8,7 @@ the heading that `CONFIG REWRITE` gives it. A real redis-sentinel reads the resu
 from __future__ import annotations
 
 from runtime import Disk
-from runtime.quoting import quoted, split_quoted
+from runtime.quoting import joined, split_quoted
 from runtime.settings import to_bytes, to_text
 from sentinel.config import sentinel_lines
 from sentinel.settings import Memory
@@ -65,9 +65,5 @@ def _directive(line: str) -> str | None:
 
 
 def join_words(words: list[str]) -> str:
-    """A line that reads back as `words`; only what needs quotes gets them."""
-    return " ".join(to_text(quoted(to_bytes(word))) if _needs_quotes(word) else word for word in words)
-
-
-def _needs_quotes(word: str) -> bool:
-    return not word or any(letter <= " " or letter in "\"'\\" for letter in word)
+    """A line that reads back as `words`."""
+    return to_text(joined(to_bytes(word) for word in words))

@@ -155,7 +155,7 @@ def rewrite(call: Call, always: Collection[str]) -> Reply:
     settings = node.settings.model_copy(
         update={
             "replicaof": None if node.cluster else node.replication.upstream.master,
-            "user": [] if node.settings.aclfile else node.accounts.directives(),
+            "user": node.accounts.directives(),
         }
     )
     try:

@@ -167,21 +167,20 @@ class Accounts:
         return [b"user %b %b" % (name, self.by_name[name].describe()) for name in sorted(self.by_name)]
 
     def directives(self) -> list[tuple[str, ...]]:
-        """What the `user` directives of a rewritten configuration say; nothing where there is only the usual user."""
-        default = self.by_name[_DEFAULT]
-        if len(self.by_name) == 1 and default.enabled and default.unrestricted and len(default.passwords) <= 1:
+        """What the `user` lines of a rewritten configuration file say: nothing where an ACL file has the users."""
+        if self.file is not None:
             return []
-        return [tuple(to_text(line).split()[1:]) for line in self.describe()]
+        return [tuple(map(to_text, line.split()[1:])) for line in self.describe()]
 
-    def load(self, text: str, source: str, asking: Session | None = None) -> None:
+    def load(self, text: bytes, source: str, asking: Session | None = None) -> None:
         """The users of an ACL file take the place of all others; raises AccountsError and changes nothing.
 
         As in Redis 7.0, all clients but the default user's are hung up on, the `asking` one with its answer.
         """
         users: dict[bytes, User] = {}
         wrong: list[str] = []
-        for number, line in enumerate(text.splitlines(), 1):
-            words = to_bytes(line.strip()).split()
+        for number, line in enumerate(text.split(b"\n"), 1):
+            words = line.split()
             if not words:
                 continue
             # No comments here, as in Redis.

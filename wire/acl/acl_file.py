@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from runtime.disk import Disk, FileSystem
 from runtime.log import Log
-from runtime.settings import to_text
 
 
 class AccountsError(Exception):
@@ -23,11 +22,11 @@ class AclFile:
         self.path = path
         self._log = log
 
-    def read(self) -> str:
-        """Its text; raises AccountsError when it cannot be read."""
+    def read(self) -> bytes:
+        """What it says; raises AccountsError when it cannot be read."""
         try:
             folder, name = self._place()
-            return to_text(folder.read(name))
+            return folder.read(name)
         except OSError as error:
             reason = error.strerror or ""
             raise AccountsError(f"Error loading ACLs, opening file '{self.path}': {reason}") from None
