@@ -17,23 +17,31 @@ from runtime.tls import TLS_DIRECTIVES, TlsOptions, parse_directive
 from sentinel.address import is_ip
 from sentinel.foreign_directives import FOREIGN
 from sentinel.settings import KnownReplica, KnownSentinel, MasterMemory, MasterOptions, Memory
+from wire.acl.declared import check_last
 
-_LOG_LEVELS = ("debug", "verbose", "notice", "warning")
-# The line that Redis writes for its default user; other ACLs are not understood yet.
-_DEFAULT_USER = ["default", "on", "nopass"]
+_CHOICES = {
+    "loglevel": ("debug", "verbose", "notice", "warning"),
+    "acl-pubsub-default": ("allchannels", "resetchannels"),
+}
+_NUMBERS = ("port", "tls-port", "maxclients", "tcp-backlog", "tcp-keepalive", "acllog-max-len")
 _UNKNOWN = "Bad directive or wrong number of arguments"
 _UNRECOGNIZED = "Unrecognized sentinel configuration statement."
 _NO_MASTER = "No such master with specified name."
 
 
 class ServerOptions(BaseModel):
-    """What a sentinel shares with any Redis server; never rewritten."""
+    """What a sentinel shares with any Redis server; not rewritten, but for its users."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     port: int = 26379
     bind: tuple[str, ...] = ("*", "-::*")
     requirepass: str = ""
+    # Users: `user` lines, each without that word, or a file of them. They are rewritten (`wire.acl`).
+    users: tuple[tuple[str, ...], ...] = ()
+    aclfile: str = ""
+    acl_pubsub_default: str = "resetchannels"
+    acllog_max_len: int = 128
     logfile: str = ""
     loglevel: str = "notice"
     dir: str = "."
@@ -99,6 +107,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.server: dict[str, object] = {}
+        self.users: list[tuple[str, ...]] = []
         self.tls: dict[str, Any] = {}
         self.memory: dict[str, object] = {}
         # By name: fields of `MasterMemory` and of `MasterOptions`.
@@ -120,23 +129,29 @@ class _Reader:
             for name, fields in self.masters.items()
         )
         memory = Memory.model_validate({"my_id": "", **self.memory, "masters": masters})
-        server = ServerOptions.model_validate({**self.server, "tls": TlsOptions(**self.tls)})
+        server = ServerOptions.model_validate(
+            {**self.server, "users": tuple(self.users), "tls": TlsOptions(**self.tls)}
+        )
         return Configuration(server=server, memory=memory)
 
     def take_server(self, name: str, arguments: list[str]) -> None:
         if name in FOREIGN and arguments:
             return
-        if name == "user" and arguments[:3] == _DEFAULT_USER:
-            return
-        if name == "bind" and arguments:
+        if name == "user" and arguments:
+            self.users.append(tuple(arguments))
+            try:
+                check_last(self.users)
+            except ValueError as error:
+                raise _RefusedError(str(error)) from None
+        elif name == "bind" and arguments:
             self.server["bind"] = tuple(arguments)
-        elif name in ("port", "tls-port", "maxclients", "tcp-backlog", "tcp-keepalive") and len(arguments) == 1:
+        elif name in _NUMBERS and len(arguments) == 1:
             self.server[name.replace("-", "_")] = _port_like(arguments[0])
-        elif name == "loglevel" and len(arguments) == 1:
-            if arguments[0].lower() not in _LOG_LEVELS:
-                raise _RefusedError(f"argument(s) must be one of the following: {', '.join(_LOG_LEVELS)}")
-            self.server["loglevel"] = arguments[0].lower()
-        elif name in ("requirepass", "logfile", "dir") and len(arguments) == 1:
+        elif name in _CHOICES and len(arguments) == 1:
+            if arguments[0].lower() not in _CHOICES[name]:
+                raise _RefusedError(f"argument(s) must be one of the following: {', '.join(_CHOICES[name])}")
+            self.server[name.replace("-", "_")] = arguments[0].lower()
+        elif name in ("requirepass", "logfile", "dir", "aclfile") and len(arguments) == 1:
             self.server[name] = arguments[0]
         elif name in TLS_DIRECTIVES and len(arguments) == 1:
             try:
@@ -302,7 +317,7 @@ _OF_MASTER: dict[str, _Entry] = {
 
 
 def sentinel_lines(memory: Memory) -> list[list[str]]:
-    """Every ``sentinel`` line of the file, as words without the first; defaults are left out as Redis does."""
+    """Every ``sentinel`` line of the file, as words; defaults are left out as Redis does."""
     lines = [["myid", memory.my_id]]
     for master in memory.masters:
         lines += _master_lines(master)
@@ -314,7 +329,7 @@ def sentinel_lines(memory: Memory) -> list[list[str]]:
     lines += [["announce-hostnames", "yes"]] if memory.announce_hostnames else []
     lines += [["sentinel-user", memory.sentinel_user]] if memory.sentinel_user else []
     lines += [["sentinel-pass", memory.sentinel_pass]] if memory.sentinel_pass else []
-    return lines
+    return [["sentinel", *words] for words in lines]
 
 
 def _master_lines(master: MasterMemory) -> list[list[str]]:

@@ -1,14 +1,13 @@
 """Directives of redis-server that mean nothing to a sentinel.
 
 A sentinel of Redis is redis-server in another mode, and its file may hold whatever redis.conf may; many do, having been
-copied from one. They are taken as they are, and kept when the file is rewritten. `aclfile` is not one of them: a
-sentinel that overlooks it would be less guarded than its owner believes.
+copied from one. They are taken as they are, and kept when the file is rewritten.
 """
 
 from __future__ import annotations
 
 _NAMES = """
-    acl-pubsub-default acllog-max-len active-defrag-cycle-max active-defrag-cycle-min
+    active-defrag-cycle-max active-defrag-cycle-min
     active-defrag-ignore-bytes active-defrag-max-scan-fields active-defrag-threshold-lower
     active-defrag-threshold-upper active-expire-effort activedefrag activerehashing always-show-logo
     aof-disable-auto-gc aof-load-truncated aof-rewrite-incremental-fsync aof-timestamp-enabled

@@ -21,6 +21,7 @@ from runtime.tls import TlsError
 from sentinel.config import Configuration, ServerOptions, understand
 from sentinel.config_file import ConfigFile
 from sentinel.sentinel import Sentinel
+from wire.acl.acl_file import AccountsError
 from wire.front import REDIS_VERSION
 from wire.introduction import introduce
 from wire.listener import BindError
@@ -115,6 +116,8 @@ async def serve(
     process.on_signals(loop, {name: partial(signalled, name) for name in ("SIGTERM", "SIGINT")})
     try:
         await sentinel.start()
+    except AccountsError as error:
+        raise StartError(str(error)) from None
     except TlsError as error:
         runtime.log.warning(str(error))
         raise StartError("Failed to configure TLS. Check logs for more info.") from None

@@ -14,8 +14,10 @@ from sentinel.config_file import ConfigFile
 from sentinel.driver import Driver
 from sentinel.machine import SentinelMachine
 from sentinel.service import SentinelService, SentinelSession
+from wire.acl.accounts import Accounts
+from wire.acl.acl_file import AclFile
 from wire.clients import Clients
-from wire.front import Front, Password
+from wire.front import Front
 from wire.listener import Listener
 from wire.pubsub import Broker
 from wire.table import CommandTable
@@ -65,16 +67,19 @@ class Sentinel:
         )
         self.clients: Clients[SentinelSession] = Clients(server.maxclients)
         self.table = CommandTable(commands.MODULES, lambda spec: 0)
+        self.accounts = Accounts(self.table, self.clients, runtime.clock, runtime.random)
+        self._files = runtime.files
+        file.users = self.accounts.directives
         self.front = Front(
             clock=runtime.clock,
             clients=self.clients,
             broker=self.broker,
             table=self.table,
-            credentials=Password(to_bytes(server.requirepass)),
+            credentials=self.accounts,
             identity=self,
         )
         self.service = SentinelService(
-            self.turn, self.front, self.clients, self.table, lambda session: Call(self, session)
+            self.turn, self.front, self.clients, self.table, self.accounts, lambda session: Call(self, session)
         )
         # Without TLS and with it.
         self.listeners = (Listener(self.service, server.tcp_keepalive), Listener(self.service, server.tcp_keepalive))
@@ -90,9 +95,10 @@ class Sentinel:
     async def start(self) -> None:
         """Open the ports and begin to watch.
 
-        Raises `TlsError` and `BindError`, and OSError when the configuration cannot be saved.
+        Raises `AccountsError`, `TlsError` and `BindError`, and OSError when the configuration cannot be saved.
         """
         options = self.options
+        self._load_users()
         if options.tls_port or options.tls.replication:
             self.tls.configure(options.tls)
         plain, secure = self.listeners
@@ -106,6 +112,14 @@ class Sentinel:
             if master.options.notification_script or master.options.client_reconfig_script:
                 self.log.warning(f"Warning: the scripts of {master.name} are kept and shown, but not run by Shardlab.")
         self.driver.start()
+
+    def _load_users(self) -> None:
+        options, accounts = self.options, self.accounts
+        accounts.rules.all_channels = options.acl_pubsub_default == "allchannels"
+        accounts.log.max = options.acllog_max_len
+        accounts.require_password(to_bytes(options.requirepass))
+        file = AclFile(self._files, options.aclfile, self.log) if options.aclfile else None
+        accounts.load_at_start(options.users, file)
 
     def ask_to_stop(self) -> None:
         """Have `wait_stopped` return."""

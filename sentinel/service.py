@@ -1,7 +1,7 @@
 """A sentinel as its listener sees it: sessions come, send commands, and go.
 
 Short, because a sentinel has no data: no keys, no transactions, no blocking commands. The refusals that
-remain are those of any Redis server: authentication, and what a subscribed connection may say.
+remain are those of any Redis server: authentication, what a user may do, and what a subscribed connection may say.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sentinel.call import Call
+from wire.acl.accounts import Accounts
 from wire.clients import Clients
 from wire.command import IN_SUBSCRIPTION, NO_AUTH
 from wire.connection import Connection
@@ -17,7 +18,7 @@ from wire.encoder import encode_into
 from wire.errors import NOAUTH, Error
 from wire.front import Front
 from wire.reply import NO_REPLY, PARKED, Reply
-from wire.session import CLOSING, MUTED, NEEDS_AUTH, SUBSCRIBED, Session
+from wire.session import CLOSING, MUTED, NEEDS_AUTH, RESTRICTED, SUBSCRIBED, Session
 from wire.table import Command, CommandTable
 from wire.turn import Turn
 
@@ -37,7 +38,7 @@ class SentinelSession(Session):
 class SentinelService:
     """Implements `wire.connection.Service` for a sentinel."""
 
-    __slots__ = ("_clients", "_front", "_make_call", "_table", "processed", "singles", "turn")
+    __slots__ = ("_accounts", "_clients", "_front", "_make_call", "_table", "processed", "singles", "turn")
 
     def __init__(
         self,
@@ -45,6 +46,7 @@ class SentinelService:
         front: Front,
         clients: Clients[SentinelSession],
         table: CommandTable,
+        accounts: Accounts,
         make_call: Callable[[SentinelSession], Call],
     ) -> None:
         self.turn = turn
@@ -53,6 +55,7 @@ class SentinelService:
         self._front = front
         self._clients = clients
         self._table = table
+        self._accounts = accounts
         self._make_call = make_call
         # For INFO: commands run since the start.
         self.processed = 0
@@ -94,7 +97,7 @@ class SentinelService:
         try:
             command = self._table.find(argv)
             command.check_arity(len(argv))
-            _refuse(session, command)
+            self._refuse(session, command, argv)
             call.argv, call.command = argv, command
             self.processed += 1
             session.last_command = command.name
@@ -102,16 +105,19 @@ class SentinelService:
         except Error as error:
             return error
 
-
-def _refuse(session: Session, command: Command) -> None:
-    """Raises what Redis refuses the command with in the session's state."""
-    if session.mask & NEEDS_AUTH and not command.flags & NO_AUTH:
-        raise Error(NOAUTH)
-    if session.mask & SUBSCRIBED and not command.flags & IN_SUBSCRIPTION:
-        raise Error(
-            b"ERR Can't execute '%b': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in"
-            b" this context" % command.name.encode()
-        )
+    def _refuse(self, session: Session, command: Command, argv: list[bytes]) -> None:
+        """Raises what Redis refuses the command with in the session's state."""
+        if session.mask & (NEEDS_AUTH | RESTRICTED) and not command.flags & NO_AUTH:
+            if session.mask & NEEDS_AUTH:
+                raise Error(NOAUTH)
+            denial = self._accounts.forbid(session, command, argv)
+            if denial is not None:
+                raise denial
+        if session.mask & SUBSCRIBED and not command.flags & IN_SUBSCRIPTION:
+            raise Error(
+                b"ERR Can't execute '%b': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in"
+                b" this context" % command.name.encode()
+            )
 
 
 def _answer(session: Session, reply: Reply) -> None:

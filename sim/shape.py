@@ -180,7 +180,7 @@ def sentinel_confs(shape: Shape, nodes: list[str], sentinels: list[str], chance:
         )
         lines = sentinel_lines(Memory(my_id=ids[mine], masters=masters))
         text = [f"port {SENTINEL_PORT}", f"bind {ip}", "protected-mode no"]
-        text += [join_words(["sentinel", *words]) for words in lines]
+        text += [join_words(words) for words in lines]
         files.append(("\n".join(text) + "\n").encode())
     return files
 

@@ -5,6 +5,6 @@ from __future__ import annotations
 from types import ModuleType
 
 from sentinel.commands import observe, operate, options, server, shared
-from wire.commands import client, command
+from wire.commands import acl, client, command
 
-MODULES: tuple[ModuleType, ...] = (observe, operate, options, server, shared, client, command)
+MODULES: tuple[ModuleType, ...] = (observe, operate, options, server, shared, acl, client, command)

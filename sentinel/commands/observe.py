@@ -16,6 +16,7 @@ from wire.reply import NIL_ARRAY, Reply, Simple
 
 SENTINEL = container(
     "SENTINEL",
+    flags=ADMIN,
     group="sentinel",
     since="2.8.4",
     summary="A container for Sentinel commands",

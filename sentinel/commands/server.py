@@ -21,6 +21,7 @@ from wire.reply import NO_REPLY, Reply, Verbatim
     since="2.8.12",
     complexity="O(1)",
     summary="Return the role of the instance in the context of replication",
+    categories=("admin", "dangerous"),
 )
 def role(call: Call) -> Reply:
     return [b"sentinel", [to_bytes(name) for name in call.knowledge.masters]]
@@ -71,6 +72,7 @@ def shutdown(call: Call) -> Reply:
     since="1.0.0",
     complexity="O(1)",
     summary="Get information and statistics about the server",
+    categories=("dangerous",),
     syntax="[section [section ...]]",
 )
 def info(call: Call) -> Reply:

@@ -279,7 +279,7 @@ async def test_sections_of_info(client: Client) -> None:
 
 
 async def test_a_password(ours: Sentinel, client: Client) -> None:
-    ours.front.credentials.password = b"secret"
+    ours.accounts.require_password(b"secret")
     guarded = await Client(client.port).open()
     assert await guarded.ask("SENTINEL MYID") == "NOAUTH Authentication required."
     assert (await guarded.ask("AUTH wrong")).startswith("WRONGPASS")
