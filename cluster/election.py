@@ -61,8 +61,14 @@ def advance(ctx: Context) -> None:
 
 
 def _data_fresh(ctx: Context) -> bool:
-    """Whether our data are recent enough to stand (`cluster-replica-validity-factor`)."""
-    settings = ctx.settings
+    """Whether our data are recent enough to stand (`cluster-replica-validity-factor`).
+
+    However old they are, they are better than what a master has that came back with less, and waits for us to replace
+    it. (A replica that is restarted while its master is down does not know how old its data are.)
+    """
+    settings, master = ctx.settings, ctx.myself.master
+    if master is not None and master.lost_data and master.fail and ctx.facts.replication_offset() > master.offset:
+        return True
     if not settings.replica_validity_factor or not ctx.guards.replica_data_age:
         return True
     age_ms = ctx.facts.master_silence_ms()

@@ -75,16 +75,21 @@ def declare_if_agreed(ctx: Context, node: NodeEntry) -> None:
 def told(ctx: Context, node_id: str, sender: NodeEntry) -> None:
     """FAIL from another node. It is believed at once, so that the whole cluster agrees within one message."""
     node = ctx.state.nodes.get(node_id)
-    if node is None or node.myself or node.fail:
+    if node is None or node.myself:
         return
-    ctx.notice(f"FAIL message received from {sender.id} about {node.id}")
-    _mark(ctx, node)
+    if not node.fail:
+        ctx.notice(f"FAIL message received from {sender.id} about {node.id}")
+        _mark(ctx, node)
+    if node is sender:
+        node.lost_data = True
+        ctx.try_failover = True
 
 
 def _mark(ctx: Context, node: NodeEntry) -> None:
     ctx.state.suspect(node, False)
     node.fail = True
     node.fail_at = ctx.now_ms
+    node.lost_data = False
     ctx.state.topology_changed = True
     ctx.changed()
     ctx.try_failover = True

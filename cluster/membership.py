@@ -62,6 +62,7 @@ class NodeEntry:
         "link_at",
         "link_proved_at",
         "link_ready",
+        "lost_data",
         "master",
         "meet",
         "migrate_to",
@@ -146,8 +147,9 @@ class NodeEntry:
         self.retry: Way | None = None
         # When anything was last received from it.
         self.heard_at: float | None = None
-        # When it became FAIL.
+        # When it became FAIL; and whether it said so itself, since it came back with less than it had (`comeback`).
         self.fail_at: float | None = None
+        self.lost_data = False
         # A master: when it was found without a working replica; None while it has one.
         self.orphaned_at: float | None = None
         # When we last voted for one of its replicas.

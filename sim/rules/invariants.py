@@ -158,7 +158,10 @@ class Invariants(Watcher):
             raise self._broken("an epoch is on disk before it is used", f"{host.name} in epoch {header.current_epoch}")
         if header.mflags & MessageFlag.FORCEACK or not host.settings.replica_validity_factor:
             return
-        settings = host.settings
+        settings, master = host.settings, host.me.master
+        if master is not None and master.lost_data:
+            # It has told this one that it has even less.
+            return
         silence_ms = host.master_silence_ms() or 0.0
         limit_ms = settings.repl_ping_period_ms + settings.node_timeout_ms * (settings.replica_validity_factor + 1)
         if silence_ms > limit_ms:

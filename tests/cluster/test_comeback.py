@@ -128,13 +128,31 @@ def test_all_masters_at_once_are_replaced_by_replicas_that_have_more() -> None:
     assert not any("No replica has taken over" in line for master in masters for line in master.log)
 
 
+def test_a_replica_with_old_data_takes_the_place_of_a_master_that_has_less() -> None:
+    """Alone it may not stand; when the master is back and has lost even more, its data are the best that there are."""
+    mesh = Mesh()
+    mesh.form(replica_validity_factor=1, repl_ping_period_ms=1000)
+    m0, r0 = mesh.peers["m0"], mesh.peers["r0"]
+    m0.offset = r0.offset = 5000
+    r0.following = None
+    mesh.run(10_000)
+    mesh.kill(m0)
+    mesh.run(10_000)
+    assert not r0.me.is_master
+    assert r0.entry(m0).fail
+    m0.offset = 4999
+    mesh.restart(m0)
+    mesh.until(lambda: r0.me.is_master, limit_ms=5000)
+    mesh.until(mesh.settled)
+
+
 def test_it_need_not_be_answered_to_know_that_a_majority_could_have_decided() -> None:
     """Seed 283035113612 of `shardlab sim run --failover cluster`: its replica may not stand, and who is silent gets no
     answers, so it took the other masters for failing, and waited for ever."""
     mesh = Mesh()
     mesh.form(node_timeout_ms=1000)
     m0, r0 = mesh.peers["m0"], mesh.peers["r0"]
-    r0.master_silence_ms = lambda: None  # type: ignore[method-assign]
+    r0.take(Reconfigured(replace(r0.settings, replica_no_failover=True)))
     m0.offset = r0.offset = 5000
     mesh.run(3000)
     mesh.kill(m0)
@@ -167,7 +185,7 @@ def test_its_vote_does_not_get_lost_between_two_links() -> None:
     enough, and it served what it had in the end."""
     mesh = Mesh()
     m0, r0 = shard(mesh, lost=1, by_sentinels=False)
-    r0.master_silence_ms = lambda: None  # type: ignore[method-assign]
+    r0.take(Reconfigured(replace(r0.settings, replica_no_failover=True)))
     mesh.until(lambda: m0.machine.view.stands_back, limit_ms=2000)
     mesh.run(500)
     others = [peer for peer in mesh.peers.values() if peer is not m0]

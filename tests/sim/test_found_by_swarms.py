@@ -37,6 +37,9 @@ FOUND = {
     # The way to a master that was being replaced had just become free: a datagram would have got through to it at once,
     # and the news waited for TCP, which tries again after a second (a gap in `cluster.outgoing`).
     "the news of a promotion does not wait for TCP": Plan(30078, Shape(1, 1)),
+    # A replica had been restarted while its master was down, and so did not know how old its data were; the master came
+    # back with nothing, waited in vain for it to take over, and served that (a gap in `cluster.election`).
+    "better old data than what a master has that lost its own": Plan(33528, Shape(3, 1, 0, failover="cluster")),
 }
 
 
