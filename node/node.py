@@ -148,7 +148,12 @@ class Node:
         )
         self.executor.limit_memory(self.eviction)
         self.buffers = ClientMemory(
-            settings, self.clients, self.turn, runtime.log, self._backlog_bytes, lambda: self.append_only.log.buffered
+            settings,
+            self.clients,
+            self.turn,
+            runtime.log,
+            lambda: self.replication.replicas.feed.backlog,
+            lambda: self.append_only.log.buffered,
         )
         self.gateway = Gateway(
             self.table,
@@ -356,10 +361,6 @@ class Node:
     def _check_memory(self) -> None:
         self.buffers.check()
         self.eviction.cron()
-
-    def _backlog_bytes(self) -> int:
-        backlog = self.replication.replicas.feed.backlog
-        return backlog.histlen if backlog is not None else 0
 
     def _inner_session(self) -> NodeSession:
         """A session that belongs to no connection: the client as which our master's stream runs."""

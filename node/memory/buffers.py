@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from node.replication.backlog import Backlog
 from node.session import NodeSession
 from node.settings import NodeSettings
 from runtime import Log
@@ -27,13 +28,22 @@ class Buffers:
 
     clients: int
     replicas: int
+    # Of the stream: what waits in replicas' sockets, the backlog, and what it holds beyond its size for replicas whose
+    # copy is under way.
+    unsent: int
     backlog: int
+    kept: int
     # What is still to be written to the log; not counted for eviction, because evicting makes more of it.
     log: int
 
     @property
     def total(self) -> int:
-        return self.clients + self.replicas + self.backlog + self.log
+        return self.clients + self.replicas + self.backlog + self.kept + self.log
+
+    @property
+    def stream(self) -> int:
+        """What there is of the replication stream."""
+        return self.unsent + self.backlog + self.kept
 
     @property
     def counted(self) -> int:
@@ -67,7 +77,7 @@ class ClientMemory:
         clients: Clients[NodeSession],
         turn: Turn,
         words: Log,
-        backlog: Callable[[], int],
+        backlog: Callable[[], Backlog | None],
         log_buffer: Callable[[], int],
     ) -> None:
         self._settings = settings
@@ -85,13 +95,17 @@ class ClientMemory:
         self.evicted = 0
 
     def buffers(self) -> Buffers:
-        clients = replicas = 0
+        clients = replicas = unsent = 0
         for session in self._clients:
             if session.kind == "replica":
                 replicas += client_bytes(session)
+                unsent += session.connection.pending_output if session.connection is not None else 0
             else:
                 clients += client_bytes(session)
-        return Buffers(clients, replicas, self._backlog(), self._log_buffer())
+        backlog = self._backlog()
+        held = backlog.memory if backlog is not None else 0
+        kept = max(held - backlog.size, 0) if backlog is not None else 0
+        return Buffers(clients, replicas, unsent, held - kept, kept, self._log_buffer())
 
     def configured(self) -> None:
         """`maxmemory-clients` or, where that is a share of it, `maxmemory` may have changed."""

@@ -109,8 +109,8 @@ def memory(node: Node) -> Fields:
         ("mem_fragmentation_bytes", figures.resident - used),
         ("mem_not_counted_for_evict", figures.uncounted),
         ("mem_replication_backlog", buffers.backlog),
-        ("mem_total_replication_buffers", buffers.backlog + buffers.replicas),
-        ("mem_clients_slaves", buffers.replicas),
+        ("mem_total_replication_buffers", buffers.stream),
+        ("mem_clients_slaves", buffers.replicas + buffers.kept),
         ("mem_clients_normal", buffers.clients),
         ("mem_cluster_links", 0),
         ("mem_aof_buffer", buffers.log),
@@ -139,7 +139,7 @@ def stats(node: Node) -> dict[bytes, Reply]:
         b"total.allocated": used,
         b"startup.allocated": figures.startup,
         b"replication.backlog": buffers.backlog,
-        b"clients.slaves": buffers.replicas,
+        b"clients.slaves": buffers.replicas + buffers.kept,
         b"clients.normal": buffers.clients,
         b"cluster.links": 0,
         b"aof.buffer": buffers.log,
@@ -184,7 +184,7 @@ def diagnosis(node: Node) -> str:
         )
     if figures.buffers.clients > _BUFFERS_OF_CLIENT * max(len(node.clients), 1):
         findings.append("Clients have large buffers: some of them read more slowly than they ask (see CLIENT LIST).")
-    if figures.buffers.replicas > figures.used // 4:
+    if figures.buffers.replicas + figures.buffers.kept > figures.used // 4:
         findings.append("Much waits to be sent to replicas: one of them, or the way to it, is slow.")
     if not findings:
         return "Nothing stands out.\n"

@@ -154,8 +154,10 @@ class Copies:
         feed = self._feed
         feed.flush()
         feed.reselect()
+        assert feed.backlog is not None, "a copy is of a history that goes on"
         for peer in peers:
-            peer.copying = True
+            if not peer.rdb_only:
+                peer.keep(feed.backlog)
             if not peer.old:
                 peer.write(b"+FULLRESYNC %b %d\r\n" % (feed.history.replid, feed.history.offset))
 

@@ -219,8 +219,9 @@ class Master:
     def _send(self, data: bytes) -> None:
         """This turn's bytes, to all."""
         for peer in self.peers.values():
-            peer.stream(data)
-            if peer.pending_size and self._over_limit(peer.session, peer.unsent):
+            if not peer.held:
+                peer.write(data)
+            elif peer.kept_size and self._over_limit(peer.session, peer.unsent):
                 self._runtime.log.warning(f"Client {peer.name} closed for overcoming of output buffer limits.")
                 peer.drop()
 
@@ -284,6 +285,7 @@ class Master:
             return
         self._runtime.log.notice(f"Connection with replica {peer.name} lost.")
         self.copies.forget(peer)
+        peer.forget()
         self._no_peers_since = asyncio.get_running_loop().time()
         self.update_good_replicas()
 

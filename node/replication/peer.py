@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
+from node.replication.backlog import Backlog
 from node.session import NodeSession
 
 
@@ -19,17 +20,15 @@ class ReplicaPeer:
     """A connection that turned out to be a replica, and what the master must remember of it."""
 
     __slots__ = (
-        "_pending",
+        "_kept",
         "_taken",
         "_took_at",
         "ack_at",
         "ack_offset",
-        "copying",
         "eof",
         "held",
         "ip",
         "old",
-        "pending_size",
         "port",
         "psync2",
         "rdb_only",
@@ -55,16 +54,14 @@ class ReplicaPeer:
         # It came with SYNC: it will not acknowledge, and it cannot be told which history it gets.
         self.old = False
         self.state = PeerState.WAITING
-        # Its copy has been begun: the stream is kept for it from there on.
-        self.copying = False
+        # Where the stream is kept for it from the beginning of its copy on, until it may have it.
+        self._kept: Backlog | None = None
         # Bytes that its socket had taken in all when they were last looked at and found to be more, and when that was.
         self._taken = 0
         self._took_at = 0.0
         # Loop time at which it asked for a copy.
         self.waiting_since = 0.0
-        # Stream bytes that it may not get yet: its copy is under way, or was of the kind after which it speaks first.
-        self._pending: list[bytes] = []
-        self.pending_size = 0
+        # It may not get the stream yet: its copy is under way, or was of the kind after which it speaks first.
         self.held = True
         # What it said it has applied, and when it said so (loop time).
         self.ack_offset = 0
@@ -91,7 +88,7 @@ class ReplicaPeer:
     @property
     def unsent(self) -> int:
         """Bytes that wait here or in the socket: what the output limits are about."""
-        return self.pending_size + self.socket_unsent
+        return self.kept_size + self.socket_unsent
 
     def stalled_s(self, now: float) -> float:
         """For how long it has taken nothing of what waits for it; to be asked now and then."""
@@ -105,22 +102,30 @@ class ReplicaPeer:
             self._took_at = now
         return now - self._took_at
 
-    def stream(self, data: bytes) -> None:
-        """The next bytes of the stream: sent, or kept until it may have them."""
-        if not self.held:
-            self.write(data)
-        elif self.copying:
-            self._pending.append(data)
-            self.pending_size += len(data)
+    @property
+    def kept_size(self) -> int:
+        """Bytes of the stream that are kept for it."""
+        return self._kept.kept_for(self) if self._kept is not None else 0
+
+    def keep(self, backlog: Backlog) -> None:
+        """Its copy begins: it will want the stream from here on."""
+        self._kept = backlog
+        backlog.hold(self)
 
     def release(self) -> None:
         """It may have the stream now, beginning with what was kept."""
         self.held = False
-        data = b"".join(self._pending)
-        self._pending.clear()
-        self.pending_size = 0
-        if data:
-            self.write(data)
+        if self._kept is not None:
+            data = self._kept.let_go(self)
+            self._kept = None
+            if data:
+                self.write(data)
+
+    def forget(self) -> None:
+        """It is gone: nothing need be kept."""
+        if self._kept is not None:
+            self._kept.forget(self)
+            self._kept = None
 
     def write(self, data: bytes) -> None:
         """Send at once: the stream has its own step in the turn."""

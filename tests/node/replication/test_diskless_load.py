@@ -40,7 +40,7 @@ async def loading_again(nodes: Nodes, *, same_history: bool) -> tuple[Running, R
     upstream = replica.node.replication.upstream
     upstream.leave()
     await master.client("FUNCTION", "LOAD", "REPLACE", _LIBRARY.format("after"))
-    await master.client("MSET", "a", "new", "big", b"x" * 20_000)
+    await master.client("MSET", "a", "new", "big", b"x" * 40_000)
     await master.client("DEBUG", "POPULATE", 20_000)
     if not same_history:
         master.node.replication.forget_history()

@@ -122,10 +122,10 @@ async def test_a_broken_link_is_resumed(nodes: Nodes) -> None:
 async def test_a_replica_that_missed_too_much_gets_a_copy(nodes: Nodes) -> None:
     master, replica = await pair(nodes, repl_backlog_size=16384)
     replica.node.replication.upstream.leave()
-    await master.client("SET", "big", b"x" * 20000)
+    await master.client("SET", "big", b"x" * 40000)
     replica.node.replication.follow("127.0.0.1", master.port)
     await replica.in_sync()
-    assert await replica.client("GET", "big") == b"x" * 20000
+    assert await replica.client("GET", "big") == b"x" * 40000
     assert master.node.replication.replicas.full_resyncs == 2
 
 
