@@ -66,11 +66,11 @@ def test_holds_the_newest_bytes_and_those_that_are_needed(
         most = max(most, first)
         assert first == most
         wanted = min(everything.size, len(everything.stream))
-        if name != "resize":
-            needed = min(everything.needed.values(), default=last + 1)
-            # All that should be there is, and not a whole block more.
-            assert backlog.histlen >= last + 1 - needed
-            assert backlog.histlen < max(wanted + BLOCK, last + 1 - needed + BLOCK)
+        needed = min(everything.needed.values(), default=last + 1)
+        assert first <= needed
+        if name == "append":
+            # Not a whole block more than there should be.
+            assert backlog.histlen < max(wanted, last + 1 - needed) + BLOCK
         assert all(backlog.kept_for(who) == last + 1 - needed for who, needed in everything.needed.items())
         assert backlog.memory >= backlog.histlen
         for asked in range(first - 3, last + 4):
