@@ -20,7 +20,7 @@ _BLOCKS = 16
 class Backlog:
     """At least the last `size` bytes of a stream, or all of them that somebody still needs."""
 
-    __slots__ = ("_block", "_block_min", "_blocks", "_needed", "histlen", "offset", "size")
+    __slots__ = ("_block", "_block_min", "_blocks", "_last", "_needed", "_room", "histlen", "offset", "size")
 
     def __init__(self, size: int, offset: int, block_min: int = _BLOCK_MIN) -> None:
         """Empty, of a stream whose last byte so far was number `offset`."""
@@ -28,7 +28,10 @@ class Backlog:
         self._block_min = block_min
         # What a new block may hold.
         self._block = max(size // _BLOCKS, block_min)
-        self._blocks: deque[bytearray] = deque()
+        self._last = bytearray()
+        self._blocks = deque([self._last])
+        # How much more goes into the last block.
+        self._room = self._block
         # How many bytes are held.
         self.histlen = 0
         # The number of the stream's last byte.
@@ -48,18 +51,19 @@ class Backlog:
 
     def append(self, data: bytes) -> None:
         """`data` follows in the stream."""
-        self.offset += len(data)
-        self.histlen += len(data)
-        blocks, most = self._blocks, self._block
-        room = most - len(blocks[-1]) if blocks else 0
-        if blocks and len(data) <= room:
-            blocks[-1] += data
-        else:
-            if room > 0:
-                blocks[-1] += data[:room]
-            blocks.extend(bytearray(data[at : at + most]) for at in range(max(room, 0), len(data), most))
-        if self.histlen > self.size:
-            self._trim()
+        size, room = len(data), self._room
+        self.offset += size
+        self.histlen += size
+        if size <= room:
+            self._last += data
+            self._room = room - size
+            return
+        self._last += data[:room]
+        most = self._block
+        self._blocks.extend(bytearray(data[at : at + most]) for at in range(room, size, most))
+        self._last = self._blocks[-1]
+        self._room = most - len(self._last)
+        self._trim()
 
     def covers(self, offset: int) -> bool:
         """Whether every byte from number `offset` on is here; true also for the very next one."""
@@ -105,10 +109,11 @@ class Backlog:
         """Change `repl-backlog-size`."""
         self.size = size
         self._block = max(size // _BLOCKS, self._block_min)
+        self._room = max(self._block - len(self._last), 0)
         self._trim()
 
     def _trim(self) -> None:
-        """Drop the oldest blocks, as long as enough is left."""
+        """Drop the oldest blocks, as long as enough is left; the last one stays."""
         first_needed = min(self._needed.values(), default=self.offset + 1)
         spare = min(self.histlen - self.size, first_needed - self.first_byte)
         blocks = self._blocks
