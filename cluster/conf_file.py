@@ -1,19 +1,20 @@
 """nodes.conf on the disk, under a lock for the life of the process: two processes with one nodes.conf would be one node
 with two wills.
 
-A save replaces the file whole. What must survive a power cut (a vote, an epoch) is synced before the next effect. The
-rest, every SETSLOT of a resharding among it, is not, as in Redis: a sync takes milliseconds, and a resharding has
-thousands. But a file that got its name before its contents reached the platter may be found torn, and a node with a
-torn nodes.conf cannot start. So before the first save without a sync the contents of before are kept in a file of their
-own, synced, until `settle` has brought the latest to the platter. A start that finds nodes.conf torn goes on from
-there, with what a node without the later saves would have known.
+What must survive a power cut (a vote, an epoch) replaces the file whole, synced, before the next effect. The rest,
+every SETSLOT of a resharding among it, need not, as in Redis: to replace a file takes milliseconds, and a resharding
+has thousands of saves. Those are appended to a file beside it, each whole, and go into nodes.conf together when
+`settle` is called. A start that finds such a file goes on from its last whole save, if it continues this nodes.conf:
+one that a power cut has brought back may be older.
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
+from zlib import crc32
 
-from cluster.nodes_conf import NodesConfError, is_whole
+from cluster.nodes_conf import NodesConfError
 from runtime import Disk, DiskFile
 
 # To the letter what redis-server 7.0 logs before it exits.
@@ -21,28 +22,29 @@ IN_USE = (
     "Sorry, the cluster configuration file {} is already used by a different Redis Cluster node. "
     "Please make sure that different nodes use different cluster configuration files."
 )
+# In front of each save that waits: its checksum (CRC-32) and size. The first is of nodes.conf, which is not repeated.
+_RECORD = b"save %08x %d\n"
+_RECORD_HEAD = re.compile(rb"save ([0-9a-f]{8}) (\d+)\n")
 
 
 class NodesConfFile:
     """The file of one process, locked from `open` to `close`."""
 
-    __slots__ = ("_contents", "_disk", "_file", "_name", "_settled", "_spare", "_spare_exists")
+    __slots__ = ("_contents", "_disk", "_file", "_latest", "_name", "_waiting", "_waiting_name")
 
     def __init__(self, disk: Disk, name: str) -> None:
         self._disk = disk
         self._name = name
-        # The file under our lock. It is replaced at each save, and the new one is locked before it gets the name.
+        # The file under our lock, and what is in it. The one that replaces it is locked before it gets the name.
         self._file: DiskFile | None = None
-        # What is in it, and whether a power cut leaves it whole for all we know.
         self._contents = b""
-        self._settled = True
-        # Where the contents are that were settled last, while those in the file are not; and whether there is such a
-        # file. One that a crash has left behind may be older than what has been settled since, and serves only `open`.
-        self._spare = f"{name}.synced"
-        self._spare_exists = False
+        # The file with what was saved since, while there is one, and the last of that.
+        self._waiting_name = f"{name}.waiting"
+        self._waiting: DiskFile | None = None
+        self._latest: bytes | None = None
 
     def open(self) -> bytes:
-        """Lock the file and return what is in it, b"" for a new node; raises NodesConfError when that cannot be."""
+        """Lock the file and return what was saved last, b"" for a new node; raises NodesConfError if that cannot be."""
         is_new = not self._disk.exists(self._name)
         try:
             file = self._disk.open_append(self._name)
@@ -53,25 +55,31 @@ class NodesConfFile:
             raise NodesConfError(IN_USE.format(self._name))
         self._file = file
         self._contents = self._disk.read(self._name)
-        if self._disk.exists(self._spare):
-            if is_new:
-                # Somebody took nodes.conf away, to have a new node.
-                self._disk.unlink(self._spare)
-                return b""
-            self._spare_exists = True
-            if not is_whole(self._contents):
-                self._contents = self._disk.read(self._spare)
+        if self._disk.exists(self._waiting_name):
+            # Without nodes.conf it is nothing: somebody took that away, to have a new node.
+            latest = None if is_new else _last_save(self._disk.read(self._waiting_name), self._contents)
+            try:
+                if latest is not None:
+                    self._put(latest)
+                self._disk.unlink(self._waiting_name)
+            except OSError as error:
+                raise NodesConfError(f"Can't write {self._name}: {error.strerror}") from error
         return self._contents
 
     def save(self, data: bytes, *, fsync: bool) -> None:
-        """Replace the contents, whole or not at all; with `fsync`, they are the ones found after a power cut.
+        """Have `data` found by the next start; with `fsync`, after a power cut, too.
 
-        Raises OSError; the old file then stays as it was.
+        Raises OSError; what was saved before is still found then.
         """
+        if not fsync and self._contents:
+            self._append(data)
+        else:
+            self._put(data)
+            self._forget_waiting()
+
+    def _put(self, data: bytes) -> None:
+        """Replace the file, whole and durable, or not at all."""
         assert self._file is not None, "saved before it was opened"
-        if not fsync and self._settled:
-            self._disk.replace(self._spare, self._contents)
-            self._spare_exists, self._settled = True, False
         temporary = f"{self._name}.tmp"
         file = self._disk.create(temporary)
         try:
@@ -79,42 +87,73 @@ class NodesConfFile:
             locked = file.lock()
             assert locked, temporary
             file.write(data)
-            if fsync:
-                file.sync_now()
+            file.sync_now()
             self._disk.rename(temporary, self._name)
-            if fsync:
-                self._disk.sync_dir_now()
+            self._disk.sync_dir_now()
         except OSError:
             file.close()
             raise
         self._file.close()
         self._file, self._contents = file, data
-        if fsync:
-            self._now_settled()
+
+    def _append(self, data: bytes) -> None:
+        record = _RECORD % (crc32(data), len(data)) + data
+        if self._waiting is None:
+            self._waiting = self._disk.create(self._waiting_name)
+        size = self._waiting.size
+        if not size:
+            record = _RECORD % (crc32(self._contents), 0) + record
+        try:
+            self._waiting.write(record)
+        except OSError:
+            # What follows half a save is not found.
+            self._waiting.truncate(size)
+            raise
+        self._latest = data
+
+    def _forget_waiting(self) -> None:
+        """nodes.conf has the latest."""
+        self._latest = None
+        if self._waiting is not None:
+            self._waiting.close()
+            self._waiting = None
+            self._disk.unlink(self._waiting_name)
 
     @property
     def settled(self) -> bool:
         """Whether what was saved last survives a power cut."""
-        return self._settled
+        return self._latest is None
 
     def settle(self) -> None:
         """Have what was saved last survive a power cut; raises OSError."""
-        if self._file is not None and not self._settled:
-            self._file.sync_now()
-            self._disk.sync_dir_now()
-            self._now_settled()
-
-    def _now_settled(self) -> None:
-        self._settled = True
-        if self._spare_exists:
-            self._disk.unlink(self._spare)
-            self._spare_exists = False
+        if self._latest is not None:
+            self._put(self._latest)
+            self._forget_waiting()
 
     def close(self) -> None:
         """Give up the lock."""
-        # What the disk refuses to sync now, the next start finds all the same, or its spare.
+        # What the disk refuses now, the next start finds all the same.
         with contextlib.suppress(OSError):
             self.settle()
+        if self._waiting is not None:
+            self._waiting.close()
+            self._waiting = None
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _last_save(waiting: bytes, contents: bytes) -> bytes | None:
+    """The last whole save of a file with such, if they continue a nodes.conf with these contents."""
+    latest: bytes | None = None
+    at = 0
+    while (match := _RECORD_HEAD.match(waiting, at)) is not None:
+        checksum, size = int(match[1], 16), int(match[2])
+        data = waiting[match.end() : match.end() + size]
+        expected = crc32(contents) if at == 0 else crc32(data)
+        if len(data) < size or checksum != expected:
+            break
+        if at:
+            latest = data
+        at = match.end() + size
+    return latest

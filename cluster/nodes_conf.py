@@ -58,12 +58,6 @@ def render(state: ClusterState) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def is_whole(data: bytes) -> bool:
-    """Whether what `render` wrote has survived a power cut in one piece: with its end, and without holes."""
-    *_, last, rest = (b"\n" + data).rsplit(b"\n", 2)
-    return last.startswith(_EPOCHS.encode()) and not rest and b"\0" not in data
-
-
 def node_address(node: NodeEntry, port: int = 0) -> str:
     """The address column as nodes know it; `port` is another one for clients (0: the usual one)."""
     address = f"{node.ip}:{port or node.port}@{node.cport}"
