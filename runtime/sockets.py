@@ -9,6 +9,8 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+_REAL = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
+
 
 def tune_stream(transport: asyncio.BaseTransport, keepalive_s: int) -> None:
     """`keep_alive` for a connection of our own making. That small writes go out at once is any loop's choice."""
@@ -36,6 +38,25 @@ def keep_alive(raw: Any, seconds: int) -> None:
     finally:
         # It is the loop's to close.
         own.detach()
+
+
+def hang_up(transport: asyncio.Transport) -> None:
+    """Close a connection for both sides at once: a loop would let the other one know only at the end of its turn.
+
+    Who has another client killed (CLIENT KILL) is answered after that has happened, as with Redis.
+    """
+    # Of one that is being closed the number may be another's already.
+    raw = None if transport.is_closing() else transport.get_extra_info("socket")
+    if raw is not None and getattr(raw, "family", None) in _REAL:
+        # What uvloop gives out refuses this.
+        own = socket.socket(raw.family, raw.type, raw.proto, fileno=raw.fileno())
+        try:
+            # Unless the other side was faster.
+            with contextlib.suppress(OSError):
+                own.shutdown(socket.SHUT_RDWR)
+        finally:
+            own.detach()
+    transport.abort()
 
 
 def gather_small_writes(transport: asyncio.BaseTransport) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol, cast
 
+from runtime.sockets import hang_up
 from wire.decoder import Batch, Decoder
 from wire.encoder import encode_error
 from wire.session import CLOSING, Session
@@ -253,7 +254,7 @@ class Connection:
 
     def abort(self) -> None:
         self._closing = self._special = True
-        self.transport.abort()
+        hang_up(self.transport)
 
     def eof_received(self) -> bool:
         """The client says no more, and perhaps still listens (``printf ... | nc``): it gets what it asked for."""

@@ -161,5 +161,5 @@ def _status(master: Master) -> str:
     return "sdown" if master.sdown else "ok"
 
 
-_SECTIONS = {"server": _server, "clients": _clients, "cpu": _cpu, "stats": _stats, "sentinel": _sentinel}
+_SECTIONS = {"server": _server, "clients": _clients, "stats": _stats, "cpu": _cpu, "sentinel": _sentinel}
 _TITLES = {"cpu": "CPU"}

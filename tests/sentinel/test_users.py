@@ -207,6 +207,36 @@ def test_an_acl_file(deployment: Deployment) -> None:
     assert found[0] == found[1]
 
 
+def test_sentinels_log_in_to_each_other(deployment: Deployment) -> None:
+    for program in (OURS, OURS, REAL):
+        deployment.sentinel(program)
+    deployment.wait_acquainted(replicas=0)
+    clients = []
+    for sentinel in deployment.sentinels:
+        client = redis.Redis(port=sentinel.port, username="peer", password="secret", protocol=2)
+        clients.append(client)
+        sentinel.client.execute_command("ACL SETUSER", "peer", "on", ">secret", "+@all")
+        client.execute_command("ACL SETUSER", "default", "off")
+        client.execute_command("CLIENT KILL", "USER", "default")
+    wait_for(
+        lambda: all(_quorum(client) is False for client in clients), what="sentinels that do not let each other in"
+    )
+    for client in clients:
+        client.execute_command("SENTINEL CONFIG SET", "sentinel-user", "peer")
+        client.execute_command("SENTINEL CONFIG SET", "sentinel-pass", "secret")
+    wait_for(lambda: all(_quorum(client) for client in clients), what="sentinels that know each other again")
+    for client in clients:
+        client.close()
+
+
+def _quorum(client: redis.Redis) -> bool:
+    try:
+        client.execute_command("SENTINEL CKQUORUM", NAME)
+    except redis.ResponseError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("more", ["user x on\naclfile users.acl\n", "user x +nosuch\n", "aclfile nosuch.acl\n"])
 def test_what_keeps_it_from_starting(more: str, deployment: Deployment) -> None:
     told = []
