@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from cluster import outgoing
 from cluster.context import Context
-from cluster.events import Broadcast, Effect, Send, SendDatagram
+from cluster.events import Broadcast, Effect, LinkId, Send, SendDatagram
 from cluster.messages import Fail, FailoverAuthAck
 
 # Failing to be heard takes a node timeout, an election about as long.
@@ -64,14 +64,17 @@ def stands_back(ctx: Context) -> bool:
 def _tell_failed(ctx: Context) -> None:
     """Tell everybody on each new link that this node has failed, and now and then on an old one, which may be dead."""
     again_ms = _TELL_TIMEOUTS * ctx.settings.node_timeout_ms
-    untold = [
-        node
-        for node in ctx.state.others()
-        if node.link is not None and node.link_ready and ctx.since(ctx.told_failed_at.get(node.link)) >= again_ms
-    ]
-    for node in untold:
-        assert node.link is not None
-        ctx.told_failed_at[node.link] = ctx.now_ms
+    told: dict[LinkId, float] = {}
+    untold = []
+    for node in ctx.state.others():
+        if node.link is not None and node.link_ready:
+            told_at = ctx.told_failed_at.get(node.link)
+            if told_at is None or ctx.since(told_at) >= again_ms:
+                told_at = ctx.now_ms
+                untold.append(node)
+            told[node.link] = told_at
+    # Links that are gone are not in it any more.
+    ctx.told_failed_at = told
     if untold:
         outgoing.broadcast(ctx, Fail(ctx.myself.id), to=untold)
 
