@@ -67,8 +67,9 @@ Step = Request | Resync | Resumed | Failed
 # What a master of before PSYNC is told; its copy comes without a further word.
 _SYNC = Request(b"SYNC\r\n")
 
-# Refusals of PING that only say: authenticate first.
-_PING_REFUSALS = (b"-NOAUTH", b"-NOPERM", b"-ERR operation not permitted")
+# Refusals of PING that only say: authenticate first. And a master that cannot save takes no writes, and says so to
+# PING, too; it gives copies all the same, and just then its data had better be elsewhere as well.
+_PING_REFUSALS = (b"-NOAUTH", b"-NOPERM", b"-ERR operation not permitted", b"-MISCONF")
 # Refusals of PSYNC that will pass.
 _PASSING = (b"-NOMASTERLINK", b"-LOADING")
 

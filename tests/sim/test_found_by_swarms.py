@@ -39,6 +39,10 @@ FOUND = {
     "the news of a promotion does not wait for TCP": Plan(30078, Shape(1, 1)),
     # A replica had been restarted while its master was down, and so did not know how old its data were; the master came
     # back with nothing, waited in vain for it to take over, and served that (a gap in `cluster.election`).
+    # A master could not save for a while, answered PING with MISCONF, and so got no replica into sync; a sentinel took
+    # it for dead, as Redis' would, and promoted the replica with what that had had before (a gap in
+    # `replication.handshake`).
+    "a master that cannot save gives copies": Plan(34787, Shape(3, 1, down_after_ms=1000)),
     "better old data than what a master has that lost its own": Plan(33528, Shape(3, 1, 0, failover="cluster")),
 }
 

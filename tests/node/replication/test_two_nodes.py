@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import hiredis
 import pytest
@@ -44,6 +45,20 @@ async def test_a_copy_and_then_the_stream(nodes: Nodes, diskless: bool) -> None:
     assert (await master.client.info())["connected_slaves"] == "1"
     history, copied = master.node.replication.history, replica.node.replication.history
     assert (copied.replid, copied.offset) == (history.replid, history.offset)
+
+
+async def test_a_master_that_cannot_save_gives_copies(nodes: Nodes, tmp_path: Path) -> None:
+    master = await nodes.start("master", save=[(3600, 1)])
+    await master.client("SET", "a", "1")
+    # In the place of the file: it cannot get its name, whoever runs this test.
+    (tmp_path / "master" / "dump.rdb").mkdir()
+    await master.client("BGSAVE")
+    await until(lambda: not master.node.saver.succeeded)
+    assert str(await master.client("PING")).startswith("MISCONF ")
+    replica = await nodes.start("replica")
+    replica.node.replication.follow("127.0.0.1", master.port)
+    await replica.in_sync()
+    assert await replica.client("GET", "a") == b"1"
 
 
 async def test_a_replica_takes_no_writes_of_its_own_clients(nodes: Nodes) -> None:
