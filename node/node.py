@@ -303,6 +303,9 @@ class Node:
         self.log.role = "S" if as_replica else "M"
         self.title.show()
         self.ports.configure_tls()
+        # Clients come by the first address while the next is being opened. They wait, as for redis-server's first turn:
+        # there are no data yet, and what an empty node tells them, or takes from them, is wrong.
+        self.pauses.begin(PausePurpose.START, float("inf"), everything=True)
         await self.ports.open()
         await self.ports.open_unix()
         if settings.always_show_logo:
@@ -310,6 +313,8 @@ class Node:
         self.cron.start()
         if cluster is not None:
             await cluster.open()
+        # From here to the load, or to the end, there is nothing to wait for.
+        self.pauses.end(PausePurpose.START)
         if settings.appendonly:
             await self.append_only.load_at_start()
         else:

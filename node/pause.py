@@ -1,7 +1,7 @@
 """Pauses: clients' writes, or all their commands, are held back for a while and then run.
 
-CLIENT PAUSE asks for one, and so does a failover that is under way. Each purpose has its own end; the strongest
-kind wins. While clients are paused nothing expires either, since expiry would move the replication offset.
+CLIENT PAUSE asks for one, and so do a start and a failover that are under way. Each purpose has its own end; the
+strongest kind wins. While clients are paused nothing expires either, since expiry would move the replication offset.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from wire.clients import Clients
 
 
 class PausePurpose(Enum):
+    START = "start"
     CLIENT_COMMAND = "client-pause"
     FAILOVER = "failover"
     SHUTDOWN = "shutdown"
