@@ -105,7 +105,8 @@ class Database:
         # What the keys take, while there is a limit, and when they were used, while somebody wants to know.
         self.account: DatabaseAccount | None = None
         self.clocks: Clocks | None = None
-        # All that a writer tests: whether any of the three above, or an observer of all keys, is to be told.
+        # All that a writer tests: whether any of the three above, an observer of all keys, or a subscriber to keyspace
+        # events may have to be told.
         self.attended = False
         # All that a look-up tests: whether some key is volatile, or uses are noted.
         self.looks_closer = False
@@ -128,6 +129,7 @@ class Database:
         self.attended = (
             bool(self.watchers)
             or self._space.observer is not None
+            or self._space.notifier.flags != 0
             or self.account is not None
             or self.clocks is not None
         )

@@ -136,6 +136,12 @@ class Keyspace:
         for database in self.databases():
             database.keep()
 
+    def notify(self, kinds: int) -> None:
+        """Publish events of these kinds from now on (`node.notifications`)."""
+        self.notifier.choose(kinds)
+        for database in self.databases():
+            database.keep()
+
     def databases(self) -> list[Database]:
         """Those in use so far, by number."""
         return [self._databases[index] for index in sorted(self._databases)]

@@ -158,7 +158,7 @@ def _tracking(node: Node) -> None:
 
 
 def _events(node: Node) -> None:
-    node.notifier.choose(node.settings.notify_keyspace_events)
+    node.keyspace.notify(node.settings.notify_keyspace_events)
 
 
 def _limits(node: Node) -> None:

@@ -38,24 +38,23 @@ def hset(call: Call) -> Reply:
         hash_ = db.shards[keyspace.slot].get(name)
     else:
         hash_ = db.get(name)
-    limits = keyspace.limits
-    if hash_ is not None:
-        if type(hash_) is not Hash:
-            raise Error(WRONGTYPE)
+    if type(hash_) is Hash:
         if hash_.expiry is not None:
             return _set_fields(call)
         fields = hash_.fields
-        added = fields.put(field, value) if type(fields) is Table else hash_.set(field, value, limits)
+        added = fields.put(field, value) if type(fields) is Table else hash_.set(field, value, keyspace.limits)
         keyspace.dirty += 1
         if db.attended:
             db.changed(name, 0)
-    else:
+            call.notify(HASH, b"hset", name)
+    elif hash_ is None:
         hash_ = Hash()
-        added = hash_.set(field, value, limits)
-        hash_.pack(limits.shapes)
+        added = hash_.set(field, value, keyspace.limits)
+        hash_.pack(keyspace.limits.shapes)
         db.put(name, hash_)
-    if keyspace.notifier.flags:
         call.notify(HASH, b"hset", name)
+    else:
+        raise Error(WRONGTYPE)
     return added
 
 

@@ -83,7 +83,7 @@ def rpop(call: Call) -> Reply:
 
 def _popped(call: Call, name: bytes, value: Quicklist, event: bytes) -> None:
     """One element has been taken out."""
-    if value:
+    if value.length:
         call.db.changed(name)
         if call.keyspace.notifier.flags:
             call.notify(LIST, event, name)

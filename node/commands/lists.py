@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from node.call import Call
 from node.notifications import GENERIC, LIST
-from node.structures.lists import Quicklist
+from node.structures.lists import CHUNK_MAX, Quicklist
 from wire.arguments import INT64_MAX, INT64_MIN, parse_integer
 from wire.command import DENYOOM, FAST, READONLY, WRITE, command, key
 from wire.errors import NO_SUCH_KEY, SYNTAX, WRONGTYPE, Error
@@ -46,19 +46,24 @@ def lpush(call: Call) -> Reply:
         value = db.get(name)
     if type(value) is Quicklist:
         if len(argv) == 3:
-            length = value.push_left(argv[2])
+            head = value.head
+            if len(head) < CHUNK_MAX:
+                # What `push_left` does.
+                head.insert(0, argv[2])
+                length = value.length = value.length + 1
+            else:
+                length = value.push_left(argv[2])
             keyspace.dirty += 1
         else:
             length = value.extend_left(argv[2:])
             keyspace.dirty += len(argv) - 2
         if db.attended:
             db.changed(name, 0)
+            call.notify(LIST, b"lpush", name)
     elif value is None:
-        length = _create(call, name, argv[:1:-1])
+        length = _create(call, name, argv[:1:-1], b"lpush")
     else:
         raise Error(WRONGTYPE)
-    if keyspace.notifier.flags:
-        call.notify(LIST, b"lpush", name)
     return length
 
 
@@ -93,19 +98,19 @@ def rpush(call: Call) -> Reply:
             keyspace.dirty += len(argv) - 2
         if db.attended:
             db.changed(name, 0)
+            call.notify(LIST, b"rpush", name)
     elif value is None:
-        length = _create(call, name, argv[2:])
+        length = _create(call, name, argv[2:], b"rpush")
     else:
         raise Error(WRONGTYPE)
-    if keyspace.notifier.flags:
-        call.notify(LIST, b"rpush", name)
     return length
 
 
-def _create(call: Call, name: bytes, items: list[bytes]) -> int:
+def _create(call: Call, name: bytes, items: list[bytes], event: bytes) -> int:
     length = len(items)
     call.db.put(name, Quicklist(items))
     call.keyspace.dirty += length - 1
+    call.notify(LIST, event, name)
     return length
 
 

@@ -39,28 +39,27 @@ def sadd(call: Call) -> Reply:
         set_ = db.shards[keyspace.slot].get(name)
     else:
         set_ = db.get(name)
-    is_new = set_ is None
-    if set_ is None:
-        set_ = Set()
-    elif type(set_) is not Set:
-        raise Error(WRONGTYPE)
-    members = set_.members
-    if len(argv) > 3:
-        added = sum(set_.add_each(argv[2:], keyspace.limits.intset_entries))
-    elif type(members) is Table:
-        added = members.put(argv[2], True)
-    else:
-        added = set_.add(argv[2], keyspace.limits.intset_entries)
-    if added:
-        if is_new:
-            db.put(name, set_)
-            keyspace.dirty += added - 1
+    if type(set_) is Set:
+        members = set_.members
+        if len(argv) > 3:
+            added = sum(set_.add_each(argv[2:], keyspace.limits.intset_entries))
+        elif type(members) is Table:
+            added = members.put(argv[2], True)
         else:
+            added = set_.add(argv[2], keyspace.limits.intset_entries)
+        if added:
             keyspace.dirty += added
             if db.attended:
                 db.changed(name, 0)
-        if keyspace.notifier.flags:
-            call.notify(SET, b"sadd", name)
+                call.notify(SET, b"sadd", name)
+    elif set_ is None:
+        set_ = Set()
+        added = sum(set_.add_each(argv[2:], keyspace.limits.intset_entries))
+        db.put(name, set_)
+        keyspace.dirty += added - 1
+        call.notify(SET, b"sadd", name)
+    else:
+        raise Error(WRONGTYPE)
     return added
 
 

@@ -31,7 +31,7 @@ _MERGED_MAX = CHUNK_MAX // 2
 class Quicklist:
     """The value of a list key, named as Redis names its own; never empty while a key holds it."""
 
-    __slots__ = ("_head", "_rest", "_starts")
+    __slots__ = ("_rest", "_starts", "head", "length")
 
     kind: ClassVar[bytes] = b"list"
     # Redis 7.0 knows one encoding of lists, short or long.
@@ -39,8 +39,10 @@ class Quicklist:
 
     def __init__(self, items: list[bytes]) -> None:
         """Takes `items` over."""
-        # The first chunk, empty only if all is.
-        self._head = items
+        # Elements in all.
+        self.length = len(items)
+        # The first chunk, empty only if all is. Who pushes there by himself counts it.
+        self.head = items
         # The chunks behind it, none of them empty and the last one never packed, and the position of the first element
         # of each, which grows by the length of the one before. Both are None, or neither.
         self._rest: list[Chunk] | None = None
@@ -51,30 +53,26 @@ class Quicklist:
     # Reading
 
     def __len__(self) -> int:
-        starts = self._starts
-        if starts is None:
-            return len(self._head)
-        assert self._rest is not None
-        return len(self._head) + starts[-1] + len(self._rest[-1]) - starts[0]
+        return self.length
 
     def items(self) -> list[bytes]:
         """All elements, for who does not change the list that it is."""
-        return self._head if self._rest is None else list(self)
+        return self.head if self._rest is None else list(self)
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._head) if self._rest is None else chain(self._head, *self._rest)
+        return iter(self.head) if self._rest is None else chain(self.head, *self._rest)
 
     def at(self, index: int) -> bytes:
         """The element at `index`, which is not negative and below the length."""
-        if index < len(self._head):
-            return self._head[index]
+        if index < len(self.head):
+            return self.head[index]
         at, offset = self._find(index)
         chunk = self._chunk(at)
         return chunk.at(offset) if isinstance(chunk, PackedChunk) else chunk[offset]
 
     def slice(self, start: int, stop: int) -> list[bytes]:
         """The elements from `start` up to `stop`, both within the list; a list of its own."""
-        head = self._head
+        head = self.head
         if stop <= len(head) or self._rest is None:
             return head[start:stop]
         at, offset = self._find(start) if start >= len(head) else (-1, start)
@@ -106,7 +104,7 @@ class Quicklist:
         found: list[int] = []
         skip = abs(rank) - 1
         forward = rank > 0
-        edge = 0 if forward else len(self)
+        edge = 0 if forward else self.length
         chunks = self._chunks()
         for chunk in chunks if forward else reversed(chunks):
             length = len(chunk)
@@ -129,10 +127,11 @@ class Quicklist:
         return found
 
     def copy(self) -> Quicklist:
-        copied = Quicklist(self._head.copy())
+        copied = Quicklist(self.head.copy())
         if self._rest is not None and self._starts is not None:
             copied._rest = [chunk if isinstance(chunk, PackedChunk) else chunk.copy() for chunk in self._rest]
             copied._starts = self._starts.copy()
+            copied.length = self.length
         return copied
 
     def memory_bytes(self, samples: int) -> int:
@@ -151,52 +150,42 @@ class Quicklist:
 
     def push_left(self, item: bytes) -> int:
         """Put one element in front of all; returns the length."""
-        head = self._head
+        head = self.head
         if len(head) < CHUNK_MAX:
             head.insert(0, item)
         else:
             self._shelve_head()
-            head = self._head = [item]
-        # The body of `__len__`, written out: a call costs as much as the push.
-        rest, starts = self._rest, self._starts
-        if rest is None or starts is None:
-            return len(head)
-        return len(head) + starts[-1] + len(rest[-1]) - starts[0]
+            self.head = [item]
+        length = self.length = self.length + 1
+        return length
 
     def push_right(self, item: bytes) -> int:
         """Put one element behind all; returns the length."""
-        rest, starts = self._rest, self._starts
-        if rest is None or starts is None:
-            head = self._head
-            if len(head) < CHUNK_MAX:
-                head.append(item)
-                return len(head)
-            self._rest, self._starts = [[item]], [0]
-            return len(head) + 1
-        tail = rest[-1]
+        rest = self._rest
+        tail = self.head if rest is None else rest[-1]
         if type(tail) is list and len(tail) < CHUNK_MAX:
             tail.append(item)
         else:
-            starts.append(starts[-1] + len(tail))
-            tail = [item]
-            rest.append(tail)
-            self._pack(len(rest) - 3)
-        return len(self._head) + starts[-1] + len(tail) - starts[0]
+            self._begin_tail(item)
+        length = self.length = self.length + 1
+        return length
 
     def pop_left(self) -> bytes:
         """Take the first element out."""
-        head = self._head
+        head = self.head
         item = head.pop(0)
+        self.length -= 1
         if not head and self._rest is not None:
-            self._head = items_of(self._rest[0])
+            self.head = items_of(self._rest[0])
             self._drop_chunks(0, 1)
         return item
 
     def pop_right(self) -> bytes:
         """Take the last element out."""
+        self.length -= 1
         rest = self._rest
         if rest is None:
-            return self._head.pop()
+            return self.head.pop()
         tail = self._open(len(rest) - 1)
         item = tail.pop()
         if not tail:
@@ -205,22 +194,23 @@ class Quicklist:
 
     def drop_left(self, count: int) -> None:
         """Remove the first `count` elements; there are as many."""
-        head = self._head
+        self.length -= count
+        head = self.head
         if count < len(head) or self._rest is None:
             del head[:count]
-        elif count == len(self):
-            self._head = []
+        elif not self.length:
+            self.head = []
             self._rest = self._starts = None
         else:
             at, offset = self._find(count)
-            self._head = self._rest[at][offset:]
+            self.head = self._rest[at][offset:]
             self._drop_chunks(0, at + 1)
 
     def drop_right(self, count: int) -> None:
         """Remove the last `count` elements; there are as many."""
-        length = len(self) - count
-        if length <= len(self._head):
-            del self._head[length:]
+        length = self.length = self.length - count
+        if length <= len(self.head):
+            del self.head[length:]
             self._rest = self._starts = None
         elif self._rest is not None:
             at, offset = self._find(length - 1)
@@ -229,8 +219,8 @@ class Quicklist:
 
     def set(self, index: int, item: bytes) -> None:
         """Replace the element at `index`, which is not negative and below the length."""
-        if index < len(self._head):
-            self._head[index] = item
+        if index < len(self.head):
+            self.head[index] = item
         else:
             at, offset = self._find(index)
             self._open(at)[offset] = item
@@ -239,11 +229,12 @@ class Quicklist:
         """Put an element before the one that is at `index`; at the length: behind all."""
         if not index:
             self.push_left(item)
-        elif index == len(self):
+        elif index == self.length:
             self.push_right(item)
         else:
+            self.length += 1
             # Behind the element before it, so that it stays in a chunk that exists.
-            at, offset = self._find(index - 1) if index > len(self._head) else (-1, index - 1)
+            at, offset = self._find(index - 1) if index > len(self.head) else (-1, index - 1)
             chunk = self._open(at)
             chunk.insert(offset + 1, item)
             if len(chunk) > CHUNK_MAX:
@@ -256,7 +247,7 @@ class Quicklist:
         """Remove elements equal to `value`: the first `count`, the last ones if negative, all if 0. Returns how many
         there were."""
         chunks = self._chunks()
-        left = abs(count) or len(self)
+        left = abs(count) or self.length
         removed = 0
         for at in range(len(chunks)) if count >= 0 else range(len(chunks) - 1, -1, -1):
             if value not in chunks[at]:
@@ -274,45 +265,48 @@ class Quicklist:
             if not left:
                 break
         if removed:
+            self.length -= removed
             self._build(chunks)
         return removed
 
     def extend_left(self, items: list[bytes]) -> int:
         """Put elements in front of all, one after the other, so that the last one is first; returns the length."""
-        if len(self._head) + len(items) <= CHUNK_MAX:
-            self._head[:0] = reversed(items)
+        if len(self.head) + len(items) <= CHUNK_MAX:
+            self.head[:0] = reversed(items)
+            self.length += len(items)
         else:
             for item in items:
                 self.push_left(item)
-        return len(self)
+        return self.length
 
     def extend_right(self, items: list[bytes]) -> int:
         """Put elements behind all, in their order; returns the length."""
-        tail = self._head if self._rest is None else self._open(len(self._rest) - 1)
+        tail = self.head if self._rest is None else self._open(len(self._rest) - 1)
         if len(tail) + len(items) <= CHUNK_MAX:
             tail += items
+            self.length += len(items)
         else:
             for item in items:
                 self.push_right(item)
-        return len(self)
+        return self.length
 
     # Chunks
 
     def _chunks(self) -> list[Chunk]:
         """All of them."""
-        return [self._head] if self._rest is None else [self._head, *self._rest]
+        return [self.head] if self._rest is None else [self.head, *self._rest]
 
     def _chunk(self, at: int) -> Chunk:
         """One of the rest; -1 is the head."""
         if at < 0:
-            return self._head
+            return self.head
         assert self._rest is not None, "a position beyond the end"
         return self._rest[at]
 
     def _open(self, at: int) -> list[bytes]:
         """The same, to be changed."""
         if at < 0:
-            return self._head
+            return self.head
         assert self._rest is not None, "a position beyond the end"
         chunk = self._rest[at] = items_of(self._rest[at])
         return chunk
@@ -333,18 +327,28 @@ class Quicklist:
         """Which chunk of the rest has the element at `index`, and where in it."""
         starts = self._starts
         assert starts is not None, "a position beyond the end"
-        position = index - len(self._head) + starts[0]
+        position = index - len(self.head) + starts[0]
         at = bisect_right(starts, position) - 1
         return at, position - starts[at]
 
     def _shelve_head(self) -> None:
         """Put the first chunk in front of the rest."""
         if self._rest is None or self._starts is None:
-            self._rest, self._starts = [self._head], [0]
+            self._rest, self._starts = [self.head], [0]
         else:
-            self._rest.insert(0, self._head)
-            self._starts.insert(0, self._starts[0] - len(self._head))
+            self._rest.insert(0, self.head)
+            self._starts.insert(0, self._starts[0] - len(self.head))
             self._pack(1)
+
+    def _begin_tail(self, item: bytes) -> None:
+        """Put a new chunk behind the others, with one element."""
+        rest, starts = self._rest, self._starts
+        if rest is None or starts is None:
+            self._rest, self._starts = [[item]], [0]
+        else:
+            starts.append(starts[-1] + len(rest[-1]))
+            rest.append([item])
+            self._pack(len(rest) - 3)
 
     def _drop_chunks(self, start: int, stop: int) -> None:
         """Take chunks out at one end of the rest."""
@@ -367,7 +371,7 @@ class Quicklist:
                 row += [chunk[at : at + CHUNK_MAX] for at in range(0, len(chunk), CHUNK_MAX)]
             elif chunk:
                 row.append(chunk)
-        self._head = items_of(row[0]) if row else []
+        self.head = items_of(row[0]) if row else []
         rest = row[1:]
         if not rest:
             self._rest = self._starts = None
@@ -380,12 +384,13 @@ class Quicklist:
 
     def _check(self) -> None:
         """For tests: whether everything above holds."""
+        assert self.length == sum(map(len, self._chunks())), self.length
         if self._rest is None:
             assert self._starts is None
-            assert len(self._head) <= CHUNK_MAX, len(self._head)
+            assert len(self.head) <= CHUNK_MAX, len(self.head)
             return
         assert self._starts is not None
-        assert type(self._head) is type(self._rest[-1]) is list
+        assert type(self.head) is type(self._rest[-1]) is list
         lengths = [len(chunk) for chunk in self._chunks()]
         assert all(0 < length <= CHUNK_MAX for length in lengths), lengths
         starts = list(accumulate(lengths[1:-1], initial=self._starts[0]))

@@ -223,7 +223,10 @@ class Table(Generic[V]):
         low: dict[bytes, V] = {}
         high: dict[bytes, V] = {}
         for key, value in shard.items():
-            (low if crc32(key) < bound else high)[key] = value
+            if crc32(key) < bound:
+                low[key] = value
+            else:
+                high[key] = value
         shards[first : middle + half] = [low] * half + [high] * half
 
     def _merge(self, at: int) -> None:
