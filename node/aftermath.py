@@ -116,10 +116,19 @@ class Aftermath:
             self._keyspace.now_ms = self._wall_ms()
         self._slow.notice(session, command, argv, took_ns, runs)
 
+    def ran(self, session: NodeSession, command: Command, argv: list[bytes], took_ns: int) -> None:
+        """A command has run by itself, and was timed."""
+        command.timed_calls += 1
+        command.timed_ns += took_ns
+        command.sampled_calls += 1
+        command.sampled_ns += took_ns
+        if took_ns >= command.notice_ns:
+            self.notice(session, command, argv, took_ns)
+
     def park(self, session: NodeSession, command: Command, started_ns: int) -> None:
         """A command has made its client wait. Redis logs it once it has come to its end, and not if it never does."""
-        command.calls += 1
-        command.nanoseconds += self._perf_ns() - started_ns
+        command.timed_calls += 1
+        command.timed_ns += self._perf_ns() - started_ns
         self._slow.note_start(command)
         session.last_command = command.name
         session.parked_at_ns = started_ns

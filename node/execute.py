@@ -27,11 +27,11 @@ from node.slow_commands import BRIEF_NS, SlowCommands
 from node.slow_lane import SlowLane
 from node.tracking import Tracking
 from runtime.clock import Clock
-from wire.command import DENYOOM, MAY_REPLICATE, WRITE
+from wire.command import DENYOOM, MAY_REPLICATE
 from wire.decoder import Batch
 from wire.encoder import BULK_HEADERS, INTEGERS, NIL_2, NIL_3, encode_into
 from wire.errors import Error
-from wire.reply import OK, PARKED, Reply
+from wire.reply import OK, PARKED
 from wire.singles import Singles
 from wire.table import STRETCH_MIN, STRETCHES_MAX, Command, CommandTable, StretchNotes
 
@@ -47,10 +47,6 @@ class Executor:
     __slots__ = (
         "_by_name",
         "_clustered",
-        "_keyspace",
-        "_owned",
-        "_perf_ns",
-        "_propagation",
         "_ready",
         "_slow",
         "_table",
@@ -58,6 +54,10 @@ class Executor:
         "aftermath",
         "eviction",
         "indirect",
+        "keyspace",
+        "owned",
+        "perf_ns",
+        "propagation",
         "singles",
         "slow_lane",
         "tracking",
@@ -77,17 +77,17 @@ class Executor:
     ) -> None:
         self._table = table
         self._by_name = table.by_name
-        self.singles = Singles(table.by_name, self._execute_single)
-        self._keyspace = keyspace
-        self._propagation = propagation
+        self.singles = Singles(table.by_name)
+        self.keyspace = keyspace
+        self.propagation = propagation
         self._slow = slow
         # Not empty when a change may serve blocked clients.
         self._ready = blocked.ready
         # The clock's readings, without the way through the clock.
         self._wall_ms = clock.wall_ms
-        self._perf_ns = clock.perf_ns
+        self.perf_ns = clock.perf_ns
         # One byte a slot: 0 where a key needs a closer look, in cluster mode because the slot is not ours, or moving.
-        self._owned = bytearray(b"\1") * SLOTS
+        self.owned = bytearray(b"\1") * SLOTS
         self._clustered = False
         # Who must know which keys a command has read (CLIENT TRACKING).
         self.tracking = tracking
@@ -103,85 +103,16 @@ class Executor:
 
     def use_slots(self, owned: bytearray) -> None:
         """Cluster mode: check keys against this table from now on; it may be changed in place, never replaced."""
-        self._owned = owned
+        self.owned = owned
         self._clustered = True
 
     def open_turn(self) -> None:
         """The first command of a turn is about to run: all of them share one time."""
-        keyspace = self._keyspace
+        keyspace = self.keyspace
         keyspace.turn_before_ms = keyspace.turn_ms
         keyspace.turn_ms = keyspace.now_ms = self._wall_ms()
 
-    def _execute_single(self, session: NodeSession, command: Command, argv: list[bytes], chunk: bytes) -> bool:
-        """Run the command of a client that waits for each reply; see `wire.singles`.
-
-        What stands in front of the loop in `execute` would cost more than such a command.
-        """
-        keyspace = self._keyspace
-        if keyspace.metered and not self._fits(session, command):
-            return False
-        place = command.key_index
-        if place > 0:
-            key = argv[place]
-            # Clients that push to a queue, or count, use one key over and over.
-            if key != keyspace.key:
-                keyspace.slot = crc_hqx(key, 0) & 16383 if 123 not in key else keyspace.slot_of(key)
-            keyspace.key = key
-            if not self._owned[keyspace.slot]:
-                return False
-        elif place and self._clustered and not self.serves(command, argv):
-            return False
-        call = session.call
-        call.argv = argv
-        call.command = command
-        call.rewritten = False
-        dirty = keyspace.dirty
-        session.last_seen_ms = keyspace.now_ms
-        # What is called is loaded first: the interpreter looks an attribute up more quickly than a method of that name.
-        handler = command.handler
-        perf_ns = self._perf_ns
-        started_ns = perf_ns()
-        try:
-            reply = handler(call)
-        except Error as error:
-            reply = error.with_traceback(None)
-            command.failed_calls += 1
-            self.aftermath.count(error)
-        took_ns = perf_ns() - started_ns
-        if keyspace.dirty != dirty or keyspace.effects:
-            propagation = self._propagation
-            if not propagation.active:
-                keyspace.effects.clear()
-            elif not keyspace.effects and not call.rewritten and command.flags & WRITE:
-                feed = propagation.feed
-                session.write_offset = feed(call.db.index, chunk)
-            else:
-                self.aftermath.pass_on_effects(session, command, argv, changed=keyspace.dirty != dirty)
-            if self._ready and reply is not PARKED:
-                self._serve_behind(session, command, argv, reply, took_ns)
-                return True
-        out = session.out
-        kind = type(reply)
-        if kind is bytes:
-            length = len(reply)
-            out.append(BULK_HEADERS[length] + reply + _CRLF if length < 1024 else b"$%d\r\n%b\r\n" % (length, reply))
-        elif reply is OK:
-            out.append(_OK)
-        elif kind is int:
-            out.append(INTEGERS[reply] if 0 <= reply < 1024 else b":%d\r\n" % reply)
-        elif reply is PARKED:
-            self.aftermath.park(session, command, started_ns)
-            return True
-        else:
-            encode_into(out, reply, session.proto)
-        command.calls += 1
-        command.nanoseconds += took_ns
-        session.last_command = command.name
-        if took_ns >= command.notice_ns:
-            self.aftermath.notice(session, command, argv, took_ns)
-        return True
-
-    def _fits(self, session: NodeSession, command: Command) -> bool:
+    def fits(self, session: NodeSession, command: Command) -> bool:
         """With `maxmemory`, or where uses are noted: whether the command may run at once.
 
         Room is made, and a client that wants to leave no trace is served, on the usual way.
@@ -190,21 +121,9 @@ class Executor:
         needs_room = eviction.limit > 0 and command.flags & _NEEDS_MEMORY
         return not session.no_touch and (not needs_room or eviction.fits())
 
-    def _serve_behind(
-        self, session: NodeSession, command: Command, argv: list[bytes], reply: Reply, took_ns: int
-    ) -> None:
-        """A command has brought what others wait for: it is answered and logged, and then they are served."""
-        encode_into(session.out, reply, session.proto)
-        command.calls += 1
-        command.nanoseconds += took_ns
-        session.last_command = command.name
-        if took_ns >= command.notice_ns:
-            self.aftermath.notice(session, command, argv, took_ns)
-        self.aftermath.serve_blocked()
-
     def execute(self, session: NodeSession, batch: Batch, start: int) -> int:
         """Run the commands of `batch` from `start` on; see `wire.connection.Service`."""
-        session.last_seen_ms = self._keyspace.now_ms
+        session.last_seen_ms = self.keyspace.now_ms
         index = start
         if batch.columns is not None:
             for _ in range(STRETCHES_MAX):
@@ -231,7 +150,7 @@ class Executor:
         assert columns is not None
         command = self._by_name.get(columns[0][0])
         call = session.call
-        keyspace = self._keyspace
+        keyspace = self.keyspace
         if (
             command is None
             or command.stretch is None
@@ -245,20 +164,20 @@ class Executor:
             or keyspace.metered
         ):
             return -1
-        started_ns = self._perf_ns()
+        started_ns = self.perf_ns()
         call.command = command
         dirty = keyspace.dirty
         notes = StretchNotes()
         if first:
             columns = [column[first:] for column in columns]
-        done = command.stretch(call, columns, self._owned, notes)
-        if keyspace.dirty != dirty and self._propagation.active:
+        done = command.stretch(call, columns, self.owned, notes)
+        if keyspace.dirty != dirty and self.propagation.active:
             data = notes.passed_on(batch, first, first + done)
-            session.write_offset = self._propagation.feed(call.db.index, data)
+            session.write_offset = self.propagation.feed(call.db.index, data)
         if done:
-            took_ns = self._perf_ns() - started_ns
-            command.calls += done
-            command.nanoseconds += took_ns
+            took_ns = self.perf_ns() - started_ns
+            command.timed_calls += done
+            command.timed_ns += took_ns
             session.last_command = command.name
             if took_ns >= command.notice_ns:
                 self.aftermath.notice(session, command, [column[0] for column in columns], took_ns, done)
@@ -270,13 +189,13 @@ class Executor:
         alike = batch.columns is not None
         call = session.call
         out = session.out
-        keyspace = self._keyspace
+        keyspace = self.keyspace
         aftermath = self.aftermath
         effects = keyspace.effects
         by_name = self._by_name
-        owned = self._owned
+        owned = self.owned
         ready = self._ready
-        perf_ns = self._perf_ns
+        perf_ns = self.perf_ns
         dirty = keyspace.dirty
         call.rewritten = False
         # Where the run of writes begins that will be passed on as one slice (-1: none under way), and its database.
@@ -303,7 +222,7 @@ class Executor:
                 # clock costs as much as all the checks), unless one of them could be slow.
                 handler = command.handler
                 place = command.key_index
-                propagating = self._propagation.active
+                propagating = self.propagation.active
                 nil = NIL_2 if session.proto == 2 else NIL_3
                 slow_ns = self._slow.threshold_ns
                 ends = not alike or not command.brief or slow_ns < BRIEF_NS or limited
@@ -319,7 +238,7 @@ class Executor:
                         if not owned[keyspace.slot]:
                             misplaced = True
                             break
-                    elif place and self._clustered and not self.serves(command, argv):
+                    elif place and not self.serves(command, argv):
                         misplaced = True
                         break
                     call.argv = argv
@@ -333,7 +252,7 @@ class Executor:
                         if not propagating:
                             effects.clear()
                             call.rewritten = False
-                        elif not effects and not call.rewritten and command.flags & WRITE:
+                        elif not effects and not call.rewritten and command.writes:
                             if run < 0:
                                 run = index
                                 run_database = call.db.index
@@ -377,8 +296,8 @@ class Executor:
                         break
                 ended_ns = perf_ns()
                 if index > first:
-                    command.calls += index - first
-                    command.nanoseconds += ended_ns - started_ns
+                    command.timed_calls += index - first
+                    command.timed_ns += ended_ns - started_ns
                     session.last_command = command.name
                     if ended_ns - started_ns >= command.notice_ns:
                         aftermath.notice(session, command, commands[first], ended_ns - started_ns, index - first)
@@ -410,10 +329,12 @@ class Executor:
         return index
 
     def serves(self, command: Command, argv: list[bytes]) -> bool:
-        """Whether all keys of a command are in one slot that is ours and stable."""
-        slot_of = self._keyspace.slot_of
+        """Whether all keys of a command are in one slot that is ours and stable, or nobody minds."""
+        if not self._clustered:
+            return True
+        slot_of = self.keyspace.slot_of
         slots = [slot_of(argv[at]) for at in command.spec.keys_in(argv)]
         if not slots:
             return True
         first = slots[0]
-        return bool(self._owned[first]) and slots.count(first) == len(slots)
+        return bool(self.owned[first]) and slots.count(first) == len(slots)

@@ -65,8 +65,8 @@ class Indirect:
             command.failed_calls += 1
             self._aftermath.count(error)
         took_ns = self._perf_ns() - started_ns
-        command.calls += 1
-        command.nanoseconds += took_ns
+        command.timed_calls += 1
+        command.timed_ns += took_ns
         if took_ns >= command.notice_ns:
             self._slow.notice(call.session, command, argv, took_ns)
         if call.session.tracked is not None:
@@ -112,8 +112,8 @@ class Indirect:
             command.failed_calls += not replaying
         if not replaying:
             took_ns = self._perf_ns() - started_ns
-            command.calls += 1
-            command.nanoseconds += took_ns
+            command.timed_calls += 1
+            command.timed_ns += took_ns
             if took_ns >= command.notice_ns:
                 self._slow.notice(session, command, argv, took_ns)
         effects = self._keyspace.effects
@@ -159,8 +159,8 @@ class Indirect:
         done = command.stretch(call, columns, _EVERYWHERE, notes)
         if done:
             took_ns = self._perf_ns() - started_ns
-            command.calls += done
-            command.nanoseconds += took_ns
+            command.timed_calls += done
+            command.timed_ns += took_ns
             if took_ns >= command.notice_ns:
                 self._slow.notice(session, command, [column[0] for column in columns], took_ns, done)
             if self._propagation.logging and keyspace.dirty != dirty:

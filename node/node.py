@@ -276,7 +276,7 @@ class Node:
             self.relay_message = self.cluster.relay
             # Commands must not run on tables that went stale while the process was stopped.
             self.turn.openings.append(self.cluster.catch_up)
-        self.traffic = Traffic(self.clients, lambda: self.table.settled_calls)
+        self.traffic = Traffic(self.clients, self.turn, lambda: self.table.settled_calls)
         self.cron = self._make_cron()
         apply_at_start(self)
         # The exit status, once the node is to end: SHUTDOWN, a signal, or a failure that must not be survived.

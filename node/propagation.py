@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from node.effects import Effects, ForLog, ForReplicas
+from node.replication.feed import Feed
 from wire.encoder import encode_command
 
 # Takes the database and the encoded commands; returns the replication offset behind them.
@@ -25,11 +26,11 @@ _MESSAGES = frozenset((b"PUBLISH", b"SPUBLISH"))
 class Propagation:
     """The way from the executor to the log and to the replicas."""
 
-    __slots__ = ("_log", "_stream", "active", "feed", "stream_offset")
+    __slots__ = ("_log", "_stream", "active", "direct", "feed", "stream_offset")
 
     def __init__(self) -> None:
         self._log: Sink | None = None
-        self._stream: Stream | None = None
+        self._stream: Feed | None = None
         # False while nobody listens: then nothing is encoded or sliced either.
         self.active = False
         # The replication offset behind everything fed so far; replication puts its own here. What WAIT waits for.
@@ -37,6 +38,8 @@ class Propagation:
         # Passes on whole commands, encoded, that ran in one database: to the log before the replicas. Returns the
         # replication offset behind them. Without a log it is the stream itself: every write passes here.
         self.feed: Stream = self._feed
+        # The stream, while it is the only taker.
+        self.direct: Feed | None = None
 
     @property
     def logging(self) -> bool:
@@ -48,20 +51,21 @@ class Propagation:
         self._log = sink
         self._route()
 
-    def set_stream(self, sink: Stream | None) -> None:
+    def set_stream(self, stream: Feed | None) -> None:
         """Feed the stream to the replicas from now on, or not any more."""
-        self._stream = sink
+        self._stream = stream
         self._route()
 
     def _route(self) -> None:
         self.active = self._log is not None or self._stream is not None
-        self.feed = self._stream if self._log is None and self._stream is not None else self._feed
+        self.direct = self._stream if self._log is None else None
+        self.feed = self.direct.feed if self.direct is not None else self._feed
 
     def _feed(self, database: int, data: bytes) -> int:
         if self._log is not None:
             self._log(database, data)
         if self._stream is not None:
-            self._stream(database, data)
+            self._stream.feed(database, data)
         return self.stream_offset()
 
     def feed_command(self, database: int, argv: tuple[bytes, ...]) -> int:
@@ -78,7 +82,7 @@ class Propagation:
         """
         if self._stream is not None:
             replicated = [(database, argv) for database, argv in commands if type(argv) is not ForLog]
-            _feed(self._stream, replicated, atomic=atomic)
+            _feed(self._stream.feed, replicated, atomic=atomic)
         self.log_commands(commands, atomic=atomic)
 
     def log(self, database: int, data: bytes) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from node.call import Call
+from node.connection import NodeConnection
 from node.execute import Executor
 from node.gates import MEASURED, Conditions
 from node.monitor import Monitor
@@ -27,6 +28,7 @@ class NodeService:
     __slots__ = (
         "_clients",
         "_conditions",
+        "_executor",
         "_front",
         "_make_call",
         "_monitor",
@@ -36,7 +38,6 @@ class NodeService:
         "denied",
         "execute",
         "output_limits",
-        "singles",
         "turn",
     )
 
@@ -55,7 +56,7 @@ class NodeService:
         turn.openings.append(executor.open_turn)
         # Commands go to the executor without a stop here.
         self.execute: Callable[[Any, Batch, int], int] = executor.execute
-        self.singles = executor.singles
+        self._executor = executor
         self._front = front
         self._clients = clients
         self._conditions = conditions
@@ -69,6 +70,9 @@ class NodeService:
         self.output_limits = OutputLimits()
         # Whether protected mode turns a client at this address away, and with which words.
         self.denied: Callable[[str], bytes | None] = lambda ip: None
+
+    def connect(self) -> Connection:
+        return NodeConnection(self, self._executor)
 
     def opened(self, connection: Connection) -> NodeSession | bytes:
         if self._clients.full:

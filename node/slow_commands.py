@@ -13,7 +13,7 @@ from wire.command import FAST
 from wire.durations import LONG_NS
 from wire.table import Command, CommandTable
 
-# With a threshold below this, every command is timed by itself.
+# With a threshold below this, every command is timed, and by itself.
 BRIEF_NS = 1_000_000
 
 
@@ -34,8 +34,7 @@ class SlowCommands:
         """A threshold is another one, or distributions are kept, or not any more."""
         self.threshold_ns = min(self._slow_log.threshold_ns, self._latency.threshold_ns)
         for command in self._table.every():
-            command.durations.settle(command.calls)
-            command.notice_ns = 0
+            command.settle()
 
     def notice(self, session: NodeSession, command: Command, argv: list[bytes], took_ns: int, runs: int = 1) -> None:
         """`command` ran that long; or several of them did, one behind the other, which are not slow."""
@@ -43,6 +42,7 @@ class SlowCommands:
         if not command.durations.sample(took_ns if runs == 1 else took_ns // runs, runs):
             # The executor must look at the clock again behind what was long.
             command.notice_ns = min(self.threshold_ns, LONG_NS)
+            command.timed = not command.brief or self.threshold_ns < BRIEF_NS
         if took_ns >= self.threshold_ns and runs == 1:
             self._latency.note("fast-command" if command.flags & FAST else "command", took_ns)
             self._slow_log.note(session, command, argv, took_ns)
@@ -61,7 +61,7 @@ class SlowCommands:
         self._finish("command-unblocking", session, command, argv, took_ns)
 
     def _finish(self, event: str, session: NodeSession, command: Command, argv: list[bytes], took_ns: int) -> None:
-        command.nanoseconds += took_ns
+        command.timed_ns += took_ns
         command.durations.finish(took_ns)
         self._latency.note(event, took_ns)
         self._slow_log.note(session, command, argv, took_ns)

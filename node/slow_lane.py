@@ -117,8 +117,8 @@ class SlowLane:
                     self._aftermath.park(session, command, started_ns)
                 else:
                     took_ns = self._perf_ns() - started_ns
-                    command.calls += 1
-                    command.nanoseconds += took_ns
+                    command.timed_calls += 1
+                    command.timed_ns += took_ns
                     if took_ns >= command.notice_ns:
                         self._aftermath.notice(session, command, argv, took_ns)
                 if self._monitor.watched:

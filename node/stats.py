@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from node.session import NodeSession
 from wire.clients import Clients
+from wire.turn import Turn
 
 if TYPE_CHECKING:
     from node.node import Node
@@ -38,12 +39,15 @@ class Traffic:
         "_loop",
         "_processed",
         "_samples",
+        "_turn",
         "_zero_in",
         "_zero_out",
     )
 
-    def __init__(self, clients: Clients[NodeSession], processed: Callable[[], int]) -> None:
+    def __init__(self, clients: Clients[NodeSession], turn: Turn, processed: Callable[[], int]) -> None:
         self._clients = clients
+        # Counts replies that connections did not collect.
+        self._turn = turn
         self._gone_in = 0
         self._gone_out = 0
         # What to subtract since CONFIG RESETSTAT.
@@ -60,11 +64,12 @@ class Traffic:
 
     @property
     def bytes_out(self) -> int:
-        return self._gone_out - self._zero_out + sum([s.connection.bytes_out for s in self._clients if s.connection])
+        collected = sum([s.connection.bytes_out for s in self._clients if s.connection])
+        return self._gone_out - self._zero_out + self._turn.bytes_out + collected
 
     def sample(self) -> None:
         """Remember the totals; a rate is made of them when somebody asks for it."""
-        bytes_in, bytes_out = self._gone_in - self._zero_in, self._gone_out - self._zero_out
+        bytes_in, bytes_out = self._gone_in - self._zero_in, self._gone_out - self._zero_out + self._turn.bytes_out
         for session in self._clients.by_id.values():
             connection = session.connection
             if connection is not None:
@@ -109,10 +114,7 @@ def reset_statistics(node: Node) -> None:
     node.traffic.reset()
     node.executor.aftermath.errors.clear()
     for command in node.table.every():
-        command.calls = command.nanoseconds = command.rejected_calls = command.failed_calls = 0
-        command.settled_calls = 0
-        command.durations.clear()
-        command.settle()
+        command.forget_calls()
     node.table.settled_calls = 0
     keyspace, replicas = node.keyspace, node.replication.replicas
     keyspace.hits = keyspace.misses = keyspace.expired_keys = 0

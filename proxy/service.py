@@ -64,7 +64,6 @@ class ProxyService:
         "_transactions",
         "_unlearned",
         "processed",
-        "singles",
         "turn",
     )
 
@@ -83,8 +82,6 @@ class ProxyService:
         on_reset: Callable[[ProxySession], None],
     ) -> None:
         self.turn = turn
-        # One command is run like many.
-        self.singles = None
         self._loop = asyncio.get_running_loop()
         self._front = front
         self._clients = clients
@@ -102,6 +99,9 @@ class ProxyService:
         self._unlearned: dict[ProxySession, None] = {}
         # For INFO: commands taken since the start.
         self.processed = 0
+
+    def connect(self) -> Connection:
+        return Connection(self)
 
     def opened(self, connection: Connection) -> ProxySession | bytes:
         if self._clients.full:

@@ -38,7 +38,7 @@ class SentinelSession(Session):
 class SentinelService:
     """Implements `wire.connection.Service` for a sentinel."""
 
-    __slots__ = ("_accounts", "_clients", "_front", "_make_call", "_table", "processed", "singles", "turn")
+    __slots__ = ("_accounts", "_clients", "_front", "_make_call", "_table", "processed", "turn")
 
     def __init__(
         self,
@@ -50,8 +50,6 @@ class SentinelService:
         make_call: Callable[[SentinelSession], Call],
     ) -> None:
         self.turn = turn
-        # One command is run like many.
-        self.singles = None
         self._front = front
         self._clients = clients
         self._table = table
@@ -59,6 +57,9 @@ class SentinelService:
         self._make_call = make_call
         # For INFO: commands run since the start.
         self.processed = 0
+
+    def connect(self) -> Connection:
+        return Connection(self)
 
     def opened(self, connection: Connection) -> SentinelSession | bytes:
         if self._clients.full:

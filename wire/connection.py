@@ -13,7 +13,6 @@ from runtime.sockets import hang_up
 from wire.decoder import Batch, Decoder
 from wire.encoder import encode_error
 from wire.session import CLOSING, Session
-from wire.singles import NO_SHAPES, SINGLE_END, Singles, never
 from wire.turn import Turn
 
 
@@ -22,9 +21,8 @@ class Service(Protocol):
 
     turn: Turn
 
-    @property
-    def singles(self) -> Singles | None:
-        """The way of a command that is all that a client has sent; None where every command takes the same."""
+    def connect(self) -> Connection:
+        """What drives a connection that is coming."""
         ...
 
     def opened(self, connection: Connection) -> Session | bytes:
@@ -52,10 +50,7 @@ class Connection:
         "_closing",
         "_execute",
         "_resuming",
-        "_run",
         "_service",
-        "_shapes",
-        "_singles",
         "_slow",
         "_special",
         "_turn",
@@ -64,6 +59,7 @@ class Connection:
         "bytes_out",
         "decoder",
         "output_max",
+        "ready",
         "session",
         "transport",
     )
@@ -72,11 +68,8 @@ class Connection:
         self._service = service
         # Looked up once.
         self._execute = service.execute
-        self._singles = singles = service.singles
-        self._shapes = NO_SHAPES if singles is None else singles.by_size
-        self._run = never if singles is None else singles.execute
-        self.decoder = Decoder()
         self._turn = service.turn
+        self.decoder = Decoder()
         # Set when the connection is made; nothing is asked of it before.
         self.transport: asyncio.Transport
         self._closing = False
@@ -90,6 +83,9 @@ class Connection:
         self._slow = False
         # One of the two: all that a flush asks.
         self._special = False
+        # Nothing stands in front of the next chunk, not even a reply that has not been collected, and the chunk will be
+        # read from its beginning. False may also mean that nobody has looked since.
+        self.ready = False
         self.session: Session | None = None
         self.bytes_in = 0
         self.bytes_out = 0
@@ -105,43 +101,24 @@ class Connection:
             self._closing = self._special = True
             return
         self.session = opened
+        self._look(opened)
 
     def data_received(self, data: bytes) -> None:
         session = self.session
         if session is None or self._closing:
             return
-        size = len(data)
-        self.bytes_in += size
+        self.bytes_in += len(data)
+        if not self._turn.begun:
+            self._turn.begin()
+        self.take(session, self.decoder.feed(data))
+
+    def take(self, session: Session, batch: Batch) -> None:
+        """Run what has been read of a chunk, or put it behind what waits."""
         turn = self._turn
-        if not turn.begun:
-            turn.begin()
+        if turn.replies:
+            self._collect()
         decoder = self.decoder
-        waits = session.parked or self._unfinished
-        if size < SINGLE_END and decoder.fresh and not waits:
-            single = self._shapes[size]
-            if single is not None and not single.command.gates & session.mask:
-                # What is called is loaded first: the interpreter finds an attribute more quickly than a method.
-                unpack = single.unpack
-                words = unpack(data)
-                if single.template % words == data:
-                    run = self._run
-                    if run(session, single.command, [single.name, *words], data):
-                        turn.waiting[self] = None
-                        return
-        batch = decoder.read(data)
-        if isinstance(batch, list):
-            # A client that waits for each reply.
-            if not waits and self._singles is not None:
-                command = self._singles.find(batch, size)
-                if (
-                    command is not None
-                    and not command.gates & session.mask
-                    and self._run(session, command, batch, data)
-                ):
-                    turn.waiting[self] = None
-                    return
-            batch = Batch([batch], data)
-        if waits:
+        if session.parked or self._unfinished:
             self._unfinished.append((batch, 0))
         else:
             done = self._execute(session, batch, 0)
@@ -155,9 +132,19 @@ class Connection:
                 session.buffered()
         if session.out:
             turn.reply(self)
+        self._look(session)
+
+    def _look(self, session: Session) -> None:
+        self.ready = self.decoder.fresh and not (session.parked or self._unfinished or self._closing)
+
+    def limit(self, limited: bool) -> None:
+        """Take small requests only, or all."""
+        self.decoder.limited = limited
+        self.ready = False
 
     def wake(self) -> None:
         """There is output outside an execution: flush it at the end of the turn."""
+        self._collect()
         self._turn.reply(self)
 
     @property
@@ -168,6 +155,7 @@ class Connection:
 
     def resume(self) -> None:
         """The parked command was answered: run what came behind it, in a turn of the loop's own."""
+        self._collect()
         self._turn.reply(self)
         if not self._resuming:
             self._resuming = True
@@ -206,6 +194,13 @@ class Connection:
             self._write_much(session, data)
         if self._closing:
             transport.close()
+
+    def _collect(self) -> None:
+        """If there is a reply that has not been collected (`Turn.replies`), put it in front of what has come since."""
+        reply = self._turn.replies.pop(self, None)
+        if reply is not None and self.session is not None:
+            self.session.out.insert(0, reply)
+            self._turn.reply(self)
 
     def _write_much(self, session: Session, data: bytes) -> None:
         """Write what may break a limit of output."""
@@ -249,12 +244,17 @@ class Connection:
         return self.transport.get_write_buffer_size()
 
     def close_after_replies(self) -> None:
-        self._closing = self._special = True
+        self._end()
         self._turn.reply(self)
 
     def abort(self) -> None:
-        self._closing = self._special = True
+        self._end()
         hang_up(self.transport)
+
+    def _end(self) -> None:
+        self._collect()
+        self._closing = self._special = True
+        self.ready = False
 
     def eof_received(self) -> bool:
         """The client says no more, and perhaps still listens (``printf ... | nc``): it gets what it asked for."""
@@ -265,7 +265,7 @@ class Connection:
         return not self.secure
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        self._closing = self._special = True
+        self._end()
         session, self.session = self.session, None
         self._unfinished.clear()
         if session is not None:
@@ -277,6 +277,7 @@ class Connection:
         self._resuming = False
         if not self._turn.begun:
             self._turn.begin()
+        self._collect()
         session = self.session
         while self._unfinished and session is not None and not session.parked and not self._closing:
             batch, start = self._unfinished[0]
@@ -285,8 +286,10 @@ class Connection:
                 self._unfinished[0] = (batch, done)
                 break
             del self._unfinished[0]
-        if session is not None and session.out:
-            self._turn.reply(self)
+        if session is not None:
+            if session.out:
+                self._turn.reply(self)
+            self._look(session)
 
     def _give_up(self, session: Session) -> None:
         """The client broke the protocol (it is told) or fills the query buffer without end (it is not)."""

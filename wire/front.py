@@ -104,7 +104,7 @@ class Front:
         if self.credentials.needed:
             session.mask |= NEEDS_AUTH
             if session.connection is not None:
-                session.connection.decoder.limited = True
+                session.connection.limit(True)
 
     def authenticated(self, session: Session, user: str) -> None:
         """The client gave the right password."""
@@ -112,4 +112,4 @@ class Front:
         session.mask &= ~NEEDS_AUTH
         self.credentials.admitted(session)
         if session.connection is not None:
-            session.connection.decoder.limited = False
+            session.connection.limit(False)

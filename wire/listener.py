@@ -9,7 +9,7 @@ from typing import cast
 
 from runtime.sockets import keep_alive, listen_on_path, reason
 from runtime.tls import Context
-from wire.connection import Connection, Service
+from wire.connection import Service
 
 
 class BindError(Exception):
@@ -76,4 +76,4 @@ class Listener:
                 keep_alive(listening, seconds)
 
     def _connect(self) -> asyncio.BaseProtocol:
-        return cast(asyncio.BaseProtocol, Connection(self._service))
+        return cast(asyncio.BaseProtocol, self._service.connect())

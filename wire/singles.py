@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from struct import Struct
-from typing import Any, Final
+from typing import Final
 
 from wire.table import Command
 
@@ -43,17 +43,12 @@ class Single:
 
 
 class Singles:
-    """The shapes that a server knows, and what runs commands of them."""
+    """The shapes that a server knows."""
 
-    __slots__ = ("_by_name", "_seen", "by_size", "execute")
+    __slots__ = ("_by_name", "_seen", "by_size")
 
-    def __init__(
-        self, by_name: dict[bytes, Command], execute: Callable[[Any, Command, list[bytes], bytes], bool]
-    ) -> None:
+    def __init__(self, by_name: dict[bytes, Command]) -> None:
         self._by_name = by_name
-        # Runs a command of a session, given with its arguments and with the bytes it came in, if its gates do not meet
-        # the session's conditions. False when the usual way must look at it.
-        self.execute = execute
         self.by_size: list[Single | None] = [None] * SINGLE_END
         # How many commands of a length came that were not of the shape kept for it.
         self._seen = [0] * SINGLE_END
@@ -69,12 +64,3 @@ class Singles:
                 self._seen[size] = 0
                 self.by_size[size] = Single(command, argv)
         return command
-
-
-# Of a server on which every command takes the same way.
-NO_SHAPES: Final[list[Single | None]] = [None] * SINGLE_END
-
-
-def never(session: Any, command: Command, argv: list[bytes], chunk: bytes) -> bool:  # noqa: ARG001 - `Singles.execute`
-    """Runs nothing."""
-    return False

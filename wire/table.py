@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
-from wire.command import BLOCKING, FAST, CommandSpec, Handler
+from wire.command import BLOCKING, FAST, WRITE, CommandSpec, Handler
 from wire.decoder import Batch
 from wire.durations import Durations
 from wire.errors import Error, unknown_command, unknown_subcommand, wrong_arity
@@ -55,7 +55,6 @@ class Command:
         "argc_max",
         "argc_min",
         "brief",
-        "calls",
         "durations",
         "failed_calls",
         "flags",
@@ -63,14 +62,20 @@ class Command:
         "handler",
         "key_index",
         "name",
-        "nanoseconds",
         "notice_ns",
         "rejected_calls",
+        "sampled_calls",
+        "sampled_ns",
         "settled_calls",
         "spec",
         "stretch",
         "stretch_argc",
         "subcommands",
+        "timed",
+        "timed_calls",
+        "timed_ns",
+        "untimed_calls",
+        "writes",
     )
 
     def __init__(self, spec: CommandSpec, gates: int) -> None:
@@ -78,6 +83,7 @@ class Command:
         self.name = spec.name
         self.handler: Handler = spec.handler or _no_handler
         self.flags = spec.flags
+        self.writes = bool(spec.flags & WRITE)
         # How many arguments it takes, its name included.
         self.argc_min = abs(spec.arity)
         self.argc_max = spec.arity if spec.arity > 0 else _NO_LIMIT
@@ -92,21 +98,49 @@ class Command:
         self.stretch_argc = 0
         # By lower-case name, for a container.
         self.subcommands: dict[bytes, Command] = {}
-        # For INFO commandstats: how often it ran, for how long altogether, and how often it was refused or failed.
-        self.calls = 0
-        self.nanoseconds = 0
+        # For INFO commandstats: how many runs were timed, how long they took altogether, and how many were not timed.
+        self.timed_calls = 0
+        self.timed_ns = 0
+        self.untimed_calls = 0
+        # Of those that were timed, those like the ones that were not: of clients that wait for each reply.
+        self.sampled_calls = 0
+        self.sampled_ns = 0
+        # How often it was refused, or failed.
         self.rejected_calls = 0
         self.failed_calls = 0
         # What `calls` was at the last settlement of the table.
         self.settled_calls = 0
         # A run this long is looked at more closely by whoever ran it: 0 while runs are being sampled for `durations`.
         self.notice_ns = 0
+        # Whether the next run for a client that waits for each reply is timed. Reading the clock twice costs such a
+        # client's command a fifteenth, so a brief one is timed only while runs are being sampled.
+        self.timed = True
         self.durations = Durations()
+
+    @property
+    def calls(self) -> int:
+        """How often it ran."""
+        return self.timed_calls + self.untimed_calls
+
+    @property
+    def nanoseconds(self) -> int:
+        """How long all runs took, those that were not timed as long as the others that were like them."""
+        if self.sampled_calls:
+            return self.timed_ns + self.untimed_calls * self.sampled_ns // self.sampled_calls
+        return self.timed_ns + self.untimed_calls * self.timed_ns // max(self.timed_calls, 1)
+
+    def forget_calls(self) -> None:
+        """CONFIG RESETSTAT."""
+        self.timed_calls = self.timed_ns = self.untimed_calls = self.sampled_calls = self.sampled_ns = 0
+        self.rejected_calls = self.failed_calls = self.settled_calls = 0
+        self.durations.clear()
+        self.settle()
 
     def settle(self) -> Durations:
         """Bring the distribution up to date, and begin to sample again."""
         self.durations.settle(self.calls)
         self.notice_ns = 0
+        self.timed = True
         return self.durations
 
     def check_arity(self, argc: int) -> None:

@@ -23,16 +23,40 @@ class Flushable(Protocol):
     def abort(self) -> None: ...
 
 
+class Answering(Flushable, Protocol):
+    """One that need not collect what it sends."""
+
+    transport: asyncio.Transport
+    ready: bool
+
+
 class Turn:
     """Collects what must happen before the loop sleeps."""
 
-    __slots__ = ("_doubtful", "_loop", "_scheduled", "_timer", "begun", "hold_s", "openings", "steps", "waiting")
+    __slots__ = (
+        "_doubtful",
+        "_loop",
+        "_scheduled",
+        "_timer",
+        "begun",
+        "bytes_out",
+        "hold_s",
+        "openings",
+        "replies",
+        "steps",
+        "waiting",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._scheduled = False
         # Connections with output, in order of their first output of the turn.
         self.waiting: dict[Flushable, None] = {}
+        # Replies that are all that their connections have to send, and that these have not collected. None of these is
+        # ready for another command of that kind until its reply has left.
+        self.replies: dict[Answering, bytes] = {}
+        # How many bytes that was since the start.
+        self.bytes_out = 0
         # Whether commands have run in this turn. Never while it is held back: that may take long.
         self.begun = False
         # What comes before the first command, in this order.
@@ -68,8 +92,8 @@ class Turn:
 
     def doubt(self) -> None:
         """It is not known whether what ran in this turn so far counts; what runs from now on knows of the doubt."""
-        if self._doubtful is None and self.waiting:
-            self._doubtful = list(self.waiting)
+        if self._doubtful is None and (self.waiting or self.replies):
+            self._doubtful = [*self.waiting, *self.replies]
 
     def discard(self) -> None:
         """What ran in doubt does not count: hang up on those who wait for its replies."""
@@ -96,7 +120,16 @@ class Turn:
         self._scheduled = False
         for step in self.steps:
             step()
+        replies = self.replies
+        if replies:
+            self.replies = {}
+            self.bytes_out += sum(map(len, replies.values()))
+            for answering, reply in replies.items():
+                answering.ready = True
+                answering.transport.write(reply)
         waiting = self.waiting
+        if not waiting:
+            return
         self.waiting = {}
         for connection in waiting:
             connection.flush()

@@ -141,7 +141,7 @@ class ClientMemory:
 
     def _end_turn(self) -> None:
         # Who is hung up on is not written to.
-        for connection in list(self._turn.waiting):
+        for connection in [*self._turn.waiting, *self._turn.replies]:
             if isinstance(connection, Connection) and isinstance(connection.session, NodeSession):
                 self._look(connection.session)
         self._enforce()

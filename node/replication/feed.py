@@ -20,7 +20,7 @@ GETACK = encode_command([b"REPLCONF", b"GETACK", b"*"])
 class Feed:
     """The sending end of the stream, up to the backlog; who gets it is `send`'s business."""
 
-    __slots__ = ("_database", "_pieces", "_request", "_send", "backlog", "history")
+    __slots__ = ("_request", "_send", "backlog", "history", "pieces", "selected")
 
     def __init__(self, history: History, send: Callable[[bytes], None], request: Callable[[], None]) -> None:
         self.history = history
@@ -31,52 +31,52 @@ class Feed:
         # Asks for `flush` to be called at the end of this turn.
         self._request = request
         # The database the stream is in; None forces a SELECT before the next command.
-        self._database: int | None = None
+        self.selected: int | None = None
         # What has been fed in this turn. The offset counts it already, the backlog not yet.
-        self._pieces: list[bytes] = []
+        self.pieces: list[bytes] = []
 
     @property
     def database(self) -> int:
         """Where the next command of a copy made now would apply; 0 when a SELECT will come first anyway."""
-        return self._database or 0
+        return self.selected or 0
 
     def feed(self, database: int, data: bytes) -> int:
         """Whole commands that ran in `database`; returns the offset behind them."""
-        if database != self._database:
-            self._database = database
+        if database != self.selected:
+            self.selected = database
             self.append(encode_command([b"SELECT", b"%d" % database]))
         # The body of `append`, written out: every write passes here.
-        if not self._pieces:
+        if not self.pieces:
             self._request()
-        self._pieces.append(data)
+        self.pieces.append(data)
         history = self.history
         offset = history.offset = history.offset + len(data)
         return offset
 
     def append(self, data: bytes) -> None:
         """Bytes that stand in no database: the master's own stream, PING, GETACK."""
-        if not self._pieces:
+        if not self.pieces:
             self._request()
-        self._pieces.append(data)
+        self.pieces.append(data)
         self.history.offset += len(data)
 
     def flush(self) -> None:
         """Hand this turn's bytes on. Whoever is about to look at the backlog calls this first."""
-        if not self._pieces:
+        if not self.pieces:
             return
-        data = b"".join(self._pieces) if len(self._pieces) > 1 else self._pieces[0]
-        self._pieces.clear()
+        data = b"".join(self.pieces) if len(self.pieces) > 1 else self.pieces[0]
+        self.pieces.clear()
         if self.backlog is not None:
             self.backlog.append(data)
         self._send(data)
 
     def reselect(self) -> None:
         """The next command starts with SELECT: a copy has begun, or the stream is now ours."""
-        self._database = None
+        self.selected = None
 
     def open_backlog(self, size: int) -> None:
         """Keep the stream from here on."""
-        assert not self._pieces, "a backlog must begin where the offset stands"
+        assert not self.pieces, "a backlog must begin where the offset stands"
         self.backlog = Backlog(size, self.history.offset)
 
     def close_backlog(self) -> None:

@@ -196,7 +196,7 @@ class Master:
         if wanted is self._listening:
             return
         self._listening = wanted
-        self._propagation.set_stream(self.feed.feed if wanted else None)
+        self._propagation.set_stream(self.feed if wanted else None)
 
     def _online(self, peer: ReplicaPeer) -> None:
         """The replica has its data. Whether it may have the stream already is for the caller to say."""

@@ -16,11 +16,12 @@ from wire.turn import Turn
 class Door:
     """Looks at each client's socket, and turns it away."""
 
-    singles = None
-
     def __init__(self) -> None:
         self.turn = Turn(asyncio.get_running_loop())
         self.seen: list[tuple[bool, int, int, bool]] = []
+
+    def connect(self) -> Connection:
+        return Connection(self)
 
     def opened(self, connection: Connection) -> bytes:
         raw = connection.transport.get_extra_info("socket")

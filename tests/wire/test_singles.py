@@ -51,16 +51,12 @@ def test_a_shape_reads_what_the_parser_reads(argv: list[bytes], other: list[byte
             assert not decoder.buffered
 
 
-def never_run(*_: object) -> bool:
-    return False
-
-
 def found(singles: Singles, *argv: bytes) -> Command | None:
     return singles.find(list(argv), len(encode_command(argv)))
 
 
 def test_a_shape_is_kept_of_what_comes_often_and_can_run() -> None:
-    singles = Singles(TABLE.by_name, never_run)
+    singles = Singles(TABLE.by_name)
     size = len(encode_command([b"SET", b"key", b"value"]))
     for number in range(100):
         assert found(singles, b"SET", b"k%02d" % number, b"value") is SET

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
+from wire.connection import Connection
+from wire.decoder import Batch
+from wire.session import Session
 from wire.turn import Turn
 
 
@@ -126,3 +130,122 @@ async def test_while_a_turn_is_held_back_every_batch_looks_again() -> None:
     world.hold_s = 0.0
     await asyncio.sleep(0.02)
     assert world.events[3:] == ["step", "flush early"]
+
+
+class Written:
+    """A transport that notes what is written to it."""
+
+    def __init__(self, events: list[str]) -> None:
+        self._events = events
+        self.closed = False
+
+    def set_write_buffer_limits(self, *, high: int) -> None: ...
+
+    def write(self, data: bytes) -> None:
+        assert not self.closed
+        self._events.append(data.decode())
+
+    def abort(self) -> None:
+        self.closed = True
+
+    close = abort
+
+    def get_extra_info(self, name: str) -> None:
+        """Nothing is known of it."""
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+
+class Room:
+    """What a connection serves: every client is let in, and nothing is run."""
+
+    def __init__(self, turn: Turn) -> None:
+        self.turn = turn
+
+    def connect(self) -> Connection:
+        return Connection(self)
+
+    def opened(self, connection: Connection) -> Session:
+        return Session(1, connection, 0)
+
+    def execute(self, session: Session, batch: Batch, start: int) -> int:
+        session.out.append(b"run ")
+        return start + batch.count
+
+    def closed(self, session: Session) -> None: ...
+
+    def output_blocked(self, session: Session, pending: int) -> None: ...
+
+
+class Answered:
+    """A turn, and a connection that has one reply to send, which it has not collected."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+        self.turn = Turn(asyncio.get_running_loop())
+        self.turn.steps.append(lambda: self.events.append("step"))
+        self.connection = Room(self.turn).connect()
+        self.connection.connection_made(cast(asyncio.Transport, Written(self.events)))
+        self.answer()
+
+    def answer(self) -> None:
+        assert self.connection.ready
+        self.connection.ready = False
+        self.turn.begin()
+        self.turn.replies[self.connection] = b"reply "
+
+    @property
+    def session(self) -> Session:
+        assert self.connection.session is not None
+        return self.connection.session
+
+    async def turns(self) -> None:
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+
+async def test_a_reply_that_is_not_collected_is_written_behind_the_steps() -> None:
+    world = Answered()
+    await world.turns()
+    assert world.events == ["step", "reply "]
+    assert world.turn.bytes_out == len("reply ")
+    world.answer()
+    await world.turns()
+    assert world.events == ["step", "reply "] * 2
+
+
+async def test_what_is_pushed_or_run_behind_it_goes_out_behind_it() -> None:
+    world = Answered()
+    world.session.push_encoded(b"push ")
+    world.connection.data_received(b"*1\r\n$4\r\nPING\r\n")
+    await world.turns()
+    assert world.events == ["step", "reply push run "]
+    assert world.connection.ready
+
+
+async def test_it_is_not_written_to_a_client_that_is_hung_up_on() -> None:
+    world = Answered()
+    world.connection.abort()
+    await world.turns()
+    assert world.events == ["step"]
+    assert not world.connection.ready
+
+
+async def test_it_counts_no_more_than_another_when_its_turn_is_discarded() -> None:
+    world = Answered()
+    world.turn.doubt()
+    world.turn.discard()
+    await world.turns()
+    assert world.events == ["step"]
+
+
+async def test_it_waits_with_its_turn() -> None:
+    world = Answered()
+    held_s = 0.01
+    world.turn.hold_s = lambda: held_s
+    await world.turns()
+    assert world.events == []
+    held_s = 0.0
+    await asyncio.sleep(0.02)
+    assert world.events == ["step", "reply "]

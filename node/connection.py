@@ -1,0 +1,189 @@
+"""A node's connection: a command that comes by itself is run where it arrives.
+
+A client that waits for each reply sends one command at a time, and then what stands around a command costs more than
+the command: every call, every attribute looked up. So reading it (by its shape, `wire.singles`), running it, passing it
+on and answering are one function here. It does what `wire.connection` and `node.execute` do for a batch, and leaves to
+them whatever is not ordinary.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from binascii import crc_hqx
+from typing import cast
+
+from node.execute import Executor
+from node.session import NodeSession
+from wire.connection import Connection, Service
+from wire.decoder import Batch
+from wire.encoder import BULK_HEADERS, INTEGERS, encode_into
+from wire.errors import Error
+from wire.reply import OK, PARKED
+from wire.singles import SINGLE_END
+
+_CRLF = b"\r\n"
+_OK = b"+OK\r\n"
+
+
+class NodeConnection(Connection):
+    """A `Connection` whose commands an executor runs."""
+
+    __slots__ = (
+        "_aftermath",
+        "_blocked",
+        "_client",
+        "_executor",
+        "_keyspace",
+        "_owned",
+        "_perf_ns",
+        "_propagation",
+        "_shapes",
+    )
+
+    # For the compiler: `connection_lost` takes it away.
+    __deletable__ = ("_client",)
+
+    # The session, while there is one.
+    _client: NodeSession
+
+    def __init__(self, service: Service, executor: Executor) -> None:
+        super().__init__(service)
+        self._executor = executor
+        # Its parts, looked up once.
+        self._aftermath = executor.aftermath
+        self._keyspace = executor.keyspace
+        self._owned = executor.owned
+        self._perf_ns = executor.perf_ns
+        self._propagation = executor.propagation
+        self._shapes = executor.singles.by_size
+        # Not empty when a change may serve blocked clients.
+        self._blocked = executor.aftermath.ready
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if self.session is not None:
+            self._client = cast(NodeSession, self.session)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.session is not None:
+            del self._client
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if not self.ready:
+            super().data_received(data)
+            return
+        size = len(data)
+        self.bytes_in += size
+        turn = self._turn
+        if not turn.begun:
+            turn.begin()
+        session = self._client
+        keyspace = self._keyspace
+
+        # Read. What is called is loaded first, here and below: the interpreter looks an attribute up more quickly than
+        # a method of that name.
+        single = self._shapes[size] if size < SINGLE_END else None
+        if single is not None:
+            unpack = single.unpack
+            words = unpack(data)
+            if single.template % words == data:
+                command = single.command
+                argv = [single.name, *words]
+            else:
+                single = None
+        if single is None:
+            batch = self.decoder.read(data)
+            found = self._executor.singles.find(batch, size) if isinstance(batch, list) else None
+            if found is None:
+                self.take(session, Batch([batch], data) if isinstance(batch, list) else batch)
+                return
+            command = found
+            argv = cast(list[bytes], batch)
+
+        # What would send it the usual way.
+        if command.gates & session.mask or (keyspace.metered and not self._executor.fits(session, command)):
+            self.take(session, Batch([argv], data))
+            return
+        place = command.key_index
+        if place > 0:
+            key = argv[place]
+            # Clients that push to a queue, or count, use one key over and over.
+            if key != keyspace.key:
+                keyspace.slot = crc_hqx(key, 0) & 16383 if 123 not in key else keyspace.slot_of(key)
+            keyspace.key = key
+            if not self._owned[keyspace.slot]:
+                self.take(session, Batch([argv], data))
+                return
+        elif place and not self._executor.serves(command, argv):
+            self.take(session, Batch([argv], data))
+            return
+
+        # Run.
+        call = session.call
+        call.argv = argv
+        call.command = command
+        call.rewritten = False
+        dirty = keyspace.dirty
+        session.last_seen_ms = keyspace.now_ms
+        session.last_command = command.name
+        timed = command.timed
+        started_ns = self._perf_ns() if timed else 0
+        handler = command.handler
+        try:
+            reply = handler(call)
+        except Error as error:
+            reply = error.with_traceback(None)
+            command.failed_calls += 1
+            self._aftermath.count(error)
+        if not timed:
+            command.untimed_calls += 1
+        elif reply is not PARKED:
+            self._aftermath.ran(session, command, argv, self._perf_ns() - started_ns)
+
+        # Pass on.
+        if keyspace.dirty != dirty or keyspace.effects:
+            propagation = self._propagation
+            if command.writes and propagation.active and not keyspace.effects and not call.rewritten:
+                stream = propagation.direct
+                if stream is not None and stream.pieces and stream.selected == call.db.index:
+                    # The body of `Feed.feed`, written out, where it has been called before in this turn.
+                    stream.pieces.append(data)
+                    history = stream.history
+                    history.offset = session.write_offset = history.offset + size
+                else:
+                    session.write_offset = propagation.feed(call.db.index, data)
+            elif propagation.active:
+                self._aftermath.pass_on_effects(session, command, argv, changed=keyspace.dirty != dirty)
+            else:
+                keyspace.effects.clear()
+            if self._blocked and reply is not PARKED:
+                # It is answered before those are served who have waited for what it brought.
+                encode_into(session.out, reply, session.proto)
+                turn.waiting[self] = None
+                self._aftermath.serve_blocked()
+                return
+
+        # Answer.
+        kind = type(reply)
+        if kind is bytes and len(reply) < 1024:
+            answer = BULK_HEADERS[len(reply)] + reply + _CRLF
+        elif kind is int:
+            answer = INTEGERS[reply] if 0 <= reply < 1024 else b":%d\r\n" % reply
+        elif reply is OK:
+            answer = _OK
+        elif reply is PARKED:
+            assert timed, "what parks is never brief"
+            self.ready = False
+            self._aftermath.park(session, command, started_ns)
+            return
+        else:
+            encode_into(session.out, reply, session.proto)
+            turn.waiting[self] = None
+            return
+        if self.ready and not session.out:
+            self.ready = False
+            turn.replies[self] = answer
+        else:
+            session.out.append(answer)
+            turn.waiting[self] = None
