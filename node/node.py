@@ -81,9 +81,9 @@ class Node:
         self.broker = Broker()
         self.table = CommandTable(commands.MODULES, gates_of)
         stretches.attach(self.table)
+        self.accounts = Accounts(self.table, self.clients, runtime.clock, runtime.random)
         for old, new in settings.rename_command:
             self.table.rename(old, new)
-        self.accounts = Accounts(self.table, self.clients, runtime.clock, runtime.random)
         self.front = Front(
             clock=runtime.clock,
             clients=self.clients,

@@ -40,6 +40,8 @@ class ServerOptions(BaseModel):
     # Users: `user` lines, each without that word, or a file of them. They are rewritten (`wire.acl`).
     users: tuple[tuple[str, ...], ...] = ()
     aclfile: str = ""
+    # Old and new names (`rename-command`).
+    renamed_commands: tuple[tuple[str, str], ...] = ()
     acl_pubsub_default: str = "resetchannels"
     acllog_max_len: int = 128
     logfile: str = ""
@@ -108,6 +110,7 @@ class _Reader:
     def __init__(self) -> None:
         self.server: dict[str, object] = {}
         self.users: list[tuple[str, ...]] = []
+        self.renamed: list[tuple[str, str]] = []
         self.tls: dict[str, Any] = {}
         self.memory: dict[str, object] = {}
         # By name: fields of `MasterMemory` and of `MasterOptions`.
@@ -130,7 +133,12 @@ class _Reader:
         )
         memory = Memory.model_validate({"my_id": "", **self.memory, "masters": masters})
         server = ServerOptions.model_validate(
-            {**self.server, "users": tuple(self.users), "tls": TlsOptions(**self.tls)}
+            {
+                **self.server,
+                "users": tuple(self.users),
+                "renamed_commands": tuple(self.renamed),
+                "tls": TlsOptions(**self.tls),
+            }
         )
         return Configuration(server=server, memory=memory)
 
@@ -141,6 +149,12 @@ class _Reader:
             self.users.append(tuple(arguments))
             try:
                 check_last(self.users)
+            except ValueError as error:
+                raise _RefusedError(str(error)) from None
+        elif name == "rename-command" and len(arguments) == 2:
+            self.renamed.append((arguments[0], arguments[1]))
+            try:
+                _check_names(self.renamed)
             except ValueError as error:
                 raise _RefusedError(str(error)) from None
         elif name == "bind" and arguments:
@@ -206,6 +220,14 @@ class _Reader:
     def _check_host(self, host: str) -> None:
         if not is_ip(host) and self.memory.get("resolve_hostnames") is not True:
             raise _RefusedError("Can't resolve instance hostname.")
+
+
+def _check_names(renamed: list[tuple[str, str]]) -> None:
+    """`rename-command`: raises ValueError in Redis' words."""
+    # The commands know the file's driver, and so this module.
+    from sentinel.commands import command_table
+
+    command_table(renamed)
 
 
 def _lenient(text: str) -> int:

@@ -7,8 +7,8 @@ import asyncio
 from runtime import Runtime, Tasks
 from runtime.settings import to_bytes
 from runtime.tls import Tls
-from sentinel import commands
 from sentinel.call import Call
+from sentinel.commands import command_table
 from sentinel.config import Configuration
 from sentinel.config_file import ConfigFile
 from sentinel.driver import Driver
@@ -20,7 +20,6 @@ from wire.clients import Clients
 from wire.front import Front
 from wire.listener import Listener
 from wire.pubsub import Broker
-from wire.table import CommandTable
 from wire.turn import Turn
 
 
@@ -66,8 +65,10 @@ class Sentinel:
             lambda: self.tls.client if server.tls.replication else None,
         )
         self.clients: Clients[SentinelSession] = Clients(server.maxclients)
-        self.table = CommandTable(commands.MODULES, lambda spec: 0)
+        self.table = command_table()
         self.accounts = Accounts(self.table, self.clients, runtime.clock, runtime.random)
+        for old, new in server.renamed_commands:
+            self.table.rename(old, new)
         self._files = runtime.files
         file.users = self.accounts.directives
         self.front = Front(

@@ -186,8 +186,15 @@ class CommandTable:
         self.settled_calls = 0
 
     def rename(self, old: str, new: str) -> None:
-        """Let a command be called `new` only; with an empty name nobody can call it (`rename-command`)."""
-        command = self.all[old.lower()]
+        """Let a command be called `new` only; with an empty name nobody can call it (`rename-command`).
+
+        Raises ValueError in Redis' words.
+        """
+        command = self.all.get(old.lower())
+        if command is None:
+            raise ValueError("No such command in rename-command")
+        if new and new.lower() != old.lower() and new.lower() in self.all:
+            raise ValueError("Target command name already exists")
         for spelling in (old.lower(), old.upper()):
             del self.by_name[spelling.encode()]
         del self.all[old.lower()]

@@ -181,6 +181,12 @@ def test_renamed_commands(start_server: Start) -> None:
     assert client.ask("FLUSHALL").startswith(b"-ERR unknown command 'FLUSHALL'")
     assert client.ask("DEBUG", "SLEEP", "0").startswith(b"-ERR unknown command 'DEBUG'")
     assert client.ask("wipe") == b"+OK\r\n"
+    # Permissions go by the usual name.
+    assert client.ask("ACL", "SETUSER", "bob", "on", "nopass", "+wipe").startswith(b"-ERR Error in ACL SETUSER")
+    assert client.ask("ACL", "SETUSER", "bob", "on", "nopass", "+flushall", "-debug") == b"+OK\r\n"
+    assert client.ask("AUTH", "bob", "any") == b"+OK\r\n"
+    assert client.ask("WIPE") == b"+OK\r\n"
+    assert client.ask("GET", "a").startswith(b"-NOPERM")
 
 
 def test_a_corrupt_nodes_conf_ends_the_start(start_server: Start, tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ WRONG = [
     "--maxmemory-policy random",
     "--rename-command FOO BAR",
     "--rename-command GET SET",
+    "--rename-command GET FOO --rename-command GET BAR",
     "--rename-command GET",
     "--user",
     "--user x on --user x off",

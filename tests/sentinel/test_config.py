@@ -155,6 +155,10 @@ BAD = [
     "acllog-max-len x",
     "user",
     "user a on\nuser a off",
+    "rename-command a",
+    'rename-command flushall ""',
+    "rename-command ping info",
+    "rename-command ping x\nrename-command ping y",
     'sentinel "a',
 ]
 

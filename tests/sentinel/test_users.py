@@ -82,6 +82,17 @@ ACL SETUSER default on
 """
 
 
+BY_OTHER_NAMES = """
+SHUTDOWN
+ACL WHOAMI
+RULES WHOAMI
+RULES SETUSER x +rules
+RULES SETUSER x +@all -shutdown
+RULES LIST
+PING
+"""
+
+
 @pytest.fixture
 def deployment(tmp_path: Path, start_redis: object) -> Iterator[Deployment]:
     del start_redis  # it is asked for because it knows what to do where redis-server is missing
@@ -235,6 +246,18 @@ def _quorum(client: redis.Redis) -> bool:
     except redis.ResponseError:
         return False
     return True
+
+
+def test_commands_by_other_names(deployment: Deployment) -> None:
+    more = 'rename-command shutdown ""\nrename-command acl rules\nrename-command ping PING\n'
+    said = []
+    for program in (OURS, REAL):
+        sentinel = deployment.sentinel(program, more=more)
+        wait_for(sentinel.answers, what="a sentinel's PONG")
+        client = RawClient(sentinel.port)
+        said.append(_answers(client, BY_OTHER_NAMES))
+        client.close()
+    assert said[0] == said[1]
 
 
 @pytest.mark.parametrize("more", ["user x on\naclfile users.acl\n", "user x +nosuch\n", "aclfile nosuch.acl\n"])

@@ -47,13 +47,14 @@ class ParenthesisError(Exception):
 class Rules:
     """Applies words to users; knows the commands there are."""
 
-    __slots__ = ("_categories", "_table", "all_channels")
+    __slots__ = ("_categories", "_commands", "all_channels")
 
     def __init__(self, table: CommandTable) -> None:
-        self._table = table
+        # By full name, which is the one that a command has without `rename-command`: permissions are about that one.
+        self._commands = {command.name: command for command in table.every()}
         # By category: the full names of its commands, containers and their subcommands too.
         self._categories: dict[str, list[Command]] = {category: [] for category in CATEGORIES}
-        for command in table.every():
+        for command in self._commands.values():
             for category in categories(command.spec):
                 self._categories[category].append(command)
         # `acl-pubsub-default`.
@@ -166,7 +167,7 @@ class Rules:
     def _set_command(self, selector: Selector, word: bytes, whole: bytes) -> None:
         allowed = word.startswith(b"+")
         name, _, rest = word[1:].decode("latin-1").partition("|")
-        command = self._table.get(name)
+        command = self._commands.get(name)
         if command is None:
             raise RuleError(whole, _UNKNOWN)
         if not rest:
@@ -174,7 +175,7 @@ class Rules:
             for subcommand in command.subcommands.values():
                 self._set_one(selector, subcommand, allowed=allowed)
         elif "|" in rest:
-            known = allowed and self._table.get(f"{name}|{rest.rpartition('|')[0]}") is not None
+            known = allowed and self._commands.get(f"{name}|{rest.rpartition('|')[0]}") is not None
             raise RuleError(whole, "Allowing first-arg of a subcommand is not supported" if known else _UNKNOWN)
         elif rest.encode("latin-1") in command.subcommands:
             self._set_one(selector, command.subcommands[rest.encode("latin-1")], allowed=allowed)
@@ -188,7 +189,7 @@ class Rules:
         if selector.all_commands and not allowed:
             # From now on it is a list.
             selector.all_commands = False
-            selector.commands = {other.name: None for other in self._table.every()}
+            selector.commands = dict.fromkeys(self._commands)
         if allowed:
             selector.commands[command.name] = None
         else:
