@@ -2,15 +2,15 @@
 
 One dict of a million keys stops the server when it grows, cannot be entered in the middle, and knows no random key.
 A `Table` is cut into shards of at most `_SHARD_MAX` keys by a hash of the key that is the same in every process
-(CRC-32). A directory leads from the first bits of the hash to the shard; a shard that is full is split in two, and
-the directory doubled when it has no room to tell the halves apart (extendible hashing). So the shards stand in the
+(CRC-32). A directory leads from the first bits of the hash to the shard; a shard that is full is split in four, and
+the directory made larger when it has no room to tell the parts apart (extendible hashing). So the shards stand in the
 order of the hash, and these follow:
 
 - Growing costs as much as splitting one shard, and now and then copying a list of pointers.
 - A walk goes in the order of the hash, and its cursor is a hash: it means the same whatever came, went, was split or
   merged since. A key that stays is met exactly once. (It also means the same on a replica, and after a restart.)
-- Directory and shards are an array of places of which some are empty: a place drawn until one is taken gives each
-  key the same chance, in two or three draws.
+- The shards are an array of places of which some are empty: a place drawn until one is taken gives each key the same
+  chance, in two draws or so.
 
 Small collections are plain dicts, which cost less; `walk`, `random_key` and `random_keys` work on either. Whoever
 owns the collection turns its dict into a table when it has more than `DICT_MAX` keys.
@@ -45,7 +45,7 @@ _SHARD_MAX = 42
 _HASH_BITS = 32
 _HASHES = 1 << _HASH_BITS
 # A directory has at most an entry for every so many keys: keys of one hash, made to that end, share a shard.
-_KEYS_PER_ENTRY_MIN = 8
+_KEYS_PER_ENTRY_MIN = 4
 # A shard with fewer keys looks whether it and its other half fit into one that is half full.
 _SHARD_MIN = 8
 # A directory with this many times more places than keys is halved.
@@ -55,12 +55,15 @@ _SPARSE = 16
 class Table(Generic[V]):
     """Keys and their values; the methods are those of a dict. Never changed while it is iterated."""
 
-    __slots__ = ("_places", "_shards", "_shift", "_size")
+    __slots__ = ("_dropped", "_parts", "_places", "_shards", "_shift", "_size")
 
     def __init__(self, items: dict[bytes, V] | None = None) -> None:
         self._size = 0
         # The directory: a power of two of references, neighbours often to the same shard.
         self._shards: list[dict[bytes, V]] = [{}]
+        # The shards, each once and in no order; and some dicts that were shards, which are empty: how many.
+        self._parts: list[dict[bytes, V]] = [self._shards[0]]
+        self._dropped = 0
         # How far a hash is shifted to give the place in the directory.
         self._shift = _HASH_BITS
         # Keys that the fullest shard may have: more than `_SHARD_MAX` only when hashes coincide.
@@ -158,6 +161,7 @@ class Table(Generic[V]):
             copies.append(copies[-1] if shard is last else shard.copy())
             last = shard
         other._shards = copies
+        other._parts = other._distinct()
         return other
 
     def memory_bytes(self) -> int:
@@ -165,7 +169,8 @@ class Table(Generic[V]):
         shards = self._distinct()
         sample = shards[:16]
         each = sum(map(sys.getsizeof, sample)) // len(sample)
-        return sys.getsizeof(self) + sys.getsizeof(self._shards) + each * len(shards)
+        lists = sys.getsizeof(self._shards) + sys.getsizeof(self._parts)
+        return sys.getsizeof(self) + lists + each * len(shards)
 
     def walk(self, cursor: int, count: int) -> tuple[int, list[bytes]]:
         """At least `count` keys from the hash `cursor` on, unless the table ends before; and the next, 0 at the end."""
@@ -191,14 +196,12 @@ class Table(Generic[V]):
 
     def random_key(self, chance: Random) -> bytes:
         """One of the keys (there must be some), each as likely as the others."""
-        shards, places = self._shards, self._places
-        total = len(shards) * places
+        parts, places = self._parts, self._places
+        total = len(parts) * places
         while True:
             at, place = divmod(int(chance.random() * total), places)
-            shard = shards[at]
-            # Of the entries that lead to a shard only the first counts.
-            if place < len(shard) and not (at and shards[at - 1] is shard):
-                return _key_at(shard, place)
+            if place < len(parts[at]):
+                return _key_at(parts[at], place)
 
     def _distinct(self) -> list[dict[bytes, V]]:
         """The shards, each once."""
@@ -206,28 +209,34 @@ class Table(Generic[V]):
         return [shard for at, shard in enumerate(shards) if not at or shards[at - 1] is not shard]
 
     def _split(self, at: int) -> None:
-        """Split the shard of directory entry `at` by the next bit of the hash, if there is one to be had."""
+        """Split the shard of directory entry `at` by the next bits of the hash, if there are any to be had.
+
+        By two bits if possible: so a key that is put has others moved one and a third times, and not two.
+        """
         shards = self._shards
         shard = shards[at]
         first, width = self._entries(at)
-        if width == 1:
-            if len(shards) * _KEYS_PER_ENTRY_MIN > self._size:
-                self._places = max(self._places, len(shard))
-                return
-            self._shards = shards = [shard for shard in shards for _ in (0, 1)]
-            self._shift -= 1
-            first, width = 2 * first, 2
-        half = width // 2
-        middle = first + half
-        bound = middle << self._shift
-        low: dict[bytes, V] = {}
-        high: dict[bytes, V] = {}
-        for key, value in shard.items():
-            if crc32(key) < bound:
-                low[key] = value
-            else:
-                high[key] = value
-        shards[first : middle + half] = [low] * half + [high] * half
+        ways = 4
+        while width < ways and len(shards) * ways // width * _KEYS_PER_ENTRY_MIN > self._size:
+            ways //= 2
+        if ways == 1:
+            self._places = max(self._places, len(shard))
+            return
+        if width < ways:
+            finer = ways // width
+            self._shards = shards = [shard for shard in shards for _ in range(finer)]
+            self._shift -= finer.bit_length() - 1
+            first, width = first * finer, ways
+        width //= ways
+        # The shard itself becomes the first part.
+        whole = shard.copy()
+        shard.clear()
+        parts = [shard, *({} for _ in range(1, ways))]
+        shift = self._shift + width.bit_length() - 1
+        for key, value in whole.items():
+            parts[crc32(key) >> shift & ways - 1][key] = value
+        shards[first : first + width * ways] = [part for part in parts for _ in range(width)]
+        self._parts += parts[1:]
 
     def _merge(self, at: int) -> None:
         """Merge the shard of directory entry `at` with its other half, if that is all but empty, too."""
@@ -239,6 +248,8 @@ class Table(Generic[V]):
             whole = self._entries(first ^ width)[1] == width
             if whole and len(shard) + len(other) <= _SHARD_MAX // 2:
                 shard.update(other)
+                other.clear()
+                self._dropped += 1
                 first &= ~width
                 shards[first : first + 2 * width] = [shard] * (2 * width)
         if self._size * _SPARSE < len(shards) * _SHARD_MAX:
@@ -248,6 +259,10 @@ class Table(Generic[V]):
             ]
             self._shift += 1
             self._places = max(_SHARD_MAX, max(map(len, self._shards)))
+            self._dropped = len(self._parts)
+        if self._dropped * 2 > len(self._parts):
+            self._parts = self._distinct()
+            self._dropped = 0
 
     def _entries(self, at: int) -> tuple[int, int]:
         """The directory entries with the shard of `at`: first and how many (a power of two, at a multiple of it)."""
@@ -266,6 +281,10 @@ class Table(Generic[V]):
         shards, shift = self._shards, self._shift
         assert len(shards) == 1 << (_HASH_BITS - shift)
         assert sum(map(len, self._distinct())) == self._size
+        if len(shards) < 1000:
+            assert all(any(part is shard for part in self._parts) for shard in self._distinct())
+        assert len(self._distinct()) + self._dropped == len(self._parts)
+        assert sum(map(len, self._parts)) == self._size
         for at, shard in enumerate(shards):
             entries = [other for other, found in enumerate(shards) if found is shard] if len(shards) < 1000 else [at]
             assert entries == list(range(entries[0], entries[-1] + 1)), "a shard's entries stand together"
