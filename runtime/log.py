@@ -6,6 +6,7 @@ S (replica), X (sentinel), C (child or not yet serving) or P (proxy, ours), and 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -83,8 +84,9 @@ def stream_writer(stream: TextIO) -> Callable[[str], None]:
     """A sink that writes to an open text stream and flushes after each line."""
 
     def write(line: str) -> None:
-        stream.write(line)
-        stream.flush()
+        with _unless_it_fails():
+            stream.write(line)
+            stream.flush()
 
     return write
 
@@ -93,13 +95,19 @@ def file_writer(path: str) -> Callable[[str], None]:
     """A sink that opens `path` for each line, as Redis does, so that log rotation needs no signal."""
 
     def write(line: str) -> None:
-        with open(path, "a", encoding="utf-8", errors="replace") as file:
+        with _unless_it_fails(), open(path, "a", encoding="utf-8", errors="replace") as file:
             file.write(line)
 
     # Fail at start-up, with the operating system's reason, and not at the first line.
     with open(path, "a", encoding="utf-8"):
         pass
     return write
+
+
+def _unless_it_fails() -> contextlib.AbstractContextManager[None]:
+    """A line that cannot be written (a full disk, a folder or a reader that is gone) is lost, as with Redis: whoever
+    has something to say is in the middle of something that must go on, a failover or a shutdown."""
+    return contextlib.suppress(OSError)
 
 
 def stdout_log(clock: Clock) -> Log:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 from pathlib import Path
 
 import pytest
 
 from runtime.clock import SystemClock
-from runtime.log import Level, Log, file_writer
+from runtime.log import Level, Log, file_writer, stream_writer
 from runtime.randomness import Randomness
 
 
@@ -61,3 +63,26 @@ def test_streams_do_not_disturb_each_other() -> None:
 
 def test_the_system_s_randomness_differs() -> None:
     assert Randomness.from_system().hex_id("run-id") != Randomness.from_system().hex_id("run-id")
+
+
+def test_a_line_that_cannot_be_written_is_lost(tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    folder.mkdir()
+    write = file_writer(str(folder / "redis.log"))
+    (folder / "redis.log").unlink()
+    folder.rmdir()
+    write("lost\n")
+    folder.mkdir()
+    write("kept\n")
+    assert (folder / "redis.log").read_text() == "kept\n"
+
+
+def test_nobody_reads_the_output() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    stream = os.fdopen(writing, "w")
+    write = stream_writer(stream)
+    write("lost\n")
+    write("lost, too\n")
+    with contextlib.suppress(BrokenPipeError):
+        stream.close()
