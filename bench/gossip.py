@@ -92,6 +92,8 @@ def measure(nodes: int, node_timeout_ms: int) -> Figures:
     gc.disable()
     world = World(1, Shape(nodes // 2, 1), lasting=False, node_timeout_ms=node_timeout_ms)
     victim = world["m0"]
+    # A world begins with links that have just been used; after a node timeout they are as old as links are.
+    world.run(node_timeout_ms)
     news = _News(world, victim)
     world.run(node_timeout_ms / 2 * _WAVES)
     seconds = node_timeout_ms / 2000 * _WAVES

@@ -61,6 +61,19 @@ def stands_back(ctx: Context) -> bool:
     return stands_back
 
 
+def call_replicas(ctx: Context) -> None:
+    """At a tick: ask each replica that has not answered in this life, by datagram.
+
+    Where the way to it has been cut, TCP tries again after one second, and after two more; by then this master serves,
+    and the replica throws away what only it has. Whether it takes datagrams is not known yet; who does not is not
+    harmed.
+    """
+    if ctx.settings.datagram_heartbeats and returning(ctx):
+        for node in ctx.myself.replicas:
+            if node.id not in ctx.heard_directly and node.ip and not node.noaddr:
+                outgoing.call(ctx, node)
+
+
 def _tell_failed(ctx: Context) -> None:
     """Tell everybody on each new link that this node has failed, and now and then on an old one, which may be dead."""
     again_ms = _TELL_TIMEOUTS * ctx.settings.node_timeout_ms

@@ -58,6 +58,7 @@ from cluster.view import View
 # Redis' clusterCron runs ten times a second, and pings a random node every tenth time.
 TICK_MS = 100
 _TICKS_PER_RANDOM_PING = 10
+_TICKS_PER_CALL = 2
 # So many ticks missed in a row are no jitter: the process was stopped.
 _STOPPED_MS = 5 * TICK_MS
 # Gossip tells times in seconds of the wall clock. When that was set, what is kept of it is wrong.
@@ -239,6 +240,8 @@ class ClusterMachine:
         self._ticks += 1
         if self._ticks % _TICKS_PER_RANDOM_PING == 0:
             heartbeat.ping_stalest(ctx)
+        if self._ticks % _TICKS_PER_CALL == 0:
+            comeback.call_replicas(ctx)
         for node in due:
             if not node.handshake and not node.noaddr:
                 heartbeat.watch(ctx, node)

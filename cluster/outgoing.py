@@ -130,6 +130,13 @@ def ping_on_link(ctx: Context, node: NodeEntry, kind: MessageType = MessageType.
     _wait(ctx, node)
 
 
+def call(ctx: Context, node: NodeEntry) -> None:
+    """PING by datagram, whatever the node can do, and without waiting for the answer."""
+    body = heartbeat(ctx, MessageType.PING, node)
+    if len(body.gossip) <= _DATAGRAM_GOSSIP_MAX:
+        ctx.emit(SendDatagram(node.ip, node.cport, Message(header(ctx), body)))
+
+
 def ask_link(ctx: Context, node: NodeEntry) -> None:
     """PING on TCP that asks after the link alone: whether the node lives is what datagrams find out."""
     if node.link_ready and node.link_asked_at is None:

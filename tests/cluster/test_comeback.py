@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from cluster.events import Failover, FailoverMode, Reconfigured
+from cluster.events import Failover, FailoverMode, Reconfigured, SendDatagram
 from cluster.safeguards import Safeguards
 from tests.cluster.mesh import TIMEOUT_MS, Mesh, Peer
 
@@ -144,6 +144,26 @@ def test_a_replica_with_old_data_takes_the_place_of_a_master_that_has_less() -> 
     mesh.restart(m0)
     mesh.until(lambda: r0.me.is_master, limit_ms=5000)
     mesh.until(mesh.settled)
+
+
+def test_it_calls_replicas_that_it_has_not_heard_of() -> None:
+    """It does not know whether they take datagrams, nor, without them, before TCP tries again, that they are there."""
+    mesh = Mesh()
+    m0, r0 = shard(mesh, lost=1, by_sentinels=True)
+    mesh.cut([m0], [r0])
+    m0.effects.clear()
+    mesh.run(1500)
+    assert r0.node_id not in m0.machine._ctx.heard_directly
+
+    def calls() -> int:
+        return sum(isinstance(effect, SendDatagram) and effect.ip == r0.ip for _, effect in m0.effects)
+
+    assert 6 <= calls() <= 8
+    mesh.heal()
+    mesh.until(lambda: m0.machine.view.stands_back, limit_ms=300)
+    m0.effects.clear()
+    mesh.run(150)
+    assert not calls()
 
 
 def test_it_need_not_be_answered_to_know_that_a_majority_could_have_decided() -> None:

@@ -43,6 +43,9 @@ FOUND = {
     # it for dead, as Redis' would, and promoted the replica with what that had had before (a gap in
     # `replication.handshake`).
     "a master that cannot save gives copies": Plan(34787, Shape(3, 1, down_after_ms=1000)),
+    # A master that was back after a power cut heard of its replica only when TCP tried again, after the way between
+    # them had been cut for a second, and served what it had left before (a gap in `cluster.comeback`).
+    "a master that is back calls its replicas": Plan(35218, Shape(1, 1, down_after_ms=300)),
     "better old data than what a master has that lost its own": Plan(33528, Shape(3, 1, 0, failover="cluster")),
 }
 
