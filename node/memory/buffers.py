@@ -55,10 +55,11 @@ class ClientMemory:
     """Adds up, and lets the largest clients go when there is a limit and it is passed.
 
     With a limit, a client is looked at when a part of a command has come from it, and when a turn ends in which it was
-    answered or told something; all are looked at by the clockwork.
+    answered or told something; all are looked at when the limit changes, and by the clockwork.
     """
 
     __slots__ = (
+        "_anew",
         "_backlog",
         "_clients",
         "_limit",
@@ -88,6 +89,8 @@ class ClientMemory:
         self._log_buffer = log_buffer
         # `maxmemory-clients` in bytes; 0: none.
         self._limit = 0
+        # The limit may have changed: all are to be looked at.
+        self._anew = False
         # With a limit: what those that count held when they were looked at last, and the sum.
         self._sizes: dict[NodeSession, int] = {}
         self._total = 0
@@ -121,6 +124,8 @@ class ClientMemory:
             self._sizes.clear()
             self._total = 0
         self._limit = limit
+        # Who holds too much by now goes before anything else is run.
+        self._anew = True
 
     def check(self) -> None:
         """Look at all clients (the clockwork's)."""
@@ -140,6 +145,10 @@ class ClientMemory:
         self._total -= self._sizes.pop(session, 0)
 
     def _end_turn(self) -> None:
+        if self._anew:
+            self._anew = False
+            for session in self._clients:
+                self._look(session)
         # Who is hung up on is not written to.
         for connection in [*self._turn.waiting, *self._turn.replies]:
             if isinstance(connection, Connection) and isinstance(connection.session, NodeSession):

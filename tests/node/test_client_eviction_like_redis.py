@@ -79,6 +79,25 @@ def test_a_value_counts_in_full_when_its_length_is_known(limited: Pair) -> None:
         assert not _is_there(observer, "fat")
 
 
+def test_a_new_limit_holds_at_once(limited: Pair) -> None:
+    for observer, *clients in zip(limited.connect(), *(limited.connect() for _ in range(4)), strict=True):
+        observer.ask("CONFIG", "SET", "maxmemory-clients", "0")
+        observer.ask("CLIENT", "NO-EVICT", "on")
+        for number, client in enumerate(clients):
+            client.ask("CLIENT", "SETNAME", f"fat{number}")
+            client.send(encode_command([b"SET", b"k", b"v" * (number + 1) * 100_000])[:-10])
+            wait_for(lambda o=observer, n=number: _holds(o, f"fat{n}") > (n + 1) * 100_000, what="what it sent")
+        # Room for the two small ones.
+        observer.ask("CONFIG", "SET", "maxmemory-clients", "600000")
+        assert [_is_there(observer, f"fat{number}") for number in range(4)] == [True, True, False, False]
+        observer.ask("CLIENT", "NO-EVICT", "off")
+
+
+def _holds(observer: RawClient, name: str) -> int:
+    line = next(line for line in observer.ask("CLIENT", "LIST").splitlines() if b" name=%b " % name.encode() in line)
+    return int(line.partition(b" tot-mem=")[2].split()[0])
+
+
 def test_who_asked_for_it_stays(limited: Pair) -> None:
     for client, observer in zip(limited.connect(), limited.connect(), strict=True):
         client.ask("CLIENT", "SETNAME", "fat")
