@@ -12,8 +12,10 @@ from typing import Any
 
 import hiredis
 
+from cluster.conf_file import NodesConfFile
 from cluster.nodes_conf import parse
 from lab.authority import Certificates
+from runtime.disk import RealDisk
 from tests.interop.real_nodes import OURS, RealNode, running
 from tests.ports import free_base
 from tests.waiting import wait_until
@@ -88,7 +90,9 @@ async def test_each_client_is_told_its_own_addresses(tmp_path: Path) -> None:
         # A node that starts alone still knows what the others want to be called.
         b.kill()
         a.kill()
-        stored = parse((a.folder / "nodes.conf").read_bytes(), 0)
+        file = NodesConfFile(RealDisk(str(a.folder)), "nodes.conf")
+        stored = parse(file.open(), 0)
+        file.close()
         assert sorted(str(rule) for node in stored.nodes.values() for rule in node.client_networks) == [
             f"{GATEWAY}/32@localhost:7000",
             f"{GATEWAY}/32@localhost:7001",
