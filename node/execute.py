@@ -4,7 +4,7 @@ A batch runs in one loop. A command whose gates meet none of the session's condi
 of arguments and (in cluster mode) a key in a slot that is ours and stable, is called at once; everything else
 takes the slow lane (`node.slow_lane`), which performs every check in Redis' order. Consecutive writes that can be
 repeated as they came are passed on as one slice of the client's own bytes. Two roads are shorter: one command by itself
-(`wire.singles`), and one command over and over (`node.stretches`).
+(`node.connection`), and one command over and over (`node.stretches`).
 
 Handlers return Python values; the commonest are encoded inline here, the others by `wire.encoder`.
 """

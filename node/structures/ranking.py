@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from typing import Self
 
 # Measured with a million members: an update costs least with chunks of about a thousand (two kilobytes are moved), and
 # up to four thousand it hardly matters.
@@ -41,13 +40,12 @@ class Ranking:
         # The binary indexed tree of the chunks' sizes; None while nobody needs it.
         self._tree: list[int] | None = None
 
-    def copy(self) -> Self:
+    def copy(self) -> Ranking:
         """A ranking of its own with the same entries."""
-        other = type(self).__new__(type(self))
+        other = Ranking([])
         other._scores = [scores[:] for scores in self._scores]
         other._members = [members[:] for members in self._members]
         other._tops = self._tops[:]
-        other._tree = None
         return other
 
     # Changing

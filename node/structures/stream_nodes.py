@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator
 from heapq import merge
 from itertools import accumulate
 from sys import getsizeof
-from typing import Self
 
 from node.structures.stream_ids import SEQUENCE_BITS, SEQUENCE_MAX, format_id, make_id
 from wire.arguments import canonical_integer
@@ -296,9 +295,8 @@ class StreamNode:
         width = end - start
         self._ends[place:] = array("Q", [each - width for each in self._ends[place + 1 :]])
 
-    def copy(self) -> Self:
-        other = type(self).__new__(type(self))
-        other.base, other.fields = self.base, self.fields
+    def copy(self) -> StreamNode:
+        other = StreamNode(self.base, self.fields)
         other.deleted, other.last_id, other.size, other.first = self.deleted, self.last_id, self.size, self.first
         other._times, other._sequences, other._ends = self._times[:], self._sequences[:], self._ends[:]
         other._entries = self._entries[:]
