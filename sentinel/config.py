@@ -18,6 +18,7 @@ from sentinel.address import is_ip
 from sentinel.foreign_directives import FOREIGN
 from sentinel.settings import KnownReplica, KnownSentinel, MasterMemory, MasterOptions, Memory
 from wire.acl.declared import check_last
+from wire.table import CommandTable
 
 _CHOICES = {
     "loglevel": ("debug", "verbose", "notice", "warning"),
@@ -74,9 +75,9 @@ class _RefusedError(Exception):
     """Why one line is wrong."""
 
 
-def understand(lines: Iterable[Line]) -> Configuration:
-    """What the directives amount to; raises SettingsError."""
-    reader = _Reader()
+def understand(lines: Iterable[Line], table: CommandTable) -> Configuration:
+    """What the directives amount to; raises SettingsError. The commands of `table` get the names they are given."""
+    reader = _Reader(table)
     about_masters: list[Line] = []
     for line in lines:
         if line.name == "sentinel":
@@ -107,7 +108,9 @@ def _phase(line: Line) -> int:
 class _Reader:
     """What the lines read so far amount to."""
 
-    def __init__(self) -> None:
+    def __init__(self, table: CommandTable) -> None:
+        # With the names that commands have so far.
+        self._table = table
         self.server: dict[str, object] = {}
         self.users: list[tuple[str, ...]] = []
         self.renamed: list[tuple[str, str]] = []
@@ -154,7 +157,7 @@ class _Reader:
         elif name == "rename-command" and len(arguments) == 2:
             self.renamed.append((arguments[0], arguments[1]))
             try:
-                _check_names(self.renamed)
+                self._table.rename(arguments[0], arguments[1])
             except ValueError as error:
                 raise _RefusedError(str(error)) from None
         elif name == "bind" and arguments:
@@ -220,14 +223,6 @@ class _Reader:
     def _check_host(self, host: str) -> None:
         if not is_ip(host) and self.memory.get("resolve_hostnames") is not True:
             raise _RefusedError("Can't resolve instance hostname.")
-
-
-def _check_names(renamed: list[tuple[str, str]]) -> None:
-    """`rename-command`: raises ValueError in Redis' words."""
-    # The commands know the file's driver, and so this module.
-    from sentinel.commands import command_table
-
-    command_table(renamed)
 
 
 def _lenient(text: str) -> int:

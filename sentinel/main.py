@@ -18,6 +18,7 @@ from runtime.log import file_writer
 from runtime.runtime import system_runtime
 from runtime.settings import CommandLine, MissingFileError, SettingsError, SystemConfigFiles, lines_of
 from runtime.tls import TlsError
+from sentinel.commands import command_table
 from sentinel.config import Configuration, ServerOptions, understand
 from sentinel.config_file import ConfigFile
 from sentinel.sentinel import Sentinel
@@ -79,7 +80,7 @@ def load(command_line: CommandLine, runtime: Runtime) -> tuple[Configuration, Co
     path = process.absolute(command_line.file)
     files = SystemConfigFiles()
     try:
-        configuration = understand(lines_of(command_line, files))
+        configuration = understand(lines_of(command_line, files), command_table())
         folder = runtime.files.folder(posixpath.dirname(path))
         return configuration, ConfigFile(folder, posixpath.basename(path), files.read(path))
     except MissingFileError as error:

@@ -18,6 +18,7 @@ from proxy.settings import parse_arguments
 from runtime import Level
 from runtime.settings import CommandLine, MissingFileError, SettingsError, lines_of
 from runtime.tls import TlsError
+from sentinel.commands import command_table
 from sentinel.config import understand
 from sentinel.config_file import ConfigFile
 from sentinel.main import StartError
@@ -62,7 +63,7 @@ def sentinel_program(world: World, config_path: str, made: Callable[[Sentinel], 
         log.role = "X"
         files = DiskConfigFiles(process.host.disk)
         try:
-            configuration = understand(lines_of(CommandLine(config_path, False, ""), files))
+            configuration = understand(lines_of(CommandLine(config_path, False, ""), files), command_table())
             folder, name = posixpath.split(config_path)
             file = ConfigFile(runtime.files.folder(folder), name, files.read(config_path))
             log.level = Level[configuration.server.loglevel.upper()]

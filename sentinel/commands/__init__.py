@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from types import ModuleType
 
 from sentinel.commands import observe, operate, options, server, shared
@@ -12,9 +11,6 @@ from wire.table import CommandTable
 MODULES: tuple[ModuleType, ...] = (observe, operate, options, server, shared, acl, client, command)
 
 
-def command_table(renamed: Iterable[tuple[str, str]] = ()) -> CommandTable:
-    """All commands, some by other names (`rename-command`); raises ValueError in Redis' words."""
-    table = CommandTable(MODULES, lambda spec: 0)
-    for old, new in renamed:
-        table.rename(old, new)
-    return table
+def command_table() -> CommandTable:
+    """All commands."""
+    return CommandTable(MODULES, lambda spec: 0)

@@ -13,6 +13,7 @@ import pytest
 from runtime.disk import RealDisk
 from runtime.runtime import system_runtime
 from runtime.settings import SystemConfigFiles, parse
+from sentinel.commands import command_table
 from sentinel.config import understand
 from sentinel.config_file import ConfigFile
 from sentinel.sentinel import Sentinel
@@ -69,7 +70,7 @@ async def ours(master: RealRedis, tmp_path: Path) -> AsyncIterator[Sentinel]:
     text = conf(free_base(), master.port)
     (tmp_path / "ours.conf").write_text(text)
     file = ConfigFile(RealDisk(str(tmp_path)), "ours.conf", text)
-    sentinel = Sentinel(understand(parse(text, SystemConfigFiles())), file, system_runtime())
+    sentinel = Sentinel(understand(parse(text, SystemConfigFiles()), command_table()), file, system_runtime())
     await sentinel.start()
     yield sentinel
     await sentinel.stop()

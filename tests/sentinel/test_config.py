@@ -10,6 +10,7 @@ import pytest
 
 from runtime.disk import RealDisk
 from runtime.settings import SettingsError, SystemConfigFiles, parse
+from sentinel.commands import command_table
 from sentinel.config import Configuration, sentinel_lines, understand
 from sentinel.config_file import ConfigFile, rewritten
 from sentinel.settings import KnownReplica, KnownSentinel, Memory
@@ -20,7 +21,7 @@ MONITOR = "sentinel monitor mym 127.0.0.1 22001 2\n"
 
 
 def read(text: str) -> Configuration:
-    return understand(parse(text, SystemConfigFiles()))
+    return understand(parse(text, SystemConfigFiles()), command_table())
 
 
 FULL = """\
