@@ -309,8 +309,11 @@ async def answer(node: RealNode, line: str, names: dict[str, str] | None = None)
         text = text.replace(node_id, f"<{name}>")
     # A test's nodes, and their buses, are told apart by the last digit alone.
     text = re.sub(rf"\b({node.port // 10}|{node.port // 10 + 1000})\d\b", "<port>", text)
+    text = re.sub(r"\b\d{13}\b", "<ms>", text)
+    # A ping may be under way just now.
+    text = re.sub(r"( (?:<\w+>|-)) (?:0|<ms>) (?:0|<ms>) (?=\d+ (?:dis)?connected)", r"\1 <pinged> <answered> ", text)
     # What the size is before the first judgement of the state differs, and means nothing.
-    return re.sub(r"cluster_size:\d+", "cluster_size", re.sub(r"\b\d{13}\b", "<ms>", text))
+    return re.sub(r"cluster_size:\d+", "cluster_size", text)
 
 
 _TOUCH = "redis.call('set', 'foo', '1')"

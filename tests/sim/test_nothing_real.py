@@ -83,10 +83,12 @@ async def garbage(tell: Tell) -> None:
             tell("freed")
 
     Cycle()
+    # The collector comes when there is so much more than before: it would come two or three times meanwhile.
+    held = []
     for number in range(2000):
         tell(number)
         await asyncio.sleep(0.001)
-        [[] for _ in range(number % 7)]
+        held.append([number])
 
 
 class OwnHash(SimTask):
