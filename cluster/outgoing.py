@@ -107,7 +107,7 @@ def ping(ctx: Context, node: NodeEntry) -> None:
     if by_datagram or node.link_ready:
         body = heartbeat(ctx, MessageType.PING, node)
         if by_datagram and len(body.gossip) <= _DATAGRAM_GOSSIP_MAX:
-            ctx.emit(SendDatagram(node.ip, node.cport, Message(header(ctx), body)))
+            _by_datagram(ctx, node.ip, node.cport, body)
             node.retry = Way.LINK
         else:
             send(ctx, node, body)
@@ -134,7 +134,7 @@ def call(ctx: Context, node: NodeEntry) -> None:
     """PING by datagram, whatever the node can do, and without waiting for the answer."""
     body = heartbeat(ctx, MessageType.PING, node)
     if len(body.gossip) <= _DATAGRAM_GOSSIP_MAX:
-        ctx.emit(SendDatagram(node.ip, node.cport, Message(header(ctx), body)))
+        _by_datagram(ctx, node.ip, node.cport, body)
 
 
 def ask_link(ctx: Context, node: NodeEntry) -> None:
@@ -152,7 +152,10 @@ def answer_on_link(ctx: Context, link: int, asker: NodeEntry | None, kind: Messa
 
 def pong_by_datagram(ctx: Context, ip: str, port: int, asker: NodeEntry) -> None:
     """Answer a datagram, to where it came from."""
-    body = heartbeat(ctx, MessageType.PONG, asker)
+    _by_datagram(ctx, ip, port, heartbeat(ctx, MessageType.PONG, asker))
+
+
+def _by_datagram(ctx: Context, ip: str, port: int, body: Body) -> None:
     ctx.emit(SendDatagram(ip, port, Message(header(ctx), body)))
 
 

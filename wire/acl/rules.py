@@ -86,11 +86,10 @@ class Rules:
         elif lower in (b"sanitize-payload", b"skip-sanitize-payload"):
             user.sanitize = lower
         elif word[:1] in (b">", b"#"):
-            hashed = password_hash(word[1:]) if word[:1] == b">" else _checked_hash(word)
-            user.passwords[hashed] = None
+            user.passwords[_hash_in(word)] = None
             user.no_password = False
         elif word[:1] in (b"<", b"!"):
-            hashed = password_hash(word[1:]) if word[:1] == b"<" else _checked_hash(word)
+            hashed = _hash_in(word)
             if hashed not in user.passwords:
                 raise RuleError(word, "The password you are trying to remove from the user does not exist")
             del user.passwords[hashed]
@@ -241,6 +240,11 @@ def _access(letters: bytes) -> int:
             return 0
         access |= bit
     return access
+
+
+def _hash_in(word: bytes) -> bytes:
+    """Which password a word is about: in the clear behind ``>`` and ``<``, as its hash behind ``#`` and ``!``."""
+    return password_hash(word[1:]) if word[:1] in (b">", b"<") else _checked_hash(word)
 
 
 def _checked_hash(word: bytes) -> bytes:
