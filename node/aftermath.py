@@ -15,6 +15,7 @@ from wire.command import ARBITRARY_KEYS, MAY_REPLICATE, WRITE
 from wire.durations import LONG_NS
 from wire.errors import Error
 from wire.reply import Reply
+from wire.session import LISTENING
 from wire.table import Command
 
 # Redis keeps no more codes of errors, because scripts can make up their own.
@@ -92,15 +93,20 @@ class Aftermath:
     def _run_blocked(self, call: Call, serve: Serve, key: bytes) -> Reply:
         """Run a blocked client's command, which looks at `key`; what it does is passed on by itself."""
         call.rewritten = False
+        session = call.session
+        if session.mask & LISTENING:
+            session.hold()
         started_ns = self._perf_ns()
         try:
             reply = serve(call, key)
         except Error as error:
             # Counted where the client is answered.
             reply = error.with_traceback(None)
-        if reply is not NOT_YET:
+        if reply is NOT_YET:
+            session.release()
+        else:
             took_ns = self._perf_ns() - started_ns
-            self._slow.note_served(call.session, call.command, call.argv, took_ns)
+            self._slow.note_served(session, call.command, call.argv, took_ns)
         self.pass_on_effects(call.session, call.command, call.argv, changed=False)
         return reply
 

@@ -35,7 +35,17 @@ from wire.command import (
 )
 from wire.errors import LOADING as LOADING_TEXT
 from wire.errors import NOAUTH, Error
-from wire.session import ALWAYS, CLOSING, FIRST_FREE, IN_MULTI, MUTED, NEEDS_AUTH, RESTRICTED, SUBSCRIBED
+from wire.session import (
+    ALWAYS,
+    CLOSING,
+    FIRST_FREE,
+    IN_MULTI,
+    LISTENING,
+    MUTED,
+    NEEDS_AUTH,
+    RESTRICTED,
+    SUBSCRIBED,
+)
 from wire.table import Command
 
 # Conditions of the whole node.
@@ -55,12 +65,14 @@ ASYNC_LOADING = 1 << FIRST_FREE + 14  # a copy is being loaded aside, and client
 TRACKING = 1 << FIRST_FREE + 13  # it wants to know when what it reads changes
 MEASURED = 1 << FIRST_FREE + 15  # its replies are measured one by one: its kind has a hard limit of output
 ONE_SHOT = 1 << FIRST_FREE + 10  # ASKING holds for the next command only
+# What a command does may be pushed to the very client that sends it: EXEC's SUBSCRIBE, even in RESP2.
+OWN_PUSHES = LISTENING | TRACKING | IN_MULTI
 
 
 def gates_of(spec: CommandSpec) -> int:
     """The conditions under which the command must take the slow lane."""
     flags = spec.flags
-    gates = MUTED | CLOSING | ALL_PAUSED | ONE_SHOT | TRACKING | MEASURED
+    gates = MUTED | CLOSING | ALL_PAUSED | ONE_SHOT | TRACKING | MEASURED | LISTENING
     if spec.handler is None or "|" in spec.name:
         gates |= ALWAYS
     if not flags & NO_AUTH:

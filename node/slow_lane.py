@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 
 from node.aftermath import Aftermath
-from node.gates import MEASURED, ONE_SHOT, Gatekeeper
+from node.gates import MEASURED, ONE_SHOT, OWN_PUSHES, Gatekeeper
 from node.keyspace import Keyspace
 from node.memory.eviction import Eviction
 from node.monitor import Monitor
@@ -103,6 +103,8 @@ class SlowLane:
                 call.command = command
                 session.last_command = command.name
                 call.rewritten = False
+                if session.mask & OWN_PUSHES:
+                    session.hold()
                 started_ns = self._perf_ns()
                 try:
                     if session.tracked is None:
@@ -133,6 +135,9 @@ class SlowLane:
             session.asking = False
         if reply is not NO_REPLY and reply is not PARKED:
             session.put_reply(reply)
+        if session.pushes is not None and not (reply is PARKED and self._aftermath.is_busy()):
+            # A client that waits is told at once of what others do; while a script is at work, there are no others.
+            session.release()
         if session.mask & MEASURED and not session.in_limit():
             # Before what comes behind it is run.
             session.drop()

@@ -3,7 +3,8 @@
 Two modes, as in Redis ("Client-side caching"). By default the node remembers which client read which key, and tells it
 once when the key changes. In broadcasting mode it remembers nothing, and tells a client of every change of a key with
 one of its prefixes. Messages are collected and go out at the end of the loop's turn, behind the replies: a client that
-reads a value and the word that it is outdated in this order drops it, and in the other order would keep it.
+reads a value and the word that it is outdated in this order drops it, and in the other order would keep it. Of what it
+has read and now changes itself, a client is told behind that command's reply.
 
 The keys remembered are watched like those of WATCH, so a client that tracks nothing costs nobody anything.
 """
@@ -122,6 +123,8 @@ class Tracking:
                 # CLIENT CACHING holds for the next command.
                 if not command.name.startswith("client"):
                     tracked.caching = None
+            if self._outdated:
+                self._send_own(session)
 
     def read(self, session: NodeSession, database: Database, command: Command, argv: list[bytes]) -> None:
         """A command of a tracking client, or of its transaction, has read its keys."""
@@ -203,6 +206,15 @@ class Tracking:
             outdated, self._outdated = self._outdated, []
             for session, key in outdated:
                 self._send(session, NIL_ARRAY if key is None else [key])
+
+    def _send_own(self, session: NodeSession) -> None:
+        """Tell a client of what its own command has changed: behind the reply, in front of what it reads next."""
+        outdated, self._outdated = self._outdated, []
+        for reader, key in outdated:
+            if reader is session:
+                self._send(reader, NIL_ARRAY if key is None else [key])
+            else:
+                self._outdated.append((reader, key))
 
     # ---- at the end of the turn
 

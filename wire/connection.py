@@ -258,9 +258,15 @@ class Connection:
 
     def eof_received(self) -> bool:
         """The client says no more, and perhaps still listens (``printf ... | nc``): it gets what it asked for."""
-        if self.session is None or self._closing:
+        session = self.session
+        if session is None or self._closing:
             return False
-        self.session.close()
+        self._collect()
+        if not (session.out or session.parked or self._unfinished):
+            # There is nothing to be told: whoever publishes next does not find this client among the listeners.
+            self.connection_lost(None)
+            return False
+        session.close()
         # With TLS both directions end together; asyncio would complain.
         return not self.secure
 

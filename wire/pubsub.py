@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from wire.glob import compile_glob, matches
 from wire.reply import Push
-from wire.session import SUBSCRIBED, Session
+from wire.session import LISTENING, SUBSCRIBED, Session
 
 _Listeners = dict[bytes, dict[Session, None]]
 
@@ -84,11 +84,10 @@ class Broker:
 
 
 def update_mask(session: Session) -> None:
-    """A RESP2 connection with any subscription may send only a few commands."""
-    if session.proto == 2 and (session.channels or session.patterns or session.shard_channels):
-        session.mask |= SUBSCRIBED
-    else:
-        session.mask &= ~SUBSCRIBED
+    """A RESP2 connection with any subscription may send only a few commands; one of RESP3 may publish to itself."""
+    session.mask &= ~(SUBSCRIBED | LISTENING)
+    if session.channels or session.patterns or session.shard_channels:
+        session.mask |= SUBSCRIBED if session.proto == 2 else LISTENING
 
 
 def _add(table: _Listeners, own: dict[bytes, None], session: Session, name: bytes) -> None:

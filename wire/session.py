@@ -24,6 +24,7 @@ SUBSCRIBED = 1 << 3  # a RESP2 connection with subscriptions
 MUTED = 1 << 4  # CLIENT REPLY OFF or SKIP
 CLOSING = 1 << 5  # nothing that comes after QUIT is executed
 RESTRICTED = 1 << 6  # its user may not do everything (`wire.acl`)
+LISTENING = 1 << 7  # a RESP3 connection with subscriptions: its own commands may bring it pushes
 # What a name takes that is remembered for a client, besides its own length: two entries in tables.
 SUBSCRIPTION_BYTES = 64
 # The first bit that a kind of server may use for conditions of its own.
@@ -52,6 +53,7 @@ class Session:
         "parked",
         "patterns",
         "proto",
+        "pushes",
         "replies_off",
         "shard_channels",
         "skip_replies",
@@ -83,6 +85,8 @@ class Session:
         self.mask = ALWAYS
         # Encoded replies and pushes of this turn.
         self.out: list[bytes] = []
+        # Pushes that come behind the reply of the command that runs (`hold`); None while they need not wait.
+        self.pushes: list[bytes] | None = None
         # A blocking command waits; what follows it waits too.
         self.parked = False
         # Ends a parked command before its time: False as if it had timed out, True with an error (CLIENT UNBLOCK).
@@ -101,9 +105,27 @@ class Session:
 
     def push(self, message: Push) -> None:
         """Send out-of-band data; it goes out with this turn's replies."""
+        if self.pushes is not None:
+            encode_into(self.pushes, message, self.proto)
+            return
         encode_into(self.out, message, self.proto)
         if self.connection is not None:
             self.connection.wake()
+
+    def hold(self) -> None:
+        """A command is about to run: what it pushes to its own client comes behind its reply, as in Redis 7.2.
+
+        In 7.0 it came when it happened, in the middle of a reply, too.
+        """
+        self.pushes = []
+
+    def release(self) -> None:
+        """The reply is in `out`: now what was held."""
+        if self.pushes:
+            self.out += self.pushes
+            if self.connection is not None:
+                self.connection.wake()
+        self.pushes = None
 
     def push_encoded(self, data: bytes) -> None:
         """The same for bytes as they are."""
@@ -132,6 +154,7 @@ class Session:
         self.parked = False
         self.unblock = None
         self.put_reply(reply)
+        self.release()
         if self.connection is not None:
             self.connection.resume()
 

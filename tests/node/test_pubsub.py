@@ -61,11 +61,6 @@ CONVERSATIONS = {
         2> PUBLISH a gone
         PING
     """,
-    "messages to oneself": """
-        SUBSCRIBE a
-        PSUBSCRIBE *
-        PUBLISH a x
-    """,
     "a closed connection": """
         2> SUBSCRIBE a
         2> PSUBSCRIBE b
@@ -108,7 +103,8 @@ def test_conversations(name: str, proto: str, pair: Pair) -> None:
     if proto == "3":
         # The client's id is another one on each server; in RESP2 the command is refused.
         lines = [line for line in lines if line != "CLIENT ID"]
-        lines = [line for line in lines if line != "MULTI"]
+        # What is published to oneself comes behind the reply (`test_own_pushes_like_redis`).
+        lines = [line for line in lines if line not in ("MULTI", "PUBLISH a x")]
     assert _converse(pair.ours, proto, lines) == _converse(pair.theirs, proto, lines)
 
 
