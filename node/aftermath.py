@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from node.blocking import NOT_YET, BlockedClients, Serve
 from node.call import Call
@@ -13,6 +14,7 @@ from node.slow_commands import SlowCommands
 from runtime.clock import Clock
 from wire.command import ARBITRARY_KEYS, MAY_REPLICATE, WRITE
 from wire.durations import LONG_NS
+from wire.encoder import encode_into
 from wire.errors import Error
 from wire.reply import Reply
 from wire.session import LISTENING
@@ -20,6 +22,8 @@ from wire.table import Command
 
 # Redis keeps no more codes of errors, because scripts can make up their own.
 _ERROR_CODES_MAX = 128
+# A string of so many bytes may take longer to copy than all that its command does.
+LARGE: Final = 1 << 20
 
 
 class Aftermath:
@@ -130,6 +134,15 @@ class Aftermath:
         command.sampled_ns += took_ns
         if took_ns >= command.notice_ns:
             self.notice(session, command, argv, took_ns)
+
+    def answer_large(self, session: NodeSession, command: Command, argv: list[bytes], reply: bytes | bytearray) -> None:
+        """A command that has run by itself is answered with a string so large that this is the most of its work."""
+        started_ns = self._perf_ns()
+        encode_into(session.out, reply, session.proto)
+        took_ns = self._perf_ns() - started_ns
+        if took_ns >= LONG_NS:
+            self._keyspace.now_ms = self._wall_ms()
+        self._slow.note_slow(session, command, argv, took_ns)
 
     def park(self, session: NodeSession, command: Command, started_ns: int) -> None:
         """A command has made its client wait. Redis logs it once it has come to its end, and not if it never does."""

@@ -12,13 +12,14 @@ import asyncio
 from binascii import crc_hqx
 from typing import cast
 
+from node.aftermath import LARGE
 from node.execute import Executor
 from node.session import NodeSession
 from wire.connection import Connection, Service
 from wire.decoder import Batch
 from wire.encoder import BULK_HEADERS, INTEGERS, encode_into
 from wire.errors import Error
-from wire.reply import OK, PARKED
+from wire.reply import NO_REPLY, OK, PARKED
 from wire.singles import SINGLE_END
 
 _CRLF = b"\r\n"
@@ -139,6 +140,10 @@ class NodeConnection(Connection):
         if not timed:
             command.untimed_calls += 1
         elif reply is not PARKED:
+            if isinstance(reply, list):
+                # To encode a long one is a part of the work.
+                encode_into(session.out, reply, session.proto)
+                reply = NO_REPLY
             self._aftermath.ran(session, command, argv, self._perf_ns() - started_ns)
 
         # Pass on.
@@ -159,7 +164,8 @@ class NodeConnection(Connection):
                 keyspace.effects.clear()
             if self._blocked and reply is not PARKED:
                 # It is answered before those are served who have waited for what it brought.
-                encode_into(session.out, reply, session.proto)
+                if reply is not NO_REPLY:
+                    encode_into(session.out, reply, session.proto)
                 turn.waiting[self] = None
                 self._aftermath.serve_blocked()
                 return
@@ -178,7 +184,10 @@ class NodeConnection(Connection):
             self._aftermath.park(session, command, started_ns)
             return
         else:
-            encode_into(session.out, reply, session.proto)
+            if (kind is bytes or kind is bytearray) and len(reply) >= LARGE:
+                self._aftermath.answer_large(session, command, argv, reply)
+            elif reply is not NO_REPLY:
+                encode_into(session.out, reply, session.proto)
             turn.waiting[self] = None
             return
         if self.ready and not session.out:

@@ -225,7 +225,7 @@ class Executor:
                 propagating = self.propagation.active
                 nil = NIL_2 if session.proto == 2 else NIL_3
                 slow_ns = self._slow.threshold_ns
-                ends = not alike or not command.brief or slow_ns < BRIEF_NS or limited
+                ends = not alike or len(argv) > command.brief_words or slow_ns < BRIEF_NS or limited
                 first = index
                 call.command = command
                 while index < stop:

@@ -42,8 +42,13 @@ class SlowCommands:
         if not command.durations.sample(took_ns if runs == 1 else took_ns // runs, runs):
             # The executor must look at the clock again behind what was long.
             command.notice_ns = min(self.threshold_ns, LONG_NS)
-            command.timed = not command.brief or self.threshold_ns < BRIEF_NS
-        if took_ns >= self.threshold_ns and runs == 1:
+            command.timed = not command.brief_words or self.threshold_ns < BRIEF_NS
+        if runs == 1:
+            self.note_slow(session, command, argv, took_ns)
+
+    def note_slow(self, session: NodeSession, command: Command, argv: list[bytes], took_ns: int) -> None:
+        """It took that long to run it, or only to make its reply."""
+        if took_ns >= self.threshold_ns:
             self._latency.note("fast-command" if command.flags & FAST else "command", took_ns)
             self._slow_log.note(session, command, argv, took_ns)
 

@@ -147,6 +147,10 @@ def numkeys(index: int, *flags: str) -> tuple[KeySpec, ...]:
     return (KeySpec(index, flags, keynum=0, first=1),)
 
 
+# So many words are dealt with in far less than a millisecond.
+_BRIEF_WORDS = 64
+
+
 @dataclass(frozen=True, slots=True)
 class CommandSpec:
     """One declared command."""
@@ -168,6 +172,8 @@ class CommandSpec:
     help: tuple[str, ...] = field(default=())  # a container's lines for its HELP subcommand
     # Reads the arguments for the keys, where that takes more than the specifications.
     find_keys: KeyFinder | None = None
+    # With more words than so many it may take long, and with any number if this is 0.
+    brief_words: int = 0
 
     def keys_in(self, argv: Sequence[bytes]) -> list[int]:
         """The indexes of the keys in `argv`, as the command itself will look at them; none in what it refuses."""
@@ -216,8 +222,15 @@ def command(
     history: tuple[tuple[str, str], ...] = (),
     deprecated: tuple[str, str] | None = None,
     find_keys: KeyFinder | None = None,
+    brief_words: int | None = None,
 ) -> Callable[[Handler], CommandSpec]:
-    """Declare the function below as the command `name`."""
+    """Declare the function below as the command `name`.
+
+    What is fast, or O(1), is brief unless it has too many words. `brief_words` is for what takes long by something
+    else: how much it is told to take away, how far off it writes, who listens.
+    """
+    if brief_words is None:
+        brief_words = _BRIEF_WORDS if (flags & FAST or complexity == "O(1)") and not flags & (BLOCKING | ADMIN) else 0
 
     def attach(handler: Handler) -> CommandSpec:
         return CommandSpec(
@@ -236,6 +249,7 @@ def command(
             history=history,
             deprecated=deprecated,
             find_keys=find_keys or _counted_keys(keys),
+            brief_words=brief_words,
         )
 
     return attach

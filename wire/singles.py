@@ -54,9 +54,12 @@ class Singles:
         self._seen = [0] * SINGLE_END
 
     def find(self, argv: list[bytes], size: int) -> Command | None:
-        """The command, if it has a right number of arguments; its shape is kept when `size` comes often."""
+        """The command, if it has a right number of arguments, not so many that it must be timed.
+
+        Its shape is kept when `size` comes often.
+        """
         command = self._by_name.get(argv[0])
-        if command is None or not command.argc_min <= len(argv) <= command.argc_max:
+        if command is None or not command.argc_min <= len(argv) <= command.single_argc_max:
             return None
         if size < SINGLE_END:
             self._seen[size] = seen = self._seen[size] + 1

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
-from wire.command import BLOCKING, FAST, WRITE, CommandSpec, Handler
+from wire.command import WRITE, CommandSpec, Handler
 from wire.decoder import Batch
 from wire.durations import Durations
 from wire.errors import Error, unknown_command, unknown_subcommand, wrong_arity
@@ -54,7 +54,7 @@ class Command:
     __slots__ = (
         "argc_max",
         "argc_min",
-        "brief",
+        "brief_words",
         "durations",
         "failed_calls",
         "flags",
@@ -67,6 +67,7 @@ class Command:
         "sampled_calls",
         "sampled_ns",
         "settled_calls",
+        "single_argc_max",
         "spec",
         "stretch",
         "stretch_argc",
@@ -89,8 +90,10 @@ class Command:
         self.argc_max = spec.arity if spec.arity > 0 else _NO_LIMIT
         # The conditions that send it to the slow lane (`node.gates`); containers always go there.
         self.gates = gates
-        # It never takes long by itself, and never parks the client: its like can run one after another.
-        self.brief = (bool(spec.flags & FAST) or spec.complexity == "O(1)") and not spec.flags & BLOCKING
+        # With so many words it never takes long by itself, nor parks the client: its like can run one after another.
+        self.brief_words = spec.brief_words
+        # With more words it is timed, and so not run where commands that come by themselves are (`wire.singles`).
+        self.single_argc_max = min(self.argc_max, self.brief_words or _NO_LIMIT)
         # Where its only key is; 0 when it has none, -1 when finding its keys takes the declaration.
         self.key_index = _single_key(spec)
         # How several of it with so many arguments (0: with any number) run in one go, if they can.

@@ -28,6 +28,7 @@ _BAD_BIT = b"ERR bit is not an integer or out of range"
     complexity="O(1)",
     summary="Sets or clears the bit at offset of the string value. Creates the key if it doesn't exist.",
     syntax="key offset value:integer",
+    brief_words=0,
 )
 def setbit(call: Call) -> Reply:
     _, name, where, bit_text = call.argv

@@ -156,6 +156,7 @@ def _check_flush_mode(argv: list[bytes]) -> None:
     summary="Swaps two Redis databases.",
     syntax="index1 index2",
     categories=("keyspace", "dangerous"),
+    brief_words=0,
 )
 def swapdb(call: Call) -> Reply:
     if call.node.mode == "cluster":

@@ -38,6 +38,7 @@ _POPPED = "Deletes the list if the last element was popped."
     summary="Returns the first elements in a list after removing it. " + _POPPED,
     syntax="key [count]",
     history=_POP_HISTORY,
+    brief_words=2,
 )
 def lpop(call: Call) -> Reply:
     argv = call.argv
@@ -65,6 +66,7 @@ def lpop(call: Call) -> Reply:
     summary="Returns and removes the last elements of a list. " + _POPPED,
     syntax="key [count]",
     history=_POP_HISTORY,
+    brief_words=2,
 )
 def rpop(call: Call) -> Reply:
     argv = call.argv

@@ -57,6 +57,7 @@ def save(call: Call) -> Reply:
     summary="Asynchronously save the dataset to disk",
     syntax="[SCHEDULE]",
     history=(("3.2.2", "Added the `SCHEDULE` option."),),
+    brief_words=0,
 )
 def bgsave(call: Call) -> Reply:
     argv = call.argv
@@ -76,6 +77,7 @@ def bgsave(call: Call) -> Reply:
     since="1.0.0",
     complexity="O(1)",
     summary="Asynchronously rewrite the append-only file",
+    brief_words=0,
 )
 def bgrewriteaof(call: Call) -> Reply:
     if call.node.append_only.rewrite(now=call.session.transaction is None):

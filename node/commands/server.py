@@ -34,6 +34,7 @@ from wire.reply import OK, Reply, Verbatim
     tips=("nondeterministic_output", "request_policy:all_shards", "response_policy:special"),
     categories=("dangerous",),
     history=(("7.0.0", "Added support for taking multiple section arguments."),),
+    brief_words=0,
 )
 def info(call: Call) -> Reply:
     wanted = [name.lower().decode("utf-8", "replace") for name in call.argv[1:]]
@@ -79,6 +80,7 @@ def monitor(call: Call) -> Reply:
     complexity="",
     summary="Displays computer art and the Redis version",
     syntax="[VERSION version:integer]",
+    brief_words=0,
 )
 def lolwut(call: Call) -> Reply:
     if len(call.argv) > 2 and call.argv[1].upper() == b"VERSION":

@@ -28,6 +28,7 @@ _NOT_POSITIVE = b"ERR value is out of range, must be positive"
     syntax="key [count]",
     tips=("nondeterministic_output",),
     history=(("3.2.0", "Added the `count` argument."),),
+    brief_words=2,
 )
 def spop(call: Call) -> Reply:
     argv = call.argv

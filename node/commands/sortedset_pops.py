@@ -37,6 +37,7 @@ Popped = list[tuple[bytes, float]]
     "popped.",
     summary="Remove and return members with the lowest scores in a sorted set",
     syntax="key [count]",
+    brief_words=2,
 )
 def zpopmin(call: Call) -> Reply:
     return _pop_by_request(call, LOWEST)
@@ -53,6 +54,7 @@ def zpopmin(call: Call) -> Reply:
     "popped.",
     summary="Remove and return members with the highest scores in a sorted set",
     syntax="key [count]",
+    brief_words=2,
 )
 def zpopmax(call: Call) -> Reply:
     return _pop_by_request(call, HIGHEST)

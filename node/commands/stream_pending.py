@@ -208,6 +208,7 @@ def _forget_deleted(call: Call, group: Group, entry_id: int) -> None:
         ("7.0.0", "Added an element to the reply array, containing deleted entries the command cleared from the PEL"),
     ),
     tips=_UNPREDICTABLE,
+    brief_words=0,
 )
 def xautoclaim(call: Call) -> Reply:
     _, name, group_name, consumer_name, idle_text, start_text, *options = call.argv

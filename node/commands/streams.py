@@ -41,6 +41,7 @@ _TRIM_HISTORY = (("6.2.0", "Added the `MINID` trimming strategy and the `LIMIT` 
         ("7.0.0", "Added support for the `<ms>-*` explicit ID form."),
     ),
     tips=("nondeterministic_output",),
+    brief_words=5,
 )
 def xadd(call: Call) -> Reply:
     argv = call.argv

@@ -20,6 +20,7 @@ from wire.reply import Reply
     complexity="O(1) amortized, since the space of a value that grows is enlarged by more than was asked for.",
     summary="Appends a string to the value of a key. Creates the key if it doesn't exist.",
     syntax="key value",
+    brief_words=0,
 )
 def append(call: Call) -> Reply:
     _, name, addition = call.argv

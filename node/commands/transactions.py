@@ -80,6 +80,7 @@ def exec_(call: Call) -> Reply:
     since="2.0.0",
     complexity="O(N), when N is the number of queued commands",
     summary="Discards a transaction.",
+    brief_words=0,
 )
 def discard(call: Call) -> Reply:
     if call.session.transaction is None:

@@ -154,6 +154,7 @@ def sunsubscribe(call: Call) -> Reply:
     "of subscribed patterns (by any client).",
     summary="Posts a message to a channel.",
     syntax="channel message",
+    brief_words=0,
 )
 def publish(call: Call) -> Reply:
     _, channel, message = call.argv
@@ -172,6 +173,7 @@ def publish(call: Call) -> Reply:
     complexity="O(N) where N is the number of clients subscribed to the receiving shard channel.",
     summary="Posts a message to a shard channel.",
     syntax="shardchannel message",
+    brief_words=0,
 )
 def spublish(call: Call) -> Reply:
     _, channel, message = call.argv
