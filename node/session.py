@@ -87,6 +87,7 @@ class NodeSession(Session):
         "debugging",
         "from_master",
         "hang_up",
+        "has_let_others",
         "in_script",
         "monitoring",
         "parked_at_ns",
@@ -126,6 +127,8 @@ class NodeSession(Session):
         self._measured = 0
         # Parked by a pause: its next command runs when the pause ends.
         self.postponed = False
+        # Its CLIENT LIST has waited until everybody else was heard, and runs next.
+        self.has_let_others = False
         # CLIENT TRACKING.
         self.tracked: Tracked | None = None
         # Scripts' commands run as this client.

@@ -92,6 +92,8 @@ class SlowLane:
             if self._gatekeeper.postpones(session, command, argv):
                 session.parked = session.postponed = True
                 return False
+            if command.name == "client|list" and self._lets_others_be_heard(session):
+                return False
             if session.mask & IN_MULTI and not command.flags & UNQUEUED:
                 assert session.transaction is not None
                 session.transaction.add(command, argv, self._gatekeeper.flags_of(command, argv))
@@ -146,6 +148,19 @@ class SlowLane:
             # Before what comes behind it is run.
             session.drop()
         return not session.mask & CLOSING
+
+    @staticmethod
+    def _lets_others_be_heard(session: NodeSession) -> bool:
+        """Whether a command that shows what others have sent is put behind what has been received with it.
+
+        The kernel may name the connection on which it came before one on which something came earlier.
+        """
+        session.has_let_others = not session.has_let_others
+        if not session.has_let_others or session.connection is None or session.mask & IN_MULTI:
+            session.has_let_others = False
+            return False
+        session.connection.resume()
+        return True
 
 
 def _refused_exec(session: NodeSession, error: Error) -> Error:

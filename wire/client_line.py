@@ -12,6 +12,9 @@ from wire.encoder import encode_command
 from wire.session import Session
 
 _SESSION_BYTES = 2048
+# Replies of a turn that take no more than this do not count: Redis has a buffer of that size for each client anyway, so
+# that who reads CLIENT LIST holds no more for it.
+_REPLIES_BYTES = 16 * 1024
 
 
 def client_bytes(session: Session) -> int:
@@ -19,12 +22,13 @@ def client_bytes(session: Session) -> int:
 
     As in Redis, a value under way counts in full from its first bytes on.
     """
+    replies = max(sum(map(len, session.out)) - _REPLIES_BYTES, 0)
     connection = session.connection
     waiting = 0
     if connection is not None:
         decoder = connection.decoder
         waiting = connection.pending_input + decoder.reserved + decoder.argv_bytes + connection.pending_output
-    return _SESSION_BYTES + waiting + session.queued_bytes + session.noted_bytes + sum(map(len, session.out))
+    return _SESSION_BYTES + waiting + session.queued_bytes + session.noted_bytes + replies
 
 
 def client_line(session: Session, argv: list[bytes], now_ms: int) -> bytes:

@@ -262,6 +262,8 @@ class Connection:
         if session is None or self._closing:
             return False
         self._collect()
+        if self._unfinished and not session.parked:
+            self._run_unfinished()
         if not (session.out or session.parked or self._unfinished):
             # There is nothing to be told: whoever publishes next does not find this client among the listeners.
             self.connection_lost(None)

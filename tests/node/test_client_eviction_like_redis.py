@@ -122,3 +122,33 @@ def test_messages_that_are_not_read(limited: Pair) -> None:
                 break
             client.ask("EVALSHA", script, "0")
         assert not _is_there(observer, "fat")
+
+
+def test_a_list_of_clients_costs_its_reader_nothing(pair: Pair) -> None:
+    """So that a limit made up of what the list says holds for those in it."""
+    names = [f"fat{number}" for number in range(10)]
+    for observer, *clients in zip(pair.connect(), *(pair.connect() for _ in names), strict=True):
+        observer.ask("CLIENT", "NO-EVICT", "on")
+        observer.ask("DEBUG", "REPLYBUFFER", "RESIZING", "0")
+        for client, name in zip(clients, names, strict=True):
+            client.ask("CLIENT", "SETNAME", name)
+            client.send(b"*2\r\n$1000000\r\n" + b"v" * 1_000_000)
+            wait_for(lambda o=observer, n=name: _holds(o, n) >= 1_000_000, what="what it sent")
+        half = max(_holds(observer, name) for name in names) * len(names) // 2
+        lines = observer.ask("CLIENT", "LIST").split(b" tot-mem=")[1:]
+        others = sum(int(line.split()[0]) for line in lines if int(line.split()[0]) < 1_000_000)
+        observer.ask("CONFIG", "SET", "maxmemory-clients", str(half + others))
+        for _ in range(3):
+            assert sum(_is_there(observer, name) for name in names) == len(names) // 2
+        observer.ask("CONFIG", "SET", "maxmemory-clients", "0")
+        observer.ask("DEBUG", "REPLYBUFFER", "RESIZING", "1")
+
+
+def test_what_was_sent_before_is_in_the_list(pair: Pair) -> None:
+    """On whatever connection the kernel names first; one time in a hundred a real server has not read it yet."""
+    (client, _), (observer, _) = pair.connect(), pair.connect()
+    client.ask("CLIENT", "SETNAME", "fat")
+    for _ in range(20):
+        assert _holds(observer, "fat") < 100_000
+    client.send(b"*1\r\n$200000\r\n" + b"v" * 100_000)
+    assert _holds(observer, "fat") >= 200_000

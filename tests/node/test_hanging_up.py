@@ -22,3 +22,18 @@ def test_it_is_gone_before_the_answer(pair: Pair) -> None:
             assert victim.recv(100) == b""
         victim.close()
         killer.close()
+
+
+def test_what_came_before_the_end_is_answered(pair: Pair) -> None:
+    """CLIENT LIST, too, which lets others be heard first."""
+    for port in (pair.ours, pair.theirs):
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+            client.sendall(b"PING\r\nCLIENT LIST\r\nPING\r\n")
+            if port == pair.ours:
+                # Redis may find the end together with the commands.
+                client.shutdown(socket.SHUT_WR)
+            told = b""
+            while not told.endswith(b"\r\n+PONG\r\n"):
+                told += client.recv(10_000)
+            assert told.startswith(b"+PONG\r\n$")
+            assert b" cmd=client|list " in told
