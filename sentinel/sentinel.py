@@ -113,6 +113,7 @@ class Sentinel:
             if master.options.notification_script or master.options.client_reconfig_script:
                 self.log.warning(f"Warning: the scripts of {master.name} are kept and shown, but not run by Shardlab.")
         self.driver.start()
+        self.service.begin()
 
     def _load_users(self) -> None:
         options, accounts = self.options, self.accounts

@@ -38,7 +38,19 @@ class SentinelSession(Session):
 class SentinelService:
     """Implements `wire.connection.Service` for a sentinel."""
 
-    __slots__ = ("_accounts", "_clients", "_front", "_make_call", "_table", "processed", "turn")
+    __slots__ = (
+        "_accounts",
+        "_begun",
+        "_clients",
+        "_front",
+        "_gone_in",
+        "_gone_out",
+        "_make_call",
+        "_table",
+        "errors",
+        "processed",
+        "turn",
+    )
 
     def __init__(
         self,
@@ -55,8 +67,29 @@ class SentinelService:
         self._table = table
         self._accounts = accounts
         self._make_call = make_call
-        # For INFO: commands run since the start.
+        # Whether the sentinel has started: those who come before wait.
+        self._begun = False
+        # For INFO: commands run since the start, errors replied, and bytes of clients that have gone.
         self.processed = 0
+        self.errors = 0
+        self._gone_in = 0
+        self._gone_out = 0
+
+    @property
+    def bytes_in(self) -> int:
+        """What clients have sent since the start."""
+        return self._gone_in + sum(session.connection.bytes_in for session in self._clients if session.connection)
+
+    @property
+    def bytes_out(self) -> int:
+        return self._gone_out + sum(session.connection.bytes_out for session in self._clients if session.connection)
+
+    def begin(self) -> None:
+        """Run commands from now on."""
+        self._begun = True
+        for session in self._clients:
+            if session.connection is not None:
+                session.connection.resume()
 
     def connect(self) -> Connection:
         return Connection(self)
@@ -75,17 +108,24 @@ class SentinelService:
 
     def execute(self, session: Session, batch: Batch, start: int) -> int:
         assert isinstance(session, SentinelSession)
+        if not self._begun:
+            return start
         session.last_seen_ms = self._front.clock.wall_ms()
         for index in range(start, len(batch.commands)):
             if session.mask & CLOSING:
                 return index
-            _answer(session, self._run(session, batch.commands[index]))
+            reply = self._run(session, batch.commands[index])
+            self.errors += isinstance(reply, Error)
+            _answer(session, reply)
             if session.parked:
                 return index + 1
         return len(batch.commands)
 
     def closed(self, session: Session) -> None:
         assert isinstance(session, SentinelSession)
+        if session.connection is not None:
+            self._gone_in += session.connection.bytes_in
+            self._gone_out += session.connection.bytes_out
         self._front.broker.forget(session)
         self._clients.remove(session)
 

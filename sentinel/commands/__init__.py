@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from sentinel.commands import observe, operate, options, server, shared
+from sentinel.commands import info, observe, operate, options, server, shared
 from wire.commands import acl, client, command
 from wire.table import CommandTable
 
-MODULES: tuple[ModuleType, ...] = (observe, operate, options, server, shared, acl, client, command)
+MODULES: tuple[ModuleType, ...] = (info, observe, operate, options, server, shared, acl, client, command)
 
 
 def command_table() -> CommandTable:

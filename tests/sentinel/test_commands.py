@@ -65,15 +65,20 @@ def master(start_redis: Callable[..., RealRedis]) -> RealRedis:
 
 
 @pytest.fixture
-async def ours(master: RealRedis, tmp_path: Path) -> AsyncIterator[Sentinel]:
-    """A sentinel in this process."""
+async def prepared(master: RealRedis, tmp_path: Path) -> Sentinel:
+    """A sentinel in this process that has not been started."""
     text = conf(free_base(), master.port)
     (tmp_path / "ours.conf").write_text(text)
     file = ConfigFile(RealDisk(str(tmp_path)), "ours.conf", text)
-    sentinel = Sentinel(understand(parse(text, SystemConfigFiles()), command_table()), file, system_runtime())
-    await sentinel.start()
-    yield sentinel
-    await sentinel.stop()
+    return Sentinel(understand(parse(text, SystemConfigFiles()), command_table()), file, system_runtime())
+
+
+@pytest.fixture
+async def ours(prepared: Sentinel) -> AsyncIterator[Sentinel]:
+    """The same, at work."""
+    await prepared.start()
+    yield prepared
+    await prepared.stop()
 
 
 @pytest.fixture
@@ -277,6 +282,28 @@ async def test_sections_of_info(client: Client) -> None:
     ]
     assert "redis_mode:sentinel" in text
     assert await client.ask("INFO nosuch") == ""
+
+
+@pytest.mark.parametrize("section", ["server", "clients", "stats", "cpu"])
+async def test_the_fields_of_a_section(client: Client, real: Client, section: str) -> None:
+    mine, theirs = await client.ask(f"INFO {section}"), await real.ask(f"INFO {section}")
+    assert [line.partition(":")[0] for line in mine.splitlines()] == [
+        line.partition(":")[0] for line in theirs.splitlines()
+    ]
+
+
+async def test_who_comes_before_the_start_waits(prepared: Sentinel) -> None:
+    """As when a port with TLS is opened after one without: nothing runs before the sentinel's identity is saved."""
+    port = free_base() + 1
+    await prepared.listeners[1].open(["127.0.0.1"], port, 16)
+    early = await Client(port).open()
+    asked = asyncio.ensure_future(early.ask(f"SENTINEL MASTER {NAME}"))
+    await asyncio.sleep(0.2)
+    assert not asked.done()
+    await prepared.start()
+    assert (await asyncio.wait_for(asked, 5))[1] == NAME
+    early.close()
+    await prepared.stop()
 
 
 async def test_a_password(ours: Sentinel, client: Client) -> None:
