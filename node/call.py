@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from node.session import NodeSession
+from node.session import ELSEWHERE, NodeSession
 from wire.call import CallOf
 from wire.errors import Error
 from wire.table import Command
@@ -38,8 +38,14 @@ class Call(CallOf[NodeSession]):
         session.readonly = False
         self.node.monitor.remove(session)
         self.node.tracking.stop(session)
-        self.db = self.keyspace.database(0)
+        self.select(0)
         super().reset()
+
+    def select(self, index: int) -> None:
+        """Select a database; raises IndexError beyond the configured count."""
+        self.db = self.keyspace.database(index)
+        session = self.session
+        session.mask = session.mask | ELSEWHERE if index else session.mask & ~ELSEWHERE
 
     @property
     def may_block(self) -> bool:

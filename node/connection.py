@@ -3,7 +3,7 @@
 A client that waits for each reply sends one command at a time, and then what stands around a command costs more than
 the command: every call, every attribute looked up. So reading it (by its shape, `wire.singles`), running it, passing it
 on and answering are one function here. It does what `wire.connection` and `node.execute` do for a batch, and leaves to
-them whatever is not ordinary.
+them whatever is not ordinary. When many clients do so, their commands are put off, to be run together (`node.crowds`).
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from binascii import crc_hqx
 from typing import cast
 
 from node.aftermath import LARGE
+from node.crowds import Crowds
 from node.execute import Executor
 from node.session import NodeSession
 from wire.connection import Connection, Service
 from wire.decoder import Batch
-from wire.encoder import BULK_HEADERS, INTEGERS, encode_into
+from wire.encoder import BULK_HEADERS, INTEGERS, NIL_2, NIL_3, encode_into
 from wire.errors import Error
 from wire.reply import NO_REPLY, OK, PARKED
 from wire.singles import SINGLE_END
@@ -33,7 +34,9 @@ class NodeConnection(Connection):
         "_aftermath",
         "_blocked",
         "_client",
+        "_crowds",
         "_executor",
+        "_gathering",
         "_keyspace",
         "_owned",
         "_perf_ns",
@@ -47,9 +50,10 @@ class NodeConnection(Connection):
     # The session, while there is one.
     _client: NodeSession
 
-    def __init__(self, service: Service, executor: Executor) -> None:
+    def __init__(self, service: Service, executor: Executor, crowds: Crowds) -> None:
         super().__init__(service)
         self._executor = executor
+        self._crowds = crowds
         # Its parts, looked up once.
         self._aftermath = executor.aftermath
         self._keyspace = executor.keyspace
@@ -57,6 +61,7 @@ class NodeConnection(Connection):
         self._perf_ns = executor.perf_ns
         self._propagation = executor.propagation
         self._shapes = executor.singles.by_size
+        self._gathering = executor.singles.crowds
         # Not empty when a change may serve blocked clients.
         self._blocked = executor.aftermath.ready
 
@@ -75,15 +80,25 @@ class NodeConnection(Connection):
             super().data_received(data)
             return
         size = len(data)
-        self.bytes_in += size
         turn = self._turn
+        if turn.crowded and size < SINGLE_END:
+            crowd = self._gathering[size]
+            if crowd is not None:
+                self.ready = False
+                senders = crowd.senders
+                if not senders:
+                    self._crowds.gather(crowd)
+                senders.append(self)
+                crowd.chunks.append(data)
+                return
         if not turn.begun:
             turn.begin()
-        session = self._client
-        keyspace = self._keyspace
 
         # Read. What is called is loaded first, here and below: the interpreter looks an attribute up more quickly than
         # a method of that name.
+        self.bytes_in += size
+        session = self._client
+        keyspace = self._keyspace
         single = self._shapes[size] if size < SINGLE_END else None
         if single is not None:
             unpack = single.unpack
@@ -178,6 +193,8 @@ class NodeConnection(Connection):
             answer = INTEGERS[reply] if 0 <= reply < 1024 else b":%d\r\n" % reply
         elif reply is OK:
             answer = _OK
+        elif reply is None:
+            answer = NIL_2 if session.proto == 2 else NIL_3
         elif reply is PARKED:
             assert timed, "what parks is never brief"
             self.ready = False

@@ -3,8 +3,8 @@
 A batch runs in one loop. A command whose gates meet none of the session's conditions, with a fitting number
 of arguments and (in cluster mode) a key in a slot that is ours and stable, is called at once; everything else
 takes the slow lane (`node.slow_lane`), which performs every check in Redis' order. Consecutive writes that can be
-repeated as they came are passed on as one slice of the client's own bytes. Two roads are shorter: one command by itself
-(`node.connection`), and one command over and over (`node.stretches`).
+repeated as they came are passed on as one slice of the client's own bytes. Three roads are shorter: one command alone
+(`node.connection`), one command over and over (`node.stretches`), and one from many clients (`node.crowds`).
 
 Handlers return Python values; the commonest are encoded inline here, the others by `wire.encoder`.
 """
@@ -127,7 +127,9 @@ class Executor:
         index = start
         if batch.columns is not None:
             for _ in range(STRETCHES_MAX):
-                done = self._run_stretch(session, batch, index)
+                if batch.count - index < STRETCH_MIN:
+                    break
+                done = self.run_stretch(session, batch, index, StretchNotes())
                 if done < 0:
                     break
                 index += done
@@ -141,7 +143,7 @@ class Executor:
                     return index
         return self._run_each(session, batch, index, batch.count)
 
-    def _run_stretch(self, session: NodeSession, batch: Batch, first: int) -> int:
+    def run_stretch(self, session: NodeSession, batch: Batch, first: int, notes: StretchNotes) -> int:
         """Run as many commands of a batch of the same ones as can be run in one go from `first` on.
 
         Returns how many those were; -1 when none of them can.
@@ -157,7 +159,6 @@ class Executor:
             or command.gates & session.mask
             or command.stretch_argc not in (0, len(columns))
             or len(columns) < command.argc_min
-            or batch.count - first < STRETCH_MIN
             or self._slow.threshold_ns < BRIEF_NS
             or call.db.attended
             or keyspace.notifier.flags
@@ -167,7 +168,6 @@ class Executor:
         started_ns = self.perf_ns()
         call.command = command
         dirty = keyspace.dirty
-        notes = StretchNotes()
         if first:
             columns = [column[first:] for column in columns]
         done = command.stretch(call, columns, self.owned, notes)

@@ -7,6 +7,7 @@ from typing import Any
 
 from node.call import Call
 from node.connection import NodeConnection
+from node.crowds import Crowds
 from node.execute import Executor
 from node.gates import MEASURED, Conditions
 from node.monitor import Monitor
@@ -35,6 +36,7 @@ class NodeService:
         "_on_closed",
         "_query_buffer_max",
         "bulk_max",
+        "crowds",
         "denied",
         "execute",
         "output_limits",
@@ -57,6 +59,7 @@ class NodeService:
         # Commands go to the executor without a stop here.
         self.execute: Callable[[Any, Batch, int], int] = executor.execute
         self._executor = executor
+        self.crowds = Crowds(executor, turn)
         self._front = front
         self._clients = clients
         self._conditions = conditions
@@ -72,7 +75,7 @@ class NodeService:
         self.denied: Callable[[str], bytes | None] = lambda ip: None
 
     def connect(self) -> Connection:
-        return NodeConnection(self, self._executor)
+        return NodeConnection(self, self._executor, self.crowds)
 
     def opened(self, connection: Connection) -> NodeSession | bytes:
         if self._clients.full:

@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING
 from wire.connection import Connection
 from wire.errors import Error
 from wire.reply import Reply
-from wire.session import CLOSING, IN_MULTI, SUBSCRIPTION_BYTES, Session
+from wire.session import CLOSING, FIRST_FREE, IN_MULTI, SUBSCRIPTION_BYTES, Session
 from wire.table import Command
 
 if TYPE_CHECKING:
     from node.call import Call
     from node.database import Database
     from node.replication.peer import ReplicaPeer
+
+
+# Of `Session.mask`, and in no gate: another database than the first is selected.
+ELSEWHERE = 1 << FIRST_FREE + 12
 
 
 class Debugging(Enum):

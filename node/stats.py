@@ -46,7 +46,7 @@ class Traffic:
 
     def __init__(self, clients: Clients[NodeSession], turn: Turn, processed: Callable[[], int]) -> None:
         self._clients = clients
-        # Counts replies that connections did not collect.
+        # Counts what connections did not: replies that they did not collect, and commands that were put off.
         self._turn = turn
         self._gone_in = 0
         self._gone_out = 0
@@ -60,7 +60,8 @@ class Traffic:
 
     @property
     def bytes_in(self) -> int:
-        return self._gone_in - self._zero_in + sum([s.connection.bytes_in for s in self._clients if s.connection])
+        collected = sum([s.connection.bytes_in for s in self._clients if s.connection])
+        return self._gone_in - self._zero_in + self._turn.bytes_in + collected
 
     @property
     def bytes_out(self) -> int:
@@ -69,7 +70,8 @@ class Traffic:
 
     def sample(self) -> None:
         """Remember the totals; a rate is made of them when somebody asks for it."""
-        bytes_in, bytes_out = self._gone_in - self._zero_in, self._gone_out - self._zero_out + self._turn.bytes_out
+        bytes_in = self._gone_in - self._zero_in + self._turn.bytes_in
+        bytes_out = self._gone_out - self._zero_out + self._turn.bytes_out
         for session in self._clients.by_id.values():
             connection = session.connection
             if connection is not None:

@@ -14,6 +14,7 @@ from binascii import crc_hqx
 from collections.abc import Sequence
 from typing import Final
 
+from node.aftermath import LARGE
 from node.call import Call
 from node.commands.counters import SHARED, SMALL, TEXTS
 from node.structures.hashes import Hash
@@ -21,11 +22,14 @@ from node.structures.lists import Quicklist
 from node.structures.sets import Set
 from node.structures.stream_ids import ID_MAX, SEQUENCE_BITS
 from node.structures.streams import Stream
-from wire.encoder import INTEGERS, encode_items, encode_values
+from node.structures.table import Table
+from wire.encoder import INTEGERS, NIL_2, NIL_3, encode_items, encode_values
 from wire.table import CommandTable, Stretch, StretchNotes
 
 _OK = b"+OK\r\n"
 _ZERO, _ONE = INTEGERS[:2]
+# How the reply of a number ends, by its last three digits.
+_ENDS = [b"%03d\r\n" % number for number in range(1000)]
 # There is no key of that name.
 _ABSENT: Final = object()
 _STRING_OR_NONE: Final = frozenset((bytes, type(None)))
@@ -33,7 +37,7 @@ _STRING_OR_NONE: Final = frozenset((bytes, type(None)))
 _STREAM_BYTES_MAX = 1 << 20
 
 
-def _get(call: Call, columns: list[list[bytes]], owned: bytearray, _notes: StretchNotes) -> int:
+def _get(call: Call, columns: list[list[bytes]], owned: bytearray, notes: StretchNotes) -> int:
     db = call.db
     keyspace = call.keyspace
     shards = db.shards
@@ -43,8 +47,7 @@ def _get(call: Call, columns: list[list[bytes]], owned: bytearray, _notes: Stret
         # No key needs a closer look: the loop below, without what it looks at.
         found = [shards[crc_hqx(key, 0) & 16383].get(key) for key in keys]
         if _STRING_OR_NONE.issuperset(map(type, found)):
-            _reply_values(call, found)
-            return len(found)
+            return _reply_values(call, found, notes)
     values: list[bytes | None] = []
     append = values.append
     for key in keys:
@@ -60,17 +63,33 @@ def _get(call: Call, columns: list[list[bytes]], owned: bytearray, _notes: Stret
         elif value is not None:
             break
         append(value)
-    if values:
-        _reply_values(call, values)
-    return len(values)
+    return _reply_values(call, values, notes)
 
 
-def _reply_values(call: Call, values: list[bytes | None]) -> None:
+def _reply_values(call: Call, values: list[bytes | None], notes: StretchNotes) -> int:
+    if notes.apart and _are_large(values):
+        return 0
     missed = values.count(None)
     keyspace = call.keyspace
     keyspace.hits += len(values) - missed
     keyspace.misses += missed
-    encode_values(call.session.out, values, missed, call.session.proto)
+    if values:
+        _reply(call, values, missed, notes)
+    return len(values)
+
+
+def _are_large(values: Sequence[bytes | None]) -> bool:
+    """Whether to copy one of them may take so long that it must be timed by itself."""
+    return sum(map(len, filter(None, values))) >= LARGE
+
+
+def _reply(call: Call, values: Sequence[bytes | None], missing: int, notes: StretchNotes) -> None:
+    session = call.session
+    if notes.apart:
+        nil = NIL_2 if session.proto == 2 else NIL_3
+        session.out += [nil if value is None else b"$%d\r\n%b\r\n" % (len(value), value) for value in values]
+    else:
+        encode_values(session.out, values, missing, session.proto)
 
 
 def _set(call: Call, columns: list[list[bytes]], owned: bytearray, _notes: StretchNotes) -> int:
@@ -143,8 +162,23 @@ def _push(call: Call, columns: list[list[bytes]], owned: bytearray, *, left: boo
     items = columns[2] if done == len(columns[2]) else columns[2][:done]
     length = value.extend_left(items) if left else value.extend_right(items)
     call.keyspace.dirty += done
-    call.session.out += [b":%d\r\n" % number for number in range(length - done + 1, length + 1)]
+    call.session.out += _numbers(length - done + 1, length)
     return done
+
+
+def _numbers(first: int, last: int) -> list[bytes]:
+    """Replies that count from one number to another, a thousand at a time: only their ends differ then."""
+    replies: list[bytes] = []
+    while first <= last:
+        thousands, rest = divmod(first, 1000)
+        ends = _ENDS[rest : rest + last - first + 1]
+        if thousands:
+            head = b":%d" % thousands
+            replies += [head + end for end in ends]
+        else:
+            replies += INTEGERS[first : first + len(ends)]
+        first += len(ends)
+    return replies
 
 
 def _lpush(call: Call, columns: list[list[bytes]], owned: bytearray, _notes: StretchNotes) -> int:
@@ -155,7 +189,7 @@ def _rpush(call: Call, columns: list[list[bytes]], owned: bytearray, _notes: Str
     return _push(call, columns, owned, left=False)
 
 
-def _pop(call: Call, columns: list[list[bytes]], owned: bytearray, *, left: bool) -> int:
+def _pop(call: Call, columns: list[list[bytes]], owned: bytearray, notes: StretchNotes, *, left: bool) -> int:
     """Elements of one list, but for its last one, with which the key goes."""
     value = _structure(call, columns[1][0], owned)
     done = _of_one_key(columns[1])
@@ -165,26 +199,27 @@ def _pop(call: Call, columns: list[list[bytes]], owned: bytearray, *, left: bool
     elif type(value) is Quicklist:
         length = len(value)
         done = min(done, length - 1)
+        items = value.slice(0, done) if left else value.slice(length - done, length)[::-1]
+        if notes.apart and _are_large(items):
+            return 0
         if left:
-            items = value.slice(0, done)
             value.drop_left(done)
         else:
-            items = value.slice(length - done, length)[::-1]
             value.drop_right(done)
         call.keyspace.dirty += done
     else:
         return 0
     if done:
-        encode_values(call.session.out, items, done if value is _ABSENT else 0, call.session.proto)
+        _reply(call, items, done if value is _ABSENT else 0, notes)
     return done
 
 
-def _lpop(call: Call, columns: list[list[bytes]], owned: bytearray, _notes: StretchNotes) -> int:
-    return _pop(call, columns, owned, left=True)
+def _lpop(call: Call, columns: list[list[bytes]], owned: bytearray, notes: StretchNotes) -> int:
+    return _pop(call, columns, owned, notes, left=True)
 
 
-def _rpop(call: Call, columns: list[list[bytes]], owned: bytearray, _notes: StretchNotes) -> int:
-    return _pop(call, columns, owned, left=False)
+def _rpop(call: Call, columns: list[list[bytes]], owned: bytearray, notes: StretchNotes) -> int:
+    return _pop(call, columns, owned, notes, left=False)
 
 
 def _sadd(call: Call, columns: list[list[bytes]], owned: bytearray, notes: StretchNotes) -> int:
@@ -194,11 +229,9 @@ def _sadd(call: Call, columns: list[list[bytes]], owned: bytearray, notes: Stret
     if type(value) is not Set:
         return 0
     done = _of_one_key(columns[1])
-    added = value.add_each(columns[2][:done], call.keyspace.limits.intset_entries)
-    if 0 in added:
-        notes.unchanged += [at for at, new in enumerate(added) if not new]
-    call.session.out += map(INTEGERS.__getitem__, added)
-    call.keyspace.dirty += done - len(notes.unchanged)
+    known = notes.unchanged = value.add_each(columns[2][:done], call.keyspace.limits.intset_entries)
+    call.session.out += _ones(done, known)
+    call.keyspace.dirty += done - len(known)
     return done
 
 
@@ -208,14 +241,26 @@ def _hset(call: Call, columns: list[list[bytes]], owned: bytearray, _notes: Stre
     value = _structure(call, key, owned)
     if type(value) is not Hash or value.expiry is not None:
         return 0
-    set_field = value.set
-    limits = call.keyspace.limits
-    append = call.session.out.append
     done = _of_one_key(columns[1])
-    for field, text in zip(columns[2][:done], columns[3], strict=False):
-        append(_ONE if set_field(field, text, limits) else _ZERO)
+    names, texts = columns[2][:done], columns[3]
+    fields = value.fields
+    if type(fields) is Table:
+        known = fields.put_each(names, texts)
+    else:
+        set_field = value.set
+        limits = call.keyspace.limits
+        known = [at for at in range(done) if not set_field(names[at], texts[at], limits)]
+    call.session.out += _ones(done, known)
     call.keyspace.dirty += done
     return done
+
+
+def _ones(count: int, zeros: list[int]) -> list[bytes]:
+    """Replies that say 1, but for those at some places, which say 0."""
+    replies = [_ONE] * count
+    for at in zeros:
+        replies[at] = _ZERO
+    return replies
 
 
 def _xadd(call: Call, columns: list[list[bytes]], owned: bytearray, notes: StretchNotes) -> int:

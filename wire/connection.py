@@ -101,7 +101,7 @@ class Connection:
             self._closing = self._special = True
             return
         self.session = opened
-        self._look(opened)
+        self.look(opened)
 
     def data_received(self, data: bytes) -> None:
         session = self.session
@@ -115,6 +115,9 @@ class Connection:
     def take(self, session: Session, batch: Batch) -> None:
         """Run what has been read of a chunk, or put it behind what waits."""
         turn = self._turn
+        if turn.put_off is not None:
+            # This client's last command may be among them.
+            turn.put_off()
         if turn.replies:
             self._collect()
         decoder = self.decoder
@@ -132,9 +135,10 @@ class Connection:
                 session.buffered()
         if session.out:
             turn.reply(self)
-        self._look(session)
+        self.look(session)
 
-    def _look(self, session: Session) -> None:
+    def look(self, session: Session) -> None:
+        """Find out whether the connection is ready."""
         self.ready = self.decoder.fresh and not (session.parked or self._unfinished or self._closing)
 
     def limit(self, limited: bool) -> None:
@@ -258,6 +262,8 @@ class Connection:
 
     def eof_received(self) -> bool:
         """The client says no more, and perhaps still listens (``printf ... | nc``): it gets what it asked for."""
+        if self._turn.put_off is not None:
+            self._turn.put_off()
         session = self.session
         if session is None or self._closing:
             return False
@@ -297,7 +303,7 @@ class Connection:
         if session is not None:
             if session.out:
                 self._turn.reply(self)
-            self._look(session)
+            self.look(session)
 
     def _give_up(self, session: Session) -> None:
         """The client broke the protocol (it is told) or fills the query buffer without end (it is not)."""

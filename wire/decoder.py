@@ -98,14 +98,11 @@ class Batch:
 
     def encoded_without(self, first: int, last: int, omitted: Sequence[int]) -> bytes:
         """The same, without some commands among them, in ascending order."""
-        stride = self.stride
-        if stride:
-            chunk, without = self.chunk, set(omitted)
-            return b"".join([chunk[at * stride : (at + 1) * stride] for at in range(first, last) if at not in without])
+        chunk, stride = self.chunk, self.stride
         pieces = []
         for at in omitted:
             if first < at:
-                pieces.append(self.encoded(first, at))
+                pieces.append(chunk[first * stride : at * stride] if stride else self.encoded(first, at))
             first = at + 1
         if first < last:
             pieces.append(self.encoded(first, last))

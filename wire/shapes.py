@@ -9,18 +9,22 @@ where it should and says what it said before, so a word may have any bytes in it
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
+from itertools import chain
 from struct import Struct
 from typing import Final
 
 # Fewer commands are no pipeline; larger ones cost more by themselves than by being read.
 _COMMANDS_MIN: Final = 4
 _SIZE_MAX: Final = 4096
+# The words of so many commands are taken out by one call, for which the places of all are known.
+_AT_ONCE_MAX: Final = 64
 
 
 class Shape:
     """One command with blanks in it, each of a known length."""
 
-    __slots__ = ("_blanks", "_head", "_joint", "_rows", "_tail", "_template", "_words", "size")
+    __slots__ = ("_blanks", "_head", "_joint", "_layout", "_rows", "_tail", "_template", "_words", "size")
 
     def __init__(self, words: list[bytes], blanks: list[int]) -> None:
         """`words` are those of one command, its name first; those at `blanks` differ from command to command."""
@@ -44,6 +48,7 @@ class Shape:
         self._joint = self._tail + self._head
         # What stands around the blanks, with room for them.
         self._template = [piece for text in between[:-1] for piece in (text, b"")] + [between[-1]]
+        self._layout = layout
         self._rows: Callable[[bytes], Iterator[tuple[bytes, ...]]] = Struct(layout).iter_unpack
 
     def columns(self, data: bytes) -> list[list[bytes]] | None:
@@ -55,17 +60,27 @@ class Shape:
         columns = [[word] * count for word in self._words]
         if not blanks:
             return columns if data == self._head * count else None
+        if count <= _AT_ONCE_MAX:
+            words = _reader(self._layout, count)(data)
+        else:
+            words = tuple(chain.from_iterable(self._rows(data)))
         if len(blanks) == 1:
-            words = [word for (word,) in self._rows(data)]
-            columns[blanks[0]] = words
+            columns[blanks[0]] = list(words)
             return columns if data == b"%b%b%b" % (self._head, self._joint.join(words), self._tail) else None
         template = self._template
         step = len(template)
         pieces = template * count
-        for place, column in enumerate(zip(*self._rows(data), strict=True)):
-            columns[blanks[place]] = words = list(column)
-            pieces[2 * place + 1 :: step] = words
+        for place, at in enumerate(blanks):
+            column = words[place :: len(blanks)]
+            columns[at] = list(column)
+            pieces[2 * place + 1 :: step] = column
         return columns if data == b"".join(pieces) else None
+
+
+@lru_cache(maxsize=512)
+def _reader(layout: str, count: int) -> Callable[[bytes], tuple[bytes, ...]]:
+    """Takes the blanks out of so many commands."""
+    return Struct(layout * count).unpack
 
 
 def shape_of(columns: list[list[bytes]], length: int) -> Shape | None:

@@ -10,24 +10,68 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from struct import Struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from wire.shapes import Shape
 from wire.table import Command
+
+if TYPE_CHECKING:
+    from wire.connection import Connection
 
 # Commands that are longer, or have more words, are read as they come.
 SINGLE_END: Final = 1024
 _WORDS_MAX: Final = 16
 # Making a shape takes as long as reading a few commands without one: so many have to come first.
 _SEEN_MIN: Final = 16
+# A crowd that has gathered so many in vain rests.
+_TRUST: Final = 20
+
+
+class Crowd:
+    """Clients that have sent a command of one shape in this turn, which is put off until the turn's end."""
+
+    __slots__ = ("_blanks", "_words", "chunks", "command", "credit", "senders", "shape", "size")
+
+    def __init__(self, command: Command, argv: list[bytes]) -> None:
+        self.command = command
+        # About how many more have been run together than have gathered in vain; some trust comes first.
+        self.credit = _TRUST
+        # Who they are, and what they sent.
+        self.senders: list[Connection] = []
+        self.chunks: list[bytes] = []
+        # One command, and where its like have had other words. Words that are always the same (the key of a queue, say)
+        # need not be taken out of each.
+        self._words = argv
+        self._blanks: list[int] = []
+        self.shape = Shape(argv, [])
+        # The length of each command.
+        self.size = self.shape.size
+
+    def columns(self, data: bytes) -> list[list[bytes]] | None:
+        """The words by their place, if all of `data` is such commands."""
+        columns = self.shape.columns(data)
+        if columns is None and len(self._blanks) < len(self._words) - 1:
+            columns = Shape(self._words, list(range(1, len(self._words)))).columns(data)
+            if columns is not None:
+                self._blanks = [
+                    at
+                    for at, words in enumerate(columns)
+                    if at in self._blanks or words.count(self._words[at]) < len(words)
+                ]
+                self.shape = Shape(self._words, self._blanks)
+        return columns
 
 
 class Single:
     """The shape of one command, whose number of arguments is right."""
 
-    __slots__ = ("command", "name", "template", "unpack")
+    __slots__ = ("command", "crowd", "name", "template", "unpack")
 
     def __init__(self, command: Command, argv: list[bytes]) -> None:
         self.command = command
+        # For commands that can be run together.
+        stretches = command.stretch is not None and command.stretch_argc in (0, len(argv))
+        self.crowd = Crowd(command, argv) if stretches else None
         self.name = argv[0]
         between = b"*%d\r\n$%d\r\n%b\r\n" % (len(argv), len(self.name), self.name)
         # The command without its arguments, to be filled with them again; and where they lie in it.
@@ -45,11 +89,13 @@ class Single:
 class Singles:
     """The shapes that a server knows."""
 
-    __slots__ = ("_by_name", "_seen", "by_size")
+    __slots__ = ("_by_name", "_seen", "by_size", "crowds")
 
     def __init__(self, by_name: dict[bytes, Command]) -> None:
         self._by_name = by_name
         self.by_size: list[Single | None] = [None] * SINGLE_END
+        # Those of them that gather.
+        self.crowds: list[Crowd | None] = [None] * SINGLE_END
         # How many commands of a length came that were not of the shape kept for it.
         self._seen = [0] * SINGLE_END
 
@@ -65,5 +111,6 @@ class Singles:
             self._seen[size] = seen = self._seen[size] + 1
             if seen >= _SEEN_MIN and len(argv) <= _WORDS_MAX:
                 self._seen[size] = 0
-                self.by_size[size] = Single(command, argv)
+                single = self.by_size[size] = Single(command, argv)
+                self.crowds[size] = single.crowd
         return command

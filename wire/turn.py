@@ -16,6 +16,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+# So many commands that came by themselves make a turn crowded.
+_CROWD_MIN = 3
+
 
 class Flushable(Protocol):
     def flush(self) -> None: ...
@@ -39,9 +42,12 @@ class Turn:
         "_scheduled",
         "_timer",
         "begun",
+        "bytes_in",
         "bytes_out",
+        "crowded",
         "hold_s",
         "openings",
+        "put_off",
         "replies",
         "steps",
         "waiting",
@@ -55,8 +61,13 @@ class Turn:
         # Replies that are all that their connections have to send, and that these have not collected. None of these is
         # ready for another command of that kind until its reply has left.
         self.replies: dict[Answering, bytes] = {}
-        # How many bytes that was since the start.
+        # How many bytes that was since the start; and how many came that their connections have not counted.
         self.bytes_out = 0
+        self.bytes_in = 0
+        # Whether the last turn had several of these: then there may be as many in this one, and commands that are alike
+        # can be put off until its end, to be run together. What runs them, while there are some.
+        self.crowded = False
+        self.put_off: Callable[[], None] | None = None
         # Whether commands have run in this turn. Never while it is held back: that may take long.
         self.begun = False
         # What comes before the first command, in this order.
@@ -108,19 +119,25 @@ class Turn:
             self._loop.call_soon(self._end)
 
     def _end(self) -> None:
+        wait_s = self.hold_s() if self.hold_s is not None else 0.0
+        if wait_s > 0:
+            self.doubt()
+            # What has been put off runs now, and knows of the doubt and of the time that has passed.
+            self.begun = False
+        if self.put_off is not None:
+            self.put_off()
         self.begun = False
-        if self.hold_s is not None:
-            wait_s = self.hold_s()
-            if wait_s > 0:
-                self.doubt()
-                self._timer = self._loop.call_later(wait_s, self._end)
-                return
-            self._timer = None
-            self._doubtful = None
+        if wait_s > 0:
+            self.crowded = False
+            self._timer = self._loop.call_later(wait_s, self._end)
+            return
+        self._timer = None
+        self._doubtful = None
         self._scheduled = False
         for step in self.steps:
             step()
         replies = self.replies
+        self.crowded = len(replies) >= _CROWD_MIN
         if replies:
             self.replies = {}
             self.bytes_out += sum(map(len, replies.values()))

@@ -27,7 +27,7 @@ def select(call: Call) -> Reply:
     if call.node.settings.cluster_enabled and index:
         raise Error(b"ERR SELECT is not allowed in cluster mode")
     try:
-        call.db = call.keyspace.database(index)
+        call.select(index)
     except IndexError:
         raise Error(b"ERR DB index is out of range") from None
     return OK

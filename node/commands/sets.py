@@ -42,7 +42,7 @@ def sadd(call: Call) -> Reply:
     if type(set_) is Set:
         members = set_.members
         if len(argv) > 3:
-            added = sum(set_.add_each(argv[2:], keyspace.limits.intset_entries))
+            added = len(argv) - 2 - len(set_.add_each(argv[2:], keyspace.limits.intset_entries))
         elif type(members) is Table:
             added = members.put(argv[2], True)
         else:
@@ -54,7 +54,7 @@ def sadd(call: Call) -> Reply:
                 call.notify(SET, b"sadd", name)
     elif set_ is None:
         set_ = Set()
-        added = sum(set_.add_each(argv[2:], keyspace.limits.intset_entries))
+        added = len(argv) - 2 - len(set_.add_each(argv[2:], keyspace.limits.intset_entries))
         db.put(name, set_)
         keyspace.dirty += added - 1
         call.notify(SET, b"sadd", name)

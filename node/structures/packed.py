@@ -8,8 +8,9 @@ is never changed, so copies share it.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
-from itertools import accumulate
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from itertools import accumulate, repeat
 from sys import getsizeof
 
 # An end is written in 16 bits. Elements that take more bytes together are so long that packing would gain little.
@@ -29,8 +30,11 @@ class PackedChunk:
     @classmethod
     def of(cls, items: list[bytes]) -> PackedChunk | None:
         """`items` packed, if that is worth while."""
-        ends = list(accumulate(map(len, items)))
-        return cls(b"".join(items), array(_TYPE, ends)) if ends[-1] <= _BYTES_MAX else None
+        data = b"".join(items)
+        if len(data) > _BYTES_MAX:
+            return None
+        lengths = set(map(len, items))
+        return cls(data, _even_ends(len(items[0]), len(items)) if len(lengths) == 1 else _ends(map(len, items)))
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -59,6 +63,16 @@ class PackedChunk:
 
     def memory_bytes(self) -> int:
         return getsizeof(self) + getsizeof(self._data) + getsizeof(self._ends)
+
+
+def _ends(lengths: Iterable[int]) -> array[int]:
+    return array(_TYPE, list(accumulate(lengths)))
+
+
+@lru_cache(maxsize=64)
+def _even_ends(length: int, count: int) -> array[int]:
+    """The same for many that are equally long, as ids are: their chunks share it."""
+    return _ends(repeat(length, count))
 
 
 # A part of a long list.

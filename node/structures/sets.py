@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection
-from itertools import islice
+from itertools import islice, repeat
 from typing import ClassVar
 
 from node.structures.integers import Integers
@@ -57,11 +57,11 @@ class Set:
         return 1
 
     def add_each(self, members: list[bytes], intset_max: int) -> list[int]:
-        """What `add` returns for each of them."""
+        """Add several; which were there already, by their place."""
         own = self.members
         if isinstance(own, Table):
-            return own.put_each(members, True)
-        return [self.add(member, intset_max) for member in members]
+            return own.put_each(members, repeat(True))
+        return [at for at, member in enumerate(members) if not self.add(member, intset_max)]
 
     def listed(self) -> list[bytes]:
         """All members; those of an intset ascend."""

@@ -19,7 +19,7 @@ owns the collection turns its dict into a table when it has more than `DICT_MAX`
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from random import Random
 from typing import Any, Generic, Protocol, TypeVar
@@ -100,30 +100,27 @@ class Table(Generic[V]):
             self._split(at)
         return 1
 
-    def put_each(self, keys: list[bytes], value: V) -> list[int]:
-        """Set the value of each of `keys`; what `put` returns for each."""
+    def put_each(self, keys: list[bytes], values: Iterable[V]) -> list[int]:
+        """Set the value of each of `keys`, of which there are no more than values; which were there, by their place."""
         # The body of `put`, written out: with a call for each it takes half as long again.
-        shards, shift = self._shards, self._shift
-        new: list[int] = []
-        append = new.append
-        grown = 0
-        for key in keys:
+        shards, shift, size = self._shards, self._shift, self._size
+        known: list[int] = []
+        new = 0
+        for key, value in zip(keys, values, strict=False):
             at = crc32(key) >> shift
             shard = shards[at]
             before = len(shard)
             shard[key] = value
             if len(shard) == before:
-                append(0)
+                known.append(new + len(known))
                 continue
-            append(1)
-            grown += 1
+            new += 1
             if before >= _SHARD_MAX:
-                self._size += grown
-                grown = 0
+                self._size = size + new
                 self._split(at)
                 shards, shift = self._shards, self._shift
-        self._size += grown
-        return new
+        self._size = size + new
+        return known
 
     def pop(self, key: bytes, default: None = None) -> V | None:
         """Take `key` out and return its value; `default` when it is not there."""

@@ -132,6 +132,57 @@ async def test_while_a_turn_is_held_back_every_batch_looks_again() -> None:
     assert world.events[3:] == ["step", "flush early"]
 
 
+class PutOff:
+    """What runs at the end of the turn, and answers `socket`."""
+
+    def __init__(self, world: Doubt, socket: Socket) -> None:
+        self._world = world
+        self._socket = socket
+        world.turn.begin()
+        world.turn.put_off = self.run
+
+    def run(self) -> None:
+        turn = self._world.turn
+        turn.put_off = None
+        self._world.events.append("run" if turn.begun else "run late")
+        turn.reply(self._socket)
+
+
+async def test_what_was_put_off_runs_before_the_steps() -> None:
+    world = Doubt()
+    PutOff(world, world.early)
+    await world.turns()
+    assert world.events == ["run", "step", "flush early"]
+    assert not world.turn.begun
+
+
+async def test_what_was_put_off_and_runs_in_doubt_knows_of_it() -> None:
+    world = Doubt()
+    world.turn.begin()
+    world.turn.reply(world.early)
+    PutOff(world, world.late)
+    world.hold_s = 60.0
+    await world.turns()
+    assert world.events == ["run late"]
+    world.turn.discard()
+    world.hold_s = 0.0
+    await world.turns()
+    assert world.events == ["run late", "abort early", "step", "flush late"]
+
+
+async def test_a_turn_is_crowded_after_one_with_several_replies_that_were_not_collected() -> None:
+    world = Answered()
+    await world.turns()
+    assert not world.turn.crowded
+    for _ in range(3):
+        other = Room(world.turn).connect()
+        other.connection_made(cast(asyncio.Transport, Written([])))
+        world.turn.replies[other] = b"reply "
+    world.turn.request()
+    await world.turns()
+    assert world.turn.crowded
+
+
 class Written:
     """A transport that notes what is written to it."""
 
