@@ -6,6 +6,7 @@ tick, where something has begun that may be over sooner. Nobody else is touched.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 # Plans are kept by the tenth of a second they are for, as the ticks come.
 _SPAN_MS = 100
+_PLACE = attrgetter("place")
 
 
 class Attention:
@@ -52,19 +54,15 @@ class Attention:
         # The clock may have begun anywhere.
         first = self._present or min(later, default=present)
         self._present = present
-        planned: list[NodeEntry] = []
+        left: list[NodeEntry] = []
         for span in range(first, present + 1):
-            planned += later.pop(span, ())
-        if planned:
-            for node in planned:
-                if node.watch_at <= now:
+            for node in later.pop(span, ()):
+                moment = node.watch_at
+                if moment <= now:
                     due[node] = None
-            # What is left was planned for this very span, or is planned anew.
-            left = [node for node in planned if node.watch_at > now and node.watch_at // _SPAN_MS == present]
-            if left:
-                later[present] = left
-        return sorted(due, key=_place)
-
-
-def _place(node: NodeEntry) -> int:
-    return node.place
+                elif moment // _SPAN_MS == present:
+                    # It was planned for this very span, or is planned anew.
+                    left.append(node)
+        if left:
+            later[present] = left
+        return sorted(due, key=_PLACE) if len(due) > 1 else list(due)

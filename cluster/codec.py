@@ -44,10 +44,11 @@ _PREFIX = struct.Struct(">4sI")
 _HEAD_FIELDS = "4sIHHHH"
 # currentEpoch configEpoch offset | sender myslots slaveof myip | extensions reserved pport cport flags state mflags
 _PORTRAIT_FIELDS = "QQQ40s2048s40s46sH30xHHHBB2x"
-_HEADER = struct.Struct(">" + _HEAD_FIELDS + _PORTRAIT_FIELDS)
 _HEAD = struct.Struct(">" + _HEAD_FIELDS)
 _PORTRAIT = struct.Struct(">" + _PORTRAIT_FIELDS)
-HEADER_BYTES = _HEADER.size
+HEADER_BYTES = _HEAD.size + _PORTRAIT.size
+# The sender's id, behind the head and three numbers.
+_SENDER = slice(_HEAD.size + 3 * 8, _HEAD.size + 3 * 8 + ID_LENGTH)
 _TYPE = struct.Struct(">H")
 _TYPE_AT = 12
 # The bytes of a message after which its length can be judged: up to and including the type.
@@ -63,6 +64,7 @@ _MODULE = struct.Struct(">8sIB")
 _PLAIN_BYTES_MAX = 8 * 1024 * 1024
 # A channel and a payload of `proto-max-bulk-len` (512 MB) each is the most a client can publish.
 _PUBLISH_BYTES_MAX = HEADER_BYTES + _LENGTHS.size + 2 * 512 * 1024 * 1024
+_HEARTBEATS = {kind.value: kind for kind in (MessageType.PING, MessageType.PONG, MessageType.MEET)}
 _CARRIES_PAYLOAD = frozenset({MessageType.PUBLISH, MessageType.PUBLISHSHARD, MessageType.MODULE})
 
 _NO_MASTER = bytes(ID_LENGTH)
@@ -75,8 +77,10 @@ _message_flags = lru_cache(256)(MessageFlag)
 # Entries of gossip that are known as they come: several for each of a thousand nodes. A large cluster says the same of
 # a node a thousand times before it says something new.
 _GOSSIP_REMEMBERED = 4096
-# And headers, which have two kilobytes each.
-_PORTRAITS_REMEMBERED = 256
+# Headers, which have two kilobytes each.
+_PORTRAITS_REMEMBERED = 1024
+# And how many entries a heartbeat has.
+_COUNTS_REMEMBERED = 64
 
 
 class FrameReader:
@@ -161,29 +165,33 @@ def encode(message: Message) -> bytes:
             tail = _MODULE.pack(body.module_id, len(body.payload), body.subtype) + body.payload
         case Unrecognized():
             raise ValueError(f"a message of unknown type {body.number} is only ever received")
-    return (
-        _HEADER.pack(
-            _SIGNATURE,
-            HEADER_BYTES + len(tail),
-            _VERSION,
-            header.port,
-            number,
-            count,
-            header.current_epoch,
-            header.config_epoch,
-            header.offset,
-            header.sender.encode("ascii"),
-            header.slots,
-            _NO_MASTER if header.master is None else header.master.encode("ascii"),
-            header.ip.encode("ascii"),
-            extensions,
-            header.pport,
-            header.cport,
-            header.flags,
-            0 if header.cluster_ok else 1,
-            mflags,
+    return b"".join(
+        (
+            _HEAD.pack(_SIGNATURE, HEADER_BYTES + len(tail), _VERSION, header.port, number, count),
+            _encode_portrait(header, extensions, mflags),
+            tail,
         )
-        + tail
+    )
+
+
+# A node that has nothing new says the same of itself in each heartbeat.
+@lru_cache(_PORTRAITS_REMEMBERED)
+def _encode_portrait(header: Header, extensions: int, mflags: int) -> bytes:
+    """The header without what is in front of the others."""
+    return _PORTRAIT.pack(
+        header.current_epoch,
+        header.config_epoch,
+        header.offset,
+        header.sender.encode("ascii"),
+        header.slots,
+        _NO_MASTER if header.master is None else header.master.encode("ascii"),
+        header.ip.encode("ascii"),
+        extensions,
+        header.pport,
+        header.cport,
+        header.flags,
+        0 if header.cluster_ok else 1,
+        mflags,
     )
 
 
@@ -231,18 +239,26 @@ def decode(frame: bytes) -> Message:
         raise BrokenFrameError("bad signature or length")
     if version != _VERSION:
         raise MalformedMessageError(f"protocol version {version}")
-    header, extensions = _decode_portrait(port, frame[_HEAD.size : HEADER_BYTES])
-    if number <= MessageType.MEET:
+    header, extensions = _decode_portrait(port, frame)
+    kind = _HEARTBEATS.get(number)
+    if kind is not None:
         carried = extensions if int(header.mflags) & _EXT_DATA else 0
-        return Message(header, _decode_heartbeat(MessageType(number), frame, count, carried))
+        return Message(header, _decode_heartbeat(kind, frame, count, carried))
     decoder = _BODIES.get(number)
     return Message(header, Unrecognized(number) if decoder is None else decoder(frame))
 
 
-# A node that has nothing new says the same of itself in each heartbeat.
-@lru_cache(_PORTRAITS_REMEMBERED)
-def _decode_portrait(port: int, raw: bytes) -> tuple[Header, int]:
+# The newest portrait of each sender: its bytes, the port in front of them, and what they say. A node that has nothing
+# new says the same of itself in each heartbeat, and two kilobytes are sooner compared than hashed.
+_portraits: dict[bytes, tuple[bytes, int, Header, int]] = {}
+
+
+def _decode_portrait(port: int, frame: bytes) -> tuple[Header, int]:
     """The header, of whose fields one is in front of the others, and how many extensions the message has."""
+    known = _portraits.get(frame[_SENDER])
+    if known is not None and known[1] == port and frame.startswith(known[0], _HEAD.size):
+        return known[2], known[3]
+    raw = frame[_HEAD.size : HEADER_BYTES]
     (
         current_epoch,
         config_epoch,
@@ -273,6 +289,10 @@ def _decode_portrait(port: int, raw: bytes) -> tuple[Header, int]:
         mflags=_message_flags(mflags),
         pport=pport,
     )
+    if len(_portraits) >= _PORTRAITS_REMEMBERED:
+        # Whoever says something gets in anew.
+        _portraits.clear()
+    _portraits[sender] = raw, port, header, extensions
     return header, extensions
 
 
@@ -280,9 +300,14 @@ def _decode_heartbeat(kind: MessageType, frame: bytes, count: int, extensions: i
     gossip_end = HEADER_BYTES + _GOSSIP.size * count
     if gossip_end > len(frame):
         raise MalformedMessageError(f"{count} gossip entries in {len(frame)} bytes")
-    size = _GOSSIP.size
-    gossip = tuple([_decode_gossip(frame[at : at + size]) for at in range(HEADER_BYTES, gossip_end, size)])
+    gossip = tuple(map(_decode_gossip, _sections(count).unpack_from(frame, HEADER_BYTES)))
     return Heartbeat(kind, gossip, decode_extensions(frame, gossip_end, extensions))
+
+
+@lru_cache(_COUNTS_REMEMBERED)
+def _sections(count: int) -> struct.Struct:
+    """So many entries of gossip, each as the bytes it has: taken apart in one call, and not in one for each."""
+    return struct.Struct(f"{_GOSSIP.size}s" * count)
 
 
 @lru_cache(_GOSSIP_REMEMBERED)

@@ -37,6 +37,8 @@ class Context:
         "link_nodes",
         "link_number",
         "manual",
+        "mixed",
+        "mixed_from",
         "now_ms",
         "rng",
         "save_wanted",
@@ -71,6 +73,9 @@ class Context:
         self.try_failover = False
         self.announce = False
 
+        # The numbers of the other nodes in a random order, and the table they were taken from (`outgoing`).
+        self.mixed: list[int] = []
+        self.mixed_from: list[NodeEntry] | None = None
         # The number of the last outbound link, and the node at the other end of each link, either way.
         # A state may come with its links up: a simulation can start in the middle.
         self.link_nodes: dict[int, NodeEntry] = {

@@ -233,8 +233,9 @@ class ClusterMachine:
         # Ticks missed while the process was stopped are not made up for.
         self._tick_at = max(self._tick_at + TICK_MS, ctx.now_ms)
         self._ticked(ctx.now_ms)
-        due = [node for node in self.state.attention.take(ctx.now_ms) if self.state.nodes.get(node.id) is node]
+        due = self.state.attention.take(ctx.now_ms)
         if due:
+            due = [node for node in due if self.state.nodes.get(node.id) is node]
             handshake.expire(ctx, due)
             links.dial_missing(ctx, due)
         self._ticks += 1

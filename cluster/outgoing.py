@@ -191,40 +191,49 @@ def _gossip(ctx: Context, about: NodeEntry | None = None) -> tuple[GossipEntry, 
     if state.topology_changed:
         state.tell_anew()
     state.make_room()
-    nodes, told, ids = state.nodes, state.told, state.numbers.ids
-    count = len(nodes)
-    chosen: dict[int, GossipEntry] = {} if about is None else {about.number: _entry(state, about)}
+    chosen = [] if about is None else [_entry(state, about)]
     # Neither we nor, usually, the receiver are news.
+    count = len(state.nodes)
     wanted = min(max(_GOSSIP_MIN, count // _GOSSIP_FRACTION), count - 2)
     if wanted > 0:
-        # This is what `randrange` does, without its calls: a large cluster spends most of its time here. Numbers begin
-        # with 1; few, if any, are of nobody we know.
-        numbers = len(ids) - 1
-        draw, bits = ctx.rng.getrandbits, numbers.bit_length()
-        for _ in range(wanted * 3):
+        nodes, told, ids = state.nodes, state.told, state.numbers.ids
+        for number in _some(ctx, wanted * 3):
+            entry = told[number]
+            if entry is None:
+                node = nodes[ids[number]]
+                # Suspects come anyway. A node without link and slots may be a misconfigured one that nobody knows.
+                if (
+                    node is about
+                    or node.pfail
+                    or node.handshake
+                    or node.noaddr
+                    or (node.link is None and not node.slots)
+                ):
+                    continue
+                entry = _entry(state, node)
+            chosen.append(entry)
             if len(chosen) >= wanted:
                 break
-            number = draw(bits)
-            while number >= numbers:
-                number = draw(bits)
-            number += 1
-            entry = told[number]
-            if entry is not None:
-                chosen[number] = entry
-                continue
-            node = nodes.get(ids[number])
-            # Suspects come anyway. A node without link and slots may be a misconfigured one that nobody knows.
-            if (
-                node is not None
-                and not (node.myself or node.pfail or node.handshake or node.noaddr)
-                and (node.link is not None or node.slots)
-            ):
-                chosen[number] = _entry(state, node)
-        if state.suspected:
-            for node in state.table():
-                if node.pfail and not node.handshake and not node.noaddr:
-                    chosen[node.number] = _entry(state, node)
-    return tuple(chosen.values())
+        chosen += [_entry(state, node) for node in state.suspected if not node.handshake and not node.noaddr]
+    return tuple(chosen)
+
+
+def _some(ctx: Context, wanted: int) -> list[int]:
+    """The numbers of so many of the other nodes, or of all.
+
+    They are neighbours in an order that chance has made, from a place that it chooses each time: every node is as
+    likely to be among them as the next, which is what counts, for the price of one draw. (A large cluster spends much
+    of its time here.)
+    """
+    table = ctx.state.table()
+    if ctx.mixed_from is not table:
+        ctx.mixed_from = table
+        ctx.mixed = [node.number for node in table if not node.myself]
+        ctx.rng.shuffle(ctx.mixed)
+    mixed = ctx.mixed
+    start = int(ctx.rng.random() * len(mixed))
+    some = mixed[start : start + wanted]
+    return some if len(some) == wanted else some + mixed[: min(wanted - len(some), start)]
 
 
 def _entry(state: ClusterState, node: NodeEntry) -> GossipEntry:

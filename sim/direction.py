@@ -206,13 +206,13 @@ class Direction:
             self._wait_and_retransmit()
         else:
             self._attempts = self._unheard = self.unheard_bytes = 0
+        sender = self._sender
+        if not self._unheard and (sender.crowded or sender.released):
+            sender.buffer_drained()
         if piece is None:
             self._receiver.finish_received()
         else:
             self._receiver.received(piece)
-        sender = self._sender
-        if not self._unheard and (sender.crowded or sender.released):
-            sender.buffer_drained()
 
     def _hear(self) -> None:
         """The sender learns that all that arrived has arrived."""

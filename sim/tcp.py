@@ -40,6 +40,7 @@ class End(Resource):
         "input",
         "local",
         "name",
+        "on_arrival",
         "on_readable",
         "on_writable",
         "open",
@@ -81,7 +82,9 @@ class End(Resource):
         self.error = 0
         # The listening port that the handshake's last packet will put it in the queue of.
         self.accepting: Callable[[], None] | None = None
-        # Told, in no process' context, that there is something to read (data, end or error), or room to write.
+        # Told, in no process' context, that there is something to read (data or the end as the last deed of an event,
+        # or an error), or room to write.
+        self.on_arrival: Callable[[], None] = _nothing
         self.on_readable: Callable[[], None] = _nothing
         self.on_writable: Callable[[], None] = _nothing
 
@@ -139,7 +142,7 @@ class End(Resource):
             self.owner.resources.pop(self, None)
             self.owner = None
         self.released = True
-        self.on_readable = self.on_writable = _nothing
+        self.on_arrival = self.on_readable = self.on_writable = _nothing
         if not self.open:
             return
         if not self.connected:
@@ -155,11 +158,12 @@ class End(Resource):
         self.close()
 
     def abandon(self) -> None:
-        self.on_readable = self.on_writable = _nothing
+        self.on_arrival = self.on_readable = self.on_writable = _nothing
 
     # ---- what the kernel does
 
     def received(self, data: bytes) -> None:
+        """Data have arrived; the last deed of an event."""
         if self.accepting is not None:
             self._accept()
         if not data:
@@ -171,14 +175,15 @@ class End(Resource):
             return
         self.input.append(data)
         self.unread_bytes += len(data)
-        self.on_readable()
+        self.on_arrival()
 
     def finish_received(self) -> None:
+        """The end of the stream has arrived; the last deed of an event."""
         if self.accepting is not None:
             self._accept()
         self.ended = True
-        self.on_readable()
         self._forget_if_done()
+        self.on_arrival()
 
     def _accept(self) -> None:
         accept, self.accepting = self.accepting, None

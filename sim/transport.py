@@ -100,6 +100,7 @@ class SimTransport(asyncio.Transport):
         # Each of them waits for its turn at most once at a time, so one handle serves for ever.
         self._read_handle = Handle(self._read, (), loop, self._context)
         self._write_handle = Handle(self._write_buffered, (), loop, self._context)
+        end.on_arrival = self._arrived
         end.on_readable = self._readable
         end.on_writable = self._writable
 
@@ -109,6 +110,11 @@ class SimTransport(asyncio.Transport):
         self._readable()
 
     # ---- reading
+
+    def _arrived(self) -> None:
+        if self._reading and not self._read_scheduled and not self._lost:
+            self._read_scheduled = True
+            self._process.interrupt(self._read_handle)
 
     def _readable(self) -> None:
         if self._reading and not self._read_scheduled and not self._lost:

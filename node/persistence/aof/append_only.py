@@ -254,7 +254,7 @@ class AppendOnly:
 
     def cron(self) -> None:
         """At every beat: does the log need a new base?"""
-        if self._child.busy or self._loader.active:
+        if (self.state is not AofState.ON and not self.scheduled) or self._child.busy or self._loader.active:
             return
         if self.scheduled:
             if not self.rewriter.limited():
@@ -262,11 +262,7 @@ class AppendOnly:
             return
         settings = self._settings
         size = self.rewriter.size
-        if (
-            self.state is not AofState.ON
-            or not settings.auto_aof_rewrite_percentage
-            or size <= settings.auto_aof_rewrite_min_size
-        ):
+        if not settings.auto_aof_rewrite_percentage or size <= settings.auto_aof_rewrite_min_size:
             return
         growth = size * 100 // (self.rewriter.size_at_rewrite or 1) - 100
         if growth >= settings.auto_aof_rewrite_percentage and not self.rewriter.limited():
