@@ -55,13 +55,13 @@ class Found:
 FOUND = {
     "unsynced-vote": Found(invariants.RUNS, 1, _BY_CLUSTER, _CRASHES),
     "reply-before-log": Found(invariants.KEEPS, 1, Shape(1, 0, 0, directives=_LOG), _CRASHES),
-    "unsynced-rename": Found(invariants.MEMORY, 1, _BY_CLUSTER, _CRASHES),
+    "unsynced-rename": Found(invariants.MEMORY, 2, _BY_CLUSTER, _CRASHES),
     "serve-on-waking": Found(serving.REPLACED, 4, Shape(1, 1, down_after_ms=300), (Kind.PAUSE,)),
     "serve-in-minority": Found(serving.MINORITY, 2, _BY_CLUSTER, (Kind.CUT,)),
     "never-step-down": Found(invariants.HEALS, 1, Shape(1, 1), _CRASHES),
     "vote-twice": Found(
         invariants.ONE_VOTE,
-        82,
+        3,
         Shape(3, 3, 0, failover="cluster", down_after_ms=3000),
         (Kind.KILL, Kind.SLOW_LINK),
         duration_s=30.0,
