@@ -248,16 +248,34 @@ def decode(frame: bytes) -> Message:
     return Message(header, Unrecognized(number) if decoder is None else decoder(frame))
 
 
-# The newest portrait of each sender: its bytes, the port in front of them, and what they say. A node that has nothing
-# new says the same of itself in each heartbeat, and two kilobytes are sooner compared than hashed.
-_portraits: dict[bytes, tuple[bytes, int, Header, int]] = {}
+class _Portrait:
+    """The newest portrait of a sender: its bytes, the port in front of them, and what they say."""
+
+    __slots__ = ("extensions", "header", "port", "raw")
+
+    header: Header
+    extensions: int
+
+    def __init__(self) -> None:
+        # None yet.
+        self.port = -1
+        self.raw = b""
+
+
+@lru_cache(_PORTRAITS_REMEMBERED)
+def _newest(_sender: bytes) -> _Portrait:
+    return _Portrait()
 
 
 def _decode_portrait(port: int, frame: bytes) -> tuple[Header, int]:
-    """The header, of whose fields one is in front of the others, and how many extensions the message has."""
-    known = _portraits.get(frame[_SENDER])
-    if known is not None and known[1] == port and frame.startswith(known[0], _HEAD.size):
-        return known[2], known[3]
+    """The header, of whose fields one is in front of the others, and how many extensions the message has.
+
+    A node that has nothing new says the same of itself in each heartbeat, and two kilobytes are sooner compared than
+    hashed.
+    """
+    newest = _newest(frame[_SENDER])
+    if newest.port == port and frame.startswith(newest.raw, _HEAD.size):
+        return newest.header, newest.extensions
     raw = frame[_HEAD.size : HEADER_BYTES]
     (
         current_epoch,
@@ -289,10 +307,7 @@ def _decode_portrait(port: int, frame: bytes) -> tuple[Header, int]:
         mflags=_message_flags(mflags),
         pport=pport,
     )
-    if len(_portraits) >= _PORTRAITS_REMEMBERED:
-        # Whoever says something gets in anew.
-        _portraits.clear()
-    _portraits[sender] = raw, port, header, extensions
+    newest.port, newest.raw, newest.header, newest.extensions = port, raw, header, extensions
     return header, extensions
 
 
