@@ -154,7 +154,7 @@ def _users(node: Node) -> None:
 
 
 def _tracking(node: Node) -> None:
-    node.tracking.max_keys = node.settings.tracking_table_max_keys
+    node.tracking.limit(node.settings.tracking_table_max_keys)
 
 
 def _events(node: Node) -> None:

@@ -35,12 +35,12 @@ class Tracking:
         "_clients",
         "_emptied",
         "_keyspace",
+        "_max_keys",
         "_outdated",
         "_prefixes",
         "_readers",
         "_running",
         "_turn",
-        "max_keys",
     )
 
     def __init__(self, keyspace: Keyspace, clients: Clients[NodeSession], turn: Turn) -> None:
@@ -62,7 +62,7 @@ class Tracking:
         # The tracking client whose command runs.
         self._running: NodeSession | None = None
         # `tracking-table-max-keys`; 0: no limit.
-        self.max_keys = 1_000_000
+        self._max_keys = 1_000_000
 
     # ---- for INFO
 
@@ -104,6 +104,11 @@ class Tracking:
         session.tracked = None
         session.mask &= ~TRACKING
         self._observe()
+
+    def limit(self, keys: int) -> None:
+        """`tracking-table-max-keys`."""
+        self._max_keys = keys
+        self._limit()
 
     def _observe(self) -> None:
         self._keyspace.observe(self if self._prefixes else None)
@@ -158,7 +163,7 @@ class Tracking:
 
     def _limit(self) -> None:
         """Forget the keys that were read first, where there are too many; their readers are told that they changed."""
-        while self.max_keys and len(self._readers) > self.max_keys:
+        while self._max_keys and len(self._readers) > self._max_keys:
             (database, key), readers = next(iter(self._readers.items()))
             self._tell(readers, key)
             readers.clear()

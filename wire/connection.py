@@ -307,6 +307,6 @@ class Connection:
 
     def _give_up(self, session: Session) -> None:
         """The client broke the protocol (it is told) or fills the query buffer without end (it is not)."""
-        if self.decoder.error is not None and not self._unfinished:
+        if self.decoder.error is not None and not self._unfinished and not session.mask & CLOSING:
             session.out.append(encode_error(self.decoder.error.text))
         session.close()

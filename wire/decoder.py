@@ -303,7 +303,7 @@ class Decoder:
     @staticmethod
     def _line(data: bytes, position: int, what: bytes) -> tuple[int, bytes]:
         """The text after the type byte up to CR, and where the next line begins (LF is not verified)."""
-        stop = data.find(b"\r", position)
+        stop = _find_text(data, b"\r", position)
         if stop < 0 or stop + 1 >= len(data):
             if stop < 0 and len(data) - position > MAX_LINE:
                 raise ProtocolError(b"too big %s count string" % what)
@@ -312,7 +312,7 @@ class Decoder:
 
     @staticmethod
     def _inline(data: bytes, position: int) -> tuple[int, list[bytes]]:
-        stop = data.find(b"\n", position)
+        stop = _find_text(data, b"\n", position)
         if stop < 0:
             if len(data) - position > MAX_LINE:
                 raise ProtocolError(b"too big inline request")
@@ -322,6 +322,12 @@ class Decoder:
         if argv is None:
             raise ProtocolError(b"unbalanced quotes in request")
         return stop + 1, argv
+
+
+def _find_text(data: bytes, end: bytes, position: int) -> int:
+    """Where the line ends; -1 for one that does not, or not before a NUL: Redis looks for no end behind that."""
+    stop = data.find(end, position)
+    return -1 if stop > 0 and data.find(b"\0", position, stop) >= 0 else stop
 
 
 class _IncompleteError(Exception):

@@ -237,7 +237,7 @@ redis.set_repl = function(...)
 end
 redis.acl_check_cmd = function(...)
   if select('#', ...) == 0 then
-    complain('ERR Please specify at least one argument for this redis.acl_check_cmd() call')
+    complain('ERR Please specify at least one argument for this redis lib call')
   end
   local allowed, problem = host.acl_check(...)
   if problem then complain(problem) end

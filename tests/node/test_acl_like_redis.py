@@ -54,6 +54,7 @@ ACL SETUSER bob '+get|a|b'
 ACL SETUSER bob '-get|a|b'
 ACL SETUSER bob '+nope|a|b'
 ACL SETUSER bob '(+get' ~a
+ACL SETUSER bob '(+get +set' ~a
 ACL SETUSER 'a b' on
 ACL DRYRUN bob get x
 ACL DRYRUN bob strlen a1

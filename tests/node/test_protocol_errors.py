@@ -33,6 +33,11 @@ BROKEN = [
     # What was right before the mistake is still answered.
     PING + PING + b"*1\r\nPING\r\n" + PING,
     PING + b"QUIT\r\n" + PING,
+    # And nothing comes behind a farewell.
+    PING + b"QUIT\r\n*1\r\n$-1\r\n",
+    # No line ends behind a NUL.
+    PING + b"\0" + b"x\r\n" * 30_000,
+    PING + b"*1\0" + b"\r\n" * 40_000,
 ]
 
 FINE = [

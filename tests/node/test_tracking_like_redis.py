@@ -268,3 +268,13 @@ def test_what_is_evicted_is_told_before_the_reply(pair: Pair) -> None:
             client.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
     assert conversations[0] == conversations[1]
     assert conversations[0][1] == b">2\r\n$10\r\ninvalidate\r\n*1\r\n$8\r\nvolatile\r\n"
+
+
+def test_a_smaller_table_is_small_at_once(clients: tuple[RawClient, RawClient]) -> None:
+    reader, _ = clients
+    reader.ask("CLIENT", "TRACKING", "on")
+    reader.ask("MSET", "a", "1", "b", "2")
+    reader.ask("MGET", "a", "b")
+    assert reader.ask("CONFIG", "SET", "tracking-table-max-keys", "1") == b"+OK\r\n"
+    assert _told(reader) in ([b"a"], [b"b"])
+    assert reader.ask("CONFIG", "SET", "tracking-table-max-keys", "1000000") == b"+OK\r\n"

@@ -199,18 +199,19 @@ class Rules:
 def joined_selectors(words: Sequence[bytes]) -> list[bytes]:
     """The words, with those of a selector in parentheses put together; raises ParenthesisError."""
     joined: list[bytes] = []
-    open_since = -1
+    # The first word of the selector that is open.
+    opening: bytes | None = None
     for word in words:
-        if open_since >= 0:
+        if opening is not None:
             joined[-1] += b" " + word
         else:
             joined.append(word)
             if word.startswith(b"("):
-                open_since = len(joined) - 1
-        if open_since >= 0 and word.endswith(b")"):
-            open_since = -1
-    if open_since >= 0:
-        raise ParenthesisError(joined[open_since].partition(b" ")[0])
+                opening = word
+        if opening is not None and word.endswith(b")"):
+            opening = None
+    if opening is not None:
+        raise ParenthesisError(opening)
     return joined
 
 

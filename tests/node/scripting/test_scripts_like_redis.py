@@ -108,6 +108,8 @@ return redis.acl_check_cmd('get','a')
 ----
 return redis.acl_check_cmd('nope')
 ----
+return redis.acl_check_cmd()
+----
 return redis.call('incr',1,2)
 ----
 return redis.call('set','x',1.5)
