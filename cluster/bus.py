@@ -259,24 +259,29 @@ class Bus:
             return ""
         if not self._taking_part:
             return ""
-        answer = ""
         self._stepping = True
         try:
-            self._events.append(event)
+            answer = self._take(event)
             while self._events:
                 answer = self._take(self._events.popleft()) or answer
         finally:
             self._stepping = False
             self._events.clear()
-        self._set_timer()
+        deadline = self._machine.deadline()
+        if deadline != self._timer_at:
+            self._set_timer(deadline)
         return answer
 
     def _take(self, event: Event) -> str:
         answer = ""
         for effect in self._machine.step(self._loop.time() * 1000, self._clock.wall_ms(), event):
-            if isinstance(effect, Answer):
+            perform = self._perform.get(type(effect))
+            if perform is not None:
+                perform(effect)
+            elif isinstance(effect, Answer):
                 answer = effect.text
-            elif isinstance(effect, Save):
+            else:
+                assert isinstance(effect, Save), effect
                 try:
                     self._conf.save(render(self._machine.state), fsync=effect.fsync)
                 except OSError as error:
@@ -284,8 +289,6 @@ class Bus:
                     return ""
                 if self._settling is None and not self._conf.settled:
                     self._settling = self._loop.call_later(_SETTLE_S, self._settle)
-            else:
-                self._perform[type(effect)](effect)
         return answer
 
     def _settle(self) -> None:
@@ -301,10 +304,7 @@ class Bus:
         self._events.clear()
         self._member.cannot_save(error)
 
-    def _set_timer(self) -> None:
-        deadline = self._machine.deadline()
-        if deadline == self._timer_at:
-            return
+    def _set_timer(self, deadline: float | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer_at = deadline
@@ -317,7 +317,7 @@ class Bus:
     # ---- effects
 
     def _performers(self) -> dict[type, Callable[[Any], None]]:
-        """How each effect is performed."""
+        """How each effect is performed, but for those that end a step or say something of it: `_take`."""
         member = self._member
         table: dict[type, Callable[[Any], None]] = {}
 

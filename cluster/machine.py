@@ -114,11 +114,13 @@ class ClusterMachine:
         moment = self._tick_at
         if moment is None:
             return None
-        start_at = election.next_moment(self._ctx)
-        if start_at is not None and self._ctx.now_ms < start_at < moment:
-            moment = start_at
-        if manual_failover.waiting(self._ctx):
-            moment = min(moment, self._ctx.now_ms + manual_failover.POLL_MS)
+        ctx = self._ctx
+        if ctx.candidacy.start_at is not None:
+            start_at = election.next_moment(ctx)
+            if start_at is not None and ctx.now_ms < start_at < moment:
+                moment = start_at
+        if ctx.manual.end_at is not None and manual_failover.waiting(ctx):
+            moment = min(moment, ctx.now_ms + manual_failover.POLL_MS)
         return moment
 
     def failure_reports(self, node_id: str) -> int | None:
@@ -275,9 +277,9 @@ class ClusterMachine:
             self.view.refresh()
             self.view.stands_back = ctx.stands_back
             ctx.emit(SlotsChanged())
-        self.view.returning = comeback.returning(ctx)
+        self.view.returning = not ctx.has_served and comeback.returning(ctx)
         effects = ctx.effects
-        if comeback.silent(ctx):
+        if ctx.stands_back and comeback.silent(ctx):
             effects = [effect for effect in effects if not comeback.withheld(effect)]
         if ctx.save_wanted:
             # First of all: whatever the step says to others rests on it.

@@ -354,7 +354,8 @@ class Node:
         cron.add(self.expiry.cycle)
         cron.add(idle.check)
         cron.add(self.service.check_output)
-        cron.add(self._check_memory)
+        cron.add(self.buffers.check)
+        cron.add(self.eviction.cron)
         cron.add(self.table.settle, SAMPLE_PERIOD_S)
         cron.add(self.traffic.sample, SAMPLE_PERIOD_S)
         cron.add(self.service.crowds.tick, SAMPLE_PERIOD_S)
@@ -363,10 +364,6 @@ class Node:
         cron.add(self.saver.cron, 1)
         cron.add(self.replication.cron, 1)
         return cron
-
-    def _check_memory(self) -> None:
-        self.buffers.check()
-        self.eviction.cron()
 
     def _inner_session(self) -> NodeSession:
         """A session that belongs to no connection: the client as which our master's stream runs."""

@@ -119,7 +119,7 @@ class NodeService:
 
     def check_output(self) -> None:
         """A soft limit is passed by time alone, too: look at who has been written nothing lately."""
-        for session in self._clients:
+        for session in list(self._clients.by_id.values()):
             connection = session.connection
             if connection is None:
                 continue

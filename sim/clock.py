@@ -33,7 +33,8 @@ class HostClock:
 
     def wall_us(self, world_s: float) -> int:
         """What the wall clock shows. It drifts as the monotonic one does."""
-        elapsed_s = self.monotonic_s(world_s) - self._started_s
+        # With what `monotonic_s` does, for one call less: every event of every bus asks.
+        elapsed_s = self.base_s + (world_s - self.since_s) * self.rate - self._started_s
         return _EPOCH_US + round(elapsed_s * 1_000_000) + self.wall_offset_us
 
     def drift(self, world_s: float, rate: float) -> None:

@@ -238,13 +238,12 @@ class Process:
         if self._holds or not self.alive:
             self._scheduled = False
             return
-        ready, loop = self.ready, self._loop
+        ready, loop, draw = self.ready, self._loop, self._cpu.random
         self.turns += 1
         self.lag_s = 0.0
         loop.current = self
         try:
-            going_on = True
-            while going_on:
+            while True:
                 for _ in range(len(ready)):
                     if not ready:
                         # The process has ended, and with it what was to come.
@@ -259,7 +258,8 @@ class Process:
                         except BaseException as failure:
                             loop.handle_failed(handle, failure)
                 # What it does after it has waited comes after the world has caught up.
-                going_on = bool(ready) and not self.lag_s and self._cpu.random() > _LOSES_CPU
+                if not ready or self.lag_s or draw() <= _LOSES_CPU:
+                    break
         except SystemExit as leaving:
             self.end(leaving.code if isinstance(leaving.code, int) else 1)
             return
@@ -267,7 +267,7 @@ class Process:
             loop.current = None
             self._scheduled = False
         low, high = self._cpu_cost_s
-        self.ready_at = loop.now + self.lag_s + low + (high - low) * self._cpu.random()
+        self.ready_at = loop.now + self.lag_s + low + (high - low) * draw()
         self.lag_s = 0.0
         if ready:
             self._wake()

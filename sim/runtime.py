@@ -68,7 +68,7 @@ class SimClock:
         self._clock = process.host.clock
 
     def wall_ms(self) -> int:
-        return self.wall_us() // 1000
+        return self._clock.wall_us(self._loop.now + self._process.lag_s) // 1000
 
     def wall_us(self) -> int:
         return self._clock.wall_us(self._loop.now + self._process.lag_s)
