@@ -38,9 +38,8 @@ def client_line(session: Session, argv: list[bytes], now_ms: int) -> bytes:
     unsent = connection.pending_output if connection is not None else 0
     collected = sum(map(len, session.out))
     argv_bytes = sum(map(len, argv)) + (connection.decoder.argv_bytes if connection is not None else 0)
-    if argv:
-        # The command that runs stays in the buffer until it has run.
-        buffered += len(encode_command(argv))
+    # The command that runs stays in the buffer until it has run.
+    running = len(encode_command(argv)) if argv else 0
     fields = {
         "id": session.id,
         "addr": session.address,
@@ -55,7 +54,7 @@ def client_line(session: Session, argv: list[bytes], now_ms: int) -> bytes:
         "psub": len(session.patterns),
         "ssub": len(session.shard_channels),
         "multi": session.queued,
-        "qbuf": buffered,
+        "qbuf": buffered + running,
         "qbuf-free": connection.decoder.reserved if connection is not None else 0,
         "argv-mem": argv_bytes,
         "multi-mem": session.queued_bytes,
@@ -64,7 +63,7 @@ def client_line(session: Session, argv: list[bytes], now_ms: int) -> bytes:
         "obl": collected,
         "oll": 1 if unsent else 0,
         "omem": unsent,
-        "tot-mem": client_bytes(session) + argv_bytes,
+        "tot-mem": client_bytes(session) + argv_bytes + running,
         "events": "rw" if unsent else "r",
         "cmd": session.last_command or "NULL",
         "user": session.user_shown,

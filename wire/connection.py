@@ -294,12 +294,12 @@ class Connection:
         self._collect()
         session = self.session
         while self._unfinished and session is not None and not session.parked and not self._closing:
-            batch, start = self._unfinished[0]
+            # What runs does not wait any more.
+            batch, start = self._unfinished.pop(0)
             done = self._execute(session, batch, start)
             if done < batch.count:
-                self._unfinished[0] = (batch, done)
+                self._unfinished.insert(0, (batch, done))
                 break
-            del self._unfinished[0]
         if session is not None:
             if session.out:
                 self._turn.reply(self)

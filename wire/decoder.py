@@ -252,9 +252,11 @@ class Decoder:
                     self._begin(count)
                     continue
                 if self._bulk_length < 0:
-                    if data[position] != 0x24:
-                        raise ProtocolError(b"expected '$', got '%c'" % data[position])
+                    kind = data[position]
+                    # Redis waits for the end of the line before it looks at the beginning.
                     position, length = self._line(data, position, b"bulk")
+                    if kind != 0x24:
+                        raise ProtocolError(b"expected '$', got '%c'" % kind)
                     self._bulk_length = self._checked_length(length)
                 stop = position + self._bulk_length
                 if stop + 2 > end:

@@ -290,7 +290,9 @@ class Gateway:
         try:
             return self._table.find(argv)
         except Error:
-            raise Error(_UNKNOWN) from None
+            # What has only subcommands is known by its name.
+            alone = len(argv) == 1 and argv[0].lower() in self._table.by_name
+            raise Error(_BAD_ARITY if alone else _UNKNOWN) from None
 
     def _admit(self, command: Command, argv: list[bytes]) -> None:
         """Raises Error when the command may not run, in the order in which Redis looks."""

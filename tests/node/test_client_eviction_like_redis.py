@@ -152,3 +152,12 @@ def test_what_was_sent_before_is_in_the_list(pair: Pair) -> None:
         assert _holds(observer, "fat") < 100_000
     client.send(b"*1\r\n$200000\r\n" + b"v" * 100_000)
     assert _holds(observer, "fat") >= 200_000
+
+
+def test_who_reads_the_list_is_in_it_as_it_reads(pair: Pair) -> None:
+    """With the list's request in its buffer."""
+    for client in pair.connect():
+        client.ask("CLIENT", "SETNAME", "reader")
+        line = next(line for line in client.ask("CLIENT", "LIST").splitlines() if b" name=reader " in line)
+        assert b" multi=-1 qbuf=26 " in line
+        assert b" argv-mem=10 " in line

@@ -38,6 +38,8 @@ BROKEN = [
     # No line ends behind a NUL.
     PING + b"\0" + b"x\r\n" * 30_000,
     PING + b"*1\0" + b"\r\n" * 40_000,
+    PING + b"*1\r\n\0" + b"\r\n" * 40_000,
+    PING + b"*1\r\n" + b"x" * 70_000,
 ]
 
 FINE = [

@@ -110,6 +110,12 @@ return redis.acl_check_cmd('nope')
 ----
 return redis.acl_check_cmd()
 ----
+return redis.call('xgroup')
+----
+return redis.pcall('OBJECT')
+----
+return redis.call('xgroup','foo')
+----
 return redis.call('incr',1,2)
 ----
 return redis.call('set','x',1.5)
