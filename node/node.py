@@ -22,6 +22,7 @@ from node.logo import logo
 from node.memory.buffers import ClientMemory
 from node.memory.eviction import Eviction
 from node.memory.freeing import Graveyard
+from node.memory.quiet import Quiet
 from node.migration import Migrations
 from node.monitor import Monitor
 from node.notifications import Notifier
@@ -80,6 +81,7 @@ class Node:
         self.clients: Clients[NodeSession] = Clients(settings.maxclients)
         self.broker = Broker()
         self.table = CommandTable(commands.MODULES, gates_of)
+        self.quiet = Quiet(self.table, runtime.clock)
         stretches.attach(self.table)
         self.accounts = Accounts(self.table, self.clients, runtime.clock, runtime.random)
         for old, new in settings.rename_command:
@@ -356,6 +358,7 @@ class Node:
         cron.add(self.service.check_output)
         cron.add(self.buffers.check)
         cron.add(self.eviction.cron)
+        cron.add(self.quiet.tick, SAMPLE_PERIOD_S)
         cron.add(self.table.settle, SAMPLE_PERIOD_S)
         cron.add(self.traffic.sample, SAMPLE_PERIOD_S)
         cron.add(self.service.crowds.tick, SAMPLE_PERIOD_S)

@@ -145,19 +145,18 @@ def object_idletime(call: Call) -> Reply:
 
 
 def _quiet_since_ms(call: Call) -> int | None:
-    """When commands were last executed before this one, which uses no key; None when that is just now, or not known.
+    """When keys were last used before this command, which uses none; None when that is just now, or not known.
 
-    A note of each use would make every GET dearer. So they begin when somebody asks, and this much is known for nothing
-    of the time before.
+    A note of each use would make every GET dearer. So they begin when somebody asks, and this much is known of the time
+    before: exactly when no command at all was executed, and else to a tenth of a second.
     """
-    node, session = call.node, call.session
-    first_here = call.may_block and not session.out
-    if not first_here or node.replication.is_replica:
-        return None
-    keyspace = call.keyspace
-    if any(other is not session and other.last_seen_ms >= keyspace.turn_ms for other in node.clients):
-        return None
-    return keyspace.turn_before_ms or node.started_at_ms
+    node, session, keyspace = call.node, call.session, call.keyspace
+    quiet_since_ms = node.quiet.since_ms()
+    first_here = call.may_block and not session.out and not node.replication.is_replica
+    if not first_here or any(other is not session and other.last_seen_ms >= keyspace.turn_ms for other in node.clients):
+        return quiet_since_ms
+    turn_before_ms = keyspace.turn_before_ms or node.started_at_ms
+    return turn_before_ms if quiet_since_ms is None else min(turn_before_ms, quiet_since_ms)
 
 
 @command(

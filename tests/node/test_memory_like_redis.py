@@ -234,8 +234,8 @@ def test_idle_times_of_before_somebody_asked(start_server: Callable[..., OwnServ
     Each server is asked once for the first time, and a second has to pass: idle times are whole seconds.
     """
     base = free_base()
-    quiet, used, others = [start_server(port=base + at, folder=f"own-{at}") for at in range(3)]
-    clients = [server.wait_ready().client() for server in (quiet, used, others)]
+    quiet, used, others, seen = [start_server(port=base + at, folder=f"own-{at}") for at in range(4)]
+    clients = [server.wait_ready().client() for server in (quiet, used, others, seen)]
     for client in clients:
         assert client.ask("SET", "k", "v") == b"+OK\r\n"
     time.sleep(2.1)
@@ -244,6 +244,8 @@ def test_idle_times_of_before_somebody_asked(start_server: Callable[..., OwnServ
     assert clients[1].ask_all([("GET", "k"), ("OBJECT", "IDLETIME", "k")])[-1] == b":0\r\n"
     assert others.client().ask("GET", "k") == b"$1\r\nv\r\n"
     assert clients[2].ask("OBJECT", "IDLETIME", "k") == b":0\r\n"
+    assert seen.client().ask_all([("TTL", "k"), ("TYPE", "k"), ("EXISTS", "k")])[-1] == b":1\r\n"
+    assert clients[3].ask_all([("EXISTS", "k"), ("OBJECT", "IDLETIME", "k")])[-1] in (b":1\r\n", b":2\r\n", b":3\r\n")
 
 
 def test_uses_that_leave_traces_and_those_that_do_not(clients: tuple[RawClient, RawClient]) -> None:
