@@ -218,7 +218,7 @@ async def serve(settings: NodeSettings, runtime: Runtime, config_file: str, made
         log.warning("Failed to configure TLS. Check logs for more info.")
         return 1
     except BindError as error:
-        log.warning(f"Warning: {error}")
+        log.warning(f"Warning: {error}" if error.port else str(error))
         if error.port:
             kind = "TLS" if error.port == settings.tls_port else "TCP"
             log.warning(f"Failed listening on port {error.port} ({kind}), aborting.")

@@ -69,10 +69,13 @@ def gather_small_writes(transport: asyncio.BaseTransport) -> None:
 async def listen_on_path(
     factory: Callable[[], asyncio.BaseProtocol], path: str, permissions: int, backlog: int
 ) -> asyncio.Server:
-    """A Unix socket in the file system, in place of one that is there already; `permissions` 0: as the umask has it.
-
-    Raises OSError.
+    """A Unix socket in the file system, in place of whatever file is there already, as in Redis; `permissions` 0: as
+    the umask has it. Raises OSError.
     """
+    # A loop replaces sockets only, and a test's server is often given the name of a temporary file. What cannot be
+    # removed is told of by the attempt to bind.
+    with contextlib.suppress(OSError):
+        os.unlink(path)
     server = await asyncio.get_running_loop().create_unix_server(factory, path, backlog=backlog)
     if permissions:
         os.chmod(path, permissions)
