@@ -28,7 +28,8 @@ def advance(ctx: Context) -> None:
     master = ctx.myself.master
     if not ctx.myself.is_replica or master is None or not master.slots:
         return
-    manual = ctx.manual.end_at is not None and ctx.manual.ready
+    asked = ctx.manual.end_at is not None
+    manual = asked and ctx.manual.ready
     if not manual and (not master.fail or ctx.settings.replica_no_failover):
         ctx.candidacy.hindrance = ""
         return
@@ -42,10 +43,11 @@ def advance(ctx: Context) -> None:
     candidacy = ctx.candidacy
     vote_ms = _vote_ms(ctx)
     if ctx.since(candidacy.start_at) > 2 * vote_ms:
-        _schedule(ctx, manual)
-        if not manual:
+        # Also when the master died before it could hand over: an operator has chosen this replica.
+        _schedule(ctx, at_once=asked)
+        if not asked:
             return
-    if not candidacy.requested and not manual:
+    if not candidacy.requested and not asked:
         _step_back(ctx)
     assert candidacy.start_at is not None
     if ctx.now_ms < candidacy.start_at:
@@ -80,12 +82,12 @@ def _data_fresh(ctx: Context) -> bool:
     return age_ms <= settings.repl_ping_period_ms + settings.node_timeout_ms * settings.replica_validity_factor
 
 
-def _schedule(ctx: Context, manual: bool) -> None:
+def _schedule(ctx: Context, *, at_once: bool) -> None:
     """Set the time of a new attempt. An operator's needs no delay: there is no other candidate."""
     candidacy = ctx.candidacy
     candidacy.requested = False
     candidacy.voters.clear()
-    if manual:
+    if at_once:
         candidacy.rank = 0
         candidacy.start_at = ctx.now_ms
     else:

@@ -101,6 +101,17 @@ def test_a_replica_that_takes_its_masters_place_does_it_without_a_new_epoch() ->
     mesh.check()
 
 
+def test_a_master_that_dies_while_it_is_asked_is_replaced_without_delay() -> None:
+    """It never answers, so the order does nothing by itself; but it says which replica is to stand."""
+    mesh, master, replica = formed()
+    mesh.pause(master)
+    replica.order(Failover())
+    mesh.until(lambda: replica.entry(master).fail)
+    mesh.run(150)
+    assert replica.me.is_master
+    assert replica.logged("Start of election delayed for 0 milliseconds (rank #0")
+
+
 def test_force_does_without_the_master() -> None:
     mesh, master, replica = formed()
     mesh.kill(master)
