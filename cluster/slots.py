@@ -21,6 +21,9 @@ ALL_SLOTS: Final = (1 << SLOTS) - 1
 
 crc16: Callable[[bytes], int] = crcmod.mkCrcFun(0x11021, initCrc=0, rev=False, xorOut=0)
 
+# Up to so many runs are shifted out of a set before the rest is read as text.
+_RUNS_FEW: Final = 8
+
 # Text digits "0" and "1" to the bytes 0 and 1.
 _DIGITS_TO_BYTES: Final = bytes(i - 48 if i in b"01" else i for i in range(256))
 
@@ -81,14 +84,22 @@ def members(slots: int) -> Iterator[int]:
 
 def ranges(slots: int) -> list[tuple[int, int]]:
     """The set as (first, last) of each run of neighbours, ascending."""
-    result = []
+    result: list[tuple[int, int]] = []
     first = 0
     # Whole runs are shifted out; a set of one run, which is what most masters have, takes a microsecond.
-    while slots:
+    while slots and len(result) < _RUNS_FEW:
         gap = (slots & -slots).bit_length() - 1
         slots >>= gap
         run = (~slots & (slots + 1)).bit_length() - 1
         slots >>= run
         result.append((first + gap, first + gap + run - 1))
         first += gap + run
+    if slots:
+        # Strewn: each shift goes through the whole number, and text is gone through once.
+        digits = bin(slots)[:1:-1] + "0"
+        at = digits.find("1")
+        while at >= 0:
+            end = digits.find("0", at)
+            result.append((first + at, first + end - 1))
+            at = digits.find("1", end)
     return result

@@ -9,6 +9,9 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+# What the kernel's address of a Unix socket holds, the NUL at its end included.
+UNIX_PATH_MAX = 108
+
 _REAL = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 
 
@@ -80,6 +83,11 @@ async def listen_on_path(
     if permissions:
         os.chmod(path, permissions)
     return server
+
+
+def path_length(path: str) -> int:
+    """In bytes, as the kernel counts it against UNIX_PATH_MAX."""
+    return len(os.fsencode(path))
 
 
 def remove_socket(path: str) -> None:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
 from collections.abc import Sequence
 from typing import cast
 
-from runtime.sockets import keep_alive, listen_on_path, reason
+from runtime.sockets import UNIX_PATH_MAX, keep_alive, listen_on_path, path_length, reason
 from runtime.tls import Context
 from wire.connection import Service
-
-# What the kernel's address of a Unix socket holds, the NUL at its end included.
-_UNIX_PATH_MAX = 108
 
 
 class BindError(Exception):
@@ -60,10 +56,10 @@ class Listener:
 
     async def open_unix(self, path: str, permissions: int, backlog: int = 511) -> None:
         """Listen on a Unix socket. Raises BindError."""
-        length = len(os.fsencode(path))
-        if length >= _UNIX_PATH_MAX:
+        length = path_length(path)
+        if length >= UNIX_PATH_MAX:
             raise BindError(
-                f"Failed opening Unix socket: unix socket path too long ({length}), must be under {_UNIX_PATH_MAX}"
+                f"Failed opening Unix socket: unix socket path too long ({length}), must be under {UNIX_PATH_MAX}"
             )
         try:
             server = await listen_on_path(self._connect, path, permissions, backlog)

@@ -58,6 +58,10 @@ def test_crcmod_runs_in_c() -> None:
     assert sys.modules["crcmod.crcmod"]._usingExtension is True
 
 
+# As a cluster has them whose slots were dealt out one by one.
+STREWN = [(slot, slot + slot % 3) for slot in range(5, 16383, 5)] + [(16383, 16383)]
+
+
 def test_xmodem_check_value() -> None:
     assert crc16(b"123456789") == 0x31C3
 
@@ -85,9 +89,10 @@ def test_forms_of_a_set_agree(slots: set[int]) -> None:
         (1, [(0, 0)]),
         (1 << 16383, [(16383, 16383)]),
         (from_ranges([(0, 5460), (5462, 5462), (16380, 16383)]), [(0, 5460), (5462, 5462), (16380, 16383)]),
+        (from_ranges(STREWN), STREWN),
     ],
     # Sets are too long to be shown as numbers.
-    ids=["none", "all", "first", "last", "several"],
+    ids=["none", "all", "first", "last", "several", "strewn"],
 )
 def test_ranges(slots: int, expected: list[tuple[int, int]]) -> None:
     assert ranges(slots) == expected
