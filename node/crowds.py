@@ -19,26 +19,26 @@ from node.session import ELSEWHERE, NodeSession
 from wire.connection import Connection
 from wire.decoder import Batch
 from wire.encoder import NIL_2, NIL_3
-from wire.singles import Crowd
+from wire.singles import CREDIT, Crowd
 from wire.table import StretchNotes
 from wire.turn import Turn
 
 # Fewer commands than this are run one by one.
 _TOGETHER_MIN = 2
-# Who has run many commands together may gather so many in vain before it rests.
-_CREDIT_MAX = 100
 
 
 class Crowds:
     """Those of one node."""
 
-    __slots__ = ("_executor", "_gathered", "_resting", "_turn")
+    __slots__ = ("_executor", "_gathered", "_notes", "_resting", "_turn")
 
     def __init__(self, executor: Executor, turn: Turn) -> None:
         self._executor = executor
         self._turn = turn
         # Those of this turn, in the order of their first commands.
         self._gathered: list[Crowd] = []
+        # Of the crowd that runs.
+        self._notes = StretchNotes(apart=True)
         # By the length of the command: those that gathered in vain, and do not until the next tick.
         self._resting: list[int] = []
 
@@ -55,7 +55,9 @@ class Crowds:
         singles = self._executor.singles
         for size in self._resting:
             single = singles.by_size[size]
-            singles.crowds[size] = single.crowd if single is not None else None
+            if single is not None and single.crowd is not None:
+                single.crowd.credit = CREDIT
+                singles.crowds[size] = single.crowd
         self._resting.clear()
 
     def _run(self) -> None:
@@ -70,74 +72,90 @@ class Crowds:
             senders, chunks = crowd.senders, crowd.chunks
             crowd.senders, crowd.chunks = [], []
             done = self._run_together(crowd, senders, chunks)
-            crowd.credit = min(crowd.credit + done, _CREDIT_MAX) - (len(senders) - done)
-            if crowd.credit < 0:
-                crowd.credit = 0
-                self._executor.singles.crowds[crowd.size] = None
-                self._resting.append(crowd.size)
-            for at in range(done, len(senders)):
-                sender = senders[at]
-                session = sender.session
-                if session is not None:
-                    sender.look(session)
-                    sender.data_received(chunks[at])
+            if done == len(senders):
+                crowd.credit = CREDIT
+            else:
+                self._run_apart(crowd, senders[done:], chunks[done:], done)
 
     def _run_together(self, crowd: Crowd, senders: list[Connection], chunks: list[bytes]) -> int:
         """Run as many commands as can be run in one go, from the first on; returns how many those were."""
         if len(senders) < _TOGETHER_MIN:
             return 0
         data = b"".join(chunks)
-        columns = crowd.columns(data)
+        columns = crowd.shape.columns(data) or crowd.learn(data)
         if columns is None:
             return 0
         # All are there: that a connection is lost is said in a turn of the loop's own.
-        sessions = cast(list[NodeSession], [sender.session for sender in senders])
+        sessions = cast("list[NodeSession]", [sender.session for sender in senders])
         first = sessions[0]
         mask = first.mask
-        if mask & (crowd.command.gates | ELSEWHERE):
+        out = first.out
+        command = crowd.command
+        if out or mask & (command.gates | ELSEWHERE):
             return 0
-        now_ms, name = self._executor.keyspace.now_ms, crowd.command.name
+        executor = self._executor
+        keyspace = executor.keyspace
+        now_ms, name = keyspace.now_ms, command.name
         for session in sessions:
             if session.mask != mask:
                 return 0
             session.last_seen_ms = now_ms
             session.last_command = name
-        out = first.out
-        if out:
-            return 0
-        offset = first.write_offset
-        batch = Batch([], data, columns=columns, stride=crowd.size)
-        done = self._executor.run_stretch(first, batch, 0, StretchNotes(apart=True))
+        dirty = keyspace.dirty
+        notes = self._notes
+        notes.unchanged = []
+        notes.effects = b""
+        notes.missing = False
+        done = executor.run_alike(first, command, columns, notes)
         if done <= 0:
             return 0
-        replies = out.copy()
-        out.clear()
-        nil = NIL_2 if first.proto == 2 else NIL_3
-        if nil in replies:
-            for at, reply in enumerate(replies):
-                if reply == nil:
-                    replies[at] = NIL_2 if sessions[at].proto == 2 else NIL_3
-        assert len(replies) == done, "a reply for each"
-        if first.write_offset != offset:
-            offset = first.write_offset
-            for session in sessions[:done]:
+        if done < len(senders):
+            senders, sessions = senders[:done], sessions[:done]
+        if keyspace.dirty != dirty and executor.propagation.active:
+            if done < len(chunks) or notes.unchanged or notes.effects:
+                data = notes.passed_on(Batch([], data, columns=columns, stride=crowd.size), 0, done)
+            offset = executor.propagation.feed(first.call.db.index, data)
+            for session in sessions:
                 session.write_offset = offset
-        self._turn.bytes_in += done * crowd.size
-        self._answer(senders, replies)
+        first.out = []
+        if notes.missing:
+            _translate(out, sessions)
+        turn = self._turn
+        turn.bytes_in += done * crowd.size
+        if turn.waiting:
+            _answer_behind(turn, senders, out)
+        else:
+            turn.together.append((senders, out))
         return done
 
-    def _answer(self, senders: list[Connection], replies: list[bytes]) -> None:
-        """Have the first of them answered."""
-        turn = self._turn
-        if not turn.waiting:
-            turn.replies.update(zip(senders, replies, strict=False))
-            return
-        for sender, reply in zip(senders, replies, strict=False):
+    def _run_apart(self, crowd: Crowd, senders: list[Connection], chunks: list[bytes], done: int) -> None:
+        """Run what was gathered and could not be run together, one by one; `done` is how many were."""
+        crowd.credit = min(crowd.credit + done, CREDIT) - len(senders)
+        if crowd.credit < 0:
+            self._executor.singles.crowds[crowd.size] = None
+            self._resting.append(crowd.size)
+        for sender, chunk in zip(senders, chunks, strict=True):
             session = sender.session
-            assert session is not None
-            if session.out:
-                # Behind what has been pushed.
-                session.out.append(reply)
+            if session is not None:
                 sender.look(session)
-            else:
-                turn.replies[sender] = reply
+                sender.data_received(chunk)
+
+
+def _translate(replies: list[bytes], sessions: list[NodeSession]) -> None:
+    """Nulls are all those of the first client's protocol."""
+    nil = NIL_2 if sessions[0].proto == 2 else NIL_3
+    for at, session in enumerate(sessions):
+        if replies[at] == nil:
+            replies[at] = NIL_2 if session.proto == 2 else NIL_3
+
+
+def _answer_behind(turn: Turn, senders: list[Connection], replies: list[bytes]) -> None:
+    """Answer where some may have been pushed something in this turn already: that goes out first."""
+    for sender, reply in zip(senders, replies, strict=True):
+        session = sender.session
+        assert session is not None
+        if session.out:
+            session.out.append(reply)
+            sender.look(session)
+        else:
+            turn.replies[sender] = reply

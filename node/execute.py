@@ -127,9 +127,7 @@ class Executor:
         index = start
         if batch.columns is not None:
             for _ in range(STRETCHES_MAX):
-                if batch.count - index < STRETCH_MIN:
-                    break
-                done = self.run_stretch(session, batch, index, StretchNotes())
+                done = self._run_stretch(session, batch, index)
                 if done < 0:
                     break
                 index += done
@@ -143,7 +141,7 @@ class Executor:
                     return index
         return self._run_each(session, batch, index, batch.count)
 
-    def run_stretch(self, session: NodeSession, batch: Batch, first: int, notes: StretchNotes) -> int:
+    def _run_stretch(self, session: NodeSession, batch: Batch, first: int) -> int:
         """Run as many commands of a batch of the same ones as can be run in one go from `first` on.
 
         Returns how many those were; -1 when none of them can.
@@ -151,29 +149,36 @@ class Executor:
         columns = batch.columns
         assert columns is not None
         command = self._by_name.get(columns[0][0])
-        call = session.call
-        keyspace = self.keyspace
         if (
             command is None
             or command.stretch is None
             or command.gates & session.mask
             or command.stretch_argc not in (0, len(columns))
             or len(columns) < command.argc_min
-            or self._slow.threshold_ns < BRIEF_NS
-            or call.db.attended
-            or keyspace.notifier.flags
-            or keyspace.metered
+            or batch.count - first < STRETCH_MIN
         ):
+            return -1
+        keyspace = self.keyspace
+        dirty = keyspace.dirty
+        notes = StretchNotes()
+        done = self.run_alike(session, command, [column[first:] for column in columns] if first else columns, notes)
+        if keyspace.dirty != dirty and self.propagation.active:
+            data = notes.passed_on(batch, first, first + done)
+            session.write_offset = self.propagation.feed(session.call.db.index, data)
+        return done
+
+    def run_alike(self, session: NodeSession, command: Command, columns: list[list[bytes]], notes: StretchNotes) -> int:
+        """Run as many of these commands as can be run in one go, which nothing stands in the way of (`node.gates`).
+
+        Returns how many those were; -1 when somebody wants to know more of each than `node.stretches` does.
+        """
+        call = session.call
+        if call.db.attended or self._slow.threshold_ns < BRIEF_NS:
             return -1
         started_ns = self.perf_ns()
         call.command = command
-        dirty = keyspace.dirty
-        if first:
-            columns = [column[first:] for column in columns]
+        assert command.stretch is not None
         done = command.stretch(call, columns, self.owned, notes)
-        if keyspace.dirty != dirty and self.propagation.active:
-            data = notes.passed_on(batch, first, first + done)
-            session.write_offset = self.propagation.feed(call.db.index, data)
         if done:
             took_ns = self.perf_ns() - started_ns
             command.timed_calls += done

@@ -87,6 +87,7 @@ def _reply(call: Call, values: Sequence[bytes | None], missing: int, notes: Stre
     session = call.session
     if notes.apart:
         nil = NIL_2 if session.proto == 2 else NIL_3
+        notes.missing = missing > 0
         session.out += [nil if value is None else b"$%d\r\n%b\r\n" % (len(value), value) for value in values]
     else:
         encode_values(session.out, values, missing, session.proto)

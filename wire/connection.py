@@ -118,7 +118,7 @@ class Connection:
         if turn.put_off is not None:
             # This client's last command may be among them.
             turn.put_off()
-        if turn.replies:
+        if turn.replies or turn.together:
             self._collect()
         decoder = self.decoder
         if session.parked or self._unfinished:
@@ -201,10 +201,13 @@ class Connection:
 
     def _collect(self) -> None:
         """If there is a reply that has not been collected (`Turn.replies`), put it in front of what has come since."""
-        reply = self._turn.replies.pop(self, None)
+        turn = self._turn
+        if turn.together:
+            turn.spread()
+        reply = turn.replies.pop(self, None)
         if reply is not None and self.session is not None:
             self.session.out.insert(0, reply)
-            self._turn.reply(self)
+            turn.reply(self)
 
     def _write_much(self, session: Session, data: bytes) -> None:
         """Write what may break a limit of output."""

@@ -23,8 +23,8 @@ SINGLE_END: Final = 1024
 _WORDS_MAX: Final = 16
 # Making a shape takes as long as reading a few commands without one: so many have to come first.
 _SEEN_MIN: Final = 16
-# A crowd that has gathered so many in vain rests.
-_TRUST: Final = 20
+# So many commands may be gathered for a crowd in vain.
+CREDIT: Final = 20
 
 
 class Crowd:
@@ -34,8 +34,8 @@ class Crowd:
 
     def __init__(self, command: Command, argv: list[bytes]) -> None:
         self.command = command
-        # About how many more have been run together than have gathered in vain; some trust comes first.
-        self.credit = _TRUST
+        # How many more may gather in vain before it rests; a turn in which all are run together makes it good again.
+        self.credit = CREDIT
         # Who they are, and what they sent.
         self.senders: list[Connection] = []
         self.chunks: list[bytes] = []
@@ -47,18 +47,16 @@ class Crowd:
         # The length of each command.
         self.size = self.shape.size
 
-    def columns(self, data: bytes) -> list[list[bytes]] | None:
-        """The words by their place, if all of `data` is such commands."""
-        columns = self.shape.columns(data)
-        if columns is None and len(self._blanks) < len(self._words) - 1:
-            columns = Shape(self._words, list(range(1, len(self._words)))).columns(data)
-            if columns is not None:
-                self._blanks = [
-                    at
-                    for at, words in enumerate(columns)
-                    if at in self._blanks or words.count(self._words[at]) < len(words)
-                ]
-                self.shape = Shape(self._words, self._blanks)
+    def learn(self, data: bytes) -> list[list[bytes]] | None:
+        """The words by their place, if all of `data` is such commands, though not of the shape as it was known."""
+        columns = Shape(self._words, list(range(1, len(self._words)))).columns(data)
+        if columns is not None:
+            self._blanks = [
+                at
+                for at, words in enumerate(columns)
+                if at in self._blanks or words.count(self._words[at]) < len(words)
+            ]
+            self.shape = Shape(self._words, self._blanks)
         return columns
 
 

@@ -23,11 +23,13 @@ _NO_LIMIT = 1 << 40
 class StretchNotes:
     """What is to be known of commands that ran in one go, beside their replies."""
 
-    __slots__ = ("apart", "effects", "unchanged")
+    __slots__ = ("apart", "effects", "missing", "unchanged")
 
     def __init__(self, *, apart: bool = False) -> None:
         # Whether each reply is to be a piece of its own.
         self.apart = apart
+        # Whether there may be nulls among the replies.
+        self.missing = False
         # Which of them changed nothing, by their place among them, ascending.
         self.unchanged: list[int] = []
         # What is passed on in their place, encoded; empty: they themselves.

@@ -13,7 +13,7 @@ they do not know.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 # So many commands that came by themselves make a turn crowded.
@@ -50,6 +50,7 @@ class Turn:
         "put_off",
         "replies",
         "steps",
+        "together",
         "waiting",
     )
 
@@ -61,6 +62,8 @@ class Turn:
         # Replies that are all that their connections have to send, and that these have not collected. None of these is
         # ready for another command of that kind until its reply has left.
         self.replies: dict[Answering, bytes] = {}
+        # The same for connections whose commands ran together, and a reply for each of them.
+        self.together: list[tuple[Sequence[Answering], list[bytes]]] = []
         # How many bytes that was since the start; and how many came that their connections have not counted.
         self.bytes_out = 0
         self.bytes_in = 0
@@ -103,8 +106,15 @@ class Turn:
 
     def doubt(self) -> None:
         """It is not known whether what ran in this turn so far counts; what runs from now on knows of the doubt."""
+        self.spread()
         if self._doubtful is None and (self.waiting or self.replies):
             self._doubtful = [*self.waiting, *self.replies]
+
+    def spread(self) -> None:
+        """Have the replies of those whose commands ran together where each is found by its connection."""
+        for connections, replies in self.together:
+            self.replies.update(zip(connections, replies, strict=True))
+        self.together.clear()
 
     def discard(self) -> None:
         """What ran in doubt does not count: hang up on those who wait for its replies."""
@@ -137,7 +147,15 @@ class Turn:
         for step in self.steps:
             step()
         replies = self.replies
-        self.crowded = len(replies) >= _CROWD_MIN
+        together = self.together
+        self.crowded = len(replies) >= _CROWD_MIN or bool(together)
+        if together:
+            self.together = []
+            for connections, answers in together:
+                self.bytes_out += sum(map(len, answers))
+                for connection, answer in zip(connections, answers, strict=True):
+                    connection.ready = True
+                    connection.transport.write(answer)
         if replies:
             self.replies = {}
             self.bytes_out += sum(map(len, replies.values()))
@@ -148,5 +166,5 @@ class Turn:
         if not waiting:
             return
         self.waiting = {}
-        for connection in waiting:
-            connection.flush()
+        for flushable in waiting:
+            flushable.flush()

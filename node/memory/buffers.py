@@ -150,6 +150,7 @@ class ClientMemory:
             for session in self._clients:
                 self._look(session)
         # Who is hung up on is not written to.
+        self._turn.spread()
         for connection in [*self._turn.waiting, *self._turn.replies]:
             if isinstance(connection, Connection) and isinstance(connection.session, NodeSession):
                 self._look(connection.session)
