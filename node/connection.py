@@ -81,16 +81,20 @@ class NodeConnection(Connection):
             return
         size = len(data)
         turn = self._turn
-        if turn.crowded and size < SINGLE_END:
-            crowd = self._gathering[size]
-            if crowd is not None:
-                self.ready = False
-                senders = crowd.senders
-                if not senders:
-                    self._crowds.gather(crowd)
-                senders.append(self)
-                crowd.chunks.append(data)
-                return
+        if size < SINGLE_END:
+            if turn.crowded:
+                crowd = self._gathering[size]
+                if crowd is not None:
+                    self.ready = False
+                    senders = crowd.senders
+                    if not senders:
+                        self._crowds.gather(crowd)
+                    senders.append(self)
+                    crowd.chunks.append(data)
+                    return
+            single = self._shapes[size]
+        else:
+            single = None
         if not turn.begun:
             turn.begin()
 
@@ -99,7 +103,6 @@ class NodeConnection(Connection):
         self.bytes_in += size
         session = self._client
         keyspace = self._keyspace
-        single = self._shapes[size] if size < SINGLE_END else None
         if single is not None:
             unpack = single.unpack
             words = unpack(data)

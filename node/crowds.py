@@ -19,18 +19,15 @@ from node.session import ELSEWHERE, NodeSession
 from wire.connection import Connection
 from wire.decoder import Batch
 from wire.encoder import NIL_2, NIL_3
-from wire.singles import CREDIT, Crowd
-from wire.table import StretchNotes
+from wire.singles import Crowd
+from wire.table import STRETCH_MIN, StretchNotes
 from wire.turn import Turn
-
-# Fewer commands than this are run one by one.
-_TOGETHER_MIN = 2
 
 
 class Crowds:
     """Those of one node."""
 
-    __slots__ = ("_executor", "_gathered", "_notes", "_resting", "_turn")
+    __slots__ = ("_executor", "_gathered", "_notes", "_turn")
 
     def __init__(self, executor: Executor, turn: Turn) -> None:
         self._executor = executor
@@ -39,8 +36,6 @@ class Crowds:
         self._gathered: list[Crowd] = []
         # Of the crowd that runs.
         self._notes = StretchNotes(apart=True)
-        # By the length of the command: those that gathered in vain, and do not until the next tick.
-        self._resting: list[int] = []
 
     def gather(self, crowd: Crowd) -> None:
         """The first command of a crowd has come."""
@@ -49,16 +44,6 @@ class Crowds:
             turn.begin()
         self._gathered.append(crowd)
         turn.put_off = self._run
-
-    def tick(self) -> None:
-        """From time to time: try again what could not be run together."""
-        singles = self._executor.singles
-        for size in self._resting:
-            single = singles.by_size[size]
-            if single is not None and single.crowd is not None:
-                single.crowd.credit = CREDIT
-                singles.crowds[size] = single.crowd
-        self._resting.clear()
 
     def _run(self) -> None:
         turn = self._turn
@@ -72,14 +57,14 @@ class Crowds:
             senders, chunks = crowd.senders, crowd.chunks
             crowd.senders, crowd.chunks = [], []
             done = self._run_together(crowd, senders, chunks)
-            if done == len(senders):
-                crowd.credit = CREDIT
-            else:
-                self._run_apart(crowd, senders[done:], chunks[done:], done)
+            if not crowd.settle(done, len(senders) - done):
+                self._executor.singles.rest(crowd.size)
+            if done < len(senders):
+                _run_apart(senders[done:], chunks[done:])
 
     def _run_together(self, crowd: Crowd, senders: list[Connection], chunks: list[bytes]) -> int:
         """Run as many commands as can be run in one go, from the first on; returns how many those were."""
-        if len(senders) < _TOGETHER_MIN:
+        if len(senders) < STRETCH_MIN:
             return 0
         data = b"".join(chunks)
         columns = crowd.shape.columns(data) or crowd.learn(data)
@@ -128,17 +113,14 @@ class Crowds:
             turn.together.append((senders, out))
         return done
 
-    def _run_apart(self, crowd: Crowd, senders: list[Connection], chunks: list[bytes], done: int) -> None:
-        """Run what was gathered and could not be run together, one by one; `done` is how many were."""
-        crowd.credit = min(crowd.credit + done, CREDIT) - len(senders)
-        if crowd.credit < 0:
-            self._executor.singles.crowds[crowd.size] = None
-            self._resting.append(crowd.size)
-        for sender, chunk in zip(senders, chunks, strict=True):
-            session = sender.session
-            if session is not None:
-                sender.look(session)
-                sender.data_received(chunk)
+
+def _run_apart(senders: list[Connection], chunks: list[bytes]) -> None:
+    """Run what had been gathered, and could not be run together."""
+    for sender, chunk in zip(senders, chunks, strict=True):
+        session = sender.session
+        if session is not None:
+            sender.look(session)
+            sender.data_received(chunk)
 
 
 def _translate(replies: list[bytes], sessions: list[NodeSession]) -> None:

@@ -361,7 +361,7 @@ class Node:
         cron.add(self.quiet.tick, SAMPLE_PERIOD_S)
         cron.add(self.table.settle, SAMPLE_PERIOD_S)
         cron.add(self.traffic.sample, SAMPLE_PERIOD_S)
-        cron.add(self.service.crowds.tick, SAMPLE_PERIOD_S)
+        cron.add(self.executor.singles.reopen, SAMPLE_PERIOD_S)
         cron.add(self.append_only.cron)
         cron.add(self.append_only.log.cron, 1)
         cron.add(self.saver.cron, 1)

@@ -29,6 +29,7 @@ class NodeService:
     __slots__ = (
         "_clients",
         "_conditions",
+        "_crowds",
         "_executor",
         "_front",
         "_make_call",
@@ -36,7 +37,6 @@ class NodeService:
         "_on_closed",
         "_query_buffer_max",
         "bulk_max",
-        "crowds",
         "denied",
         "execute",
         "output_limits",
@@ -59,7 +59,7 @@ class NodeService:
         # Commands go to the executor without a stop here.
         self.execute: Callable[[Any, Batch, int], int] = executor.execute
         self._executor = executor
-        self.crowds = Crowds(executor, turn)
+        self._crowds = Crowds(executor, turn)
         self._front = front
         self._clients = clients
         self._conditions = conditions
@@ -75,7 +75,7 @@ class NodeService:
         self.denied: Callable[[str], bytes | None] = lambda ip: None
 
     def connect(self) -> Connection:
-        return NodeConnection(self, self._executor, self.crowds)
+        return NodeConnection(self, self._executor, self._crowds)
 
     def opened(self, connection: Connection) -> NodeSession | bytes:
         if self._clients.full:

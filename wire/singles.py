@@ -23,8 +23,13 @@ SINGLE_END: Final = 1024
 _WORDS_MAX: Final = 16
 # Making a shape takes as long as reading a few commands without one: so many have to come first.
 _SEEN_MIN: Final = 16
-# So many commands may be gathered for a crowd in vain.
-CREDIT: Final = 20
+# So many commands may be gathered for a crowd in vain before any have been run together, and so many at the most after.
+_CREDIT: Final = 3
+_CREDIT_MAX: Final = 40
+# To run a command together with others saves so many times what it costs to gather one in vain, and a crowd by itself
+# costs what so many of them save.
+_SAVED: Final = 4
+_CROWD_COST: Final = 3
 
 
 class Crowd:
@@ -34,8 +39,8 @@ class Crowd:
 
     def __init__(self, command: Command, argv: list[bytes]) -> None:
         self.command = command
-        # How many more may gather in vain before it rests; a turn in which all are run together makes it good again.
-        self.credit = CREDIT
+        # About how many more commands may be gathered in vain before it rests.
+        self.credit = _CREDIT
         # Who they are, and what they sent.
         self.senders: list[Connection] = []
         self.chunks: list[bytes] = []
@@ -46,6 +51,14 @@ class Crowd:
         self.shape = Shape(argv, [])
         # The length of each command.
         self.size = self.shape.size
+
+    def settle(self, together: int, apart: int) -> bool:
+        """Of those that had gathered so many were run together, and the others were not; False if it is to rest."""
+        credit = self.credit - apart
+        if together:
+            credit += (together - _CROWD_COST) * _SAVED
+        self.credit = min(credit, _CREDIT_MAX)
+        return credit >= 0
 
     def learn(self, data: bytes) -> list[list[bytes]] | None:
         """The words by their place, if all of `data` is such commands, though not of the shape as it was known."""
@@ -63,14 +76,13 @@ class Crowd:
 class Single:
     """The shape of one command, whose number of arguments is right."""
 
-    __slots__ = ("command", "crowd", "name", "template", "unpack")
+    __slots__ = ("_crowd", "_example", "command", "name", "template", "unpack")
 
     def __init__(self, command: Command, argv: list[bytes]) -> None:
         self.command = command
-        # For commands that can be run together.
-        stretches = command.stretch is not None and command.stretch_argc in (0, len(argv))
-        self.crowd = Crowd(command, argv) if stretches else None
         self.name = argv[0]
+        self._example = argv
+        self._crowd: Crowd | None = None
         between = b"*%d\r\n$%d\r\n%b\r\n" % (len(argv), len(self.name), self.name)
         # The command without its arguments, to be filled with them again; and where they lie in it.
         self.template = b""
@@ -83,17 +95,26 @@ class Single:
         self.template += between.replace(b"%", b"%%")
         self.unpack: Callable[[bytes], tuple[bytes, ...]] = Struct(f"{layout}{len(between)}x").unpack
 
+    def crowd(self) -> Crowd | None:
+        """Those that send it at once, if it can be run together."""
+        command, argv = self.command, self._example
+        if self._crowd is None and command.stretch is not None and command.stretch_argc in (0, len(argv)):
+            self._crowd = Crowd(command, argv)
+        return self._crowd
+
 
 class Singles:
     """The shapes that a server knows."""
 
-    __slots__ = ("_by_name", "_seen", "by_size", "crowds")
+    __slots__ = ("_by_name", "_resting", "_seen", "by_size", "crowds")
 
     def __init__(self, by_name: dict[bytes, Command]) -> None:
         self._by_name = by_name
         self.by_size: list[Single | None] = [None] * SINGLE_END
-        # Those of them that gather.
+        # Crowds that gather, and lengths for which none does until `reopen`: the last ones gathered in vain, or had
+        # another shape.
         self.crowds: list[Crowd | None] = [None] * SINGLE_END
+        self._resting: list[int] = []
         # How many commands of a length came that were not of the shape kept for it.
         self._seen = [0] * SINGLE_END
 
@@ -109,6 +130,20 @@ class Singles:
             self._seen[size] = seen = self._seen[size] + 1
             if seen >= _SEEN_MIN and len(argv) <= _WORDS_MAX:
                 self._seen[size] = 0
-                single = self.by_size[size] = Single(command, argv)
-                self.crowds[size] = single.crowd
+                self.by_size[size] = Single(command, argv)
+                self.rest(size)
         return command
+
+    def rest(self, size: int) -> None:
+        """Let commands of this length run as they come for a while."""
+        self.crowds[size] = None
+        self._resting.append(size)
+
+    def reopen(self) -> None:
+        """From time to time: try again what rests."""
+        for size in self._resting:
+            single = self.by_size[size]
+            crowd = self.crowds[size] = single.crowd() if single is not None else None
+            if crowd is not None:
+                crowd.credit = _CREDIT
+        self._resting.clear()

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 # So many commands that came by themselves make a turn crowded.
-_CROWD_MIN = 3
+_CROWD_MIN = 4
 
 
 class Flushable(Protocol):

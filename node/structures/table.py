@@ -2,7 +2,7 @@
 
 One dict of a million keys stops the server when it grows, cannot be entered in the middle, and knows no random key.
 A `Table` is cut into shards of at most `_SHARD_MAX` keys by a hash of the key that is the same in every process
-(CRC-32). A directory leads from the first bits of the hash to the shard; a shard that is full is split in four, and
+(CRC-32). A directory leads from the first bits of the hash to the shard; a shard that is full is split in eight, and
 the directory made larger when it has no room to tell the parts apart (extendible hashing). So the shards stand in the
 order of the hash, and these follow:
 
@@ -208,12 +208,12 @@ class Table(Generic[V]):
     def _split(self, at: int) -> None:
         """Split the shard of directory entry `at` by the next bits of the hash, if there are any to be had.
 
-        By two bits if possible: so a key that is put has others moved one and a third times, and not two.
+        By three bits if possible: so a key that is put has others moved one and a seventh times, and not two.
         """
         shards = self._shards
         shard = shards[at]
         first, width = self._entries(at)
-        ways = 4
+        ways = 8
         while width < ways and len(shards) * ways // width * _KEYS_PER_ENTRY_MIN > self._size:
             ways //= 2
         if ways == 1:
@@ -229,9 +229,9 @@ class Table(Generic[V]):
         whole = shard.copy()
         shard.clear()
         parts = [shard, *({} for _ in range(1, ways))]
-        shift = self._shift + width.bit_length() - 1
+        shift, last = self._shift + width.bit_length() - 1, ways - 1
         for key, value in whole.items():
-            parts[crc32(key) >> shift & ways - 1][key] = value
+            parts[crc32(key) >> shift & last][key] = value
         shards[first : first + width * ways] = [part for part in parts for _ in range(width)]
         self._parts += parts[1:]
 

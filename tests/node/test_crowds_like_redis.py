@@ -24,7 +24,7 @@ from wire.decoder import Decoder
 from wire.encoder import encode_command
 from wire.table import Stretch
 
-_CLIENTS = 8
+_CLIENTS = 12
 # Mostly one key, and keys of every kind.
 _KEYS = ("aaaa", "aaaa", "aaaa", "bbbb", "{a}c", "list", "sets", "hash", "text", "long", "zset")
 _WORDS = ("1", "2", "x", "y", "w" * 70)
@@ -155,6 +155,7 @@ async def test_commands_at_once(nodes: Nodes, pair: Pair, seed: int, protos: str
                 commands = [_drawn(chance, template) for _ in range(chance.randrange(1, _CLIENTS + 1))]
                 if chance.random() < 0.1:
                     commands[0] = _drawn(chance, chance.choice(_REPEATED + _BETWEEN))
+                crowd.node.executor.singles.reopen()
                 _compare(await crowd.send(commands), crowd.stream(), theirs)
         assert sum(crowd.together) > 100
         digest = theirs.ask("DEBUG", "DIGEST").strip(b"+\r\n")
@@ -181,6 +182,8 @@ async def _gathered(crowd: Crowd, *words: str) -> None:
     """Have the command known and run together before a test looks."""
     before = len(crowd.together)
     for _ in range(10):
+        # As the clockwork does from time to time.
+        crowd.node.executor.singles.reopen()
         await crowd.send([words] * _CLIENTS)
     assert len(crowd.together) > before
 

@@ -174,7 +174,7 @@ async def test_a_turn_is_crowded_after_one_with_several_replies_that_were_not_co
     world = Answered()
     await world.turns()
     assert not world.turn.crowded
-    for _ in range(3):
+    for _ in range(4):
         other = Room(world.turn).connect()
         other.connection_made(cast(asyncio.Transport, Written([])))
         world.turn.replies[other] = b"reply "
