@@ -16,8 +16,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-# So many commands that came by themselves make a turn crowded.
+# So many commands that came by themselves make a crowd, and after so many turns without one none is expected. Clients
+# who were answered together come together, too, but for one or two that are quicker and have a turn before them.
 _CROWD_MIN = 4
+_CALM_MIN = 4
 
 
 class Flushable(Protocol):
@@ -37,6 +39,7 @@ class Turn:
     """Collects what must happen before the loop sleeps."""
 
     __slots__ = (
+        "_calm",
         "_doubtful",
         "_loop",
         "_scheduled",
@@ -67,8 +70,8 @@ class Turn:
         # How many bytes that was since the start; and how many came that their connections have not counted.
         self.bytes_out = 0
         self.bytes_in = 0
-        # Whether the last turn had several of these: then there may be as many in this one, and commands that are alike
-        # can be put off until its end, to be run together. What runs them, while there are some.
+        # Whether one of the last turns had several of these: then there may be as many in this one, and commands that
+        # are alike can be put off until its end, to be run together. What runs them, while there are some.
         self.crowded = False
         self.put_off: Callable[[], None] | None = None
         # Whether commands have run in this turn. Never while it is held back: that may take long.
@@ -81,6 +84,8 @@ class Turn:
         self.hold_s: Callable[[], float] | None = None
         # The connections whose commands ran before the doubt came up; None while there is none.
         self._doubtful: list[Flushable] | None = None
+        # How many turns ago there was a crowd.
+        self._calm = _CALM_MIN
         # When a turn that is held back is tried again.
         self._timer: asyncio.TimerHandle | None = None
 
@@ -148,7 +153,11 @@ class Turn:
             step()
         replies = self.replies
         together = self.together
-        self.crowded = len(replies) >= _CROWD_MIN or bool(together)
+        if together or len(replies) >= _CROWD_MIN:
+            self._calm = 0
+        elif self._calm < _CALM_MIN:
+            self._calm += 1
+        self.crowded = self._calm < _CALM_MIN
         if together:
             self.together = []
             for connections, answers in together:

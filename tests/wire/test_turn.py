@@ -170,7 +170,7 @@ async def test_what_was_put_off_and_runs_in_doubt_knows_of_it() -> None:
     assert world.events == ["run late", "abort early", "step", "flush late"]
 
 
-async def test_a_turn_is_crowded_after_one_with_several_replies_that_were_not_collected() -> None:
+async def test_turns_are_crowded_after_one_with_several_replies_that_were_not_collected() -> None:
     world = Answered()
     await world.turns()
     assert not world.turn.crowded
@@ -181,6 +181,14 @@ async def test_a_turn_is_crowded_after_one_with_several_replies_that_were_not_co
     world.turn.request()
     await world.turns()
     assert world.turn.crowded
+    # And so are the next ones, for a while.
+    for _ in range(3):
+        world.turn.request()
+        await world.turns()
+        assert world.turn.crowded
+    world.turn.request()
+    await world.turns()
+    assert not world.turn.crowded
 
 
 class Written:
