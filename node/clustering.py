@@ -55,6 +55,9 @@ class Replica(Protocol):
     @property
     def link_up(self) -> bool: ...
 
+    @property
+    def may_hold_back(self) -> bool: ...
+
     def data_age_ms(self) -> float | None: ...
 
     def follow(self, host: str, port: int) -> None: ...
@@ -243,8 +246,9 @@ class Clustering:
     # ---- `cluster.member.Member`
 
     def follow(self, ip: str, port: int) -> None:
-        if self.in_doubt:
-            # Replies that are still held back belong to writes that the new master does not know.
+        if self.in_doubt and self._replication.may_hold_back:
+            # Replies that are still held back belong to writes that the new master does not know. Without any, what
+            # was read was true when it was asked for, and is answered.
             self._turn.discard()
         self._replication.follow(ip, port)
 

@@ -160,6 +160,12 @@ class Replication:
         """The master's stream is arriving."""
         return self.upstream.up
 
+    @property
+    def may_hold_back(self) -> bool:
+        """Whether something of this turn has not left yet; without a backlog that is not known."""
+        feed = self.replicas.feed
+        return feed.backlog is None or bool(feed.pieces)
+
     def data_age_ms(self) -> float | None:
         """How long ago the data was known to be fresh: since the master was last heard of, or the link broke.
 
