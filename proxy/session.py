@@ -152,6 +152,10 @@ class ProxySession(Session):
     def open(self) -> bool:
         return self.connection is not None
 
+    @property
+    def owed(self) -> bool:
+        return bool(self.waiting)
+
     def wake(self) -> None:
         """There is output: it leaves at the end of the turn."""
         if self.connection is not None:

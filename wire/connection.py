@@ -273,7 +273,7 @@ class Connection:
         self._collect()
         if self._unfinished and not session.parked:
             self._run_unfinished()
-        if not (session.out or session.parked or self._unfinished):
+        if not (session.out or session.parked or session.owed or self._unfinished):
             # There is nothing to be told: whoever publishes next does not find this client among the listeners.
             self.connection_lost(None)
             return False

@@ -179,6 +179,11 @@ class Session:
         return "pubsub" if self.channels or self.patterns or self.shard_channels else "normal"
 
     @property
+    def owed(self) -> bool:
+        """Whether replies are still to come for commands that have parked nobody: a proxy's, from its nodes."""
+        return False
+
+    @property
     def redirection(self) -> int:
         """The client that is told of changed keys in this one's place; -1 when there is no tracking."""
         return -1
