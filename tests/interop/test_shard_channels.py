@@ -31,7 +31,11 @@ async def three(folder: Path, base: int, program: tuple[str, ...], *, replicas: 
 
         async def met() -> bool:
             tables = [await node.cluster("NODES") for node in nodes]
-            return all(
+            # New masters begin with the same epoch, and settle that later: by then one of them may have been replaced,
+            # and its new epoch be as good as its successor's.
+            epochs = [{line.split()[0]: line.split()[6] for line in table.splitlines()} for table in tables]
+            agreed = all(each == epochs[0] for each in epochs) and len(set(epochs[0].values())) == len(nodes)
+            return agreed and all(
                 table.count(" connected") == len(nodes) and "handshake" not in table and "0-16383" in table
                 for table in tables
             )
