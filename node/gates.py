@@ -34,7 +34,7 @@ from wire.command import (
     STALE as WHILE_STALE,
 )
 from wire.errors import LOADING as LOADING_TEXT
-from wire.errors import NOAUTH, Error
+from wire.errors import LOST_DATA, NOAUTH, Error
 from wire.session import (
     ALWAYS,
     CLOSING,
@@ -228,7 +228,7 @@ class Gatekeeper:
                 lambda session, command, flags: bool(flags & WRITE) or command.name == "ping",
                 lambda command: conditions.disk_error,
             ),
-            Gate(STANDS_BACK, _always, _fixed(b"ERR This master has lost data that a replica of it still has.")),
+            Gate(STANDS_BACK, _always, _fixed(LOST_DATA)),
             Gate(TOO_FEW_REPLICAS, is_write, _fixed(b"NOREPLICAS Not enough good replicas to write.")),
             Gate(READ_ONLY, is_write, _fixed(b"READONLY You can't write against a read only replica.")),
             Gate(SUBSCRIBED, _always, lambda command: _ONLY_SUBSCRIBERS % command.name.encode()),

@@ -201,6 +201,7 @@ class Master(DataInstance):
         "failover_at",
         "leader",
         "leader_epoch",
+        "lost_data",
         "master_host",
         "master_port",
         "name",
@@ -240,6 +241,8 @@ class Master(DataInstance):
         self.master_port = 0
         # When it was seen to have restarted, until it answers PONG again (`master-reboot-down-after-period`).
         self.rebooted_at: int | None = None
+        # It says itself that it came back with less data than a replica of it has.
+        self.lost_data = False
         # Whether a script that blocks it was killed since it went down.
         self.script_killed = False
         # When the next rule about it wants to run.

@@ -13,6 +13,7 @@ from sentinel.instances import DataInstance, Instance, Master, Peer, Replica, Ro
 from sentinel.knowledge import all_instances
 from sentinel.requests import Info, KillScript, Ping, Publish
 from sentinel.step import Step
+from wire.errors import LOST_DATA, Error
 
 # How often the instance that is being promoted is asked for its role: each of these is outage.
 PROMOTION_POLL_MS = 100
@@ -42,15 +43,15 @@ def make_round(step: Step, master: Master, instance: Instance) -> None:
 
 def take_pong(step: Step, master: Master, instance: Instance, reply: object) -> None:
     """Judge the reply to a PING. An instance that loads its data or has lost its master is alive."""
-    text = str(reply) if isinstance(reply, Exception) else reply
-    if isinstance(text, bytes):
-        text = text.decode("ascii", "replace")
-    pong = text == "PONG"
-    alive = isinstance(text, str) and (pong or text.startswith(("LOADING", "MASTERDOWN")))
+    text = reply.text if isinstance(reply, Error) else reply if isinstance(reply, bytes) else b""
+    pong = text == b"PONG"
+    alive = pong or text.startswith((b"LOADING", b"MASTERDOWN"))
     instance.link.ponged(step.now, alive=alive)
-    if pong and instance is master:
-        master.rebooted_at = None
-    if isinstance(text, str) and text.startswith("BUSY") and instance is master:
+    if instance is master:
+        master.lost_data = text == LOST_DATA
+        if pong:
+            master.rebooted_at = None
+    if text.startswith(b"BUSY") and instance is master:
         _unblock(step, master)
 
 

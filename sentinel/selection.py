@@ -22,7 +22,7 @@ CUT_OFF_TIMES = 10
 CUT_OFF_UNSEEN_MS = 60_000
 # A replica that was restarted while it could not reach its master has what its last snapshot had, or nothing. Redis
 # takes it, and a master that was only cut off for a second loses everything. Here it is taken when the master has been
-# down for so long that it may not come back.
+# down for so long that it may not come back; or at once, when the master is back and has lost more than that.
 FORGOTTEN_MS = 10_000
 
 
@@ -46,7 +46,7 @@ def is_eligible(step: Step, master: Master, replica: Replica) -> bool:
         return False
     if replica.link_down_ms > _cut_off_limit(master, now):
         return False
-    if replica.may_have_forgotten and _down_for(master, now) < FORGOTTEN_MS:
+    if replica.may_have_forgotten and not master.lost_data and _down_for(master, now) < FORGOTTEN_MS:
         return False
     return not replica.cluster or belongs(master, replica)
 

@@ -48,6 +48,7 @@ def reset_master(step: Step, master: Master, address: Address) -> None:
     master.info_at = master.info_sent_at = master.hello_sent_at = None
     master.role, master.role_at = Role.MASTER, step.now
     master.sdown_at = master.odown_at = master.rebooted_at = None
+    master.lost_data = False
     master.script_killed = False
     master.master_host, master.master_port = "", 0
     master.failover = None

@@ -28,6 +28,8 @@ EXECABORT = b"EXECABORT Transaction discarded because of previous errors."
 FORCE_UNBLOCKED = b"UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
 UNBLOCKED_BY_CLIENT = b"UNBLOCKED client unblocked via CLIENT UNBLOCK"
 LOADING = b"LOADING Redis is loading the dataset in memory"
+# Ours: from a master that came back with less than a replica of it has, and waits to be replaced.
+LOST_DATA = b"ERR This master has lost data that a replica of it still has."
 
 
 class Error(Exception):

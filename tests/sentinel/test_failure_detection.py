@@ -7,6 +7,7 @@ import pytest
 from sentinel.instances import Master
 from sentinel.requests import KillScript, Ping, Request
 from tests.sentinel.world import NAME, Redis, Sentinel, World, memory
+from wire.errors import LOST_DATA, Error
 
 
 def master_of(sentinel: Sentinel) -> Master:
@@ -71,13 +72,24 @@ def test_other_errors_are_not() -> None:
     world.run_until(lambda: master_of(sentinels[0]).sdown, 700)
 
 
+def test_a_master_that_has_lost_data_is_down_and_says_why() -> None:
+    world = World()
+    sentinels = world.shard(sentinels=1, quorum=1)
+    usual, world.redises[1] = world.redises[1], AnswersPing(world, LOST_DATA.decode())
+    world.run_until(lambda: master_of(sentinels[0]).sdown, 700)
+    assert master_of(sentinels[0]).lost_data
+    world.redises[1] = usual
+    world.run_until(lambda: not master_of(sentinels[0]).sdown, 700)
+    assert not master_of(sentinels[0]).lost_data
+
+
 class AnswersPing(Redis):
     def __init__(self, world: World, words: str) -> None:
         super().__init__(world, 1)
         self.words = words
 
     def answer(self, request: Request) -> object:
-        return Exception(self.words) if isinstance(request, Ping) else super().answer(request)
+        return Error(self.words.encode()) if isinstance(request, Ping) else super().answer(request)
 
 
 def test_odown_needs_the_quorum() -> None:

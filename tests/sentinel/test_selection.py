@@ -59,6 +59,12 @@ CASES = [
         2,
         {"sdown_at": NOW - 10_000},
     ),
+    Case(
+        "the same, master back with less",
+        [{"link_down_ms": -1_000, "run_id": "2" * 40}],
+        2,
+        {"sdown_at": NOW - 200, "lost_data": True},
+    ),
     # Seed 457 of `shardlab sim run --replicas 2`: the sentinel had been restarted just before it.
     Case("the same, of a sentinel that never saw it in sync", [{"link_down_ms": -1_000, "synced_run_id": ""}], None),
     # Seed 30274 of `shardlab sim run --masters 2`: it had lost what it was sent since it was last asked.
