@@ -94,9 +94,10 @@ def broadcast_pong(ctx: Context, *, to: list[NodeEntry] | None = None, about: No
     broadcast(ctx, body, to=to)
     if ctx.settings.datagram_heartbeats:
         for node in ctx.state.others() if to is None else to:
-            # Its link is still being dialled, which after a partition takes TCP a second or more; a datagram gets
-            # through. An old master that is not told goes on serving.
-            if node.datagrams and not node.link_ready and not node.handshake:
+            # Its link is still being dialled, or what was said on it may be lost, and after a partition TCP takes a
+            # second or more to try again; a datagram gets through. An old master that is not told goes on serving.
+            asked = node.ping_sent_at is not None or node.link_asked_at is not None
+            if node.datagrams and (asked or not node.link_ready) and not node.handshake:
                 ping(ctx, node)
 
 

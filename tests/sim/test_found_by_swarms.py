@@ -47,6 +47,8 @@ FOUND = {
     # them had been cut for a second, and served what it had left before (a gap in `cluster.comeback`).
     "a master that is back calls its replicas": Plan(35218, Shape(1, 1, down_after_ms=300)),
     "better old data than what a master has that lost its own": Plan(33528, Shape(3, 1, 0, failover="cluster")),
+    # The same where the link was there, but what had been said on it was lost (the rest of that gap).
+    "nor for what TCP has lost before": Plan(37523, Shape(1, 1, down_after_ms=1000)),
     # The same with sentinels: a replica that had been restarted, and so might have forgotten something, was not taken
     # for a master that was back with nothing, and that waited in vain (a gap in `sentinel.selection`).
     "a replica that was restarted is better than nothing": Plan(37406, Shape(3, 1)),

@@ -63,7 +63,7 @@ FOUND = {
     "never-step-down": Found(invariants.HEALS, 1, Shape(1, 1), _CRASHES),
     "vote-twice": Found(
         invariants.ONE_VOTE,
-        54,
+        5,
         Shape(3, 3, 0, failover="cluster", down_after_ms=3000),
         (Kind.KILL, Kind.SLOW_LINK),
         duration_s=30.0,
