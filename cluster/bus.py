@@ -317,7 +317,7 @@ class Bus:
     # ---- effects
 
     def _performers(self) -> dict[type, Callable[[Any], None]]:
-        """How each effect is performed, but for those that end a step or say something of it: `_take`."""
+        """How each effect is performed, but for `Answer` and `Save`, which are the step's own (`_take`)."""
         member = self._member
         table: dict[type, Callable[[Any], None]] = {}
 

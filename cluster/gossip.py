@@ -24,8 +24,7 @@ def hear(ctx: Context, sender: NodeEntry | None, entries: tuple[GossipEntry, ...
     """Take in the gossip section of a heartbeat; `sender` is None for a stranger's MEET, whose word on failures and
     on new nodes does not count."""
     state, now_ms = ctx.state, ctx.now_ms
-    if len(state.told) < len(state.numbers.ids):
-        state.make_room()
+    state.make_room()
     nodes, told, number_of = state.nodes, state.told, state.numbers.of
     offset_ms, latest_ms = state.wall_offset_ms, now_ms + _CLOCK_AHEAD_MS
     # Only masters have a voice: a majority of masters decides.

@@ -191,8 +191,7 @@ def _gossip(ctx: Context, about: NodeEntry | None = None) -> tuple[GossipEntry, 
     state = ctx.state
     if state.topology_changed:
         state.tell_anew()
-    if len(state.told) < len(state.numbers.ids):
-        state.make_room()
+    state.make_room()
     chosen = [] if about is None else [_entry(state, about)]
     # Neither we nor, usually, the receiver are news.
     count = len(state.nodes)

@@ -119,7 +119,7 @@ class NodeService:
 
     def check_output(self) -> None:
         """A soft limit is passed by time alone, too: look at who has been written nothing lately."""
-        for session in list(self._clients.by_id.values()):
+        for session in self._clients:
             connection = session.connection
             if connection is None:
                 continue
