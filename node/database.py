@@ -95,8 +95,8 @@ class Database:
         # Keys, and keys with a time to live.
         self.size = 0
         self.volatile = 0
-        # Keys of hashes with fields that expire, each due not later than its first field. What is here of a key that
-        # is gone is dropped when its time comes.
+        # Keys of hashes with fields that expire, each due not later than its first field. What SET with
+        # KEEPTTL put another value for is dropped when its time comes.
         self.field_deadlines = Deadlines()
         # For INFO keyspace: a running mean kept by active expiry.
         self.avg_ttl_ms = 0.0
@@ -302,8 +302,11 @@ class Database:
             self.size += 1
             if space.notifier.flags:
                 space.notifier.created(key, self.index)
-        elif type(old) is not bytes and len(old) > BURIED_FROM and space.bury is not None:
-            space.bury(old, 1)
+        elif type(old) is not bytes:
+            if type(old) is Hash and old.expiry is not None:
+                self.field_deadlines.forget(key)
+            if len(old) > BURIED_FROM and space.bury is not None:
+                space.bury(old, 1)
         space.dirty += 1
         if self.attended:
             if self.clocks is not None and old is not None:
@@ -372,8 +375,11 @@ class Database:
             self._forget_expiry(slot, key)
         space = self._space
         space.dirty += 1
-        if type(value) is not bytes and len(value) > BURIED_FROM and space.bury is not None:
-            space.bury(value, 1)
+        if type(value) is not bytes:
+            if type(value) is Hash and value.expiry is not None:
+                self.field_deadlines.forget(key)
+            if len(value) > BURIED_FROM and space.bury is not None:
+                space.bury(value, 1)
         if self.attended:
             self._tell(key)
         return True
@@ -395,7 +401,9 @@ class Database:
         """If `value` is a hash with fields that expire, have active expiry look at `key` when the first one does."""
         if type(value) is Hash and value.expiry is not None:
             first_ms = value.expiry.first_ms()
-            assert first_ms is not None
+            if first_ms is None:
+                self.field_deadlines.forget(key)
+                return
             awaited_ms = self.field_deadlines.times.get(key)
             if awaited_ms is None or awaited_ms > first_ms:
                 self.field_deadlines.set(key, first_ms)
@@ -432,6 +440,9 @@ class Database:
             watched = [key for key in self.watchers if key in shard]
             if removed > BURIED_FROM and self._space.bury is not None:
                 self._space.bury(shard, removed)
+            if self.field_deadlines.times:
+                for key in shard:
+                    self.field_deadlines.forget(key)
             self.shards[slot] = _empty_shards(1)[0]
             self.size -= removed
             expires = self.expires[slot]

@@ -151,9 +151,15 @@ class ActiveExpiry:
             due = deadlines.take_due(keyspace.now_ms, 1)
             if not due:
                 break
-            value = database.shards[slot_of(due[0])].get(due[0])
-            if type(value) is Hash and keyspace.expire_fields(database, due[0], value, _FIELDS_PER_STEP):
-                database.await_fields(due[0], value)
+            key = due[0]
+            value = database.shards[slot_of(key)].get(key)
+            if type(value) is not Hash or value.expiry is None:
+                continue
+            fields = value.expiry.take_due(keyspace.now_ms, _FIELDS_PER_STEP)
+            if fields:
+                keyspace.expire_fields(database, key, value, fields)
+            else:
+                database.await_fields(key, value)
 
     def _visit(self, database: Database) -> tuple[int, int]:
         """Look at some volatile keys, from the cursor on; returns how many were seen and how many deleted."""

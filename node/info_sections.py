@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from node.database import Database
 from node.expiry import ActiveExpiry
 from node.keyspace import Keyspace
 from node.session import NodeSession
@@ -102,6 +103,7 @@ def stats(node: Node, traffic: Traffic, keyspace: Keyspace, expiry: ActiveExpiry
         ("sync_full", replicas.full_resyncs),
         ("sync_partial_ok", replicas.partial_resyncs),
         ("sync_partial_err", replicas.partial_resyncs_refused),
+        ("expired_subkeys", keyspace.expired_fields),
         ("expired_keys", keyspace.expired_keys),
         ("expired_stale_perc", f"{expiry.stale_percent:.2f}"),
         ("expired_time_cap_reached_count", expiry.time_cap_reached),
@@ -187,11 +189,11 @@ def error_stats(errors: dict[bytes, int]) -> Fields:
 
 
 def keyspace(keyspace: Keyspace) -> Fields:
-    return [
-        (
-            f"db{database.index}",
-            f"keys={database.size},expires={database.volatile},avg_ttl={round(database.avg_ttl_ms)}",
-        )
-        for database in keyspace.databases()
-        if database.size
-    ]
+    return [(f"db{database.index}", _database(database)) for database in keyspace.databases() if database.size]
+
+
+def _database(database: Database) -> str:
+    line = f"keys={database.size},expires={database.volatile},avg_ttl={round(database.avg_ttl_ms)}"
+    # As in Redis 7.4; where there are no such hashes it is what 7.2 says.
+    expiring = len(database.field_deadlines)
+    return f"{line},subexpiry={expiring}" if expiring else line

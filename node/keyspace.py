@@ -47,6 +47,7 @@ class Keyspace:
         "dirty",
         "effects",
         "evicted_keys",
+        "expired_fields",
         "expired_keys",
         "expiry",
         "functions",
@@ -106,6 +107,7 @@ class Keyspace:
         self.hits = 0
         self.misses = 0
         self.expired_keys = 0
+        self.expired_fields = 0
         self.evicted_keys = 0
 
     def slot_of(self, key: bytes) -> int:
@@ -188,17 +190,19 @@ class Keyspace:
         self.effects.append((database.index, (verb, key)))
         self.notifier.notify(EVICTED, b"evicted", key, database.index)
 
-    def expire_fields(self, database: Database, key: bytes, hash_: Hash, limit: int = 0) -> bool:
-        """Delete fields of the hash at `key` whose time has passed, and tell whoever must know; False if none is left.
+    def delete_fields(self, database: Database, key: bytes, hash_: Hash, fields: list[bytes]) -> None:
+        """Delete fields of the hash at `key` because their time has passed; the command does the rest."""
+        hash_.remove(fields)
+        self.expired_fields += len(fields)
+        # Like Redis, one by one.
+        self.effects += [(database.index, (b"HDEL", key, field)) for field in fields]
 
-        No more than `limit` of them are deleted unless that is 0.
-        """
-        fields = hash_.take_due(self.now_ms, limit)
-        if not fields:
-            return True
-        self.effects.append((database.index, (b"HDEL", key, *fields)))
+    def expire_fields(self, database: Database, key: bytes, hash_: Hash, fields: list[bytes]) -> bool:
+        """Delete fields whose time has passed, one at least, and tell whoever must know; False if none is left."""
+        self.delete_fields(database, key, hash_, fields)
         self.notifier.notify(HASH, b"hexpired", key, database.index)
         if len(hash_):
+            database.await_fields(key, hash_)
             database.changed(key, 0)
             return True
         database.remove(key)

@@ -119,7 +119,8 @@ def reset_statistics(node: Node) -> None:
         command.forget_calls()
     node.table.settled_calls = 0
     keyspace, replicas = node.keyspace, node.replication.replicas
-    keyspace.hits = keyspace.misses = keyspace.expired_keys = 0
+    keyspace.hits = keyspace.misses = 0
+    keyspace.expired_keys = keyspace.expired_fields = 0
     node.expiry.time_cap_reached = 0
     node.eviction.reset()
     node.buffers.evicted = 0

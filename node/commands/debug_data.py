@@ -57,7 +57,7 @@ def describe_object(call: Call) -> Reply:
 
 
 def describe_listpack(call: Call) -> Reply:
-    if encoding_of(_value(call)) != b"listpack":
+    if encoding_of(_value(call)) not in (b"listpack", b"listpackex"):
         raise Error(b"ERR Not a listpack encoded object.")
     return Simple(b"Listpack structure printed on stdout")
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from node.call import Call
-from node.commands.hash_access import write_hash
+from node.commands.hash_access import find_field
 from node.commands.hashes import store_field
 from node.long_double import add, format_long_double, parse_long_double
 from node.notifications import HASH
-from node.structures.hashes import Hash
 from wire.arguments import INT64_MAX, INT64_MIN, parse_integer
 from wire.command import DENYOOM, FAST, WRITE, command, key
 from wire.errors import NOT_A_FLOAT, OVERFLOW, Error
@@ -28,12 +27,11 @@ from wire.reply import Reply
 def hincrby(call: Call) -> Reply:
     _, name, field, text = call.argv
     increment = parse_integer(text)
-    hash_ = write_hash(call, name)
-    value = None if hash_ is None else hash_.fields.get(field)
+    hash_, value = find_field(call, name, field)
     number = increment if value is None else parse_integer(value, b"ERR hash value is not an integer") + increment
     if not INT64_MIN <= number <= INT64_MAX:
         raise Error(OVERFLOW)
-    _store(call, hash_, field, b"%d" % number)
+    store_field(call, hash_, field, b"%d" % number)
     call.notify(HASH, b"hincrby", name)
     return number
 
@@ -57,8 +55,7 @@ def hincrbyfloat(call: Call) -> Reply:
         raise Error(NOT_A_FLOAT) from None
     if change is None:
         raise Error(b"ERR value is NaN or Infinity")
-    hash_ = write_hash(call, name)
-    value = None if hash_ is None else hash_.fields.get(field)
+    hash_, value = find_field(call, name, field)
     try:
         before = (0, 0) if value is None else parse_long_double(value)
     except ValueError:
@@ -67,19 +64,10 @@ def hincrbyfloat(call: Call) -> Reply:
     if after is None:
         raise Error(b"ERR increment would produce NaN or Infinity")
     text = format_long_double(after)
-    expires_at_ms = _store(call, hash_, field, text)
+    expires_at_ms = store_field(call, hash_, field, text)
     call.notify(HASH, b"hincrbyfloat", name)
     # The result, since a replica on other hardware might add differently.
     call.propagate(b"HSET", name, field, text)
     if expires_at_ms is not None:
         call.propagate(b"HPEXPIREAT", name, b"%d" % expires_at_ms, b"FIELDS", b"1", field)
     return text
-
-
-def _store(call: Call, hash_: Hash | None, field: bytes, text: bytes) -> int | None:
-    """Set a field and keep its time to live, which is returned (in Unix milliseconds)."""
-    expires_at_ms = None if hash_ is None else hash_.expire_time(field)
-    store_field(call, hash_, field, text)
-    if hash_ is not None and expires_at_ms is not None:
-        hash_.expire_at(field, expires_at_ms)
-    return expires_at_ms

@@ -6,7 +6,7 @@ from itertools import chain
 
 from node.arguments import parse_draws
 from node.call import Call
-from node.commands.hash_access import read_hash
+from node.commands.hash_access import alive, is_due, without_due
 from node.commands.sampling import draw
 from node.commands.scan import ScanOptions, parse_cursor, scan_keys
 from node.structures.hashes import Hash
@@ -30,8 +30,8 @@ from wire.reply import BulkMap, Bulks, Reply
     tips=("nondeterministic_output_order",),
 )
 def hgetall(call: Call) -> Reply:
-    hash_ = read_hash(call, call.argv[1])
-    return BulkMap() if hash_ is None else BulkMap(chain.from_iterable(hash_.fields.items()))
+    hash_ = call.db.read_as(call.argv[1], Hash)
+    return BulkMap() if hash_ is None else BulkMap(chain.from_iterable(alive(call, hash_).items()))
 
 
 @command(
@@ -47,8 +47,8 @@ def hgetall(call: Call) -> Reply:
     tips=("nondeterministic_output_order",),
 )
 def hkeys(call: Call) -> Reply:
-    hash_ = read_hash(call, call.argv[1])
-    return Bulks() if hash_ is None else Bulks(hash_.fields)
+    hash_ = call.db.read_as(call.argv[1], Hash)
+    return Bulks() if hash_ is None else Bulks(alive(call, hash_))
 
 
 @command(
@@ -64,8 +64,8 @@ def hkeys(call: Call) -> Reply:
     tips=("nondeterministic_output_order",),
 )
 def hvals(call: Call) -> Reply:
-    hash_ = read_hash(call, call.argv[1])
-    return Bulks() if hash_ is None else Bulks(hash_.fields.values())
+    hash_ = call.db.read_as(call.argv[1], Hash)
+    return Bulks() if hash_ is None else Bulks(alive(call, hash_).values())
 
 
 @command(
@@ -83,7 +83,7 @@ def hvals(call: Call) -> Reply:
 def hrandfield(call: Call) -> Reply:
     argv = call.argv
     if len(argv) == 2:
-        hash_ = read_hash(call, argv[1])
+        hash_ = _whole(call, argv[1])
         return None if hash_ is None else random_key(hash_.mapping(), call.node.runtime.random.stream("hrandfield"))
     count = parse_draws(argv[2])
     if len(argv) > 4 or (len(argv) == 4 and argv[3].upper() != b"WITHVALUES"):
@@ -92,11 +92,17 @@ def hrandfield(call: Call) -> Reply:
     if with_values and abs(count) > INT64_MAX // 2:
         # Redis' own count of the items to answer would overflow.
         raise Error(OUT_OF_RANGE)
-    hash_ = read_hash(call, argv[1])
+    hash_ = _whole(call, argv[1])
     if hash_ is None:
         return []
     fields = draw(call, hash_.mapping(), count)
     return _with_values(hash_, fields, nested=call.session.proto > 2) if with_values else Bulks(fields)
+
+
+def _whole(call: Call, name: bytes) -> Hash | None:
+    """The hash at `name` to draw from."""
+    hash_ = call.db.read_as(name, Hash)
+    return None if hash_ is None else without_due(call, name, hash_)
 
 
 def _with_values(hash_: Hash, fields: list[bytes], *, nested: bool) -> Reply:
@@ -122,9 +128,11 @@ def _with_values(hash_: Hash, fields: list[bytes], *, nested: bool) -> Reply:
 def hscan(call: Call) -> Reply:
     argv = call.argv
     cursor = parse_cursor(argv[2])
-    hash_ = read_hash(call, argv[1])
+    hash_ = call.db.read_as(argv[1], Hash)
     if hash_ is None:
         return [b"0", []]
     options = ScanOptions(argv, 3, b"NOVALUES")
     after, fields = scan_keys(hash_.mapping(), cursor, options, whole=hash_.compact)
+    if hash_.expiry is not None:
+        fields = [field for field in fields if not is_due(call, hash_, field)]
     return [after, Bulks(fields) if options.no_values else _with_values(hash_, fields, nested=False)]

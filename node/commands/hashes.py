@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from node.call import Call
-from node.commands.hash_access import read_hash, without_expired, write_hash
-from node.notifications import GENERIC, HASH
+from node.commands.hash_access import drop_if_empty, find_field, look_up, look_up_each
+from node.notifications import HASH
 from node.structures.hashes import Hash
 from node.structures.table import Table
 from wire.command import DENYOOM, FAST, READONLY, WRITE, command, key
@@ -83,7 +83,7 @@ def _set_fields(call: Call) -> int:
         raise wrong_arity(call.command.name)
     name = argv[1]
     db = call.db
-    hash_ = write_hash(call, name)
+    hash_ = db.get_as(name, Hash)
     is_new = hash_ is None
     if hash_ is None:
         hash_ = Hash()
@@ -115,22 +115,28 @@ def _set_fields(call: Call) -> int:
 )
 def hsetnx(call: Call) -> Reply:
     _, name, field, value = call.argv
-    hash_ = write_hash(call, name)
-    if hash_ is not None and field in hash_.fields:
+    hash_, found = find_field(call, name, field)
+    if found is not None:
         return 0
+    if hash_ is not None:
+        hash_.persist(field)
     store_field(call, hash_, field, value)
     call.notify(HASH, b"hset", name)
     return 1
 
 
-def store_field(call: Call, hash_: Hash | None, field: bytes, value: bytes) -> None:
-    """Set a field in the hash of the command's key, which is made if it is None."""
+def store_field(call: Call, hash_: Hash | None, field: bytes, value: bytes) -> int | None:
+    """Set a field in the hash of the command's key, which is made if it is None.
+
+    Its time to live stays, and is returned, in Unix milliseconds.
+    """
     kept = Hash() if hash_ is None else hash_
-    kept.set(field, value, call.keyspace.limits)
+    when_ms = kept.update(field, value, call.keyspace.limits)
     if hash_ is None:
         call.db.put(call.argv[1], kept)
     else:
         call.db.changed(call.argv[1])
+    return when_ms
 
 
 @command(
@@ -146,11 +152,10 @@ def store_field(call: Call, hash_: Hash | None, field: bytes, value: bytes) -> N
 )
 def hget(call: Call) -> Reply:
     _, name, field = call.argv
-    # `read_hash`, written out.
     hash_ = call.db.read_as(name, Hash)
-    if hash_ is not None and hash_.expiry is not None:
-        hash_ = without_expired(call, name, hash_)
-    return None if hash_ is None else hash_.fields.get(field)
+    if hash_ is None:
+        return None
+    return hash_.fields.get(field) if hash_.expiry is None else look_up(call, name, hash_, field)
 
 
 @command(
@@ -166,9 +171,11 @@ def hget(call: Call) -> Reply:
 )
 def hmget(call: Call) -> Reply:
     argv = call.argv
-    hash_ = read_hash(call, argv[1])
+    hash_ = call.db.read_as(argv[1], Hash)
     if hash_ is None:
         return [None] * (len(argv) - 2)
+    if hash_.expiry is not None:
+        return look_up_each(call, argv[1], hash_, argv[2:])
     return [*map(hash_.fields.get, argv[2:])]
 
 
@@ -187,7 +194,7 @@ def hmget(call: Call) -> Reply:
 def hdel(call: Call) -> Reply:
     argv = call.argv
     name = argv[1]
-    hash_ = write_hash(call, name)
+    hash_ = call.db.get_as(name, Hash)
     if hash_ is None:
         return 0
     deleted = hash_.remove(argv[2:])
@@ -196,14 +203,6 @@ def hdel(call: Call) -> Reply:
         call.notify(HASH, b"hdel", name)
         drop_if_empty(call, name, hash_)
     return deleted
-
-
-def drop_if_empty(call: Call, name: bytes, hash_: Hash) -> None:
-    """Take the key away when its last field is gone."""
-    if not len(hash_):
-        call.db.remove(name)
-        call.keyspace.dirty -= 1
-        call.notify(GENERIC, b"del", name)
 
 
 @command(
@@ -218,7 +217,7 @@ def drop_if_empty(call: Call, name: bytes, hash_: Hash) -> None:
     syntax="key",
 )
 def hlen(call: Call) -> Reply:
-    hash_ = read_hash(call, call.argv[1])
+    hash_ = call.db.read_as(call.argv[1], Hash)
     return 0 if hash_ is None else len(hash_.fields)
 
 
@@ -235,8 +234,8 @@ def hlen(call: Call) -> Reply:
 )
 def hstrlen(call: Call) -> Reply:
     _, name, field = call.argv
-    hash_ = read_hash(call, name)
-    return 0 if hash_ is None else len(hash_.fields.get(field) or b"")
+    hash_ = call.db.read_as(name, Hash)
+    return 0 if hash_ is None else len(look_up(call, name, hash_, field) or b"")
 
 
 @command(
@@ -252,5 +251,5 @@ def hstrlen(call: Call) -> Reply:
 )
 def hexists(call: Call) -> Reply:
     _, name, field = call.argv
-    hash_ = read_hash(call, name)
-    return int(hash_ is not None and field in hash_.fields)
+    hash_ = call.db.read_as(name, Hash)
+    return int(hash_ is not None and look_up(call, name, hash_, field) is not None)

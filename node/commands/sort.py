@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from node.call import Call
+from node.commands.hash_access import look_up
 from node.notifications import GENERIC, LIST
 from node.scores import parse_loosely
 from node.structures.hashes import Hash
@@ -217,7 +218,8 @@ def _look_up(call: Call, pattern: bytes, element: bytes) -> bytes | None:
     postfix, arrow, field = behind.partition(b"->")
     if not field:
         postfix, arrow = behind, b""
-    value = call.db.read(before + element + postfix)
+    name = before + element + postfix
+    value = call.db.read(name)
     if arrow:
-        return value.fields.get(field) if type(value) is Hash else None
+        return look_up(call, name, value, field) if type(value) is Hash else None
     return bytes(value) if isinstance(value, (bytes, bytearray)) else None

@@ -115,7 +115,7 @@ def _encode_zset(value: Value, compress: bool) -> tuple[int, bytes]:
 
 def _encode_hash(value: Value, compress: bool) -> tuple[int, bytes]:
     assert isinstance(value, Hash)
-    if value.expiry is not None:
+    if value.expiry is not None and value.expiry.times:
         return HASH_EXPIRING, encode_expiring_hash(value, compress)
     if value.compact:
         return HASH_LISTPACK, encode_hash_listpack(value, compress)

@@ -28,7 +28,7 @@ class Hash:
             self.fields = fields if len(fields) <= DICT_MAX else Table(fields)
         # Whether Redis would keep it as a listpack. It never becomes one again after it has been too large for that.
         self.compact = compact
-        # When fields expire; None while none does.
+        # When fields expire; None as long as none ever had a time to live.
         self.expiry: Deadlines | None = None
 
     def __len__(self) -> int:
@@ -64,6 +64,14 @@ class Hash:
         if size > DICT_MAX:
             self.fields = Table(fields)
         return size - before
+
+    def update(self, field: bytes, value: bytes, limits: CompactLimits) -> int | None:
+        """Set one field and keep its time to live, which is returned, in Unix milliseconds."""
+        when_ms = self.expire_time(field)
+        self.set(field, value, limits)
+        if when_ms is not None:
+            self.expire_at(field, when_ms)
+        return when_ms
 
     def pack(self, shapes: Shapes) -> None:
         """Keep the fields packed, if there are many hashes like this one."""
@@ -108,24 +116,7 @@ class Hash:
     def persist(self, field: bytes) -> bool:
         """Drop the time to live of a field; False when it has none."""
         expiry = self.expiry
-        if expiry is None or not expiry.forget(field):
-            return False
-        if not expiry.times:
-            self.expiry = None
-        return True
-
-    def take_due(self, now_ms: int, limit: int = 0) -> list[bytes]:
-        """Take out fields that have expired, no more than `limit` of them unless that is 0."""
-        expiry = self.expiry
-        if expiry is None:
-            return []
-        due = expiry.take_due(now_ms, limit)
-        if not expiry.times:
-            self.expiry = None
-        fields = self.unpacked()
-        for field in due:
-            fields.pop(field)
-        return due
+        return expiry is not None and expiry.forget(field)
 
     def copy(self) -> Hash:
         other = Hash()
@@ -150,7 +141,6 @@ class Hash:
         """Raise AssertionError unless it is kept as it should be."""
         assert isinstance(self.fields, Table) or len(self.fields) <= DICT_MAX
         assert self.compact or not isinstance(self.fields, Record)
-        assert self.expiry is None or self.expiry.times
         assert self.expiry is None or all(field in self.fields for field in self.expiry.times)
         if isinstance(self.fields, Table):
             self.fields._check()

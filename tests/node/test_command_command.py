@@ -15,8 +15,13 @@ TABLE = CommandTable(commands.MODULES, gates_of)
 FIELD_EXPIRY = tuple(
     f"h{verb}" for verb in ("expire", "pexpire", "expireat", "pexpireat", "ttl", "pttl", "expiretime", "pexpiretime")
 ) + ("hpersist",)
+# Of Redis 8.0.
+COMBINED = ("hgetdel", "hgetex", "hsetex")
 # Not in Redis 7.0, or with subcommands or options that it does not have.
-NEWER = ("client|setinfo", "client|no-touch", "cluster|myshardid", "zrank", "zrevrank", "waitaof", *FIELD_EXPIRY)
+NEWER = (
+    *("client|setinfo", "client|no-touch", "cluster|myshardid", "zrank", "zrevrank", "waitaof"),
+    *(*FIELD_EXPIRY, *COMBINED),
+)
 # Containers list their subcommands, of which Redis may have more; the entries of the others are compared whole.
 PLAIN = [name for name, command in TABLE.all.items() if not command.subcommands]
 

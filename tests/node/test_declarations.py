@@ -19,8 +19,10 @@ FAMILIES = (*COMPLETE, "sorted-set", "geo", "connection", "server")
 FIELD_EXPIRY = tuple(
     f"h{verb}" for verb in ("expire", "pexpire", "expireat", "pexpireat", "ttl", "pttl", "expiretime", "pexpiretime")
 ) + ("hpersist",)
+# Of Redis 8.0.
+COMBINED = ("hgetdel", "hgetex", "hsetex")
 # Redis 7.0 does not know them yet, or knows fewer arguments.
-LATER = ("client|setinfo", "client|no-touch", "zrank", "zrevrank", "waitaof", *FIELD_EXPIRY)
+LATER = ("client|setinfo", "client|no-touch", "zrank", "zrevrank", "waitaof", *FIELD_EXPIRY, *COMBINED)
 EVERY = {
     spec.name: spec
     for module in commands.MODULES

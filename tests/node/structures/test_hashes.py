@@ -75,9 +75,12 @@ def test_fields_of_a_packed_hash_expire() -> None:
     hash_ = _packed(Shapes(), b"a", b"b")
     hash_.expire_at(b"a", 5)
     assert isinstance(hash_.fields, Record)
-    assert hash_.copy().take_due(6) == [b"a"]
-    assert hash_.take_due(5) == []
-    assert hash_.take_due(6) == [b"a"]
+    hash_.update(b"a", b"1", _LIMITS)
+    other = hash_.copy()
+    assert other.remove([b"a"]) == 1
+    assert other.expire_time(b"a") is None
+    assert hash_.expire_time(b"a") == 5
+    assert hash_.remove([b"a"]) == 1
     hash_._check()
     assert list(hash_.fields) == [b"b"]
 
