@@ -54,7 +54,7 @@ from cluster.events import (
 )
 from cluster.machine import ClusterMachine
 from cluster.member import Member
-from cluster.messages import Message, MessageType
+from cluster.messages import Message, MessageType, Publish
 from cluster.nodes_conf import render
 from cluster.settings import ClusterSettings
 from cluster.sockets import BusLink
@@ -92,6 +92,7 @@ class Bus:
         "_clock",
         "_conf",
         "_events",
+        "_held",
         "_inbound",
         "_links",
         "_log",
@@ -133,6 +134,8 @@ class Bus:
         self._links: dict[LinkId, BusLink] = {}
         # The number of the last inbound link.
         self._inbound = 0
+        # What clients published in this turn of the loop, by link: it leaves in one piece at its end.
+        self._held: dict[BusLink, list[bytes]] = {}
         # Between `start` and `close`, or the failure to save. Otherwise nothing is taken in, and nobody is answered.
         self._taking_part = False
         # Events that came while a step's effects were being performed.
@@ -207,6 +210,7 @@ class Bus:
             self._settling.cancel()
             self._settling = None
         self._stop_listening()
+        self._held.clear()
         for link in list(self._links.values()):
             link.close()
         self._links.clear()
@@ -236,8 +240,16 @@ class Bus:
             for number in (node.link, node.inbound_link):
                 link = None if number is None else self._links.get(number)
                 if link is not None and link.peer_ip:
-                    infos.append(LinkInfo(link.is_inbound, node.id, link.created_at_ms, link.unsent_bytes))
+                    infos.append(LinkInfo(link.is_inbound, node.id, link.created_at_ms, self._waiting(link)))
         return infos
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What waits to be sent on links."""
+        return sum(map(self._waiting, self._links.values()))
+
+    def _waiting(self, link: BusLink) -> int:
+        return link.unsent_bytes + sum(map(len, self._held.get(link, ())))
 
     def break_links(self, node_id: str, *, to: bool, from_: bool) -> None:
         """Close our link to a node, or its link to us, or both, as if the network had (DEBUG CLUSTERLINK)."""
@@ -365,15 +377,31 @@ class Bus:
             link = self._links.get(number)
             if link is None:
                 continue
-            link.send(data)
             self.sent[kind] += 1
-            if self.sendbuf_limit and link.unsent_bytes > self.sendbuf_limit:
-                self._log.warning(
-                    f"Freeing outgoing cluster link to {link.peer_ip}: {link.unsent_bytes} bytes wait to be sent"
-                )
-                self.limit_exceeded += 1
-                link.close()
-                self.link_ended(link)
+            if isinstance(message.body, Publish):
+                if not self._held:
+                    self._loop.call_soon(self._send_held)
+                self._held.setdefault(link, []).append(data)
+            else:
+                self._write(link, b"".join((*self._held.pop(link), data)) if link in self._held else data)
+
+    def _send_held(self) -> None:
+        while self._held:
+            link = next(iter(self._held))
+            data = b"".join(self._held.pop(link))
+            # It may have ended since.
+            if self._links.get(link.number) is link:
+                self._write(link, data)
+
+    def _write(self, link: BusLink, data: bytes) -> None:
+        link.send(data)
+        if self.sendbuf_limit and link.unsent_bytes > self.sendbuf_limit:
+            self._log.warning(
+                f"Freeing outgoing cluster link to {link.peer_ip}: {link.unsent_bytes} bytes wait to be sent"
+            )
+            self.limit_exceeded += 1
+            link.close()
+            self.link_ended(link)
 
     def _send_datagram(self, effect: SendDatagram) -> None:
         message = effect.message

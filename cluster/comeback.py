@@ -48,7 +48,7 @@ def stands_back(ctx: Context) -> bool:
     stands_back = bool(fuller) and ctx.since(ctx.waits_since) < patience_ms
     if stands_back and not ctx.stands_back:
         ctx.warning(
-            f"I have lost data that replica {fuller[0].id} still has (my offset is {offset}, its offset is "
+            f"I have lost data that replica {fuller[0].called} still has (my offset is {offset}, its offset is "
             f"{fuller[0].offset}): waiting for it to take over."
         )
     elif ctx.stands_back and not stands_back:

@@ -55,4 +55,4 @@ def resolve_collision(ctx: Context, sender: NodeEntry, config_epoch: int) -> Non
     state.current_epoch += 1
     myself.config_epoch = state.current_epoch
     ctx.save(fsync=True)
-    ctx.warning(f"WARNING: configEpoch collision with node {sender.id}. configEpoch set to {myself.config_epoch}")
+    ctx.warning(f"WARNING: configEpoch collision with node {sender.called}. configEpoch set to {myself.config_epoch}")

@@ -10,7 +10,7 @@ import struct
 from functools import lru_cache
 
 from cluster.endpoints import CLIENT_NETWORKS_MAX, ClientNetwork, EndpointError
-from cluster.fields import MalformedMessageError, exactly, host, node_id, text
+from cluster.fields import MalformedMessageError, exactly, host, node_id, nodename, text
 from cluster.messages import NO_EXTENSIONS, Extensions
 
 _EXTENSION = struct.Struct(">IH2x")
@@ -71,7 +71,8 @@ def decode_extensions(frame: bytes, at: int, count: int) -> Extensions:
 
 def _read(frame: bytes, count: int) -> Extensions:
     at = 0
-    texts = {_EXT_HOSTNAME: "", _EXT_NODENAME: "", _EXT_CLIENT_IPV4: "", _EXT_CLIENT_IPV6: ""}
+    name = ""
+    texts = {_EXT_HOSTNAME: "", _EXT_CLIENT_IPV4: "", _EXT_CLIENT_IPV6: ""}
     forgotten: list[tuple[str, int]] = []
     shard_id: str | None = None
     networks: list[ClientNetwork] = []
@@ -84,6 +85,8 @@ def _read(frame: bytes, count: int) -> Extensions:
         data = frame[at + _EXTENSION.size : at + length]
         if number in texts:
             texts[number] = host(data)
+        elif number == _EXT_NODENAME:
+            name = nodename(data)
         elif number == _EXT_FORGOTTEN:
             node, seconds = exactly(_FORGOTTEN, data)
             forgotten.append((node_id(node), seconds))
@@ -98,7 +101,7 @@ def _read(frame: bytes, count: int) -> Extensions:
         raise MalformedMessageError(f"{len(networks)} client networks")
     return Extensions(
         hostname=texts[_EXT_HOSTNAME],
-        nodename=texts[_EXT_NODENAME],
+        nodename=name,
         client_ipv4=texts[_EXT_CLIENT_IPV4],
         client_ipv6=texts[_EXT_CLIENT_IPV6],
         forgotten=tuple(forgotten),

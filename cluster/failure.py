@@ -23,7 +23,7 @@ def suspect_silent(ctx: Context, node: NodeEntry) -> None:
         return
     silence_ms = min(ctx.since(node.ping_sent_at), ctx.since(node.heard_at))
     if silence_ms > ctx.settings.node_timeout_ms:
-        ctx.debug(f"*** NODE {node.id} possibly failing")
+        ctx.debug(f"*** NODE {node.called} possibly failing")
         ctx.state.suspect(node, True)
         ctx.judge_state = True
         # Redis looks for agreement only when gossip comes in; if ours was the last voice missing, it is there now.
@@ -33,7 +33,7 @@ def suspect_silent(ctx: Context, node: NodeEntry) -> None:
 def report(ctx: Context, node: NodeEntry, reporter: NodeEntry) -> None:
     """A master says that a node is failing."""
     if node.fail_reports.pop(reporter.id, None) is None:
-        ctx.verbose(f"Node {reporter.id} reported node {node.id} as not reachable.")
+        ctx.verbose(f"Node {reporter.called} reported node {node.called} as not reachable.")
     node.fail_reports[reporter.id] = ctx.now_ms
     ctx.state.untell(node)
     declare_if_agreed(ctx, node)
@@ -42,7 +42,7 @@ def report(ctx: Context, node: NodeEntry, reporter: NodeEntry) -> None:
 def withdraw(ctx: Context, node: NodeEntry, reporter: NodeEntry) -> None:
     """A master says that a node is well."""
     if node.fail_reports.pop(reporter.id, None) is not None:
-        ctx.verbose(f"Node {reporter.id} reported node {node.id} is back online.")
+        ctx.verbose(f"Node {reporter.called} reported node {node.called} is back online.")
 
 
 def reports(ctx: Context, node: NodeEntry) -> int:
@@ -67,7 +67,7 @@ def declare_if_agreed(ctx: Context, node: NodeEntry) -> None:
     needed = ctx.state.majority() if ctx.guards.majority_for_fail else 1
     if voices < needed:
         return
-    ctx.notice(f"Marking node {node.id} as failing (quorum reached).")
+    ctx.notice(f"Marking node {node.called} as failing (quorum reached).")
     _mark(ctx, node)
     outgoing.broadcast(ctx, Fail(node.id))
 
@@ -78,7 +78,7 @@ def told(ctx: Context, node_id: str, sender: NodeEntry) -> None:
     if node is None or node.myself:
         return
     if not node.fail:
-        ctx.notice(f"FAIL message received from {sender.id} about {node.id}")
+        ctx.notice(f"FAIL message received from {sender.called} about {node.called}")
         _mark(ctx, node)
     if node is sender:
         node.lost_data = True
@@ -109,10 +109,11 @@ def _clear_if_allowed(ctx: Context, node: NodeEntry) -> None:
     goes stop every election for it."""
     if node.is_replica or not node.slots:
         role = "replica" if node.is_replica else "master without slots"
-        ctx.notice(f"Clear FAIL state for node {node.id}: {role} is reachable again.")
+        ctx.notice(f"Clear FAIL state for node {node.called}: {role} is reachable again.")
     elif ctx.since(node.fail_at) > ctx.settings.node_timeout_ms * _UNDO_TIMEOUTS:
         ctx.notice(
-            f"Clear FAIL state for node {node.id}: is reachable again and nobody is serving its slots after some time."
+            f"Clear FAIL state for node {node.called}: is reachable again and nobody is serving its slots after some "
+            "time."
         )
     else:
         return

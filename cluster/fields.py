@@ -52,6 +52,13 @@ def text(raw: bytes) -> str:
         raise MalformedMessageError(f"not text: {data!r}") from None
 
 
+def nodename(raw: bytes) -> str:
+    """What people call a node: it may be nearly anything, and is for lines of the log, which it must not break."""
+    data, _, _ = raw.partition(b"\0")
+    name = data[:HOST_LENGTH_MAX].decode("ascii", "replace")
+    return "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in name)
+
+
 @lru_cache(_REMEMBERED)
 def host(raw: bytes) -> str:
     """A host name or an address, or "" for none."""

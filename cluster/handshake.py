@@ -69,7 +69,7 @@ def introduced(ctx: Context, node: NodeEntry, header: Header, known: NodeEntry |
 
 def impostor(ctx: Context, node: NodeEntry) -> None:
     """Somebody else answers at a node's address: stop dialling it there until it is heard of anew."""
-    ctx.debug(f"PONG contains mismatching sender ID. About node {node.id} added {node.created_at}")
+    ctx.debug(f"PONG contains mismatching sender ID. About node {node.called} added {node.created_at}")
     links.drop(ctx, node)
     node.noaddr = True
     node.ip, node.port, node.cport, node.pport = "", 0, 0, 0

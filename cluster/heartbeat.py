@@ -1,7 +1,7 @@
 """When to ask whom whether it is there ("Heartbeat and gossip messages" in the cluster specification).
 
 Once a second the stalest of five nodes picked at random; and everybody who has not been heard of for half the node
-timeout. In between, others' gossip tells when a node last answered them.
+timeout (or `cluster-ping-interval`). In between, others' gossip tells when a node last answered them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def ping_stalest(ctx: Context) -> None:
 
 def watch(ctx: Context, node: NodeEntry) -> None:
     """For one node: ping it when it is time, and suspect it when it leaves pings unanswered."""
-    timeout_ms = ctx.settings.node_timeout_ms
+    timeout_ms, ping_after_ms = ctx.settings.node_timeout_ms, ctx.settings.ping_after_ms
     answered_at = ctx.state.answered_at(node)
     if (
         node.ping_sent_at is None
@@ -41,10 +41,10 @@ def watch(ctx: Context, node: NodeEntry) -> None:
         and node.link is not None
         and node.link_asked_at is None
         and ctx.manual.replica_id is None
-        and answered_at + timeout_ms / 2 >= ctx.now_ms
+        and answered_at + ping_after_ms >= ctx.now_ms
     ):
         # It has answered somebody else since this look was planned: nearly always so, in a large cluster.
-        ctx.state.attention.at(node, answered_at + timeout_ms / 2)
+        ctx.state.attention.at(node, answered_at + ping_after_ms)
         return
     # Before anything is done, because that may bring the next look nearer.
     ctx.state.attention.at(node, _next_look(ctx, node, answered_at))
@@ -61,7 +61,7 @@ def watch(ctx: Context, node: NodeEntry) -> None:
         # Perhaps it is the link that is dead, and not the node: a new one is tried while there is still time. One that
         # is still being dialled is given up even when the node is heard of by other ways: we want its answer.
         links.drop(ctx, node)
-    elif node.link is not None and node.ping_sent_at is None and ctx.since(answered_at) > timeout_ms / 2:
+    elif node.link is not None and node.ping_sent_at is None and ctx.since(answered_at) > ping_after_ms:
         # Also while the link is still being dialled: one that hangs must not keep the clock from running.
         _ask(ctx, node)
         return
@@ -87,7 +87,7 @@ def _next_look(ctx: Context, node: NodeEntry, answered_at: float | None) -> floa
     if node.ping_sent_at is None:
         if answered_at is None:
             return 0.0
-        moment = answered_at + timeout_ms / 2
+        moment = answered_at + ctx.settings.ping_after_ms
     else:
         heard_at = node.ping_sent_at if node.heard_at is None else max(node.ping_sent_at, node.heard_at)
         doubtful_from = heard_at if node.link_ready else node.ping_sent_at
@@ -165,6 +165,8 @@ def learn_about_sender(ctx: Context, sender: NodeEntry, header: Header, body: He
     extensions = body.extensions
     if extensions.shard_id is not None:
         sender.tells_shard = True
+        # Who says that says all; other heartbeats leave the name out where not everybody would understand it.
+        sender.nodename = extensions.nodename
         # What a replica says is its master's, which says so itself.
         if sender.master is None and extensions.shard_id != sender.shard_id:
             sender.shard_id = extensions.shard_id

@@ -98,7 +98,7 @@ def update_address(ctx: Context, node: NodeEntry, header: Header, peer_ip: str) 
     drop(ctx, node)
     ctx.state.topology_changed = True
     ctx.changed()
-    ctx.notice(f"Address updated for node {node.id}, now {ip}:{header.port}")
+    ctx.notice(f"Address updated for node {node.called}, now {ip}:{header.port}")
     if ctx.myself.master is node:
         follow_address(ctx)
 

@@ -213,7 +213,7 @@ class ClusterMachine:
         myself, settings = self.state.myself, self._ctx.settings
         myself.ip = settings.announce_ip or myself.ip
         myself.port, myself.cport, myself.pport = settings.port, settings.bus_port, settings.pport
-        myself.hostname = settings.hostname
+        myself.hostname, myself.nodename = settings.hostname, settings.nodename
         myself.client_networks = settings.client_networks
         myself.nofailover = settings.replica_no_failover
         self.state.topology_changed = True

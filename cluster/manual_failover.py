@@ -51,7 +51,7 @@ def pause_for(ctx: Context, replica: NodeEntry, link: int) -> None:
     ctx.state.attention.soon(replica)
     # The pause stands before the heartbeat with the offset: no write can come in between.
     ctx.emit(PauseWrites(ctx.now_ms + _PAUSE_MS))
-    ctx.warning(f"Manual failover requested by replica {replica.id}.")
+    ctx.warning(f"Manual failover requested by replica {replica.called}.")
     outgoing.answer_on_link(ctx, link, replica, MessageType.PING)
 
 

@@ -68,6 +68,7 @@ class NodeEntry:
         "migrate_to",
         "myself",
         "noaddr",
+        "nodename",
         "nofailover",
         "number",
         "offset",
@@ -100,6 +101,8 @@ class NodeEntry:
         # The other client port (plaintext beside TLS); 0 when there is none.
         self.pport = 0
         self.hostname = ""
+        # What people call it (`cluster-announce-human-nodename`).
+        self.nodename = ""
         self.client_networks: tuple[ClientNetwork, ...] = ()
 
         self.myself = False
@@ -239,6 +242,11 @@ class NodeEntry:
     def shard(self) -> str:
         """The id of its shard. A replica is of its master's, and stays so when it takes that one's place."""
         return self.claim.shard_id
+
+    @property
+    def called(self) -> str:
+        """Its id and, where it has one, its name, for the log."""
+        return f"{self.id} ({self.nodename})" if self.nodename else self.id
 
     @property
     def working_replicas(self) -> int:

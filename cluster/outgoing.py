@@ -90,7 +90,7 @@ def broadcast(
 def broadcast_pong(ctx: Context, *, to: list[NodeEntry] | None = None, about: NodeEntry | None = None) -> None:
     """Tell everybody (or `to`) at once what has changed here, or that there is a new node, without waiting for a
     heartbeat."""
-    body = Heartbeat(MessageType.PONG, _gossip(ctx, about), _extensions(ctx, None))
+    body = Heartbeat(MessageType.PONG, _gossip(ctx, about), _extensions_for_all(ctx))
     broadcast(ctx, body, to=to)
     if ctx.settings.datagram_heartbeats:
         for node in ctx.state.others() if to is None else to:
@@ -170,12 +170,24 @@ def heartbeat(ctx: Context, kind: MessageType, to: NodeEntry | None) -> Heartbea
 def _extensions(ctx: Context, to: NodeEntry | None) -> Extensions:
     """The host name for everybody; what not all understand for those that have shown that they do."""
     settings = ctx.settings
-    if to is None or not (to.datagrams or to.extended or to.tells_shard):
+    if to is None or not _understands(to):
         return _extensions_of(settings.hostname, "", None, ()) if settings.hostname else NO_EXTENSIONS
     networks = settings.client_networks if to.datagrams or to.extended else ()
     said = _extensions_of(settings.hostname, settings.nodename, ctx.myself.shard, networks)
     forgotten = ctx.state.forgotten(ctx.now_ms) if ctx.state.blacklist else ()
     return replace(said, forgotten=forgotten) if forgotten else said
+
+
+def _extensions_for_all(ctx: Context) -> Extensions:
+    """What everybody understands. A real Redis 7.2 takes a name that is left out for one that was taken back."""
+    others = ctx.state.others() if ctx.settings.nodename else []
+    if not others or not all(_understands(node) for node in others):
+        return _extensions(ctx, None)
+    return _extensions(ctx, next((node for node in others if node.tells_shard), others[0]))
+
+
+def _understands(node: NodeEntry) -> bool:
+    return node.datagrams or node.extended or node.tells_shard
 
 
 # The same with every heartbeat; a simulation has many nodes in one process.

@@ -37,7 +37,7 @@ def consider(ctx: Context) -> None:
         if not replica.fail
     ]
     if min(candidates) == ctx.myself.id and ctx.since(target.orphaned_at) > _PATIENCE_MS:
-        ctx.warning(f"Migrating to orphaned master {target.id}")
+        ctx.warning(f"Migrating to orphaned master {target.called}")
         roles.follow(ctx, target)
 
 

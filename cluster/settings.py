@@ -24,11 +24,13 @@ class ClusterSettings:
     announce_ip: str = ""
     # `announce-hostname`; empty: none.
     hostname: str = ""
-    # `announce-human-nodename`, for the logs of others; empty: none.
+    # `announce-human-nodename`, for the logs of all; empty: none.
     nodename: str = ""
     # Ours, `announce-client-network`: what clients of certain networks are told to reach us by.
     client_networks: tuple[ClientNetwork, ...] = ()
     node_timeout_ms: int = 15000
+    # `ping-interval` (7.2, for tests): a node that has been silent for so long is pinged. 0: half a node timeout.
+    ping_interval_ms: int = 0
     # Times the node timeout (plus a ping period): how stale a replica's data may be for it to stand. 0: any.
     replica_validity_factor: int = 10
     # Replicas a master keeps when one of them moves to an orphaned master.
@@ -41,3 +43,7 @@ class ClusterSettings:
     repl_ping_period_ms: int = 10000
     # Announce, and use with peers that announce it, heartbeats as datagrams.
     datagram_heartbeats: bool = True
+
+    @property
+    def ping_after_ms(self) -> float:
+        return self.ping_interval_ms or self.node_timeout_ms / 2

@@ -48,13 +48,13 @@ def rebind(ctx: Context, claimant: NodeEntry, config_epoch: int, claimed: int) -
         ctx.changed()
     lost = won & lost_before
     if lost and not current_master.slots and _may_follow(ctx, claimed, lost):
-        ctx.notice(f"Configuration change detected. Reconfiguring myself as a replica of {claimant.id}")
+        ctx.notice(f"Configuration change detected. Reconfiguring myself as a replica of {claimant.called}")
         roles.follow(ctx, claimant)
     elif myself.master is not None and myself.master.master not in (None, myself):
         # A replica of a replica would get no stream: go to the source.
         grand_master = myself.master.master
         assert grand_master is not None
-        ctx.notice(f"I'm a sub-replica! Reconfiguring myself from {myself.master.id} to {grand_master.id}")
+        ctx.notice(f"I'm a sub-replica! Reconfiguring myself from {myself.master.called} to {grand_master.called}")
         roles.follow(ctx, grand_master)
     else:
         _drop_keys(ctx, won & mine_before)
@@ -116,7 +116,9 @@ def _correct(ctx: Context, sender: NodeEntry, shown: NodeEntry, config_epoch: in
     for slot in members(claimed & ~shown.slots & ~state.unclaimed):
         owner = state.owner[slot]
         if owner is not None and owner.config_epoch > config_epoch:
-            ctx.verbose(f"Node {sender.id} has old slots configuration, sending an UPDATE message about {owner.id}")
+            ctx.verbose(
+                f"Node {sender.called} has old slots configuration, sending an UPDATE message about {owner.called}"
+            )
             outgoing.send(ctx, sender, Update(owner.id, owner.config_epoch, to_bitmap(owner.slots & ~state.unclaimed)))
             return
 

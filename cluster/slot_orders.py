@@ -98,7 +98,7 @@ def set_node(ctx: Context, slot: int, node_id: str) -> None:
     state.assign(1 << slot, node)
     ctx.changed()
     if was_mine and not myself.slots and ctx.settings.allow_replica_migration:
-        ctx.notice(f"Configuration change detected. Reconfiguring myself as a replica of {node.id}")
+        ctx.notice(f"Configuration change detected. Reconfiguring myself as a replica of {node.called}")
         roles.follow(ctx, node)
     if node is myself and slot in state.importing:
         # The others must prefer our claim to the source's, so it needs a greater epoch. Nobody is asked: the operator

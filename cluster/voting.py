@@ -25,7 +25,7 @@ def requested(ctx: Context, candidate: NodeEntry, header: Header) -> None:
         return
     objection = _objection(ctx, candidate, header)
     if objection is not None:
-        ctx.warning(f"Failover auth denied to {candidate.id}: {objection}")
+        ctx.warning(f"Failover auth denied to {candidate.called}: {objection}")
         return
     master = candidate.master
     assert master is not None
@@ -34,7 +34,7 @@ def requested(ctx: Context, candidate: NodeEntry, header: Header) -> None:
     # Had we forgotten the vote after a restart, we would give a second one in the same epoch.
     ctx.save(fsync=True)
     outgoing.send(ctx, candidate, FailoverAuthAck())
-    ctx.warning(f"Failover auth granted to {candidate.id} for epoch {state.current_epoch}")
+    ctx.warning(f"Failover auth granted to {candidate.called} for epoch {state.current_epoch}")
 
 
 def _objection(ctx: Context, candidate: NodeEntry, header: Header) -> str | None:

@@ -318,6 +318,7 @@ def cluster_settings(settings: NodeSettings, bus_port: int) -> ClusterSettings:
         nodename=settings.cluster_announce_human_nodename,
         client_networks=settings.cluster_announce_client_network,
         node_timeout_ms=settings.cluster_node_timeout,
+        ping_interval_ms=settings.cluster_ping_interval,
         replica_validity_factor=settings.cluster_replica_validity_factor,
         migration_barrier=settings.cluster_migration_barrier,
         allow_replica_migration=settings.cluster_allow_replica_migration,

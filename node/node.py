@@ -156,6 +156,7 @@ class Node:
             runtime.log,
             lambda: self.replication.replicas.feed.backlog,
             lambda: self.append_only.log.buffered,
+            lambda: 0 if self.cluster is None else self.cluster.bus.unsent_bytes,
         )
         self.gateway = Gateway(
             self.table,

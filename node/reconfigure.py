@@ -310,6 +310,7 @@ _APPLIERS: dict[str, _Applier] = {
     "min_replicas_max_lag": _replication,
     "repl_backlog_size": _backlog_changed,
     "repl_ping_replica_period": _cluster,
+    "port": _cluster,
     "appendonly": _append_only,
     "aof_disable_auto_gc": _history_of_log,
 }

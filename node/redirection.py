@@ -44,20 +44,21 @@ class Redirection:
 
     def __call__(self, session: NodeSession, command: Command, flags: int, argv: list[bytes]) -> Error | None:
         """None when the command may run here, or nothing in it has a slot."""
-        keys = list(_keys(session, command, argv))
+        parts = list(_parts(session, command, argv))
+        keys = [key for _, those in parts for key in those]
         if not keys:
             return None
         slot = key_slot(keys[0])
         owner = self._state.owner[slot]
         if owner is None:
             return Error(UNBOUND)
-        # The same key twice is one key, and cannot be split by a migration.
-        others = [key for key in keys if key != keys[0]]
-        if any(key_slot(key) != slot for key in others):
+        if any(key_slot(key) != slot for key in keys if key != keys[0]):
             return Error(CROSSSLOT)
-        on_channels = command.name in _SHARD_CHANNELS
+        # Channels hold no data, so nothing about them is missing at either end of an open slot.
+        data = [key for part, those in parts if part.name not in _SHARD_CHANNELS for key in those]
+        on_channels = len(data) < len(keys)
         writes = is_write(session, command, flags)
-        down = self._down(on_channels=on_channels, writes=writes)
+        down = self._down(channels=on_channels, data=bool(data), writes=writes)
         if down is not None:
             return Error(down)
 
@@ -67,14 +68,14 @@ class Redirection:
         # MIGRATE is how the keys get from one end of an open slot to the other.
         if command.name == "migrate" and (target is not None or importing):
             return None
-        # Channels hold no data, so nothing about them is missing at either end.
-        missing = 0 if on_channels else self._missing(slot, keys)
+        missing = self._missing(slot, data)
         if target is not None and missing:
-            if missing < len(keys):
+            if missing < len(data):
                 return Error(TRYAGAIN)
             return self._redirect(b"ASK", slot, target, session)
+        # The same key twice is one key, and cannot be split by a migration.
         if importing and (session.asking or flags & ASKING):
-            return Error(TRYAGAIN) if others and missing else None
+            return Error(TRYAGAIN) if missing and any(key != data[0] for key in data) else None
         if owner is myself:
             return None
         if owner is myself.master and not writes and (session.readonly or on_channels):
@@ -86,9 +87,9 @@ class Redirection:
 
         While its slot is open it stays: the keys do not exist, and nobody can say where they will.
         """
-        slot = next(key_slot(key) for key in _keys(session, command, argv))
+        slot = next(key_slot(key) for _, keys in _parts(session, command, argv) for key in keys)
         writes = is_write(session, command, command.flags)
-        down = self._down(on_channels=False, writes=writes)
+        down = self._down(channels=False, data=True, writes=writes)
         if down is not None:
             return Error(down)
         owner, myself = self._state.owner[slot], self._state.myself
@@ -104,12 +105,14 @@ class Redirection:
         """Whether the client speaks no TLS while the nodes do among themselves: then it must hear of other ports."""
         return self._settings.tls_cluster and not session.secure
 
-    def _down(self, *, on_channels: bool, writes: bool) -> bytes | None:
+    def _down(self, *, channels: bool, data: bool, writes: bool) -> bytes | None:
         """Why nothing (or no such command) may be served while the cluster is down; None when it is not, or may."""
         if self._state.ok:
             return None
-        if on_channels:
-            return None if self._settings.cluster_allow_pubsubshard_when_down else DOWN
+        if channels and not self._settings.cluster_allow_pubsubshard_when_down:
+            return DOWN
+        if not data:
+            return None
         if not self._settings.cluster_allow_reads_when_down:
             return DOWN
         return DOWN_READS_ONLY if writes else None
@@ -132,11 +135,11 @@ def ip_of(address: str) -> str:
     return "" if port == "0" else host.strip("[]")
 
 
-def _keys(session: NodeSession, command: Command, argv: list[bytes]) -> Iterator[bytes]:
-    """The keys of the command; of EXEC, those of all that is queued."""
+def _parts(session: NodeSession, command: Command, argv: list[bytes]) -> Iterator[tuple[Command, list[bytes]]]:
+    """The command and its keys; of EXEC, all that is queued."""
     if command.name == "exec":
         if session.transaction is not None:
             for queued, arguments in session.transaction.queue:
-                yield from (arguments[at] for at in queued.spec.keys_in(arguments))
+                yield queued, [arguments[at] for at in queued.spec.keys_in(arguments)]
         return
-    yield from (argv[at] for at in command.spec.keys_in(argv))
+    yield command, [argv[at] for at in command.spec.keys_in(argv)]

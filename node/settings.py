@@ -193,6 +193,8 @@ class NodeSettings(Settings):
     cluster_config_file: TextAtStart = "nodes.conf"
     cluster_port: Annotated[int, Integer(0, 65535, fixed=True)] = 0
     cluster_node_timeout: Long = 15000
+    # 7.2, and of use to tests only: the cluster's news spread sooner.
+    cluster_ping_interval: Annotated[int, Integer(0, LONG_MAX, hidden=True)] = 0
     cluster_replica_validity_factor: Natural = 10
     cluster_migration_barrier: Natural = 1
     cluster_allow_replica_migration: YesNo = True

@@ -36,7 +36,7 @@ KEEPS = "no acknowledged write is lost outside the window of asynchronous replic
 CONVERGES = "replicas converge to their master's data"
 RUNS = "no process fails"
 
-_NODE_VOTE = re.compile(r"# Failover auth granted to (\w+) for epoch (\d+)")
+_NODE_VOTE = re.compile(r"# Failover auth granted to (\w+)(?: \(.+\))? for epoch (\d+)")
 # What a sentinel could not write down it does not say either, though its log has it.
 _SAVED, _UNSAVED = "* Sentinel new configuration saved", "# WARNING: Sentinel was not able to save"
 _EMPTIES = "* MASTER <-> REPLICA sync: Flushing old data"

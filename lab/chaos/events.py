@@ -192,7 +192,7 @@ _LINES: tuple[tuple[re.Pattern[str], Kind, _Part, _Part], ...] = tuple(
         (r"\+tilt", Kind.TILT, _speaker, _nothing),
         (r"-tilt", Kind.CALM, _speaker, _nothing),
         (r"Sentinel ID is", Kind.STARTED, _speaker, _nothing),
-        (r"Marking node (\w+) as failing", Kind.FAILING, _seat, _nothing),
+        (r"Marking node (\w+)(?: \(.+\))? as failing", Kind.FAILING, _seat, _nothing),
         (r"FAIL message received from \w+ about (\w+)", Kind.FAILING, _seat, _nothing),
         (r"Starting a failover election", Kind.CANDIDATE, _speakers_shard, _nothing),
         (r"Failover auth granted to (\w+)", Kind.VOTE, _nothing, _votes),

@@ -35,10 +35,12 @@ class Buffers:
     kept: int
     # What is still to be written to the log; not counted for eviction, because evicting makes more of it.
     log: int
+    # What is still to be sent to other nodes of the cluster.
+    links: int
 
     @property
     def total(self) -> int:
-        return self.clients + self.replicas + self.backlog + self.kept + self.log
+        return self.clients + self.replicas + self.backlog + self.kept + self.log + self.links
 
     @property
     def stream(self) -> int:
@@ -48,7 +50,7 @@ class Buffers:
     @property
     def counted(self) -> int:
         """What counts against `maxmemory`; what replicas have not taken yet does not, as that of the log."""
-        return self.clients + self.backlog
+        return self.clients + self.backlog + self.links
 
 
 class ClientMemory:
@@ -63,6 +65,7 @@ class ClientMemory:
         "_backlog",
         "_clients",
         "_limit",
+        "_links",
         "_log_buffer",
         "_settings",
         "_sizes",
@@ -80,6 +83,7 @@ class ClientMemory:
         words: Log,
         backlog: Callable[[], Backlog | None],
         log_buffer: Callable[[], int],
+        links: Callable[[], int],
     ) -> None:
         self._settings = settings
         self._clients = clients
@@ -87,6 +91,7 @@ class ClientMemory:
         self._words = words
         self._backlog = backlog
         self._log_buffer = log_buffer
+        self._links = links
         # `maxmemory-clients` in bytes; 0: none.
         self._limit = 0
         # The limit may have changed: all are to be looked at.
@@ -108,7 +113,7 @@ class ClientMemory:
         backlog = self._backlog()
         held = backlog.memory if backlog is not None else 0
         kept = max(held - backlog.size, 0) if backlog is not None else 0
-        return Buffers(clients, replicas, unsent, held - kept, kept, self._log_buffer())
+        return Buffers(clients, replicas, unsent, held - kept, kept, self._log_buffer(), self._links())
 
     def configured(self) -> None:
         """`maxmemory-clients` or, where that is a share of it, `maxmemory` may have changed."""

@@ -219,9 +219,34 @@ async def test_a_peer_that_does_not_read_costs_no_more_than_the_limit(tmp_path: 
 
         a.bus.sendbuf_limit = 1 << 20
         a.bus.publish(b"news", b"x", sharded=False)
-        assert a.bus.limit_exceeded == 1
+        await until(lambda: a.bus.limit_exceeded == 1)
         # It is dialled again.
         await until(lambda: a.knows(b) and not a.bus.links()[0].unsent_bytes)
+
+
+async def test_what_is_published_in_a_turn_leaves_in_one_piece_and_in_order(tmp_path: Path) -> None:
+    a, b = nodes = three(tmp_path)[:2]
+    async with running(*nodes):
+        await join(*nodes)
+        a.bus.publish(b"news", b"1" * 10_000, sharded=False)
+        a.bus.publish(b"news", b"2" * 10_000, sharded=True)
+        assert a.bus.unsent_bytes > 10_000
+        # Not in front of what was said before.
+        a.order(AddSlots((1,)))
+        a.bus.publish(b"news", b"3", sharded=False)
+        [to_b] = [link for link in a.bus.links() if not link.inbound]
+        assert to_b.unsent_bytes == a.bus.unsent_bytes
+        await until(lambda: len(b.published) == 2)
+        assert b.published == [(b"news", b"1" * 10_000, False), (b"news", b"3", False)]
+        assert not a.bus.unsent_bytes
+
+        # A link that ends takes with it what waits for it.
+        a.bus.publish(b"news", b"4", sharded=False)
+        a.bus.break_links(b.id, to=True, from_=False)
+        await until(lambda: a.knows(b))
+        a.bus.publish(b"news", b"5", sharded=False)
+        await until(lambda: len(b.published) == 3)
+        assert b.published[-1] == (b"news", b"5", False)
 
 
 async def test_a_vote_that_cannot_be_saved_is_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -213,13 +213,13 @@ def test_a_message_that_makes_no_sense_is_ignored_and_the_stream_goes_on(at: int
 )
 def test_broken_extensions_spoil_the_message(extension: bytes) -> None:
     with pytest.raises(MalformedMessageError):
-        decode(_with_extensions(extension, 1))
+        decode(with_extensions(extension, 1))
 
 
 def test_an_unknown_extension_is_skipped() -> None:
     unknown = struct.pack(">IHH", 16, 999, 0) + b"whatever"
     hostname = struct.pack(">IHH", 16, 0, 0) + b"node-1\0\0"
-    body = decode(_with_extensions(unknown + hostname, 2)).body
+    body = decode(with_extensions(unknown + hostname, 2)).body
     assert body == Heartbeat(MessageType.PING, (), Extensions(hostname="node-1"))
 
 
@@ -230,7 +230,7 @@ def test_lengths_are_known_without_encoding(body: Body) -> None:
     assert encoded_length(message) == len(encode(message))
 
 
-def _with_extensions(data: bytes, count: int) -> bytes:
+def with_extensions(data: bytes, count: int) -> bytes:
     frame = bytearray(encode(Message(HEADER, Heartbeat(MessageType.PING))) + data)
     frame[2214:2216] = struct.pack(">H", count)
     frame[2253] = MessageFlag.EXT_DATA

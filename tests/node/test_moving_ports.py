@@ -62,6 +62,25 @@ def test_another_port(port: int) -> None:
     client.close()
 
 
+def test_a_cluster_is_told_of_another_port(tmp_path: Path) -> None:
+    """As from Redis 7.2 on. The bus stays where it is."""
+    base = free_base()
+    options = ("--port", str(base), "--bind", "127.0.0.1", "--save", "", "--cluster-enabled", "yes")
+    server = OwnServer(base, tmp_path / "server", *options).wait_ready()
+    client = RawClient(base)
+    assert _set(client, "port", str(base + 1)) == b"+OK\r\n"
+    assert b":%d@%d myself" % (base + 1, base + 10000) in client.ask("CLUSTER", "NODES")
+    with socket.create_server(("127.0.0.1", base + 2)):
+        assert _set(client, "port", str(base + 2)).startswith(b"-ERR CONFIG SET failed")
+    assert b":%d@%d myself" % (base + 1, base + 10000) in client.ask("CLUSTER", "NODES")
+    assert _set(client, "cluster-announce-port", "7") == b"+OK\r\n"
+    assert _set(client, "port", str(base)) == b"+OK\r\n"
+    assert b":7@%d myself" % (base + 10000) in client.ask("CLUSTER", "NODES")
+    client.close()
+    server.process.kill()
+    server.process.wait()
+
+
 def test_an_occupied_port(port: int) -> None:
     client = RawClient(port)
     with socket.create_server(("127.0.0.1", port + 1)):

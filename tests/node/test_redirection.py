@@ -282,5 +282,43 @@ class TestTransaction:
         queue(SET, b"{x}1", b"v")
         assert seat.ask(EXEC) == MOVED
 
+    def test_channels_have_it_run_at_a_replica(self, seat: Seat, queue: Callable[..., None]) -> None:
+        seat.become_replica()
+        queue(SPUBLISH, b"{x}", b"m")
+        assert seat.ask(EXEC) == ""
+        queue(SET, b"{x}1", b"v")
+        assert seat.ask(EXEC) == MOVED
+
+    def test_only_its_keys_can_be_missing(self, seat: Seat, queue: Callable[..., None]) -> None:
+        seat.migrate()
+        queue(SPUBLISH, b"{x}", b"m")
+        assert seat.ask(EXEC) == ""
+        queue(GET, b"{x}1")
+        assert seat.ask(EXEC) == ASK
+        seat.put(b"{x}1")
+        assert seat.ask(EXEC) == ""
+        queue(GET, b"{x}2")
+        assert seat.ask(EXEC) == TRYAGAIN
+
+    def test_a_channel_and_one_key_are_not_several_keys(self, seat: Seat, queue: Callable[..., None]) -> None:
+        seat.import_slot()
+        seat.client.asking = True
+        queue(SPUBLISH, b"{x}", b"m")
+        queue(GET, b"{x}1")
+        assert seat.ask(EXEC) == ""
+
+    def test_channels_open_no_way_to_the_keys_of_a_cluster_that_is_down(
+        self, seat: Seat, queue: Callable[..., None]
+    ) -> None:
+        seat.state.ok = False
+        queue(SPUBLISH, b"{x}", b"m")
+        assert seat.ask(EXEC) == ""
+        queue(GET, b"{x}1")
+        assert seat.ask(EXEC) == "CLUSTERDOWN The cluster is down"
+        seat.settings.cluster_allow_reads_when_down = True
+        assert seat.ask(EXEC) == ""
+        seat.settings.cluster_allow_pubsubshard_when_down = False
+        assert seat.ask(EXEC) == "CLUSTERDOWN The cluster is down"
+
     def test_exec_without_multi_is_no_matter_of_slots(self, seat: Seat) -> None:
         assert seat.ask(EXEC) == ""
