@@ -9,6 +9,9 @@ from wire.errors import SYNTAX, Error
 
 # Options that say when a key expires: milliseconds per unit, and whether the time counts from now.
 EXPIRE_UNITS = {b"EX": (1000, True), b"PX": (1, True), b"EXAT": (1000, False), b"PXAT": (1, False)}
+# Options that compare the string that is there with one that is given (`node.commands.string_conditions`).
+COMPARISONS = frozenset((b"IFEQ", b"IFNE", b"IFDEQ", b"IFDNE"))
+_WITH_ARGUMENT = COMPARISONS.union(EXPIRE_UNITS)
 
 _DRAWS_OUT_OF_RANGE = b"ERR value is out of range, value must between %d and %d" % (-INT64_MAX, INT64_MAX)
 
@@ -24,10 +27,10 @@ def parse_options(argv: list[bytes], start: int, rivals: dict[bytes, tuple[bytes
     while index < len(argv):
         name = argv[index].upper()
         against = rivals.get(name)
-        if against is None or any(rival in options for rival in against):
+        if against is None or (options and any(rival in options for rival in against)):
             raise Error(SYNTAX)
         options[name] = b""
-        if name in EXPIRE_UNITS:
+        if name in _WITH_ARGUMENT:
             index += 1
             if index == len(argv):
                 raise Error(SYNTAX)

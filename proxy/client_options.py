@@ -17,7 +17,7 @@ _SAME_WHEN_REPEATED = frozenset(
     )
 )
 # ... and the options that make a SET depend on what is there.
-_CONDITIONS = frozenset((b"NX", b"XX", b"GET"))
+_CONDITIONS = frozenset((b"NX", b"XX", b"GET", b"IFEQ", b"IFNE", b"IFDEQ", b"IFDNE"))
 _NOTHING_SAID = Greeting()
 
 

@@ -39,7 +39,7 @@ _AT_HOME = ("publish", "pubsub|channels", "pubsub|numpat", "pubsub|numsub")
 # What the proxy answers by itself and a node can answer as well, when it is queued in a transaction.
 _LOCAL_IN_MULTI = ("ping", "echo", "time")
 # Split by slot it would not be what it promises: all or nothing.
-_WHOLE = ("msetnx",)
+_WHOLE = ("msetnx", "msetex")
 
 
 class Handlers:

@@ -10,13 +10,13 @@ from wire.errors import NOT_AN_INTEGER, Error
 
 INT64_MIN = -(1 << 63)
 INT64_MAX = (1 << 63) - 1
+INT32_MAX = (1 << 31) - 1
 # The longest text: "-9223372036854775808".
 _INT64_DIGITS_MAX = 20
 _INT32_MIN = -(1 << 31)
-_INT32_MAX = (1 << 31) - 1
 # Most numbers are small: read without looking at their digits.
 _SMALL = {b"%d" % number: number for number in range(-128, 1024)}
-_NOT_INT32 = b"ERR value is out of range, value must between %d and %d" % (_INT32_MIN, _INT32_MAX)
+_NOT_INT32 = b"ERR value is out of range, value must between %d and %d" % (_INT32_MIN, INT32_MAX)
 
 
 def parse_integer(text: bytes | bytearray, refusal: bytes = NOT_AN_INTEGER) -> int:
@@ -49,6 +49,6 @@ def canonical_integer(text: bytes | bytearray) -> int | None:
 def parse_int32(text: bytes, refusal: bytes = NOT_AN_INTEGER, out_of_range: bytes = _NOT_INT32) -> int:
     """Like `parse_integer` for what Redis keeps in a C ``int`` (database numbers)."""
     number = parse_integer(text, refusal)
-    if not _INT32_MIN <= number <= _INT32_MAX:
+    if not _INT32_MIN <= number <= INT32_MAX:
         raise Error(out_of_range)
     return number

@@ -142,9 +142,9 @@ def keys(first: int, last: int, step: int, *flags: str) -> tuple[KeySpec, ...]:
     return (KeySpec(first, flags, last=last - first if last >= 0 else last, step=step),)
 
 
-def numkeys(index: int, *flags: str) -> tuple[KeySpec, ...]:
-    """As many keys as argument `index` says, right behind it."""
-    return (KeySpec(index, flags, keynum=0, first=1),)
+def numkeys(index: int, *flags: str, step: int = 1) -> tuple[KeySpec, ...]:
+    """As many keys as argument `index` says, from the one behind it on every `step`-th."""
+    return (KeySpec(index, flags, step=step, keynum=0, first=1),)
 
 
 # So many words are dealt with in far less than a millisecond.
@@ -260,7 +260,7 @@ def _counted_keys(specs: tuple[KeySpec, ...]) -> KeyFinder | None:
     for spec in specs:
         if spec.keynum >= 0:
             target = next((other.begin for other in specs if other is not spec), 0)
-            return counted(spec.begin + spec.keynum, target)
+            return counted(spec.begin + spec.keynum, target, spec.step)
     return None
 
 

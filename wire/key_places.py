@@ -20,16 +20,16 @@ KeyFinder = Callable[[Sequence[bytes]], list[KeyPlace]]
 _COUNT = re.compile(rb"\s*([+-]?\d{1,18})")
 
 
-def counted(count_at: int, target_at: int = 0) -> KeyFinder:
-    """As many keys as one argument says, right behind it; then the one at `target_at`, if any."""
+def counted(count_at: int, target_at: int = 0, step: int = 1) -> KeyFinder:
+    """As many keys as one argument says, every `step`-th behind it; then the one at `target_at`, if any."""
 
     def find(argv: Sequence[bytes]) -> list[KeyPlace]:
         match = _COUNT.match(argv[count_at])
         count = int(match[1]) if match is not None else 0
         first = count_at + 1
-        if not 1 <= count <= len(argv) - first:
+        if not 1 <= count <= (len(argv) - first) // step:
             return []
-        places: list[KeyPlace] = [(place, ()) for place in range(first, first + count)]
+        places: list[KeyPlace] = [(place, ()) for place in range(first, first + count * step, step)]
         return [*places, (target_at, ())] if target_at else places
 
     return find

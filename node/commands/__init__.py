@@ -58,6 +58,7 @@ from node.commands import (
     stream_pending,
     stream_reading,
     streams,
+    string_conditions,
     strings,
     substrings,
     tracking,
@@ -69,6 +70,7 @@ from wire.commands import connection as wire_connection
 
 MODULES: tuple[ModuleType, ...] = (
     strings,
+    string_conditions,
     counters,
     substrings,
     lcs,

@@ -12,14 +12,13 @@ from node.commands.hash_expiry import FIELDS, field_moment, is_past, named_field
 from node.database import DELETE_EXPIRED
 from node.notifications import HASH
 from node.structures.hashes import Hash
-from wire.arguments import parse_integer
+from wire.arguments import INT32_MAX, parse_integer
 from wire.command import DENYOOM, FAST, WRITE, command, key
 from wire.errors import Error, wrong_arity
 from wire.reply import Reply
 
 _SINCE = "8.0.0"
 _TIMES = "EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds"
-_COUNT_MAX = (1 << 31) - 1
 
 _BAD_COUNT = b"ERR invalid number of fields"
 _NO_TIME = b"ERR missing expire time"
@@ -231,7 +230,7 @@ class _Asked:
         if at >= len(argv) - 3:
             raise wrong_arity(call.command.name)
         count = parse_integer(argv[at + 1], _BAD_COUNT)
-        if not 0 < count <= _COUNT_MAX:
+        if not 0 < count <= INT32_MAX:
             raise Error(_BAD_COUNT)
         self.pairs_at = at + 2
         if len(argv) - self.pairs_at != 2 * count:

@@ -7,33 +7,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from node.arguments import expire_moment, expire_option, parse_options
+from node.arguments import COMPARISONS, expire_moment, expire_option, parse_options
 from node.call import Call
+from node.commands.string_conditions import holds
 from node.database import DELETE_EXPIRED
 from node.notifications import GENERIC, STRING
-from wire.command import DENYOOM, FAST, READONLY, WRITE, command, key, keys
-from wire.errors import wrong_arity
+from wire.arguments import INT32_MAX, parse_integer
+from wire.command import DENYOOM, FAST, READONLY, WRITE, command, key, keys, numkeys
+from wire.errors import Error, wrong_arity
 from wire.key_places import KeyPlace
 from wire.reply import OK, Reply
 
+_BAD_NUMKEYS = b"ERR invalid numkeys value"
 _EXPIRES = (b"EX", b"PX", b"EXAT", b"PXAT")
-# The options of SET and of GETEX, each with those it cannot be combined with.
-_SET_OPTIONS: dict[bytes, tuple[bytes, ...]] = {
-    b"NX": (b"XX",),
-    b"XX": (b"NX",),
-    b"GET": (),
-    b"KEEPTTL": _EXPIRES,
-    **{name: (b"KEEPTTL", *(rival for rival in _EXPIRES if rival != name)) for name in _EXPIRES},
-}
-_GETEX_OPTIONS: dict[bytes, tuple[bytes, ...]] = {
-    b"PERSIST": _EXPIRES,
-    **{name: (b"PERSIST", *(rival for rival in _EXPIRES if rival != name)) for name in _EXPIRES},
-}
+_CONDITIONS = (b"NX", b"XX", b"IFEQ", b"IFNE", b"IFDEQ", b"IFDNE")
+
+
+def _one_of(names: tuple[bytes, ...], *others: bytes) -> dict[bytes, tuple[bytes, ...]]:
+    """Options of which only one may be given, and none beside `others`."""
+    return {name: (*others, *(rival for rival in names if rival != name)) for name in names}
+
+
+# The options of SET, GETEX and MSETEX, each with those it cannot be combined with.
+_SET_OPTIONS = {**_one_of(_CONDITIONS), b"GET": (), b"KEEPTTL": _EXPIRES, **_one_of(_EXPIRES, b"KEEPTTL")}
+_GETEX_OPTIONS = {b"PERSIST": _EXPIRES, **_one_of(_EXPIRES, b"PERSIST")}
+_MSETEX_OPTIONS = {**_one_of((b"NX", b"XX")), b"KEEPTTL": _EXPIRES, **_one_of(_EXPIRES, b"KEEPTTL")}
+# Those of SET for which it reads its key.
+_READING = COMPARISONS | {b"GET"}
 
 
 def _set_key(argv: Sequence[bytes]) -> list[KeyPlace]:
-    """SET reads its key only with the option GET."""
-    if any(word.upper() == b"GET" for word in argv[3:]):
+    """SET reads its key only with the option GET, or where it compares."""
+    if any(word.upper() in _READING for word in argv[3:]):
         return [(1, ("RW", "access", "update"))]
     return [(1, ("OW", "update"))]
 
@@ -62,13 +67,14 @@ def get(call: Call) -> Reply:
     since="1.0.0",
     complexity="O(1)",
     summary="Sets the string value of a key, ignoring its type. The key is created if it doesn't exist.",
-    syntax="key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | "
-    "PXAT unix-time-milliseconds | KEEPTTL]",
+    syntax="key value [NX | XX | IFEQ ifeq-value | IFNE ifne-value | IFDEQ ifdeq-digest | IFDNE ifdne-digest] [GET] "
+    "[EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
     history=(
         ("2.6.12", "Added the `EX`, `PX`, `NX` and `XX` options."),
         ("6.0.0", "Added the `KEEPTTL` option."),
         ("6.2.0", "Added the `GET`, `EXAT` and `PXAT` option."),
         ("7.0.0", "Allowed the `NX` and `GET` options to be used together."),
+        ("8.4.0", "Added `IFEQ`, `IFNE`, `IFDEQ` and `IFDNE` options."),
     ),
     find_keys=_set_key,
 )
@@ -86,11 +92,20 @@ def _set_with_options(call: Call, argv: list[bytes], name: bytes) -> Reply:
     options = parse_options(argv, 3, _SET_OPTIONS)
     moment = expire_option(call, options)
     db = call.db
-    old = db.read_string(name) if b"GET" in options else None
-    if b"NX" in options or b"XX" in options:
-        found = db.get(name) is not None
-        if found is (b"NX" in options):
-            return old
+    old = None
+    compared = False
+    # A time to live by itself is what is asked for most.
+    if moment is None or len(options) > 1:
+        if b"GET" in options:
+            old = db.read_string(name)
+        if b"NX" in options or b"XX" in options:
+            found = db.get(name) is not None
+            if found is (b"NX" in options):
+                return old
+        elif not COMPARISONS.isdisjoint(options):
+            compared = True
+            if not _is_as_believed(call, name, options):
+                return old
     if b"KEEPTTL" in options and db.get(name) is not None:
         db.replace(name, argv[2])
     else:
@@ -99,10 +114,22 @@ def _set_with_options(call: Call, argv: list[bytes], name: bytes) -> Reply:
     if moment is not None:
         _expire_at(call, name, moment)
         call.propagate(b"SET", name, argv[2], b"PXAT", b"%d" % moment)
+    elif compared:
+        # An older replica does not know them, and none needs to compare.
+        call.propagate(b"SET", name, argv[2], *((b"KEEPTTL",) if b"KEEPTTL" in options else ()))
     elif b"GET" in options:
         # A replica has no use for the old value.
         call.propagate(*argv[:3], *(option for option in argv[3:] if option.upper() != b"GET"))
     return old if b"GET" in options else OK
+
+
+def _is_as_believed(call: Call, name: bytes, options: dict[bytes, bytes]) -> bool:
+    """Whether the string at `name` meets the one comparison among the options of SET; raises WRONGTYPE."""
+    condition = next(option for option in options if option in COMPARISONS)
+    if call.db.get(name) is None:
+        return condition in (b"IFNE", b"IFDNE")
+    value = call.db.read_string(name)
+    return value is not None and holds(value, condition, options[condition])
 
 
 def _expire_at(call: Call, name: bytes, moment: int) -> None:
@@ -323,3 +350,50 @@ def _set_many(call: Call, argv: list[bytes]) -> None:
         put(argv[at], argv[at + 1])
         if notifying:
             call.notify(STRING, b"set", argv[at])
+
+
+@command(
+    "MSETEX",
+    arity=-4,
+    flags=WRITE | DENYOOM,
+    keys=numkeys(1, "OW", "update", step=2),
+    group="string",
+    since="8.4.0",
+    complexity="O(N) where N is the number of keys to set.",
+    summary="Atomically sets multiple string keys with a shared expiration in a single operation.",
+    syntax="numkeys key value [key value ...] [NX | XX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | "
+    "PXAT unix-time-milliseconds | KEEPTTL]",
+    tips=("request_policy:multi_shard", "response_policy:all_succeeded"),
+)
+def msetex(call: Call) -> Reply:
+    """Replicas and the log get what servers before 8.4 know."""
+    argv = call.argv
+    count = parse_integer(argv[1], _BAD_NUMKEYS)
+    if not 0 < count <= INT32_MAX:
+        raise Error(_BAD_NUMKEYS)
+    end = 2 + 2 * count
+    if end > len(argv):
+        raise Error(b"ERR wrong number of key-value pairs")
+    options = parse_options(argv, end, _MSETEX_OPTIONS)
+    moment = expire_option(call, options)
+    db = call.db
+    names, values = argv[2:end:2], argv[3:end:2]
+    for condition in (b"NX", b"XX"):
+        if condition in options and any((db.get(name) is None) is (condition == b"XX") for name in names):
+            return 0
+    keeps = b"KEEPTTL" in options
+    for name, value in zip(names, values, strict=True):
+        if keeps and db.get(name) is not None:
+            db.replace(name, value)
+        else:
+            db.put(name, value)
+        if moment is not None:
+            _expire_at(call, name, moment)
+        call.notify(STRING, b"set", name)
+        if moment is not None:
+            call.propagate(b"SET", name, value, b"PXAT", b"%d" % moment)
+        elif keeps:
+            call.propagate(b"SET", name, value, b"KEEPTTL")
+    if not keeps and moment is None:
+        call.propagate(b"MSET", *argv[2:end])
+    return 1

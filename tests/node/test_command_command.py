@@ -17,10 +17,12 @@ FIELD_EXPIRY = tuple(
 ) + ("hpersist",)
 # Of Redis 8.0.
 COMBINED = ("hgetdel", "hgetex", "hsetex")
+# Of Redis 8.4.
+COMPARING = ("set", "delex", "digest", "msetex")
 # Not in Redis 7.0, or with subcommands or options that it does not have.
 NEWER = (
     *("client|setinfo", "client|no-touch", "cluster|myshardid", "zrank", "zrevrank", "waitaof"),
-    *(*FIELD_EXPIRY, *COMBINED),
+    *(*FIELD_EXPIRY, *COMBINED, *COMPARING),
 )
 # Containers list their subcommands, of which Redis may have more; the entries of the others are compared whole.
 PLAIN = [name for name, command in TABLE.all.items() if not command.subcommands]
