@@ -194,6 +194,12 @@ def _first(value: bytes | bytearray, bit: int, first: int, last: int) -> int:
 
 
 _OPERATIONS: dict[bytes, Callable[[int, int], int]] = {b"AND": and_, b"OR": or_, b"XOR": xor}
+# Those of Redis 8.2: of the first number and all bits of the others.
+_FIRST_AND_OTHERS: dict[bytes, Callable[[int, int], int]] = {
+    b"DIFF": lambda first, others: first & ~others,
+    b"DIFF1": lambda first, others: others & ~first,
+    b"ANDOR": and_,
+}
 
 
 @command(
@@ -206,24 +212,48 @@ _OPERATIONS: dict[bytes, Callable[[int, int], int]] = {b"AND": and_, b"OR": or_,
     complexity="O(N)",
     summary="Performs bitwise operations on multiple strings, and stores the result.",
     syntax="operation destkey key [key ...]",
+    history=(("8.2.0", "Added `DIFF`, `DIFF1`, `ANDOR`, and `ONE` operations."),),
 )
 def bitop(call: Call) -> Reply:
     operation = call.argv[1].upper()
     target, *names = call.argv[2:]
-    if operation not in (*_OPERATIONS, b"NOT"):
+    if operation not in (*_OPERATIONS, *_FIRST_AND_OTHERS, b"NOT", b"ONE"):
         raise Error(SYNTAX)
     if operation == b"NOT" and len(names) != 1:
         raise Error(b"ERR BITOP NOT must be called with a single source key.")
+    if operation in _FIRST_AND_OTHERS and len(names) < 2:
+        raise Error(b"ERR BITOP %b must be called with at least two source keys." % operation)
+    # Older replicas do not know these, and get their effect.
+    is_newer = operation in _FIRST_AND_OTHERS or operation == b"ONE"
     db = call.db
     values = [db.read_string(name) or b"" for name in names]
     length = max(map(len, values))
     if not length:
         if db.delete(target):
             call.notify(GENERIC, b"del", target)
+            if is_newer:
+                call.propagate(b"DEL", target)
         return 0
     # Shorter ones have zeros behind them.
     numbers = [int.from_bytes(value, "big") << 8 * (length - len(value)) for value in values]
-    result = numbers[0] ^ ((1 << 8 * length) - 1) if operation == b"NOT" else reduce(_OPERATIONS[operation], numbers)
-    db.put(target, bytearray(result.to_bytes(length, "big")))
+    result = bytearray(_combined(operation, numbers, length).to_bytes(length, "big"))
+    db.put(target, result)
     call.notify(STRING, b"set", target)
+    if is_newer:
+        call.propagate(b"SET", target, bytes(result))
     return length
+
+
+def _combined(operation: bytes, numbers: list[int], length: int) -> int:
+    if operation == b"NOT":
+        return numbers[0] ^ ((1 << 8 * length) - 1)
+    if operation == b"ONE":
+        # Bits that some number has, and those that more than one has.
+        some = more = 0
+        for number in numbers:
+            more |= some & number
+            some |= number
+        return some & ~more
+    if operation in _FIRST_AND_OTHERS:
+        return _FIRST_AND_OTHERS[operation](numbers[0], reduce(or_, numbers[1:]))
+    return reduce(_OPERATIONS[operation], numbers)
