@@ -7,6 +7,7 @@ import socket
 
 from tests.node.conftest import Pair
 from tests.node.raw_client import RawClient
+from tests.waiting import wait_for
 
 
 def test_it_is_gone_before_the_answer(pair: Pair) -> None:
@@ -37,3 +38,22 @@ def test_what_came_before_the_end_is_answered(pair: Pair) -> None:
                 told += client.recv(10_000)
             assert told.startswith(b"+PONG\r\n$")
             assert b" cmd=client|list " in told
+
+
+def test_old_ones_are_killed(pair: Pair) -> None:
+    """MAXAGE is Redis 7.4's; an age is counted in whole seconds, so this takes one."""
+    old, _ = pair.connect()
+    young, _ = pair.connect()
+    for text, error in (("x", "is not an integer or out of range"), ("0", "should be greater than 0")):
+        assert young.ask("CLIENT", "KILL", "MAXAGE", text) == f"-ERR maxage {error}\r\n".encode()
+    assert young.ask("CLIENT", "KILL", "MAXAGE", "1000") == b":0\r\n"
+    id = old.ask("CLIENT", "ID")[1:-2].decode()
+    mine = young.ask("CLIENT", "ID")[1:-2].decode()
+
+    def is_old() -> bool:
+        return b" age=0 " not in young.ask("CLIENT", "LIST", "ID", id)
+
+    wait_for(is_old, what="a client of a second's age")
+    assert young.ask("CLIENT", "KILL", "MAXAGE", "1", "ID", mine, "SKIPME", "yes") == b":0\r\n"
+    assert young.ask("CLIENT", "KILL", "ID", id, "MAXAGE", "1") == b":1\r\n"
+    assert young.ask("CLIENT", "LIST", "ID", id) == b"$0\r\n\r\n"

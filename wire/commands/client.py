@@ -213,13 +213,14 @@ def client_list(call: Call) -> Reply:
     complexity="O(N) where N is the number of client connections",
     summary="Terminates open connections.",
     syntax="<ip:port | <ID client-id | TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB> | USER username | "
-    "ADDR ip:port | LADDR ip:port | SKIPME yes/no ...>>",
+    "ADDR ip:port | LADDR ip:port | SKIPME yes/no | MAXAGE maxage:integer ...>>",
     history=(
         ("2.8.12", "Added new filter format."),
         ("2.8.12", "`ID` option."),
         ("3.2.0", "Added `master` type in for `TYPE` option."),
         ("5.0.0", "Replaced `slave` `TYPE` with `replica`. `slave` still supported for backward compatibility."),
         ("6.2.0", "`LADDR` option."),
+        ("7.4.0", "`MAXAGE` option."),
     ),
 )
 def client_kill(call: Call) -> Reply:
@@ -264,6 +265,12 @@ def _filter(call: Call, option: bytes, value: bytes) -> Callable[[Session], bool
                 raise Error(b"ERR No such user '%b'" % until_nul(value))
             user = to_text(value)
             return lambda session: session.user == user
+        case b"MAXAGE":
+            age_s = parse_integer(value, b"ERR maxage is not an integer or out of range")
+            if age_s <= 0:
+                raise Error(b"ERR maxage should be greater than 0")
+            now_ms = call.front.clock.wall_ms()
+            return lambda session: (now_ms - session.created_at_ms) // 1000 >= age_s
     raise Error(SYNTAX)
 
 
