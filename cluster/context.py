@@ -51,6 +51,7 @@ class Context:
         "told_failed_at",
         "try_failover",
         "waits_since",
+        "why_down",
     )
 
     def __init__(
@@ -100,6 +101,8 @@ class Context:
         self.serve_from: float | None = None
         # When this node last saw only a minority of the masters.
         self.last_minority_at: float | None = None
+        # Why nobody would be served, in the log's words; "" when nothing is wrong.
+        self.why_down = ""
         # This node's own election, and the manual failover it takes part in.
         self.candidacy = Candidacy()
         self.manual = ManualFailover()

@@ -45,6 +45,11 @@ def withdraw(ctx: Context, node: NodeEntry, reporter: NodeEntry) -> None:
         ctx.verbose(f"Node {reporter.called} reported node {node.called} is back online.")
 
 
+def has_voice(node: NodeEntry) -> bool:
+    """Whether what it says of failures counts."""
+    return node.is_master and node.slots != 0
+
+
 def reports(ctx: Context, node: NodeEntry) -> int:
     """How many masters said lately that a node is failing."""
     limit_ms = ctx.settings.node_timeout_ms * _REPORT_TIMEOUTS
@@ -59,11 +64,13 @@ def reports(ctx: Context, node: NodeEntry) -> int:
 def declare_if_agreed(ctx: Context, node: NodeEntry) -> None:
     """Turn our suspicion into FAIL when a majority of masters shares it, and tell everybody.
 
-    A replica does so as well, from the reports it has: its own voice does not count.
+    A replica and a master without slots do so as well, from the reports they have: their own voices do not count,
+    since a majority is one of masters with slots. (Redis, up to 8.0, gives a master that owns nothing a voice: where
+    one master has all slots, a new node that does not reach it fails it alone.)
     """
     if not node.pfail:
         return
-    voices = reports(ctx, node) + ctx.myself.is_master
+    voices = reports(ctx, node) + has_voice(ctx.myself)
     needed = ctx.state.majority() if ctx.guards.majority_for_fail else 1
     if voices < needed:
         return

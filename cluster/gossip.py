@@ -27,8 +27,7 @@ def hear(ctx: Context, sender: NodeEntry | None, entries: tuple[GossipEntry, ...
     state.make_room()
     nodes, told, number_of = state.nodes, state.told, state.numbers.of
     offset_ms, latest_ms = state.wall_offset_ms, now_ms + _CLOCK_AHEAD_MS
-    # Only masters have a voice: a majority of masters decides.
-    voice = sender if sender is not None and sender.is_master else None
+    voice = sender if sender is not None and failure.has_voice(sender) else None
     for entry in entries:
         # A heartbeat of a thousand nodes has a hundred entries, and nearly all are about nodes that are well: these
         # are dealt with first, and, where possible, without a look at the node.

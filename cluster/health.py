@@ -21,6 +21,12 @@ _REJOIN_MS_MAX = 5000
 # theirs alone, and hardly less). Woken up, it first reads what it was told meanwhile, which waits in its sockets.
 _DOWN_AFTER_MS = 500
 _READ_MS = 200
+# What the log says, as in Valkey 8.1.
+_UNCOVERED = (
+    "At least one hash slot is not served by any available node. "
+    "Please check the 'cluster-require-full-coverage' configuration."
+)
+_MINORITY = "I am part of a minority partition."
 
 
 def judge(ctx: Context) -> None:
@@ -28,11 +34,16 @@ def judge(ctx: Context) -> None:
     state = ctx.state
     if ctx.myself.is_master and not state.ok and not _may_return(ctx):
         return
-    ok = _covered(ctx)
+    why_down = "" if _covered(ctx) else _UNCOVERED
     if not _among_majority(ctx):
-        ok = False
+        why_down = _MINORITY
         # A node that knows of no master with slots is not cut off from any: it is new, and need not rejoin.
         ctx.last_minority_at = ctx.now_ms if state.size() else None
+    ok = not why_down
+    if why_down != ctx.why_down:
+        ctx.why_down = why_down
+        if why_down and ctx.has_served:
+            ctx.warning(f"Cluster is currently down: {why_down}")
     if ok == state.ok:
         return
     rejoin_ms = max(_REJOIN_MS_MIN, min(ctx.settings.node_timeout_ms, _REJOIN_MS_MAX))

@@ -154,14 +154,19 @@ def slots(call: Call) -> Reply:
         if not node.slots:
             continue
         nodes = [_slots_entry(call, cluster, node)]
-        # A replica that has not said how far it has come has nothing to read yet.
+        # A replica that has not said how far it has come has nothing to read yet. All nodes list them in the same
+        # order, as in Valkey: who compares their replies sees whether they agree.
         nodes += [
             _slots_entry(call, cluster, replica)
-            for replica in node.replicas
+            for replica in sorted(node.replicas, key=_id)
             if not replica.fail and _offset(cluster, replica)
         ]
         found += [(first, [first, last, *nodes]) for first, last in ranges(node.slots)]
     return [entry for _, entry in sorted(found, key=_first_slot)]
+
+
+def _id(node: NodeEntry) -> str:
+    return node.id
 
 
 def _first_slot(found: tuple[int, list[Any]]) -> int:

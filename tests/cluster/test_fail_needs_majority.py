@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from cluster.events import Broadcast, Send, SendDatagram, Tick
+from cluster.events import AddSlots, Broadcast, Meet, Send, SendDatagram, Tick
 from cluster.messages import Fail, MessageType
+from cluster.slots import SLOTS
 from tests.cluster.mesh import TIMEOUT_MS, Mesh, Peer
 
 
@@ -54,6 +55,23 @@ def test_replicas_have_no_voice() -> None:
     mesh.until(lambda: all(peers[f"r{i}"].entry(m2).pfail for i in range(3)))
     mesh.run(20_000)
     assert not any(peer.entry(m2).fail for peer in peers.values() if peer is not m2)
+
+
+def test_masters_without_slots_have_no_voice() -> None:
+    """The one master with slots is cut off from the new nodes: nobody can say that it has failed, but it can."""
+    mesh = Mesh()
+    owner, *others = (mesh.add(name) for name in ("owner", "x", "y", "z"))
+    owner.order(AddSlots(tuple(range(SLOTS))))
+    for other in others:
+        owner.order(Meet(other.ip, 7000))
+    mesh.until(lambda: all(peer.knows(other) for peer in others for other in mesh.peers.values()))
+    mesh.run(1000)
+    mesh.cut([owner], others)
+    mesh.until(lambda: all(peer.entry(owner).pfail for peer in others))
+    mesh.run(20_000)
+    assert not any(peer.entry(owner).fail for peer in others)
+    assert {peer.machine.failure_reports(owner.node_id) for peer in others} == {0}
+    assert all(owner.entry(peer).fail for peer in others)
 
 
 def test_a_replica_declares_from_the_masters_reports() -> None:

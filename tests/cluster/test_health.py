@@ -13,6 +13,7 @@ def test_a_minority_stops_serving() -> None:
     rest = [peer for peer in mesh.peers.values() if peer is not m0]
     mesh.cut([m0], rest)
     took = mesh.until(lambda: not m0.ok)
+    assert m0.logged("Cluster is currently down: I am part of a minority partition.")
     # Before anybody can be elected in its place.
     assert took < TIMEOUT_MS + 1200
     assert not any(peer.me.is_master for peer in mesh.peers.values() if peer.name.startswith("r"))
