@@ -11,6 +11,7 @@ import re
 from node.call import Call
 from node.database import SEE_EXPIRED
 from node.structures.stream_ids import ID_MAX, SEQUENCE_BITS, SEQUENCE_MAX, format_id, make_id
+from node.structures.stream_references import ACKED, DELREF, WAYS, Deletion
 from node.structures.streams import Stream
 from wire.arguments import INT64_MIN, parse_integer
 from wire.errors import SYNTAX, Error
@@ -100,7 +101,19 @@ def parse_end(text: bytes) -> int:
 class Trimming:
     """What XADD and XTRIM are told about removing old entries."""
 
-    __slots__ = ("_limit", "_limited", "approximate", "by_id", "create", "place", "threshold", "wanted")
+    __slots__ = (
+        "_deletion",
+        "_limit",
+        "_limited",
+        "_way",
+        "_way_at",
+        "approximate",
+        "by_id",
+        "create",
+        "place",
+        "threshold",
+        "wanted",
+    )
 
     def __init__(self) -> None:
         self.wanted = False
@@ -113,6 +126,10 @@ class Trimming:
         # LIMIT, and whether it was given.
         self._limit = 0
         self._limited = False
+        # KEEPREF, DELREF or ACKED, where that stands, and how the last two were carried out.
+        self._way = b""
+        self._way_at = 0
+        self._deletion: Deletion | None = None
         # XADD without NOMKSTREAM.
         self.create = True
 
@@ -134,6 +151,9 @@ class Trimming:
                 if self._limit < 0:
                     raise Error(_NEGATIVE_LIMIT)
                 self._limited = True
+            elif word in WAYS and not self._way:
+                self._way = word
+                self._way_at = at
             elif word == b"NOMKSTREAM" and adding:
                 self.create = False
             elif adding:
@@ -181,17 +201,36 @@ class Trimming:
 
     def trim(self, stream: Stream) -> int:
         """Remove what is too old; returns how many entries that were."""
+        if self._way in (DELREF, ACKED):
+            self._deletion = Deletion(stream, self._way)
+            self._deletion.trim(self.threshold, by_id=self.by_id, limit=self._limit)
+            self._deletion.finish()
+            return len(self._deletion.deleted)
         trim = stream.trim_before if self.by_id else stream.trim_to
         return trim(self.threshold, approximate=self.approximate, limit=self._limit)
 
+    def is_repeated_as_it_is(self) -> bool:
+        """Whether the same arguments would do the same on a replica, whichever version it has."""
+        return not self.approximate and not self._way
+
     def repeatable(self, argv: list[bytes], stream: Stream) -> list[bytes]:
-        """The command's arguments so that they remove exactly what `trim` has removed."""
-        if not self.approximate:
-            return argv
+        """The command's arguments so that they remove exactly what `trim` has removed.
+
+        Of one that looks at groups nothing is left of the options: what it did, `others` tells.
+        """
         argv = argv.copy()
-        argv[self.place - 1] = b"="
-        if not self.by_id:
-            argv[self.place] = b"%d" % stream.length
-        else:
-            argv[self.place] = format_id(stream.first_id if stream.length else ID_MAX)
+        if self._deletion is not None:
+            return argv[:2]
+        if self.approximate:
+            argv[self.place - 1] = b"="
+            if not self.by_id:
+                argv[self.place] = b"%d" % stream.length
+            else:
+                argv[self.place] = format_id(stream.first_id if stream.length else ID_MAX)
+        if self._way:
+            del argv[self._way_at]
         return argv
+
+    def others(self, key: bytes) -> list[tuple[bytes, ...]]:
+        """What else replicas are to be told."""
+        return [] if self._deletion is None else [*self._deletion.told(key)]

@@ -23,7 +23,10 @@ _TOO_LARGE = b"ERR Elements are too large to be stored"
 # The fields and values of an entry have no more bytes than this together.
 _ENTRY_BYTES_MAX = 1 << 30
 _RANGE_HISTORY = (("6.2.0", "Added exclusive ranges."),)
-_TRIM_HISTORY = (("6.2.0", "Added the `MINID` trimming strategy and the `LIMIT` option."),)
+_TRIM_HISTORY = (
+    ("6.2.0", "Added the `MINID` trimming strategy and the `LIMIT` option."),
+    ("8.2.0", "Added the `KEEPREF`, `DELREF` and `ACKED` options."),
+)
 
 
 @command(
@@ -35,10 +38,12 @@ _TRIM_HISTORY = (("6.2.0", "Added the `MINID` trimming strategy and the `LIMIT` 
     since="5.0.0",
     complexity="O(1) when adding a new entry, O(N) when trimming where N being the number of entries evicted.",
     summary="Appends a new entry to a stream",
-    syntax="key [NOMKSTREAM] [<MAXLEN | MINID> [= | ~] threshold [LIMIT count]] <* | id> field value [field value ...]",
+    syntax="key [NOMKSTREAM] [KEEPREF | DELREF | ACKED] [<MAXLEN | MINID> [= | ~] threshold [LIMIT count]] <* | id> "
+    "field value [field value ...]",
     history=(
         ("6.2.0", "Added the `NOMKSTREAM` option, `MINID` trimming strategy and the `LIMIT` option."),
         ("7.0.0", "Added support for the `<ms>-*` explicit ID form."),
+        ("8.2.0", "Added the `KEEPREF`, `DELREF` and `ACKED` options."),
     ),
     tips=("nondeterministic_output",),
     brief_words=5,
@@ -92,13 +97,15 @@ def xadd(call: Call) -> Reply:
         db.changed(name)
     if call.keyspace.notifier.flags:
         call.notify(STREAM, b"xadd", name)
-    if trimming is not None and trimming.wanted:
-        if trimming.trim(stream):
+    given = text if wanted < 0 or partial else argv[at]
+    if trimming is not None:
+        if trimming.wanted and trimming.trim(stream):
             call.notify(STREAM, b"xtrim", name)
-        if trimming.approximate or wanted < 0 or partial:
-            told = trimming.repeatable(argv, stream)
-            call.propagate(*told[:at], text if wanted < 0 or partial else argv[at], *items)
-    elif wanted < 0 or partial:
+        if not trimming.is_repeated_as_it_is() or given is text:
+            call.propagate(*trimming.repeatable(argv[:at], stream), given, *items)
+            for told in trimming.others(name):
+                call.propagate(*told)
+    elif given is text:
         call.propagate(*argv[:at], text, *items)
     return text
 
@@ -218,7 +225,7 @@ def xdel(call: Call) -> Reply:
     complexity="O(N), with N being the number of evicted entries. Constant times are very small however, since entries "
     "are organized in macro nodes containing multiple entries that can be released with a single deallocation.",
     summary="Trims the stream to (approximately if '~' is passed) a certain size",
-    syntax="key <MAXLEN | MINID> [= | ~] threshold [LIMIT count]",
+    syntax="key <MAXLEN | MINID> [= | ~] threshold [LIMIT count] [KEEPREF | DELREF | ACKED]",
     history=_TRIM_HISTORY,
     tips=("nondeterministic_output",),
 )
@@ -233,7 +240,10 @@ def xtrim(call: Call) -> Reply:
     if removed:
         call.notify(STREAM, b"xtrim", argv[1])
         call.db.changed(argv[1], removed)
-        if trimming.approximate:
+        others = trimming.others(argv[1])
+        for told in others:
+            call.propagate(*told)
+        if not others and not trimming.is_repeated_as_it_is():
             call.propagate(*trimming.repeatable(argv, stream))
     return removed
 

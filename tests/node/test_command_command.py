@@ -19,10 +19,12 @@ FIELD_EXPIRY = tuple(
 COMBINED = ("hgetdel", "hgetex", "hsetex")
 # Of Redis 8.4.
 COMPARING = ("set", "delex", "digest", "msetex")
+# Of Redis 8.2.
+DELETING = ("xdelex", "xackdel")
 # Not in Redis 7.0, or with subcommands or options that it does not have.
 NEWER = (
     *("client|setinfo", "client|no-touch", "cluster|myshardid", "zrank", "zrevrank", "waitaof"),
-    *(*FIELD_EXPIRY, *COMBINED, *COMPARING),
+    *(*FIELD_EXPIRY, *COMBINED, *COMPARING, *DELETING),
 )
 # Containers list their subcommands, of which Redis may have more; the entries of the others are compared whole.
 PLAIN = [name for name, command in TABLE.all.items() if not command.subcommands]

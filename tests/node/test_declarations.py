@@ -23,8 +23,20 @@ FIELD_EXPIRY = tuple(
 COMBINED = ("hgetdel", "hgetex", "hsetex")
 # Of Redis 8.4.
 COMPARING = ("delex", "digest", "msetex")
+# Of Redis 8.2.
+DELETING = ("xdelex", "xackdel")
 # Redis 7.0 does not know them yet, or knows fewer arguments.
-LATER = ("client|setinfo", "client|no-touch", "zrank", "zrevrank", "waitaof", *FIELD_EXPIRY, *COMBINED, *COMPARING)
+LATER = (
+    "client|setinfo",
+    "client|no-touch",
+    "zrank",
+    "zrevrank",
+    "waitaof",
+    *FIELD_EXPIRY,
+    *COMBINED,
+    *COMPARING,
+    *DELETING,
+)
 EVERY = {
     spec.name: spec
     for module in commands.MODULES
@@ -35,7 +47,7 @@ SPECS = {name: spec for name, spec in EVERY.items() if spec.group in FAMILIES}
 # Redis 7.0 does not document the arguments of these, later ones do.
 UNDOCUMENTED = ("command|getkeys", "command|getkeysandflags")
 # With options that Redis 7.0 does not know.
-EXTENDED = ("set", "client|kill")
+EXTENDED = ("set", "client|kill", "xadd", "xtrim")
 
 
 @pytest.fixture(scope="module")
