@@ -165,6 +165,12 @@ class BlockedClients:
         call.park()
         return PARKED
 
+    def key_count(self, *, until_gone: bool = False) -> int:
+        """How many keys somebody waits for; or for how many of them to be gone, too."""
+        return len(
+            {(queue.database, queue.key) for queue in self._queues.values() if queue.until_gone or not until_gone}
+        )
+
     def serve(self, run: Run) -> None:
         """Serve the clients of every key that has become ready, and of those that become so by it."""
         ready = self.ready

@@ -46,17 +46,13 @@ def render(node: Node, wanted: list[str]) -> str:
     return "\r\n".join(blocks)
 
 
-def _cluster_connections(node: Node) -> int:
-    return 0 if node.cluster is None else len(node.cluster.bus.links())
-
-
 def _sections() -> dict[str, Section]:
     """By name, in Redis' order: which parts of a node each section describes."""
     return {
         "server": Section("Server", sections.server),
         "clients": Section(
             "Clients",
-            lambda node: sections.clients(node.clients, _cluster_connections(node), node.tracking.client_count),
+            lambda node: sections.clients(node, node.clients),
         ),
         "memory": Section("Memory", memory_section),
         "persistence": Section(

@@ -16,9 +16,11 @@ from node.session import NodeSession
 from node.settings import NodeSettings
 from node.stats import Traffic
 from runtime import Runtime
+from wire.acl.selector import Reason
 from wire.clients import Clients
 from wire.front import REDIS_VERSION, SHARDLAB_VERSION
 from wire.pubsub import Broker
+from wire.session import LISTENING, SUBSCRIBED
 from wire.table import Command, CommandTable
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 Fields = list[tuple[str, object]]
 _LRU_CLOCK_BITS = 24
+# By the names that Redis 7.2 has for them here.
+_REFUSALS = (("auth", Reason.AUTH), ("cmd", Reason.COMMAND), ("key", Reason.KEY), ("channel", Reason.CHANNEL))
 
 
 def server(node: Node) -> Fields:
@@ -60,6 +64,7 @@ def server(node: Node) -> Fields:
         ("config_file", node.config_file),
         ("io_threads_active", 0),
         *((("shutdown_in_milliseconds", left_ms),) if left_ms is not None else ()),
+        *((f"listener{at}", where) for at, where in node.ports.described()),
         # Ours, behind Redis' fields.
         ("shardlab_version", SHARDLAB_VERSION),
         ("interpreter", described["interpreter"]),
@@ -71,22 +76,30 @@ def server(node: Node) -> Fields:
     ]
 
 
-def clients(clients: Clients[NodeSession], cluster_connections: int, tracking_clients: int) -> Fields:
+def clients(node: Node, clients: Clients[NodeSession]) -> Fields:
     blocked = sum(session.parked for session in clients)
+    watched = {place for session in clients for place in session.watched}
     return [
         ("connected_clients", sum(session.replica is None for session in clients)),
-        ("cluster_connections", cluster_connections),
+        ("cluster_connections", 0 if node.cluster is None else len(node.cluster.bus.links())),
         ("maxclients", clients.max),
         ("client_recent_max_input_buffer", 0),
         ("client_recent_max_output_buffer", 0),
         ("blocked_clients", blocked),
-        ("tracking_clients", tracking_clients),
+        ("tracking_clients", node.tracking.client_count),
+        # Redis 7.4's, as the keys that are watched.
+        ("pubsub_clients", sum(session.mask & (SUBSCRIBED | LISTENING) != 0 for session in clients)),
+        ("watching_clients", sum(bool(session.watched) for session in clients)),
         ("clients_in_timeout_table", 0),
+        ("total_watched_keys", len(watched)),
+        # Redis 7.2's.
+        ("total_blocking_keys", node.blocked.key_count()),
+        ("total_blocking_keys_on_nokey", node.blocked.key_count(until_gone=True)),
     ]
 
 
 def stats(node: Node, traffic: Traffic, keyspace: Keyspace, expiry: ActiveExpiry, broker: Broker) -> Fields:
-    replicas, errors = node.replication.replicas, node.executor.aftermath.errors
+    replicas, errors, refused = node.replication.replicas, node.executor.aftermath.errors, node.accounts.log.refused
     return [
         ("total_connections_received", node.clients.total),
         ("total_commands_processed", node.table.calls),
@@ -132,7 +145,10 @@ def stats(node: Node, traffic: Traffic, keyspace: Keyspace, expiry: ActiveExpiry
         ("dump_payload_sanitizations", 0),
         *((name, 0) for name in ("total_reads_processed", "total_writes_processed")),
         *((name, 0) for name in ("io_threaded_reads_processed", "io_threaded_writes_processed")),
+        ("client_query_buffer_limit_disconnections", node.service.overfilled),
+        ("client_output_buffer_limit_disconnections", node.service.output_limits.disconnections),
         *((name, 0) for name in ("reply_buffer_shrinks", "reply_buffer_expands")),
+        *((f"acl_access_denied_{name}", refused[reason]) for name, reason in _REFUSALS),
     ]
 
 

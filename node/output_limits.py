@@ -10,6 +10,7 @@ import asyncio
 from dataclasses import dataclass
 
 from node.session import NodeSession
+from wire.session import CLOSING
 
 _MB = 1024 * 1024
 # What little is said to our master is under a usual client's limits, as in Redis.
@@ -28,7 +29,7 @@ class OutputLimit:
 class OutputLimits:
     """The limits in force, and since when each client has been over its soft one."""
 
-    __slots__ = ("_over_since", "by_class", "replica_min")
+    __slots__ = ("_over_since", "by_class", "disconnections", "replica_min")
 
     def __init__(self) -> None:
         self.by_class: dict[str, OutputLimit] = {
@@ -41,6 +42,8 @@ class OutputLimits:
         self.replica_min = _MB
         # Client id to the loop time at which it went over its soft limit.
         self._over_since: dict[int, float] = {}
+        # For INFO: clients that had to go.
+        self.disconnections = 0
 
     @property
     def hard_min(self) -> int:
@@ -59,6 +62,12 @@ class OutputLimits:
             return False
         now = asyncio.get_running_loop().time()
         return now - self._over_since.setdefault(session.id, now) > limit.soft_s
+
+    def drop(self, session: NodeSession) -> None:
+        """The client is beyond a limit: it must go."""
+        if not session.mask & CLOSING:
+            self.disconnections += 1
+        session.drop()
 
     def is_hard(self, session: NodeSession, pending: int) -> bool:
         """Whether `pending` bytes are beyond the hard limit."""

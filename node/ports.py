@@ -80,6 +80,17 @@ class Ports:
         """Whether CONFIG SET has chosen other addresses or ports than those that are open."""
         return self._started and self._opened != self._wanted()
 
+    def described(self) -> list[tuple[int, str]]:
+        """For INFO: where it listens, with the number that Redis 7.2 has for each kind of listener."""
+        found = []
+        for at, name, (hosts, port) in zip((0, 2), ("tcp", "tls"), self._opened, strict=True):
+            if port:
+                bound = "".join(f"bind={host}," for host in hosts)
+                found.append((at, f"name={name},{bound}port={port}"))
+        if self._unix is not None:
+            found.append((1, f"name=unix,bind={self._settings.unixsocket}"))
+        return sorted(found)
+
     async def close(self) -> None:
         for listener in self._listeners:
             await listener.close()

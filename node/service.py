@@ -40,6 +40,7 @@ class NodeService:
         "denied",
         "execute",
         "output_limits",
+        "overfilled",
         "turn",
     )
 
@@ -71,6 +72,8 @@ class NodeService:
         self._query_buffer_max = 1024 * 1024 * 1024
         # `client-output-buffer-limit`.
         self.output_limits = OutputLimits()
+        # For INFO: clients that sent more than their query buffer may hold.
+        self.overfilled = 0
         # Whether protected mode turns a client at this address away, and with which words.
         self.denied: Callable[[str], bytes | None] = lambda ip: None
 
@@ -105,6 +108,8 @@ class NodeService:
 
     def closed(self, session: Session) -> None:
         assert isinstance(session, NodeSession)
+        if session.connection is not None and session.connection.decoder.overfilled:
+            self.overfilled += 1
         session.end_transaction()
         self._front.broker.forget(session)
         self._monitor.remove(session)
@@ -115,7 +120,7 @@ class NodeService:
     def output_blocked(self, session: Session, pending: int) -> None:
         assert isinstance(session, NodeSession)
         if self.output_limits.exceeded(session, pending):
-            session.drop()
+            self.output_limits.drop(session)
 
     def check_output(self) -> None:
         """A soft limit is passed by time alone, too: look at who has been written nothing lately."""

@@ -198,8 +198,9 @@ class NodeSession(Session):
         return not self.call.node.service.output_limits.is_hard(self, unsent)
 
     def collected(self, size: int) -> None:
-        if self.call.node.service.output_limits.is_hard(self, size):
-            self.drop()
+        limits = self.call.node.service.output_limits
+        if limits.is_hard(self, size):
+            limits.drop(self)
 
     def buffered(self) -> None:
         self.call.node.buffers.note(self)

@@ -146,7 +146,7 @@ class SlowLane:
             session.release()
         if session.mask & MEASURED and not session.in_limit():
             # Before what comes behind it is run.
-            session.drop()
+            session.call.node.service.output_limits.drop(session)
         return not session.mask & CLOSING
 
     @staticmethod

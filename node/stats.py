@@ -124,6 +124,8 @@ def reset_statistics(node: Node) -> None:
     node.expiry.time_cap_reached = 0
     node.eviction.reset()
     node.buffers.evicted = 0
+    node.service.overfilled = node.service.output_limits.disconnections = 0
+    node.accounts.log.refused.clear()
     node.graveyard.freed = 0
     node.child.forks = node.child.last_fork_ns = 0
     node.clients.total = node.clients.rejected = 0

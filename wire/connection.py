@@ -129,7 +129,7 @@ class Connection:
                 self._unfinished.append((batch, done))
         # A chunk that was taken whole left nothing behind, and no mistake.
         if not batch.chunk:
-            if decoder.error is not None or decoder.buffered > decoder.buffer_max:
+            if decoder.error is not None or decoder.overfilled:
                 self._give_up(session)
             else:
                 session.buffered()

@@ -151,6 +151,11 @@ class Decoder:
         self._shape: Shape | None = None
 
     @property
+    def overfilled(self) -> bool:
+        """Whether more waits to be understood than a client may send."""
+        return self.buffered > self.buffer_max
+
+    @property
     def limited(self) -> bool:
         """Before authentication Redis takes only small requests."""
         return self._limited

@@ -21,11 +21,10 @@ def draw(call: Call, keys: dict[bytes, Any] | Drawable, count: int) -> list[byte
         return random_keys(keys, count, chance)
     if -count > _REPEATING_MAX:
         session = call.session
-        if session.connection is None or not call.node.service.output_limits.is_hard(
-            session, -count * _REPLY_BYTES_MIN
-        ):
+        limits = call.node.service.output_limits
+        if session.connection is None or not limits.is_hard(session, -count * _REPLY_BYTES_MIN):
             raise Error(OUT_OF_RANGE)
         # So it would end there, too.
-        session.drop()
+        limits.drop(session)
         return []
     return random_keys_repeating(keys, -count, chance)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from tests.node.conftest import Pair
+from tests.node.own_server import OwnServer
 from tests.node.raw_client import RawClient
 from tests.waiting import wait_for
 
 # Ours, in the section of the server itself.
 OWN_FIELDS = ["shardlab_version", "interpreter", "compiled_modules", "event_loop"]
 OWN_FIELDS += ["gc_collections", "gc_usec", "gc_longest_usec"]
-# Of Redis 7.4.
-LATER_FIELDS = ["expired_subkeys"]
+# Of Redis 7.2 and 7.4.
+LATER_FIELDS = ["listener0", "pubsub_clients", "watching_clients", "total_watched_keys"]
+LATER_FIELDS += ["total_blocking_keys", "total_blocking_keys_on_nokey", "expired_subkeys"]
+LATER_FIELDS += ["client_query_buffer_limit_disconnections", "client_output_buffer_limit_disconnections"]
+LATER_FIELDS += [f"acl_access_denied_{reason}" for reason in ("auth", "cmd", "key", "channel")]
 # Their fields depend on what was run.
 GROWING = ("Commandstats", "Errorstats", "Latencystats", "Keyspace")
 
@@ -176,3 +183,68 @@ def test_no_password_is_in_the_slow_log(pair: Pair) -> None:
         logs.append(log.count(b"(redacted)"))
         client.ask("CONFIG", "SET", "slowlog-log-slower-than", "10000", "masterauth", "")
     assert logs[0] == logs[1] > 0
+
+
+def test_who_listens_watches_and_waits_for_what(pair: Pair) -> None:
+    """Fields of Redis 7.2 and 7.4: keys count once, however many wait for them."""
+    asking, one, two, three = (pair.connect()[0] for _ in range(4))
+    names = ("pubsub_clients", "watching_clients", "total_watched_keys")
+    names += ("total_blocking_keys", "total_blocking_keys_on_nokey")
+
+    def counted() -> list[int]:
+        found = fields(asking, "clients")
+        return [int(found[name]) for name in names]
+
+    assert counted() == [0, 0, 0, 0, 0]
+    one.ask("WATCH", "a", "b")
+    two.ask("WATCH", "b")
+    assert counted() == [0, 2, 2, 0, 0]
+    one.ask("MULTI")
+    one.ask("EXEC")
+    two.ask("UNWATCH")
+    one.ask("SSUBSCRIBE", "c")
+    asking.ask("XGROUP", "CREATE", "s", "g", "$", "MKSTREAM")
+    two.send(b"XREADGROUP GROUP g me BLOCK 0 STREAMS s >\r\n")
+    three.send(b"BLPOP t u 0\r\n")
+    wait_for(lambda: counted() == [1, 0, 0, 3, 1], what="those who wait")
+    two.close()
+    three.close()
+    one.ask("SUNSUBSCRIBE", "c")
+    wait_for(lambda: counted() == [0, 0, 0, 0, 0], what="nobody waits")
+
+
+def test_what_was_refused_and_who_had_to_go(pair: Pair) -> None:
+    """Fields of Redis 7.2 and 7.4."""
+    asking, client, greedy, slow = (pair.connect()[0] for _ in range(4))
+    asking.ask("CONFIG", "RESETSTAT")
+    asking.ask("ACL", "SETUSER", "bob", "on", ">pw", "~a*", "&a*", "+@all", "-incr")
+    client.ask("AUTH", "bob", "wrong")
+    client.ask("AUTH", "bob", "pw")
+    client.ask("INCR", "a")
+    client.ask("GET", "b")
+    client.ask("GET", "b")
+    client.ask("PUBLISH", "b", "b")
+    asking.ask("CONFIG", "SET", "client-query-buffer-limit", "1mb")
+    greedy.send(b"*2\r\n$3\r\nGET\r\n$2000000\r\n" + b"x" * 1_500_000)
+    asking.ask("SET", "large", "x" * 100_000)
+    asking.ask("CONFIG", "SET", "client-output-buffer-limit", "normal 50000 0 0")
+    slow.send(b"GET large\r\n")
+    wait_for(lambda: greedy.is_hung_up() and slow.is_hung_up(), what="both to be hung up on")
+    asking.ask("CONFIG", "SET", "client-output-buffer-limit", "normal 0 0 0")
+    asking.ask("CONFIG", "SET", "client-query-buffer-limit", "1gb")
+    counted = fields(asking, "stats")
+    refused = [int(counted[f"acl_access_denied_{reason}"]) for reason in ("auth", "cmd", "key", "channel")]
+    assert refused == [1, 1, 2, 1]
+    gone = [int(counted[f"client_{buffer}_buffer_limit_disconnections"]) for buffer in ("query", "output")]
+    assert gone == [1, 1]
+    asking.ask("CONFIG", "RESETSTAT")
+    assert fields(asking, "stats")["acl_access_denied_key"] == "0"
+
+
+def test_where_a_server_listens(start_server: Callable[..., OwnServer], tmp_path: Path) -> None:
+    """As Redis 7.2 says it."""
+    path = tmp_path / "socket"
+    server = start_server("--bind", "127.0.0.1", "--unixsocket", str(path)).wait_ready()
+    shown = fields(server.client(), "server")
+    assert shown["listener0"] == f"name=tcp,bind=127.0.0.1,port={server.port}"
+    assert shown["listener1"] == f"name=unix,bind={path}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,15 +46,18 @@ class Entry:
 class AclLog:
     """The last refusals, the latest first."""
 
-    __slots__ = ("_next", "entries", "max")
+    __slots__ = ("_next", "entries", "max", "refused")
 
     def __init__(self) -> None:
         self.entries: deque[Entry] = deque()
         # `acllog-max-len`.
         self.max = 128
         self._next = 0
+        # For INFO: how often each was a reason.
+        self.refused = Counter[Reason]()
 
     def note(self, reason: Reason, context: bytes, name: bytes, username: bytes, client: bytes, now_ms: int) -> None:
+        self.refused[reason] += 1
         for at, entry in enumerate(self.entries):
             alike = (entry.reason, entry.context, entry.name, entry.username) == (reason, context, name, username)
             if alike and now_ms - entry.updated_ms <= _GROUP_MS:
