@@ -22,6 +22,7 @@ from cluster.nodes_conf import NodesConfError, parse, render
 from cluster.settings import ClusterSettings
 from cluster.slots import SLOTS
 from node.blocking import BlockedClients
+from node.doubt import Doubt
 from node.execute import Executor
 from node.gates import STANDS_BACK, Conditions, Gatekeeper
 from node.keyspace import Keyspace
@@ -115,7 +116,8 @@ class Clustering:
         self._owned = bytearray(SLOTS)
         executor.use_slots(self._owned)
         gatekeeper.redirect = self.redirection
-        turn.hold_s = self.hold_s
+        # Whether what runs here still counts.
+        self.doubt = Doubt(self.machine, self.bus, turn, self._loop)
 
     def _load(self, runtime: Runtime) -> ClusterMachine:
         """The rules, in the state that nodes.conf remembers or a new node's."""
@@ -187,29 +189,6 @@ class Clustering:
         # The bus stays where it was opened, whatever becomes of the clients' port.
         return cluster_settings(self._settings, self._bus_port or bus_port(self._settings))
 
-    def catch_up(self) -> None:
-        """Clients' commands are about to run: not on tables that went stale while the process was stopped."""
-        if self._loop.time() * 1000 > self.machine.view.trusted_until_ms:
-            self._turn.doubt()
-            self.bus.catch_up()
-
-    def hold_s(self) -> float:
-        """For how long replies must wait: what a stopped process had executed counts only if it was not replaced."""
-        self.catch_up()
-        view = self.machine.view
-        if not view.listening_until_ms or not self.state.myself.is_master:
-            return 0.0
-        return max(view.listening_until_ms / 1000 - self._loop.time(), 0.0)
-
-    @property
-    def in_doubt(self) -> bool:
-        """Whether this process was stopped and does not know yet if it has been replaced meanwhile.
-
-        What it now adds to its stream by itself (PING, expired keys) would keep it from continuing its successor's.
-        """
-        view, now_ms = self.machine.view, self._loop.time() * 1000
-        return now_ms > view.trusted_until_ms or now_ms < view.listening_until_ms
-
     # ---- for commands
 
     def gives_copy(self, offset: int) -> bool:
@@ -246,7 +225,7 @@ class Clustering:
     # ---- `cluster.member.Member`
 
     def follow(self, ip: str, port: int) -> None:
-        if self.in_doubt and self._replication.may_hold_back:
+        if self.doubt.is_there and self._replication.may_hold_back:
             # Replies that are still held back belong to writes that the new master does not know. Without any, what
             # was read was true when it was asked for, and is answered.
             self._turn.discard()

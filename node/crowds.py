@@ -125,10 +125,11 @@ def _run_apart(senders: list[Connection], chunks: list[bytes]) -> None:
 
 def _translate(replies: list[bytes], sessions: list[NodeSession]) -> None:
     """Nulls are all those of the first client's protocol."""
-    nil = NIL_2 if sessions[0].proto == 2 else NIL_3
+    proto = sessions[0].proto
+    nil, other = (NIL_2, NIL_3) if proto == 2 else (NIL_3, NIL_2)
     for at, session in enumerate(sessions):
-        if replies[at] == nil:
-            replies[at] = NIL_2 if session.proto == 2 else NIL_3
+        if session.proto != proto and replies[at] == nil:
+            replies[at] = other
 
 
 def _answer_behind(turn: Turn, senders: list[Connection], replies: list[bytes]) -> None:

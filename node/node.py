@@ -277,8 +277,6 @@ class Node:
                 self.ports,
             )
             self.relay_message = self.cluster.relay
-            # Commands must not run on tables that went stale while the process was stopped.
-            self.turn.openings.append(self.cluster.catch_up)
         self.traffic = Traffic(self.clients, self.turn, lambda: self.table.settled_calls)
         self.cron = self._make_cron()
         apply_at_start(self)
@@ -421,7 +419,7 @@ class Node:
 
     def _stream_is_frozen(self) -> bool:
         """Whether this node must add nothing to the replication stream: a replica is taking over, or may have."""
-        return self.pauses.holds(PausePurpose.FAILOVER) or (self.cluster is not None and self.cluster.in_doubt)
+        return self.pauses.holds(PausePurpose.FAILOVER) or (self.cluster is not None and self.cluster.doubt.is_there)
 
     def _data_are_frozen(self) -> bool:
         """Whether nothing but commands may change data now: a script stands still in the middle of its work, too."""

@@ -45,7 +45,8 @@ def _get(call: Call, columns: list[list[bytes]], owned: bytearray, notes: Stretc
     keys = columns[1]
     if not volatile and 0 not in owned and 123 not in b"".join(keys):
         # No key needs a closer look: the loop below, without what it looks at.
-        found = [shards[crc_hqx(key, 0) & 16383].get(key) for key in keys]
+        crc = crc_hqx
+        found = [shards[crc(key, 0) & 16383].get(key) for key in keys]
         if _STRING_OR_NONE.issuperset(map(type, found)):
             return _reply_values(call, found, notes)
     values: list[bytes | None] = []

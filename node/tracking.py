@@ -47,7 +47,6 @@ class Tracking:
         self._keyspace = keyspace
         self._clients = clients
         self._turn = turn
-        turn.steps.append(self.end_turn)
         # Who has read a key since they were last told of it, the keys in the order of their first reading.
         self._readers: dict[tuple[Database, bytes], dict[NodeSession, None]] = {}
         # Who hears of all keys that begin so.
@@ -185,7 +184,7 @@ class Tracking:
             self._emptied.append((database, key))
         if self._prefixes:
             self._changed[key] = self._running
-            self._turn.request()
+            self._turn.once(self._end_turn)
 
     def _is_own(self, session: NodeSession) -> bool:
         return session is self._running and session.tracked is not None and session.tracked.no_loop
@@ -193,14 +192,14 @@ class Tracking:
     def _tell(self, readers: Iterable[NodeSession], key: bytes) -> None:
         """What a client read before it went over to broadcasts does not concern it any more."""
         self._outdated += [(reader, key) for reader in readers if reader.tracked and not reader.tracked.broadcast]
-        self._turn.request()
+        self._turn.once(self._end_turn)
 
     def flushed(self) -> None:
         """All keys are gone, or those of a database: every tracking client forgets everything."""
         for database, key in list(self._readers):
             self._forget(database, key)
         self._outdated += [(session, None) for session in self._clients if session.tracked is not None]
-        self._turn.request()
+        self._turn.once(self._end_turn)
 
     def send_outdated(self) -> None:
         """Tell clients now of keys that they have read.
@@ -223,8 +222,8 @@ class Tracking:
 
     # ---- at the end of the turn
 
-    def end_turn(self) -> None:
-        """Send what has been collected; a step of the node's turn."""
+    def _end_turn(self) -> None:
+        """Send what has been collected."""
         self.send_outdated()
         if self._emptied:
             emptied, self._emptied = self._emptied, []

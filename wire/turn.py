@@ -13,8 +13,11 @@ they do not know.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from wire.connection import Connection
 
 # So many commands that came by themselves make a crowd, and after so many turns without one none is expected. Clients
 # who were answered together come together, too, but for one or two that are quicker and have a turn before them.
@@ -28,17 +31,13 @@ class Flushable(Protocol):
     def abort(self) -> None: ...
 
 
-class Answering(Flushable, Protocol):
-    """One that need not collect what it sends."""
-
-    transport: asyncio.Transport
-    ready: bool
-
-
 class Turn:
     """Collects what must happen before the loop sleeps."""
 
     __slots__ = (
+        "_asked",
+        "_at_end",
+        "_call_soon",
         "_calm",
         "_doubtful",
         "_loop",
@@ -59,14 +58,17 @@ class Turn:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        # Looked up once.
+        self._call_soon = loop.call_soon
+        self._at_end: Callable[[], None] = self._end
         self._scheduled = False
         # Connections with output, in order of their first output of the turn.
         self.waiting: dict[Flushable, None] = {}
         # Replies that are all that their connections have to send, and that these have not collected. None of these is
         # ready for another command of that kind until its reply has left.
-        self.replies: dict[Answering, bytes] = {}
+        self.replies: dict[Connection, bytes] = {}
         # The same for connections whose commands ran together, and a reply for each of them.
-        self.together: list[tuple[Sequence[Answering], list[bytes]]] = []
+        self.together: list[tuple[list[Connection], list[bytes]]] = []
         # How many bytes that was since the start; and how many came that their connections have not counted.
         self.bytes_out = 0
         self.bytes_in = 0
@@ -78,8 +80,9 @@ class Turn:
         self.begun = False
         # What comes before the first command, in this order.
         self.openings: list[Callable[[], None]] = []
-        # What comes before replies, in this order.
+        # What comes before replies, in this order, and behind it what was asked for in this turn (`once`).
         self.steps: list[Callable[[], None]] = []
+        self._asked: dict[Callable[[], None], None] = {}
         # Asked at the end of each turn: for how many seconds nothing may leave.
         self.hold_s: Callable[[], float] | None = None
         # The connections whose commands ran before the doubt came up; None while there is none.
@@ -101,13 +104,18 @@ class Turn:
         self.waiting[connection] = None
         if not self._scheduled:
             self._scheduled = True
-            self._loop.call_soon(self._end)
+            self._call_soon(self._at_end)
 
     def request(self) -> None:
         """Run the steps at the end of this turn even if nobody is to be answered."""
         if not self._scheduled:
             self._scheduled = True
-            self._loop.call_soon(self._end)
+            self._call_soon(self._at_end)
+
+    def once(self, step: Callable[[], None]) -> None:
+        """Run `step` at the end of this turn, behind the others."""
+        self._asked[step] = None
+        self.request()
 
     def doubt(self) -> None:
         """It is not known whether what ran in this turn so far counts; what runs from now on knows of the doubt."""
@@ -131,7 +139,7 @@ class Turn:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            self._loop.call_soon(self._end)
+            self._call_soon(self._at_end)
 
     def _end(self) -> None:
         wait_s = self.hold_s() if self.hold_s is not None else 0.0
@@ -144,13 +152,17 @@ class Turn:
         self.begun = False
         if wait_s > 0:
             self.crowded = False
-            self._timer = self._loop.call_later(wait_s, self._end)
+            self._timer = self._loop.call_later(wait_s, self._at_end)
             return
         self._timer = None
         self._doubtful = None
         self._scheduled = False
         for step in self.steps:
             step()
+        if self._asked:
+            asked, self._asked = self._asked, {}
+            for step in asked:
+                step()
         replies = self.replies
         together = self.together
         if together or len(replies) >= _CROWD_MIN:
@@ -158,19 +170,22 @@ class Turn:
         elif self._calm < _CALM_MIN:
             self._calm += 1
         self.crowded = self._calm < _CALM_MIN
+        size = 0
         if together:
             self.together = []
             for connections, answers in together:
-                self.bytes_out += sum(map(len, answers))
-                for connection, answer in zip(connections, answers, strict=True):
+                for at, connection in enumerate(connections):
+                    answer = answers[at]
+                    size += len(answer)
                     connection.ready = True
                     connection.transport.write(answer)
         if replies:
             self.replies = {}
-            self.bytes_out += sum(map(len, replies.values()))
-            for answering, reply in replies.items():
-                answering.ready = True
-                answering.transport.write(reply)
+            for connection, reply in replies.items():
+                size += len(reply)
+                connection.ready = True
+                connection.transport.write(reply)
+        self.bytes_out += size
         waiting = self.waiting
         if not waiting:
             return

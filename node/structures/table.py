@@ -22,7 +22,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from random import Random
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 from zlib import crc32
 
 V = TypeVar("V")
@@ -39,9 +39,9 @@ class Drawable(Protocol):
 
 
 # Above this number of keys a collection is a table.
-DICT_MAX = 512
+DICT_MAX: Final = 512
 # What a dict holds before it takes twice the memory: 2/3 of 64 places.
-_SHARD_MAX = 42
+_SHARD_MAX: Final = 42
 _HASH_BITS = 32
 _HASHES = 1 << _HASH_BITS
 # A directory has at most an entry for every so many keys: keys of one hash, made to that end, share a shard.
@@ -102,12 +102,14 @@ class Table(Generic[V]):
 
     def put_each(self, keys: list[bytes], values: Iterable[V]) -> list[int]:
         """Set the value of each of `keys`, of which there are no more than values; which were there, by their place."""
-        # The body of `put`, written out: with a call for each it takes half as long again.
+        # The body of `put`, written out: with a call for each it takes half as long again. (And compiled code looks for
+        # a name of the module each time.)
+        crc = crc32
         shards, shift, size = self._shards, self._shift, self._size
         known: list[int] = []
         new = 0
         for key, value in zip(keys, values, strict=False):
-            at = crc32(key) >> shift
+            at = crc(key) >> shift
             shard = shards[at]
             before = len(shard)
             shard[key] = value

@@ -51,6 +51,22 @@ async def test_steps_come_before_replies_and_each_is_written_to_once() -> None:
     assert world.events == ["step", "flush early", "flush late"]
 
 
+async def test_what_is_asked_for_in_a_turn_runs_once_behind_its_steps() -> None:
+    world = Doubt()
+
+    def asked() -> None:
+        world.events.append("asked")
+
+    world.turn.once(asked)
+    world.turn.once(asked)
+    world.turn.reply(world.early)
+    await world.turns()
+    assert world.events == ["step", "asked", "flush early"]
+    world.turn.request()
+    await world.turns()
+    assert world.events[3:] == ["step"]
+
+
 async def test_replies_that_were_held_back_leave_when_the_doubt_is_over() -> None:
     world = Doubt()
     world.hold_s = 0.01
