@@ -17,7 +17,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from node.database import Database, slot_of
+from node.database import DELETE_EXPIRED, Database, slot_of
 from node.session import NodeSession
 from wire.errors import FORCE_UNBLOCKED, UNBLOCKED_BY_CLIENT, Error
 from wire.reply import NIL_ARRAY, PARKED, Reply
@@ -36,6 +36,8 @@ Run = Callable[["Call", Serve, bytes], Reply]
 
 # Whoever asks for more waits for this long; event loops do not like larger numbers. Thirty years.
 _TIMEOUT_MAX_MS = 10**12
+# What is due, and could not be given out, is tried again so soon.
+_OVERDUE_MS = 100
 
 
 def first_served(call: Call, keys: Sequence[bytes], serve: Serve) -> Reply:
@@ -50,7 +52,7 @@ def first_served(call: Call, keys: Sequence[bytes], serve: Serve) -> Reply:
 class _Waiter:
     """One blocked client."""
 
-    __slots__ = ("on_timeout", "queues", "serve", "session", "timer", "until_gone")
+    __slots__ = ("again_ms", "alarm", "on_timeout", "queues", "serve", "session", "timer", "until_gone")
 
     def __init__(self, session: NodeSession, serve: Serve, on_timeout: Reply, *, until_gone: bool) -> None:
         self.session = session
@@ -62,6 +64,9 @@ class _Waiter:
         # Where it stands in line, in the order of its keys.
         self.queues: list[_Queue] = []
         self.timer: asyncio.TimerHandle | None = None
+        # For how long it need not be looked at unless a key changes, if time alone may bring something for it.
+        self.again_ms: Callable[[], int] | None = None
+        self.alarm: asyncio.TimerHandle | None = None
 
 
 class _Queue:
@@ -85,9 +90,12 @@ class _Queue:
 
         One that has expired meanwhile (SWAPDB) serves nobody, but is met, and so deleted.
         """
-        if self._is_ready:
-            return
         if self.until_gone or type(database.shards[slot_of(key)].get(key)) is self.kind:
+            self.call_up()
+
+    def call_up(self) -> None:
+        """Have those who wait here looked at."""
+        if not self._is_ready:
             self._is_ready = True
             self._ready.append(self)
 
@@ -142,13 +150,15 @@ class BlockedClients:
         *,
         on_timeout: Reply = NIL_ARRAY,
         until_gone: bool = False,
+        again_ms: Callable[[], int] | None = None,
     ) -> Reply:
         """Park the client until one of `keys`, in its selected database, holds a `kind` that `serve` can serve it from.
 
         `serve(call, key)` is called with the client's own call, its arguments untouched, when the key has been created
         or changed; it returns the reply, or NOT_YET. With `until_gone` it is also called when the key was deleted or
-        has another type now. After `timeout_ms` (0: never) the reply is `on_timeout`. Return what this returns: where
-        nothing may block (`Call.may_block`), that is `on_timeout` at once.
+        has another type now, and with `again_ms` after so many milliseconds. After `timeout_ms` (0: never) the reply is
+        `on_timeout`. Return what this returns: where nothing may block (`Call.may_block`), that is `on_timeout` at
+        once.
         """
         if not call.may_block:
             return on_timeout
@@ -159,6 +169,9 @@ class BlockedClients:
         if timeout_ms:
             seconds = min(timeout_ms, _TIMEOUT_MAX_MS) / 1000
             waiter.timer = asyncio.get_running_loop().call_later(seconds, self._answer, waiter, on_timeout)
+        if again_ms is not None:
+            waiter.again_ms = again_ms
+            self._set_alarm(waiter, again_ms())
         session.unblock = lambda with_error: self._answer(
             waiter, Error(UNBLOCKED_BY_CLIENT) if with_error else on_timeout
         )
@@ -170,6 +183,22 @@ class BlockedClients:
         return len(
             {(queue.database, queue.key) for queue in self._queues.values() if queue.until_gone or not until_gone}
         )
+
+    def _set_alarm(self, waiter: _Waiter, after_ms: int) -> None:
+        # A clock may be a millisecond behind the other.
+        after_ms = after_ms + 1 if after_ms > 0 else _OVERDUE_MS
+        seconds = min(after_ms, _TIMEOUT_MAX_MS) / 1000
+        waiter.alarm = asyncio.get_running_loop().call_later(seconds, self._look_again, waiter)
+
+    def _look_again(self, waiter: _Waiter) -> None:
+        call = waiter.session.call
+        # While clients are paused nothing is given out by itself.
+        if call.keyspace.expiry == DELETE_EXPIRED:
+            for queue in waiter.queues:
+                queue.call_up()
+            call.node.executor.aftermath.serve_blocked()
+        if waiter.again_ms is not None and self._waiters.get(waiter.session) is waiter:
+            self._set_alarm(waiter, waiter.again_ms())
 
     def serve(self, run: Run) -> None:
         """Serve the clients of every key that has become ready, and of those that become so by it."""
@@ -197,6 +226,8 @@ class BlockedClients:
             return
         if waiter.timer is not None:
             waiter.timer.cancel()
+        if waiter.alarm is not None:
+            waiter.alarm.cancel()
         for queue in waiter.queues:
             del queue.waiters[waiter]
             queue.until_gone -= waiter.until_gone

@@ -49,7 +49,7 @@ def streams(argv: Sequence[bytes]) -> list[KeyPlace]:
 
 
 # How many arguments each has.
-_STREAM_OPTIONS = {b"BLOCK": 1, b"COUNT": 1, b"GROUP": 2, b"NOACK": 0}
+_STREAM_OPTIONS = {b"BLOCK": 1, b"CLAIM": 1, b"COUNT": 1, b"GROUP": 2, b"NOACK": 0}
 
 
 def sorted_only(_: Sequence[bytes]) -> list[KeyPlace]:

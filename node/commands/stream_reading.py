@@ -5,6 +5,8 @@ What a group is given it owes: every entry is pending until it is acknowledged. 
 
 from __future__ import annotations
 
+from functools import partial
+
 from node.blocking import NOT_YET
 from node.call import Call
 from node.commands.stream_arguments import parse_id
@@ -36,7 +38,7 @@ _NEW = -1
 class _Request:
     """What XREAD or XREADGROUP asks for; raises Error for what makes no sense."""
 
-    __slots__ = ("consumer_name", "count", "group_name", "ids", "names", "noack", "timeout_ms")
+    __slots__ = ("claim_ms", "consumer_name", "count", "group_name", "ids", "names", "noack", "timeout_ms")
 
     def __init__(self, call: Call, *, grouped: bool) -> None:
         argv = call.argv
@@ -44,6 +46,8 @@ class _Request:
         self.count = 0
         # BLOCK; -1 without.
         self.timeout_ms = -1
+        # CLAIM: after how long what is pending with another is taken over; -1 without.
+        self.claim_ms = -1
         self.group_name = self.consumer_name = b""
         self.noack = False
         self.names: list[bytes] = []
@@ -57,6 +61,13 @@ class _Request:
                 self.timeout_ms = parse_integer(argv[at + 1], _TIMEOUT)
                 if self.timeout_ms < 0:
                     raise Error(b"ERR timeout is negative")
+                at += 1
+            elif word == b"CLAIM" and more:
+                if not grouped:
+                    raise _only_for_groups(word)
+                self.claim_ms = parse_integer(argv[at + 1], b"ERR min-idle-time is not an integer or out of range")
+                if self.claim_ms < 0:
+                    raise Error(b"ERR min-idle-time must be a positive integer")
                 at += 1
             elif word == b"COUNT" and more:
                 self.count = max(parse_integer(argv[at + 1]), 0)
@@ -141,7 +152,10 @@ def _start(call: Call, name: bytes, text: bytes) -> int:
 
 
 def _entries(stream: Stream, after: int, count: int) -> Encoded:
-    found, entries = stream.range(after + 1, ID_MAX, count or -1)
+    return _encoded(*stream.range(after + 1, ID_MAX, count or -1))
+
+
+def _encoded(found: int, entries: bytes) -> Encoded:
     return Encoded(b"*%d\r\n%b" % (found, entries))
 
 
@@ -158,7 +172,9 @@ def _entries(stream: Stream, after: int, count: int) -> Encoded:
     "blocks, XADD will pay the O(N) time in order to serve the N clients blocked on the stream getting new data.",
     summary="Return new entries from a stream using a consumer group, or access the history of the pending entries for "
     "a given consumer. Can block.",
-    syntax="GROUP group consumer [COUNT count] [BLOCK milliseconds:integer] [NOACK] STREAMS key [key ...] id [id ...]",
+    syntax="GROUP group consumer [COUNT count] [BLOCK milliseconds:integer] [CLAIM min-idle-time:integer] [NOACK] "
+    "STREAMS key [key ...] id [id ...]",
+    history=(("8.4.0", "Added the `CLAIM` option."),),
 )
 def xreadgroup(call: Call) -> Reply:
     request = _Request(call, grouped=True)
@@ -183,8 +199,10 @@ def xreadgroup(call: Call) -> Reply:
         group = stream.groups[group_name]
         if after != _NEW:
             found.append([name, _history(call, request, name, stream, group, after)])
-        elif stream.length and stream.last_entry_id() > group.last_id:
-            found.append([name, _new_entries(call, request, name, stream, group)])
+        else:
+            offered = _offered(call, request, name, stream, group)
+            if offered is not None:
+                found.append([name, offered])
     if found:
         return found
     if request.timeout_ms < 0:
@@ -197,11 +215,77 @@ def xreadgroup(call: Call) -> Reply:
         group = value.groups.get(group_name)
         if group is None:
             raise Error(_GROUP_GONE)
-        if value.last_id <= group.last_id:
-            return NOT_YET
-        return PairMap([[name, _new_entries(call, request, name, value, group)]])
+        if request.claim_ms < 0:
+            if value.last_id <= group.last_id:
+                return NOT_YET
+            return PairMap([[name, _encoded(*_new_entries(call, request, name, value, group, request.count))]])
+        offered = _offered(call, request, name, value, group)
+        return NOT_YET if offered is None else PairMap([[name, offered]])
 
-    return call.node.blocked.block(call, request.names, Stream, serve, request.timeout_ms, until_gone=True)
+    again_ms = None if request.claim_ms < 0 else partial(_claimable_in_ms, call, request)
+    return call.node.blocked.block(
+        call, request.names, Stream, serve, request.timeout_ms, until_gone=True, again_ms=again_ms
+    )
+
+
+def _offered(call: Call, request: _Request, name: bytes, stream: Stream, group: Group) -> Reply | None:
+    """What is new to the group, behind what the consumer claims; None when there is neither."""
+    is_news = stream.length > 0 and stream.last_entry_id() > group.last_id
+    if request.claim_ms < 0:
+        return _encoded(*_new_entries(call, request, name, stream, group, request.count)) if is_news else None
+    latest_ms = call.keyspace.now_ms - request.claim_ms
+    claimable = group.longest_pending(request.count or len(group.deliveries), latest_ms, stream.holds)
+    if not claimable and not is_news:
+        return None
+    entries = _claim(call, request, name, stream, group, claimable)
+    left = request.count - len(entries)
+    if is_news and (left or not request.count):
+        first_id = group.last_id + 1
+        _new_entries(call, request, name, stream, group, left if request.count else 0)
+        entries += [_annotated(stream, entry_id, 0, 0) for entry_id in stream.ids(first_id, group.last_id)]
+    return entries
+
+
+def _annotated(stream: Stream, entry_id: int, idle_ms: int, deliveries: int) -> Encoded:
+    """An entry with how long it was pending, and how often it was delivered."""
+    entry = stream.entry(entry_id)
+    assert entry is not None
+    return Encoded(b"*4\r\n%b:%d\r\n:%d\r\n" % (entry.removeprefix(b"*2\r\n"), idle_ms, deliveries))
+
+
+def _claim(
+    call: Call, request: _Request, name: bytes, stream: Stream, group: Group, claimable: list[int]
+) -> list[Encoded]:
+    """Take over entries that are with others, or with the consumer itself."""
+    now_ms = call.keyspace.now_ms
+    consumer = _consumer(call, request, name, group)
+    entries: list[Encoded] = []
+    for entry_id in claimable:
+        before = group.deliveries[entry_id]
+        entries.append(_annotated(stream, entry_id, now_ms - before.time_ms, before.count))
+        delivery = group.deliver(entry_id, consumer, now_ms, before.count + 1)
+        propagate_claim(call, name, request.group_name, group, entry_id, delivery)
+    if entries:
+        consumer.active_ms = now_ms
+        call.keyspace.dirty += 1
+    call.propagate_nothing()
+    return entries
+
+
+def _claimable_in_ms(call: Call, request: _Request) -> int:
+    """How long it takes until something may be claimed, if nothing is delivered meanwhile."""
+    now_ms = call.keyspace.now_ms
+    due_ms = now_ms + request.claim_ms
+    for name in request.names:
+        stream = call.db.peek(name)
+        if type(stream) is not Stream:
+            continue
+        group = stream.groups.get(request.group_name)
+        if group is not None:
+            oldest = group.longest_pending(1, now_ms, stream.holds)
+            if oldest:
+                due_ms = min(due_ms, group.deliveries[oldest[0]].time_ms + request.claim_ms)
+    return due_ms - now_ms
 
 
 def _consumer(call: Call, request: _Request, name: bytes, group: Group) -> Consumer:
@@ -213,12 +297,13 @@ def _consumer(call: Call, request: _Request, name: bytes, group: Group) -> Consu
     return consumer
 
 
-def _new_entries(call: Call, request: _Request, name: bytes, stream: Stream, group: Group) -> Encoded:
-    """Give out entries that nobody of the group has got."""
+def _new_entries(
+    call: Call, request: _Request, name: bytes, stream: Stream, group: Group, count: int
+) -> tuple[int, bytes]:
+    """Give out entries that nobody of the group has got, up to `count` unless that is 0: how many, and all encoded."""
     group_name, now_ms = request.group_name, call.keyspace.now_ms
     consumer = _consumer(call, request, name, group)
-    count = request.count or -1
-    found, entries = stream.range(group.last_id + 1, ID_MAX, count)
+    found, entries = stream.range(group.last_id + 1, ID_MAX, count or -1)
     if found:
         consumer.active_ms = now_ms
     for number, entry_id in enumerate(stream.ids(group.last_id + 1, ID_MAX), start=1):
@@ -236,7 +321,7 @@ def _new_entries(call: Call, request: _Request, name: bytes, stream: Stream, gro
         propagate_position(call, name, group_name, group)
     call.keyspace.dirty += 1
     call.propagate_nothing()
-    return Encoded(b"*%d\r\n%b" % (found, entries))
+    return found, entries
 
 
 def _history(call: Call, request: _Request, name: bytes, stream: Stream, group: Group, after: int) -> Reply:
@@ -249,9 +334,7 @@ def _history(call: Call, request: _Request, name: bytes, stream: Stream, group: 
             # Deleted meanwhile.
             replies.append([format_id(entry_id), NIL_ARRAY])
         else:
-            delivery = group.deliveries[entry_id]
-            delivery.time_ms = call.keyspace.now_ms
-            delivery.count += 1
+            group.deliver(entry_id, consumer, call.keyspace.now_ms, group.deliveries[entry_id].count + 1)
             replies.append(Encoded(entry))
         if len(replies) == request.count:
             break

@@ -1,17 +1,21 @@
 """Groups of consumers of a stream: how far each has read, and which entries are with whom and not acknowledged yet.
 
 What is pending is found in two ways: by id, and in the order of ids, of a whole group as well as of one consumer. For
-the order there are `OrderedIds`; nearly all of their ids are added at the end.
+the order there are `OrderedIds`; nearly all of their ids are added at the end. Who claims what others have had for too
+long finds it in a third way: by when it was last delivered.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from heapq import heapify, heappop, heappush
 from sys import getsizeof
 
 # Ids in a chunk, at most: what is moved to make room for one in the midst.
 _CHUNK_MAX = 1024
+# Places of a heap that mean nothing any more are kept until there are this many more than entries.
+_STALE_MAX = 64
 # A group's number of entries read when nobody can tell.
 UNKNOWN = -1
 
@@ -116,7 +120,7 @@ class Delivery:
 class Group:
     """A group of consumers."""
 
-    __slots__ = ("consumers", "deliveries", "entries_read", "last_id", "pending")
+    __slots__ = ("_by_time", "consumers", "deliveries", "entries_read", "last_id", "pending")
 
     def __init__(self, last_id: int, entries_read: int) -> None:
         # Up to where the stream has been given out, and how many entries that were since the stream began, or UNKNOWN.
@@ -126,6 +130,9 @@ class Group:
         # What is with whom, by id and in order of ids.
         self.deliveries: dict[int, Delivery] = {}
         self.pending = OrderedIds()
+        # A heap of what is pending by the time of its last delivery, from when somebody asks for that first. What has
+        # been delivered again or acknowledged since is passed over when it comes up.
+        self._by_time: list[tuple[int, int]] | None = None
 
     def consumers_by_name(self) -> list[Consumer]:
         """In the order in which Redis lists them."""
@@ -133,6 +140,11 @@ class Group:
 
     def deliver(self, entry_id: int, consumer: Consumer, time_ms: int, count: int) -> Delivery:
         """The entry is with `consumer` now, wherever it was."""
+        by_time = self._by_time
+        if by_time is not None:
+            heappush(by_time, (time_ms, entry_id))
+            if len(by_time) > 2 * len(self.deliveries) + _STALE_MAX:
+                self._by_time = None
         delivery = self.deliveries.get(entry_id)
         if delivery is None:
             delivery = self.deliveries[entry_id] = Delivery(consumer, time_ms, count)
@@ -155,6 +167,27 @@ class Group:
         self.pending.remove(entry_id)
         delivery.consumer.pending.remove(entry_id)
         return True
+
+    def longest_pending(self, count: int, latest_ms: int, exists: Callable[[int], bool]) -> list[int]:
+        """Up to `count` entries that exist and were last delivered no later than that, those of long ago first."""
+        heap = self._by_time
+        if heap is None:
+            heap = self._by_time = [(delivery.time_ms, entry_id) for entry_id, delivery in self.deliveries.items()]
+            heapify(heap)
+        found: list[int] = []
+        seen: dict[tuple[int, int], None] = {}
+        while heap and heap[0][0] <= latest_ms and len(found) < count:
+            place = heappop(heap)
+            time_ms, entry_id = place
+            delivery = self.deliveries.get(entry_id)
+            if delivery is None or delivery.time_ms != time_ms or place in seen:
+                continue
+            seen[place] = None
+            if exists(entry_id):
+                found.append(entry_id)
+        for place in seen:
+            heappush(heap, place)
+        return found
 
     def remove_consumer(self, consumer: Consumer) -> None:
         """Take a consumer out; what was pending with it is not any more."""

@@ -63,6 +63,11 @@ class Stream:
         place = node.holds(entry_id)
         return None if place < 0 else node.entries(place, place + 1)
 
+    def holds(self, entry_id: int) -> bool:
+        """Whether there is an entry with this id."""
+        at = bisect_right(self._bases, entry_id) - 1
+        return at >= 0 and self._nodes[at].holds(entry_id) >= 0
+
     def spans(self, start: int, end: int) -> Iterator[tuple[StreamNode, int, int]]:
         """The entries from one id to another, both included: nodes, each with the first place and the one behind."""
         nodes, bases = self._nodes, self._bases

@@ -47,7 +47,7 @@ SPECS = {name: spec for name, spec in EVERY.items() if spec.group in FAMILIES}
 # Redis 7.0 does not document the arguments of these, later ones do.
 UNDOCUMENTED = ("command|getkeys", "command|getkeysandflags")
 # With options that Redis 7.0 does not know.
-EXTENDED = ("set", "client|kill", "xadd", "xtrim")
+EXTENDED = ("set", "client|kill", "xadd", "xtrim", "xreadgroup")
 
 
 @pytest.fixture(scope="module")
