@@ -38,7 +38,8 @@ from wire.reply import OK, Reply, Simple
 _ORDER = ADMIN | STALE | NO_ASYNC_LOADING
 
 
-def _slot(word: bytes) -> int:
+def parse_slot(word: bytes) -> int:
+    """A slot's number; raises Error."""
     slot = parse_integer(word, b"ERR Invalid or out of range slot")
     if not 0 <= slot < SLOTS:
         raise Error(b"ERR Invalid or out of range slot")
@@ -48,7 +49,7 @@ def _slot(word: bytes) -> int:
 def _slot_ranges(words: list[bytes]) -> tuple[int, ...]:
     slots: list[int] = []
     for first_word, last_word in zip(words[::2], words[1::2], strict=True):
-        first, last = _slot(first_word), _slot(last_word)
+        first, last = parse_slot(first_word), parse_slot(last_word)
         if first > last:
             raise Error(b"ERR start slot number %d is greater than end slot number %d" % (first, last))
         slots += range(first, last + 1)
@@ -175,7 +176,7 @@ def reset(call: Call) -> Reply:
 )
 def addslots(call: Call) -> Reply:
     cluster = in_cluster(call)
-    return _order(cluster, AddSlots(tuple(_slot(word) for word in call.argv[2:])))
+    return _order(cluster, AddSlots(tuple(parse_slot(word) for word in call.argv[2:])))
 
 
 @command(
@@ -207,7 +208,7 @@ def addslotsrange(call: Call) -> Reply:
 )
 def delslots(call: Call) -> Reply:
     cluster = in_cluster(call)
-    return _order(cluster, DelSlots(tuple(_slot(word) for word in call.argv[2:])))
+    return _order(cluster, DelSlots(tuple(parse_slot(word) for word in call.argv[2:])))
 
 
 @command(
@@ -255,7 +256,7 @@ def setslot(call: Call) -> Reply:
     if cluster.state.myself.is_replica:
         # Redis says so before it looks at the slot.
         raise Error(b"ERR Please use SETSLOT only with masters.")
-    slot = _slot(call.argv[2])
+    slot = parse_slot(call.argv[2])
     action = call.argv[3].lower()
     match action, [_id(word) for word in call.argv[4:]]:
         case b"stable", []:

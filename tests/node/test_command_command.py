@@ -23,7 +23,7 @@ COMPARING = ("set", "delex", "digest", "msetex")
 DELETING = ("xdelex", "xackdel")
 # Not in Redis 7.0, or with subcommands or options that it does not have.
 NEWER = (
-    *("client|setinfo", "client|no-touch", "cluster|myshardid", "zrank", "zrevrank", "waitaof"),
+    *("client|setinfo", "client|no-touch", "cluster|myshardid", "cluster|slot-stats", "zrank", "zrevrank", "waitaof"),
     *(*FIELD_EXPIRY, *COMBINED, *COMPARING, *DELETING),
 )
 # Containers list their subcommands, of which Redis may have more; the entries of the others are compared whole.
