@@ -209,7 +209,6 @@ async def serve(settings: NodeSettings, runtime: Runtime, config_file: str, made
         made(node)
         node.loader.loaded = runtime.process.settle
         runtime.process.settle()
-        log.warning("Server initialized")
         process.on_signals(loop, {name: partial(node.shutdown.signalled, name) for name in ("SIGTERM", "SIGINT")})
         if settings.crash_log_enabled:
             process.on_signals(loop, {"SIGABRT": partial(_aborted, runtime)})

@@ -311,6 +311,8 @@ class Node:
         await self.ports.open_unix()
         if settings.always_show_logo:
             self.log.block(logo(settings, self.runtime.pid))
+        # Redis' own test harness takes it, behind the process id, for the sign that a server listens.
+        self.log.warning("Server initialized")
         self.cron.start()
         if cluster is not None:
             await cluster.open()

@@ -212,7 +212,6 @@ _SUBCOMMANDS: dict[bytes, tuple[int, int, Callable[[Call], Reply]]] = {
     b"DIGEST": (2, 2, digest),
     b"DIGEST-VALUE": (2, _ANY, digest_values),
     b"STRINGMATCH-TEST": (2, 2, _string_match_test),
-    b"STRINGMATCH-LEN": (4, 4, _accept),
     b"QUICKLIST-PACKED-THRESHOLD": (3, 3, _packed_threshold),
     b"SET-SKIP-CHECKSUM-VALIDATION": (3, 3, _skip_checksums),
     b"PAUSE-CRON": (3, 3, _pause_cron),
@@ -224,7 +223,7 @@ _SUBCOMMANDS: dict[bytes, tuple[int, int, Callable[[Call], Reply]]] = {
 }
 _HELP = (
     "AOF-FLUSH-SLEEP | DICT-RESIZING | LEAK <value>",
-    "    Accepted and without effect, like REPLYBUFFER and STRINGMATCH-LEN.",
+    "    Accepted and without effect, like REPLYBUFFER.",
     "CHANGE-REPL-ID",
     "    Change the replication IDs of the instance, so that replicas need a full copy.",
     "CLUSTERLINK KILL <to|from|all> <node-id>",

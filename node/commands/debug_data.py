@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from node.call import Call
-from node.commands.objects import encoding_of, references_of
+from node.commands.objects import encoding_of, references_of, use_of
 from node.database import Value
 from node.digest import digest_of_all, digest_of_key
 from node.persistence.rdb_encoding import Cursor
@@ -36,13 +36,16 @@ def _stored(call: Call) -> Value:
 
 
 def describe_object(call: Call) -> Reply:
-    """DEBUG OBJECT. The address and the times mean nothing here."""
+    """DEBUG OBJECT. The address means nothing here."""
     value = _stored(call)
+    uses, entry = use_of(call, call.argv[2])
     _, body = ENCODERS[type(value)](value, call.node.settings.rdbcompression)
-    line = b"Value at:0x7f0000000000 refcount:%d encoding:%b serializedlength:%d lru:0 lru_seconds_idle:0" % (
+    line = b"Value at:0x7f0000000000 refcount:%d encoding:%b serializedlength:%d lru:%d lru_seconds_idle:%d" % (
         references_of(call, value),
         encoding_of(value),
         len(body),
+        entry,
+        uses.idle_s(entry),
     )
     if type(value) is Quicklist:
         nodes = Cursor(body).length()

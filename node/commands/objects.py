@@ -5,6 +5,7 @@ from __future__ import annotations
 from node.call import Call
 from node.commands.counters import SHARED
 from node.database import Value
+from node.memory.access import Uses
 from wire.arguments import canonical_integer
 from wire.command import LOADING, READONLY, STALE, command, container, key
 from wire.commands.help import help_lines
@@ -137,11 +138,18 @@ def object_idletime(call: Call) -> Reply:
     name = call.argv[2]
     if call.db.peek(name) is None:
         return None
+    uses, entry = use_of(call, name)
+    if uses.counting:
+        raise Error(b"ERR An LFU maxmemory policy is selected, idle time not tracked." + _SWITCHING)
+    return uses.idle_s(entry)
+
+
+def use_of(call: Call, name: bytes) -> tuple[Uses, int]:
+    """How uses are noted, from now on at the latest, and what is noted of the key's last one."""
     uses = call.node.eviction.note_uses(_quiet_since_ms(call))
     clocks = call.db.clocks
-    if clocks is None or uses.counting:
-        raise Error(b"ERR An LFU maxmemory policy is selected, idle time not tracked." + _SWITCHING)
-    return uses.idle_s(clocks.entry(call.keyspace.slot_of(name), name))
+    assert clocks is not None, "uses are not noted"
+    return uses, clocks.entry(call.keyspace.slot_of(name), name)
 
 
 def _quiet_since_ms(call: Call) -> int | None:

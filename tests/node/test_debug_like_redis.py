@@ -8,7 +8,8 @@ import pytest
 
 from tests.node.conftest import Pair
 from tests.node.fake_replica import FakeReplica
-from tests.node.raw_client import RawClient
+from tests.node.raw_client import RawClient, parse_reply
+from tests.node.test_info import fields
 
 _LONG = "x" * 100
 _DATA = [
@@ -57,6 +58,28 @@ def _facts(line: bytes) -> dict[bytes, bytes]:
     of_memory = (b"at", b"val_sds_avail", b"key_zmalloc", b"val_zmalloc", b"serializedlength", b"ql_uncompressed_size")
     of_others = (b"lru", b"lru_seconds_idle", b"ql_listpack_max")
     return {name: value for name, value in found.items() if name not in (*of_memory, *of_others)}
+
+
+def test_when_an_object_was_used(pair: Pair) -> None:
+    for client in pair.connect():
+        client.ask("SET", "k", "v")
+        dump = parse_reply(client.ask("DUMP", "k"))
+        # From here on our server notes uses.
+        client.ask("DEBUG", "OBJECT", "k")
+        client.ask("RESTORE", "old", "0", dump, "IDLETIME", "1000")
+        before = _used(client, "old")
+        assert before["lru_seconds_idle"] in (1000, 1001)
+        clock = int(fields(client, "server")["lru_clock"])
+        assert 0 <= clock - before["lru"] - before["lru_seconds_idle"] <= 1
+        client.ask("GET", "old")
+        after = _used(client, "old")
+        assert after["lru_seconds_idle"] < 1000
+        assert after["lru"] >= before["lru"] + 1000
+
+
+def _used(client: RawClient, key: str) -> dict[str, int]:
+    line = client.ask("DEBUG", "OBJECT", key).decode()
+    return {name: int(number) for name, number in re.findall(r"(lru\w*):(\d+)", line)}
 
 
 @pytest.mark.parametrize("kind", _TYPES)

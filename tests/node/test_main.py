@@ -46,6 +46,8 @@ def test_the_logo_says_what_tools_look_for(start_server: Start) -> None:
     assert f"Port: {server.port}" in logo
     assert "Running in cluster mode" in logo
     assert "Redis 7.0" in logo
+    assert "Server initialized" not in logo
+    assert "Server initialized" in rest
     assert "Running mode=" not in server.log
 
 
