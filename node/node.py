@@ -365,7 +365,7 @@ class Node:
         cron.add(self.executor.singles.reopen, SAMPLE_PERIOD_S)
         cron.add(self.append_only.cron)
         cron.add(self.append_only.log.cron, 1)
-        cron.add(self.saver.cron, 1)
+        cron.add(self._save_when_due, 1)
         cron.add(self.replication.cron, 1)
         return cron
 
@@ -426,6 +426,11 @@ class Node:
     def _data_are_frozen(self) -> bool:
         """Whether nothing but commands may change data now: a script stands still in the middle of its work, too."""
         return self.scripting.is_busy or self._stream_is_frozen()
+
+    def _save_when_due(self) -> None:
+        """Save points; what has been loaded in part is not to take the place of what is on disk."""
+        if not self.loader.active:
+            self.saver.cron()
 
     def _save_before_end(self, save: bool | None) -> None:
         """What is logged, and the last snapshot; raises Error when it cannot be written."""

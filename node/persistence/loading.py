@@ -346,8 +346,8 @@ class Loader:
             self._conditions.set(condition, False)
             self._update_expiry_mode()
 
-    def reload(self, data: bytes, *, flush: bool, merge: bool) -> None:
-        """DEBUG RELOAD: load the snapshot `data` at once, into an empty keyspace unless `flush` is false.
+    def reload(self, data: bytes, *, flush: bool, merge: bool) -> Iterator[None]:
+        """DEBUG RELOAD: load the snapshot `data`, a slice a step, into an empty keyspace unless `flush` is false.
 
         With `merge` a key of the snapshot takes the place of one that is there. Raises RdbError, also for such a key
         without `merge`.
@@ -356,11 +356,15 @@ class Loader:
             self._keyspace.clear()
             self.drop_functions()
         target = KeyspaceTarget(self._keyspace, None, merge=merge)
-        self._keyspace.expiry = SEE_EXPIRED
-        try:
-            RdbReader(data, target, self._keyspace.limits).read_all()
-        finally:
-            self._update_expiry_mode()
+        with self.loading(len(data)):
+            self._keyspace.expiry = SEE_EXPIRED
+            self.target = target
+            reader = RdbReader(data, target, self._keyspace.limits)
+            while not reader.read_some(self.slice(_SLICE)):
+                self.loaded_bytes = reader.position
+                self.pace(_SLICE)
+                yield
+                self._keyspace.expiry = SEE_EXPIRED
         self.note(target)
 
     def drop_functions(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 
 from node.execute import Executor
@@ -296,15 +296,14 @@ class AppendOnly:
         if self._folder.disk is not None:
             self._folder.delete_history()
 
-    def reload(self) -> None:
-        """DEBUG LOADAOF: what the log says takes the place of all keys, at once; raises Error."""
+    def reload(self) -> Iterator[None]:
+        """DEBUG LOADAOF: what the log says takes the place of all keys, a slice a step; raises Error."""
         self.log.flush(force=True)
         self._keyspace.clear()
         self._loader.drop_functions()
         try:
             self._folder.open()
-            for _ in self._replay.steps():
-                pass
+            yield from self._replay.steps()
         except AofError as error:
             for line in error.lines:
                 self._runtime.log.warning(line)

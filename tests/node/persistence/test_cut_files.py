@@ -108,9 +108,9 @@ async def test_snapshots(nodes: Nodes, loader: Running, tmp_path: Path) -> None:
     assert len(data) < 2 * TAIL
     for size in cuts(data):
         with pytest.raises(RdbError) as refused:
-            loader.node.loader.reload(data[:size], flush=True, merge=False)
+            list(loader.node.loader.reload(data[:size], flush=True, merge=False))
         assert refused.value.lines[0] == "Short read or OOM loading DB. Unrecoverable error, aborting now."
-    loader.node.loader.reload(data, flush=True, merge=False)
+    list(loader.node.loader.reload(data, flush=True, merge=False))
 
 
 @pytest.mark.parametrize("part", range(4))
@@ -125,7 +125,7 @@ async def test_increments(nodes: Nodes, loader: Running, tmp_path: Path, part: i
     for size in cuts(data)[part::4]:
         (folder / INCREMENT).write_bytes(data[:size])
         loader.lines.clear()
-        loader.node.append_only.reload()
+        list(loader.node.append_only.reload())
         end = max(end for end in ends if end <= size)
         assert (folder / INCREMENT).stat().st_size == end
         said = f"Truncating the AOF appendonly.aof.1.incr.aof at offset {end} !!! ({size - end} bytes dropped)"
@@ -158,10 +158,10 @@ async def test_bases(nodes: Nodes, loader: Running, tmp_path: Path, form: str, b
     for size in cuts(data):
         (folder / base).write_bytes(data[:size])
         if size in ends:
-            loader.node.append_only.reload()
+            list(loader.node.append_only.reload())
         else:
             with pytest.raises(Error):
-                loader.node.append_only.reload()
+                list(loader.node.append_only.reload())
         assert (folder / base).stat().st_size == size
         assert (folder / INCREMENT).stat().st_size == len(files[INCREMENT])
 
@@ -175,10 +175,10 @@ async def test_manifests(nodes: Nodes, loader: Running, tmp_path: Path) -> None:
     for size in cuts(data):
         (folder / MANIFEST).write_bytes(data[:size])
         if data[:size].endswith(b"\n"):
-            loader.node.append_only.reload()
+            list(loader.node.append_only.reload())
         else:
             with pytest.raises(Error):
-                loader.node.append_only.reload()
+                list(loader.node.append_only.reload())
 
 
 async def start_ours(nodes: Nodes, folder: Path, *, logging: bool) -> str | None:

@@ -100,7 +100,7 @@ class Loader:
 
         async def in_the_loop() -> bool:
             try:
-                self.node.node.append_only.reload()
+                list(self.node.node.append_only.reload())
             except Error:
                 return False
             await asyncio.sleep(0)
