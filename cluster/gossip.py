@@ -68,7 +68,7 @@ def hear(ctx: Context, sender: NodeEntry | None, entries: tuple[GossipEntry, ...
             if pong_at <= latest_ms and (known_at is None or pong_at > known_at):
                 state.untell(node)
                 node.pong_received_at = pong_at
-        if node.pfail or node.fail:
+        if node.pfail or node.fail or node.noaddr:
             _follow_address(ctx, node, entry)
 
 

@@ -68,10 +68,11 @@ def introduced(ctx: Context, node: NodeEntry, header: Header, known: NodeEntry |
 
 
 def impostor(ctx: Context, node: NodeEntry) -> None:
-    """Somebody else answers at a node's address: stop dialling it there until it is heard of anew."""
-    ctx.debug(f"PONG contains mismatching sender ID. About node {node.called} added {node.created_at}")
+    """Somebody else answers at a node's address: it is not dialled there any more, and missed (`heartbeat.miss`) unless
+    it is heard of anew."""
+    ctx.notice(f"PONG contains mismatching sender ID. About node {node.called} at {node.ip}:{node.port}")
     links.drop(ctx, node)
-    node.noaddr = True
+    node.noaddr, node.datagrams = True, False
     node.ip, node.port, node.cport, node.pport = "", 0, 0, 0
     ctx.state.topology_changed = True
     ctx.save()

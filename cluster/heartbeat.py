@@ -101,6 +101,22 @@ def _next_look(ctx: Context, node: NodeEntry, answered_at: float | None) -> floa
     return moment
 
 
+def miss(ctx: Context, node: NodeEntry) -> None:
+    """A node without an address cannot be asked: it is suspected like one that does not answer.
+
+    A master may have lost its disk, and be back with a new name at the old address. In Redis the old name keeps its
+    slots for ever then, and its replica never stands for election. Valkey 8.1 fails it at the word of the first node
+    that notices, which is rash where machines exchange addresses (containers that are started anew): it may be heard
+    of yet.
+    """
+    if node.ping_sent_at is None:
+        node.ping_sent_at = ctx.now_ms
+        ctx.state.untell(node)
+    failure.suspect_silent(ctx, node)
+    if not node.pfail and not node.fail:
+        ctx.state.attention.at(node, node.ping_sent_at + ctx.settings.node_timeout_ms)
+
+
 def look_at_all(ctx: Context) -> None:
     """Look at every node at the next tick: the waits are others now."""
     for node in ctx.state.others():

@@ -246,7 +246,9 @@ class ClusterMachine:
         if self._ticks % _TICKS_PER_CALL == 0:
             comeback.call_replicas(ctx)
         for node in due:
-            if not node.handshake and not node.noaddr:
+            if node.noaddr:
+                heartbeat.miss(ctx, node)
+            elif not node.handshake:
                 heartbeat.watch(ctx, node)
         if ctx.manual.end_at is not None:
             manual_failover.expire(ctx)

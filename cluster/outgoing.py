@@ -227,7 +227,7 @@ def _gossip(ctx: Context, about: NodeEntry | None = None) -> tuple[GossipEntry, 
             chosen.append(entry)
             if len(chosen) >= wanted:
                 break
-        chosen += [_entry(state, node) for node in state.suspected if not node.handshake and not node.noaddr]
+        chosen += [_entry(state, node) for node in state.suspected if not node.handshake]
     return tuple(chosen)
 
 

@@ -50,11 +50,13 @@ def _objection(ctx: Context, candidate: NodeEntry, header: Header) -> str | None
         return "I don't know its master"
     # A master that stands back for its replicas is as good as failed, and knows it first.
     failed = master.fail or (master.myself and ctx.stands_back)
-    if not failed and not header.mflags & MessageFlag.FORCEACK and guards.vote_only_when_master_failed:
+    # An operator's word goes for two things: a master that is alive, and a second failover soon after the last one.
+    forced = bool(header.mflags & MessageFlag.FORCEACK)
+    if not failed and not forced and guards.vote_only_when_master_failed:
         return "its master is up"
     silence_ms = ctx.since(master.voted_at)
     needed_ms = ctx.settings.node_timeout_ms * _SAME_MASTER_TIMEOUTS
-    if silence_ms < needed_ms and guards.vote_once_per_epoch:
+    if silence_ms < needed_ms and guards.vote_once_per_epoch and not forced:
         return f"can't vote about this master before {int(needed_ms - silence_ms)} milliseconds"
     if guards.reject_stale_candidates:
         contested = from_bitmap(header.slots) & ~state.unclaimed

@@ -236,6 +236,14 @@ def test_a_voter_gives_a_winner_time_before_it_votes_for_its_sibling() -> None:
     assert poll.ask(poll.mesh.peers["r3"])
 
 
+def test_an_operator_need_not_wait_for_a_second_failover() -> None:
+    poll = Poll()
+    assert poll.ask()
+    poll.epoch += 1
+    poll.mflags = MessageFlag.FORCEACK
+    assert poll.ask(poll.mesh.peers["r3"])
+
+
 def test_a_vote_survives_a_restart() -> None:
     poll = Poll()
     assert poll.ask()

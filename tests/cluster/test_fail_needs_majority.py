@@ -1,8 +1,9 @@
 """Suspicion is one node's; failure is agreed by a majority of masters, and taken back with care."""
 
+from dataclasses import replace
 from typing import Any
 
-from cluster.events import AddSlots, Broadcast, Meet, Send, SendDatagram, Tick
+from cluster.events import AddSlots, Broadcast, Meet, Reset, Send, SendDatagram, Tick
 from cluster.messages import Fail, MessageType
 from cluster.slots import SLOTS
 from tests.cluster.mesh import TIMEOUT_MS, Mesh, Peer
@@ -72,6 +73,37 @@ def test_masters_without_slots_have_no_voice() -> None:
     assert not any(peer.entry(owner).fail for peer in others)
     assert {peer.machine.failure_reports(owner.node_id) for peer in others} == {0}
     assert all(owner.entry(peer).fail for peer in others)
+
+
+def test_a_master_that_comes_back_with_another_name_is_missed_and_replaced() -> None:
+    """Its disk was lost: nobody will hear of its old name again, which has the slots."""
+    mesh, peers = formed()
+    m0, m1, r0 = peers["m0"], peers["m1"], peers["r0"]
+    old, slots = m0.node_id, m0.me.slots
+    m0.order(Reset(hard=True))
+    mesh.until(lambda: m1.machine.state.nodes[old].noaddr)
+    assert m1.logged(f"PONG contains mismatching sender ID. About node {old} at {m0.ip}:7000")
+    assert not m1.machine.state.nodes[old].fail
+    mesh.until(lambda: m1.machine.state.nodes[old].fail, limit_ms=2 * TIMEOUT_MS)
+    mesh.until(lambda: r0.me.is_master and r0.me.slots == slots)
+    mesh.until(lambda: all(peer.ok for peer in peers.values() if peer is not m0))
+
+
+def test_nodes_that_exchange_their_addresses_are_not_failed() -> None:
+    """As containers do that are started anew."""
+    mesh, peers = formed()
+    m0, m1 = peers["m0"], peers["m1"]
+    mesh.kill(m0)
+    mesh.kill(m1)
+    m0.ip, m1.ip = m1.ip, m0.ip
+    for peer in (m0, m1):
+        peer.settings = replace(peer.settings, announce_ip=peer.ip)
+        mesh.restart(peer)
+    for _ in range(100):
+        mesh.run(100)
+        assert not any(node.fail or node.pfail for peer in peers.values() for node in peer.machine.state.others())
+    assert not any(node.noaddr for peer in peers.values() for node in peer.machine.state.others())
+    assert all(peer.ok for peer in peers.values())
 
 
 def test_a_replica_declares_from_the_masters_reports() -> None:

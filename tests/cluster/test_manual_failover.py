@@ -112,6 +112,18 @@ def test_a_master_that_dies_while_it_is_asked_is_replaced_without_delay() -> Non
     assert replica.logged("Start of election delayed for 0 milliseconds (rank #0")
 
 
+def test_one_failover_may_follow_upon_another() -> None:
+    mesh = Mesh()
+    mesh.form()
+    master, replica = mesh.peers["m0"], mesh.peers["r0"]
+    for _ in range(4):
+        replica.order(Failover())
+        assert mesh.until(lambda replica=replica: replica.me.is_master) < 1000
+        mesh.until(lambda master=master: master.me.is_replica and master.me.master is not None)
+        master, replica = replica, master
+    mesh.until(mesh.settled)
+
+
 def test_force_does_without_the_master() -> None:
     mesh, master, replica = formed()
     mesh.kill(master)
