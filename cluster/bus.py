@@ -342,7 +342,7 @@ class Bus:
         on(Broadcast, lambda effect: self._send(effect.links, effect.message))
         on(SendDatagram, self._send_datagram)
         on(LogLine, lambda effect: self._log.line(effect.level, effect.text))
-        on(FollowMaster, lambda effect: member.follow(effect.ip, effect.port))
+        on(FollowMaster, lambda effect: member.follow(effect.ip, effect.port, unrelated=effect.unrelated))
         on(BecomeMaster, lambda effect: member.promote())
         on(EmptyDataset, lambda effect: member.empty())
         on(DropKeysInSlots, lambda effect: member.drop_slots(effect.slots))

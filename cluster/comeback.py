@@ -41,7 +41,7 @@ def stands_back(ctx: Context) -> bool:
         ctx.stands_back = False
         return False
     patience_ms = max(_PATIENCE_MS_MIN, _NODE_TIMEOUTS * ctx.settings.node_timeout_ms)
-    offset = ctx.facts.replication_offset()
+    offset = ctx.offset
     fuller = [node for node in ctx.myself.replicas if node.id in ctx.heard_directly and node.offset > offset]
     if ctx.waits_since is None or not _hears_majority(ctx):
         ctx.waits_since = ctx.now_ms

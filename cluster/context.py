@@ -50,6 +50,7 @@ class Context:
         "state",
         "told_failed_at",
         "try_failover",
+        "unrelated",
         "waits_since",
         "why_down",
     )
@@ -85,6 +86,8 @@ class Context:
         self.link_number = max(self.link_nodes, default=0)
         # The master that replication was last told to follow: id, ip, port.
         self.followed: tuple[str, str, int] | None = None
+        # What is here is no earlier state of what the master to follow has, which replication has not been told yet.
+        self.unrelated = False
         # When the machine started, and the nodes that have answered a ping since.
         self.started_at: float | None = None
         self.heard_directly: dict[str, None] = {}
@@ -110,6 +113,11 @@ class Context:
     @property
     def myself(self) -> NodeEntry:
         return self.state.myself
+
+    @property
+    def offset(self) -> int:
+        """How much of its master's data (a master: of its own) this node has."""
+        return 0 if self.unrelated else self.facts.replication_offset()
 
     def emit(self, effect: Effect) -> None:
         self.effects.append(effect)

@@ -69,7 +69,7 @@ def _data_fresh(ctx: Context) -> bool:
     it. (A replica that is restarted while its master is down does not know how old its data are.)
     """
     settings, master = ctx.settings, ctx.myself.master
-    if master is not None and master.lost_data and master.fail and ctx.facts.replication_offset() > master.offset:
+    if master is not None and master.lost_data and master.fail and ctx.offset > master.offset:
         return True
     if not settings.replica_validity_factor or not ctx.guards.replica_data_age:
         return True
@@ -96,7 +96,7 @@ def _schedule(ctx: Context, *, at_once: bool) -> None:
         candidacy.start_at = ctx.now_ms + delay_ms
     ctx.warning(
         f"Start of election delayed for {int(candidacy.start_at - ctx.now_ms)} milliseconds "
-        f"(rank #{candidacy.rank}, offset {ctx.facts.replication_offset()})."
+        f"(rank #{candidacy.rank}, offset {ctx.offset})."
     )
     # Our siblings rank themselves by the offsets they know: tell them ours.
     outgoing.broadcast_pong(ctx, to=_siblings(ctx))
@@ -120,7 +120,7 @@ def _siblings(ctx: Context) -> list[NodeEntry]:
 
 def _rank(ctx: Context) -> int:
     """How many siblings that may stand have newer data than we do."""
-    offset = ctx.facts.replication_offset()
+    offset = ctx.offset
     rivals = [node for node in _siblings(ctx) if not node.nofailover]
     if not ctx.guards.most_data_first:
         # For lessons only: the one that lags most goes first.

@@ -321,6 +321,8 @@ class FollowMaster:
     node_id: str
     ip: str
     port: int
+    # What is here is no earlier state of that node's data: its offset says nothing until a copy has come.
+    unrelated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,4 +112,4 @@ def follow_address(ctx: Context) -> None:
     target = (master.id, master.ip, master.pport if plain else master.port)
     if target != ctx.followed:
         ctx.followed = target
-        ctx.emit(FollowMaster(*target))
+        ctx.emit(FollowMaster(*target, unrelated=ctx.unrelated))

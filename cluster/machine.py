@@ -147,6 +147,9 @@ class ClusterMachine:
             self.state.tell_anew()
         self.state.wall_offset_ms = offset_ms
         ctx.effects = []
+        if ctx.followed is not None:
+            # Replication has been told, and counts for itself.
+            ctx.unrelated = False
         stopped_ms = 0.0 if self._tick_at is None else now_ms - self._ticked_at
         # A refused order must leave nothing behind, so this waits for the next event that is none.
         if stopped_ms > _STOPPED_MS and not isinstance(event, Operator):

@@ -74,7 +74,7 @@ def look(ctx: Context) -> None:
     manual = ctx.manual
     if manual.end_at is None or manual.ready or manual.master_offset is None:
         return
-    if ctx.facts.replication_offset() == manual.master_offset:
+    if ctx.offset == manual.master_offset:
         manual.ready = True
         ctx.try_failover = True
         ctx.warning("All master replication stream processed, manual failover can start.")

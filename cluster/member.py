@@ -11,8 +11,11 @@ from typing import Protocol
 class Member(Protocol):
     """The node that takes part in the cluster: what the rules can ask of it."""
 
-    def follow(self, ip: str, port: int) -> None:
-        """Be a replica of the node at that address; asking for the same again changes nothing."""
+    def follow(self, ip: str, port: int, *, unrelated: bool) -> None:
+        """Be a replica of the node at that address; asking for the same again changes nothing.
+
+        `unrelated`: what is here is no earlier state of that node's data.
+        """
         ...
 
     def promote(self) -> None:

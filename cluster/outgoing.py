@@ -55,7 +55,7 @@ def header(ctx: Context, mflags: MessageFlag = NO_MESSAGE_FLAGS) -> Header:
         shown.config_epoch,
         shown.slots_bitmap(),
         None if myself.master is None else myself.master.id,
-        ctx.facts.replication_offset(),
+        ctx.offset,
         state.ok,
         mflags,
         myself.pport,

@@ -16,6 +16,12 @@ def follow(ctx: Context, master: NodeEntry) -> None:
     if myself.is_master:
         state.migrating.clear()
         state.importing.clear()
+    if myself.master is not master:
+        # A replica that comes from another shard has perhaps seen much more of that one than its new siblings of
+        # theirs. Did it go on showing that offset, it would be elected before them, with none of the data. (So it is in
+        # Redis; Valkey 8.1 begins at 0, too.)
+        ctx.unrelated = master.shard != myself.shard
+        ctx.followed = None
     state.become_replica(myself, master)
     links.follow_address(ctx)
     manual_failover.reset(ctx)
@@ -27,6 +33,7 @@ def stop_following(ctx: Context) -> None:
     """Be a master, without slots yet."""
     ctx.state.become_master(ctx.myself)
     ctx.followed = None
+    ctx.unrelated = False
     ctx.emit(BecomeMaster())
 
 

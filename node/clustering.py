@@ -61,7 +61,7 @@ class Replica(Protocol):
 
     def data_age_ms(self) -> float | None: ...
 
-    def follow(self, host: str, port: int) -> None: ...
+    def follow(self, host: str, port: int, *, unrelated: bool) -> None: ...
 
     def promote(self) -> None: ...
 
@@ -224,12 +224,12 @@ class Clustering:
 
     # ---- `cluster.member.Member`
 
-    def follow(self, ip: str, port: int) -> None:
+    def follow(self, ip: str, port: int, *, unrelated: bool) -> None:
         if self.doubt.is_there and self._replication.may_hold_back:
             # Replies that are still held back belong to writes that the new master does not know. Without any, what
             # was read was true when it was asked for, and is answered.
             self._turn.discard()
-        self._replication.follow(ip, port)
+        self._replication.follow(ip, port, unrelated=unrelated)
 
     def promote(self) -> None:
         self._replication.promote()

@@ -66,8 +66,8 @@ def _of_replica(replication: Replication, settings: ReplicationSettings) -> Fiel
         ("master_last_io_seconds_ago", -1 if heard_at is None else int(now - heard_at)),
         ("master_sync_in_progress", int(syncing)),
         # Without data there is no offset, which Redis shows so; sentinels choose by it.
-        ("slave_read_repl_offset", 1 if upstream.unsure else upstream.read_offset),
-        ("slave_repl_offset", 1 if upstream.unsure else replication.offset),
+        ("slave_read_repl_offset", 1 if upstream.has_no_data else upstream.read_offset),
+        ("slave_repl_offset", 1 if upstream.has_no_data else replication.offset),
     ]
     if syncing and upstream.link is not None:
         transfer = upstream.link.transfer

@@ -152,8 +152,9 @@ class Replication:
 
     @property
     def data_offset(self) -> int:
-        """`offset`; 0 for a replica that has thrown its data away for a copy, until that is whole."""
-        return 0 if self.upstream.unsure else self.history.offset
+        """`offset`; 0 for a replica that has thrown its data away for a copy, or has another master's, until that is
+        whole."""
+        return 0 if self.upstream.has_no_data else self.history.offset
 
     @property
     def link_up(self) -> bool:
@@ -177,8 +178,8 @@ class Replication:
 
     # Changes of role
 
-    def follow(self, host: str, port: int) -> None:
-        """Become a replica of that node, or stay one."""
+    def follow(self, host: str, port: int, *, unrelated: bool = False) -> None:
+        """Become a replica of that node, or stay one; `unrelated` to what it has is what is here."""
         if self.upstream.master == (host, port):
             return
         if not self.is_replica:
@@ -187,7 +188,7 @@ class Replication:
                 "able to synchronize with the new master with just a partial transfer."
             )
             self.replicas.end_turn()
-        self.upstream.follow(host, port)
+        self.upstream.follow(host, port, unrelated=unrelated)
         self._runtime.log.role = "S"
         self._role_changed()
 
@@ -197,6 +198,7 @@ class Replication:
             return
         self.upstream.leave()
         self.upstream.down_since = None
+        self.upstream.unrelated = False
         replicas = self.replicas
         replicas.end_turn()
         if self.upstream.unsure:

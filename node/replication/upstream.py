@@ -69,6 +69,7 @@ class Upstream:
         "master",
         "state",
         "synced_offset",
+        "unrelated",
         "unsure",
     )
 
@@ -120,17 +121,22 @@ class Upstream:
         self._copy_offset = -1
         # The old data was thrown away for a copy that did not get here whole: only a full copy will do.
         self.unsure = False
+        # What is here is another master's: as a copy of ours it counts for nothing.
+        self.unrelated = False
         # Loop time since which the link is down; None if it has never been up since this node became a replica.
         self.down_since: float | None = None
 
     # What operators and the cluster ask for
 
-    def follow(self, host: str, port: int) -> None:
+    def follow(self, host: str, port: int, *, unrelated: bool = False) -> None:
         """Become, or stay, a replica of the node at this address."""
         if self.master == (host, port):
             return
         self.leave()
         self.master = (host, port)
+        if unrelated:
+            self.unrelated = True
+            self.down_since = None
         self._become(LinkState.CONNECT)
         self._connect()
 
@@ -140,6 +146,11 @@ class Upstream:
         self._become(LinkState.CONNECT)
         self.master = None
         self._on_state()
+
+    @property
+    def has_no_data(self) -> bool:
+        """Nothing here is the master's."""
+        return self.unsure or self.unrelated
 
     @property
     def up(self) -> bool:
@@ -306,6 +317,7 @@ class Upstream:
         log = self._runtime.log
         log.notice("Successful partial resynchronization with master.")
         self._failover.answered(accepted=True)
+        self.unrelated = False
         side = self._master_side
         if replid:
             # Our master was promoted since: same data, new name. Our own replicas must learn it too.
@@ -391,7 +403,7 @@ class Upstream:
             self._again(_RETRY_AFTER_S)
             return
         self._loading = self._arriving = None
-        self.unsure = False
+        self.unsure = self.unrelated = False
         side = self._master_side
         # After SYNC nobody told us the history's name: a name of our own keeps others from asking us for it.
         replid = self._copy_replid or self._runtime.random.hex_id("replid").encode()

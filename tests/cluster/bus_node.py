@@ -88,7 +88,7 @@ class BusNode:
 
     # ---- Member
 
-    def follow(self, ip: str, port: int) -> None:
+    def follow(self, ip: str, port: int, *, unrelated: bool) -> None:  # noqa: ARG002 - there are no data
         self.asked.append(f"follow {ip}:{port}")
 
     def promote(self) -> None:

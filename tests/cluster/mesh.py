@@ -201,11 +201,11 @@ class Peer:
                 self.disk = nodes_conf.render(self.machine.state)
             case LogLine(text=text):
                 self.log.append(text)
-            case FollowMaster(node_id=node_id):
+            case FollowMaster(node_id=node_id, unrelated=unrelated):
                 self.following = node_id
                 master = self._master()
                 if master is not None:
-                    self.offset = master.offset
+                    self.offset = 0 if unrelated else master.offset
             case BecomeMaster():
                 self.following = None
             case EmptyDataset():
