@@ -51,6 +51,7 @@ def _digest(value: bytes | bytearray) -> bytes:
     complexity="O(N) where N is the length of the string value.",
     summary="Returns the XXH3 hash of a string value.",
     syntax="key",
+    brief_words=0,
 )
 def digest(call: Call) -> Reply:
     value = call.db.read_string(call.argv[1])
@@ -73,6 +74,8 @@ def _delex_key(argv: Sequence[bytes]) -> list[KeyPlace]:
     summary="Conditionally removes the specified key based on value or digest comparison.",
     syntax="key [IFEQ ifeq-value | IFNE ifne-value | IFDEQ ifdeq-digest | IFDNE ifdne-digest]",
     find_keys=_delex_key,
+    # What compares may look at a long string.
+    brief_words=2,
 )
 def delex(call: Call) -> Reply:
     argv = call.argv
