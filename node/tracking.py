@@ -20,7 +20,7 @@ from node.keyspace import Keyspace
 from node.session import NodeSession, Tracked
 from wire.clients import Clients
 from wire.command import NOSCRIPT, READONLY
-from wire.reply import NIL_ARRAY, Push
+from wire.reply import NIL_ARRAY, Push, Reply
 from wire.table import Command
 from wire.turn import Turn
 
@@ -127,6 +127,21 @@ class Tracking:
                 # CLIENT CACHING holds for the next command.
                 if not command.name.startswith("client"):
                     tracked.caching = None
+            if self._outdated:
+                self._send_own(session)
+
+    def resume(self, session: NodeSession, caching: bool | None, run: Callable[[], Reply]) -> Reply:
+        """Go on with a client's script that was interrupted; `caching` is what the client had said before it."""
+        if session.tracked is None:
+            return run()
+        session.tracked.caching = caching
+        self._running = session
+        try:
+            return run()
+        finally:
+            self._running = None
+            if session.tracked is not None:
+                session.tracked.caching = None
             if self._outdated:
                 self._send_own(session)
 

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from greenlet import getcurrent, greenlet
@@ -88,6 +89,8 @@ class Running:
     finish: Callable[[], None] | None = None
     # It stands still until `ScriptEngine.go_on`.
     waiting: bool = False
+    # What its client has said by CLIENT CACHING, which holds to its end.
+    caching: bool | None = None
     killed: bool = False
     # It has ended, and what is left to do must not be interrupted.
     ended: bool = False
@@ -298,6 +301,8 @@ class ScriptEngine:
         if not self.is_busy:
             if not waiting:
                 self._warn(running)
+            tracked = running.call.session.tracked
+            running.caching = None if tracked is None else tracked.caching
             self._conditions.busy = _BUSY_TEXT[running.script.is_function]
             self._conditions.set(BUSY, True)
             return running.call.park()
@@ -319,7 +324,7 @@ class ScriptEngine:
         # Time stands still in a script; other commands have moved it on.
         now_ms = keyspace.now_ms
         keyspace.now_ms = self._gateway.now_ms
-        reply = self._proceed(None)
+        reply = self._gateway.go_on(running.caching, partial(self._proceed, None))
         keyspace.now_ms = now_ms
         if reply is _INTERRUPTED:
             return

@@ -25,6 +25,7 @@ from wire.command import DENYOOM as NEEDS_MEMORY
 from wire.command import MAY_REPLICATE, NOSCRIPT, WRITE
 from wire.command import STALE as WHILE_STALE
 from wire.errors import Error
+from wire.reply import Reply
 from wire.session import RESTRICTED
 from wire.table import Command, CommandTable
 
@@ -214,6 +215,10 @@ class Gateway:
         if isinstance(reply, Error):
             return error_table(sandbox, reply.text), True
         return to_lua(sandbox, reply, self.resp), False
+
+    def go_on(self, caching: bool | None, proceed: Callable[[], Reply]) -> Reply:
+        """Run another part of the script, which was interrupted, as its client's command."""
+        return self._executor.tracking.resume(self._client, caching, proceed)
 
     def _choose(self, before: int) -> None:
         """What a command has left of effects from `before` on goes where redis.set_repl has said, if anywhere."""

@@ -6,6 +6,8 @@ false, and maps and sets as arrays; after `redis.setresp(3)` as tables that name
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain, cycle, repeat
 from typing import Any
 
 import hiredis
@@ -16,8 +18,12 @@ from wire.encoder import encode, format_double
 from wire.errors import Error, until_nul
 from wire.reply import NIL_ARRAY, BulkMap, BulkSet, Digits, PairMap, Raw, Reply, ReplySet, Simple, Verbatim
 
-# Tables in tables in a script's result, at most; a table may contain itself.
-_DEPTH_MAX = 200
+# How deep tables may lie in tables in a script's result; a table may contain itself. Redis converts them on Lua's
+# stack, which has 8000 places for it: an array takes one, a set three, a map three and one more for keys; a few must
+# be left.
+_PLACES_MAX = 7995
+# From here on they are encoded one by one: Python's own stack is not made for so many.
+_PLACES_NEAR = 200
 _SLICE = 1000
 _INT64_MIN = -(1 << 63)
 _TOO_DEEP = b"ERR reached lua stack limit"
@@ -96,7 +102,7 @@ def from_lua(sandbox: Sandbox, value: LuaValue, proto: int, resp: int) -> Reply:
     return _from_lua(sandbox, value, proto, resp == 3, 0)
 
 
-def _from_lua(sandbox: Sandbox, value: LuaValue, proto: int, booleans: bool, depth: int) -> Reply:
+def _from_lua(sandbox: Sandbox, value: LuaValue, proto: int, booleans: bool, places: int) -> Reply:
     kind = type(value)
     if kind is bytes or value is None:
         return value
@@ -110,19 +116,71 @@ def _from_lua(sandbox: Sandbox, value: LuaValue, proto: int, booleans: bool, dep
         return int(value) if abs(value) < -_INT64_MIN else _INT64_MIN
     if lua_type(value) != "table":
         return None
-    if depth > _DEPTH_MAX:
-        return Error(_TOO_DEEP)
-    return _from_table(sandbox, value, proto, booleans, depth + 1)
-
-
-def _from_table(sandbox: Sandbox, table: LuaTable, proto: int, booleans: bool, depth: int) -> Reply:
-    what, content, *rest = sandbox.classify(table)
+    if places >= _PLACES_NEAR:
+        return _encoded(sandbox, value, proto, booleans, places)
+    what, content, *rest = sandbox.classify(value)
     if what == b"array":
-        items: list[Any] = []
-        for first in range(1, content + 1, _SLICE):
-            part = sandbox.slice(table, first, min(first + _SLICE - 1, content))
-            items += part if type(part) is tuple else (part,)
-        return [_from_lua(sandbox, item, proto, booleans, depth) for item in items]
+        items = _elements(sandbox, value, content)
+        return [_from_lua(sandbox, item, proto, booleans, places + 1) for item in items]
+    if what == b"set":
+        return ReplySet(_from_lua(sandbox, key, proto, booleans, places + 3) for key in content)
+    if what == b"map":
+        flat = [
+            _from_lua(sandbox, part, proto, booleans, places + more)
+            for entry in content.items()
+            for part, more in zip(entry, (4, 3), strict=True)
+        ]
+        if proto == 2:
+            return flat
+        # Encoded at once, because a key may be what no dict takes.
+        return Raw(b"%%%d\r\n" % (len(flat) // 2) + b"".join(encode(part, proto) for part in flat))
+    return _from_simple(what, content, rest, proto)
+
+
+def _encoded(sandbox: Sandbox, value: LuaValue, proto: int, booleans: bool, places: int) -> Raw:
+    """The same, with no call within a call, for what lies deep."""
+    parts: list[bytes] = []
+    # What is to be encoded, from the outside in, with the number of places that are taken there.
+    levels: list[Iterator[tuple[LuaValue, int]]] = [iter(((value, places),))]
+    while levels:
+        following = next(levels[-1], None)
+        if following is None:
+            levels.pop()
+            continue
+        item, places = following
+        if places >= _PLACES_MAX:
+            parts.append(encode(Error(_TOO_DEEP), proto))
+        elif lua_type(item) != "table":
+            parts.append(encode(_from_lua(sandbox, item, proto, booleans, places), proto))
+        else:
+            what, content, *rest = sandbox.classify(item)
+            if what == b"array":
+                parts.append(b"*%d\r\n" % content)
+                levels.append(zip(_elements(sandbox, item, content), repeat(places + 1)))
+            elif what == b"set":
+                keys = list(content)
+                parts.append((b"~%d\r\n" if proto == 3 else b"*%d\r\n") % len(keys))
+                levels.append(zip(keys, repeat(places + 3)))
+            elif what == b"map":
+                entries = list(content.items())
+                parts.append(b"%%%d\r\n" % len(entries) if proto == 3 else b"*%d\r\n" % (2 * len(entries)))
+                levels.append(zip(chain.from_iterable(entries), cycle((places + 4, places + 3))))
+            else:
+                parts.append(encode(_from_simple(what, content, rest, proto), proto))
+    return Raw(b"".join(parts))
+
+
+def _elements(sandbox: Sandbox, table: LuaTable, count: int) -> list[Any]:
+    """The first elements of a table."""
+    items: list[Any] = []
+    for first in range(1, count + 1, _SLICE):
+        part = sandbox.slice(table, first, min(first + _SLICE - 1, count))
+        items += part if type(part) is tuple else (part,)
+    return items
+
+
+def _from_simple(what: bytes, content: Any, rest: list[Any], proto: int) -> Reply:
+    """A table that stands for one value of RESP."""
     if what == b"err":
         return (CountedError if rest[0] else Error)(until_nul(content))
     if what == b"ok":
@@ -131,17 +189,9 @@ def _from_table(sandbox: Sandbox, table: LuaTable, proto: int, booleans: bool, d
         return float(content)
     if what == b"big_number":
         return Raw(b"(%b\r\n" % _one_line(content)) if proto == 3 else _one_line(content)
-    if what == b"verbatim_string":
-        (form,) = rest
-        return Raw(b"=%d\r\n%b:%b\r\n" % (len(content) + 4, form[:3].ljust(3), content)) if proto == 3 else content
-    entries = list(content.items())
-    if what == b"set":
-        return ReplySet(_from_lua(sandbox, key, proto, booleans, depth) for key, _ in entries)
-    flat = [_from_lua(sandbox, part, proto, booleans, depth) for entry in entries for part in entry]
-    if proto == 2:
-        return flat
-    # Encoded at once, because a key may be what no dict takes.
-    return Raw(b"%%%d\r\n" % len(entries) + b"".join(encode(part, proto) for part in flat))
+    assert what == b"verbatim_string", f"no reply can be made of {what!r}"
+    (form,) = rest
+    return Raw(b"=%d\r\n%b:%b\r\n" % (len(content) + 4, form[:3].ljust(3), content)) if proto == 3 else content
 
 
 def _one_line(text: bytes) -> bytes:

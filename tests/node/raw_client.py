@@ -43,6 +43,10 @@ class RawClient:
         assert kind in b"+-:_,#(", line
         return line
 
+    def read_past(self, mark: bytes) -> bytes:
+        """Everything up to `mark`, and this."""
+        return self._until(mark)
+
     def has_reply(self) -> bool:
         """Whether there is something to read, perhaps only a part of it."""
         return bool(self._unread) or bool(select.select([self._socket], [], [], 0)[0])

@@ -150,6 +150,39 @@ def test_keys_that_are_named_for_a_script(clients: tuple[RawClient, RawClient], 
     assert [_told(reader), _told(reader)] == [[b"a"], [b"b"]]
 
 
+_LONG_SCRIPT = """
+redis.call('GET', KEYS[1])
+for i = 1, 3000000 do end
+redis.call('INCR', KEYS[1])
+redis.call('GET', KEYS[2])
+"""
+
+
+def test_a_script_that_takes_long(clients: tuple[RawClient, RawClient]) -> None:
+    """What the client has chosen holds to its end, though others were told BUSY meanwhile."""
+    client, other = clients
+    other.ask("CONFIG", "SET", "busy-reply-threshold", "5")
+    client.send(encode_command([b"EVAL", b"for i = 1, 3000000 do end", b"0"]))
+    wait_for(lambda: other.ask("GET", "a").startswith(b"-BUSY"), what="a script that takes long")
+    client.read_reply()
+    for options in ([], ["OPTIN"]):
+        client.ask("CLIENT", "TRACKING", "on", "NOLOOP", *options)
+        if options:
+            client.ask("CLIENT", "CACHING", "yes")
+        assert client.ask("EVAL", _LONG_SCRIPT, "2", "a", "b") == b"_\r\n"
+        # Not of its own change.
+        assert client.ask("PING") == b"+PONG\r\n"
+        other.ask("SET", "b", "1")
+        assert _told(client) == [b"b"]
+        client.ask("CLIENT", "TRACKING", "off")
+    client.ask("CLIENT", "TRACKING", "on")
+    client.ask("GET", "a")
+    assert client.ask("EVAL", _LONG_SCRIPT, "2", "a", "b") == b"_\r\n"
+    assert _told(client) == [b"a"]
+    client.ask("CLIENT", "TRACKING", "off")
+    other.ask("CONFIG", "SET", "busy-reply-threshold", "5000")
+
+
 def test_own_changes_come_behind_the_reply(clients: tuple[RawClient, RawClient]) -> None:
     client, _ = clients
     client.ask("CLIENT", "TRACKING", "on")

@@ -630,6 +630,23 @@ def test_in_a_pause_of_writes(pair: Pair, transaction: bool) -> None:
     assert outcomes[0] == outcomes[1]
 
 
+@pytest.mark.parametrize("proto", ["2", "3"])
+@pytest.mark.parametrize("around", ["{%s}", "{map={x=%s}}", "{set={[%s]=true}}", "{%s, {map={x={%s, true}}}}"])
+@pytest.mark.parametrize("levels", [150, 199, 200, 201, 2664, 2665, 7994, 7995])
+def test_tables_lie_in_tables_as_deep_as_there(pair: Pair, levels: int, around: str, proto: str) -> None:
+    """A table stands for another one in it just once: two each time would be more than there is memory for."""
+    last = around.rfind("%s")
+    inner = around[:last].replace("%s", "false") + "t" + around[last + 2 :]
+    source = f"local t = {{}} for _ = 1, {levels} do t = {inner} end return t"
+    replies = []
+    for client in pair.connect():
+        client.ask("HELLO", proto)
+        # Read as bytes: who reads level by level needs a deep stack as well.
+        client.send(encode_command([b"EVAL", source.encode(), b"0"]) + b"ECHO end\r\n")
+        replies.append(client.read_past(b"$3\r\nend\r\n"))
+    assert replies[0] == replies[1]
+
+
 def test_a_script_runs_no_script(pair: Pair) -> None:
     """Not even one that may run everything."""
     ours, _ = pair.connect()
