@@ -157,16 +157,17 @@ def hsetex(call: Call) -> Reply:
                 call.db.changed(name, 0)
                 drop_if_empty(call, name, hash_)
             return 0
+    is_new = hash_ is None
     if hash_ is None:
         hash_ = Hash()
         call.db.put(name, hash_)
         call.keyspace.dirty -= 1
-    _set_pairs(call, name, hash_, asked)
+    _set_pairs(call, name, hash_, asked, is_new=is_new)
     drop_if_empty(call, name, hash_)
     return 1
 
 
-def _set_pairs(call: Call, name: bytes, hash_: Hash, asked: _Asked) -> None:
+def _set_pairs(call: Call, name: bytes, hash_: Hash, asked: _Asked, *, is_new: bool) -> None:
     argv, pairs_at, when_ms = call.argv, asked.pairs_at, asked.when_ms
     keyspace = call.keyspace
     past = when_ms is not None and is_past(call, when_ms)
@@ -180,6 +181,8 @@ def _set_pairs(call: Call, name: bytes, hash_: Hash, asked: _Asked) -> None:
             keyspace.delete_fields(call.db, name, hash_, [field])
         elif when_ms is not None:
             hash_.expire_at(field, when_ms)
+    if is_new:
+        hash_.pack(keyspace.limits.shapes)
     call.db.changed(name, (len(argv) - pairs_at) // 2)
     call.notify(HASH, b"hset", name)
     if past:
