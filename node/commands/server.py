@@ -71,6 +71,10 @@ def monitor(call: Call) -> Reply:
     return OK
 
 
+# How many sizes Redis' pictures take, by its version that brought them.
+_PICTURE_SIZES = {5: 3, 6: 2}
+
+
 @command(
     "LOLWUT",
     arity=-1,
@@ -84,8 +88,10 @@ def monitor(call: Call) -> Reply:
 )
 def lolwut(call: Call) -> Reply:
     if len(call.argv) > 2 and call.argv[1].upper() == b"VERSION":
-        # Every version of the picture is the same, but must be one.
-        parse_integer(call.argv[2])
+        # Every version of the picture is the same, but must be one, and its sizes must be numbers.
+        version = parse_integer(call.argv[2])
+        for size in call.argv[3 : 3 + _PICTURE_SIZES.get(version, 0)]:
+            parse_integer(size)
     shards = "\n".join("".join("/\\"[(row + column) % 2] for column in range(24)) for row in range(4))
     return Verbatim(f"{shards}\nRedis ver. {REDIS_VERSION}, Shardlab {SHARDLAB_VERSION}\n".encode())
 

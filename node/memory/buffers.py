@@ -104,15 +104,18 @@ class ClientMemory:
 
     def buffers(self) -> Buffers:
         clients = replicas = unsent = 0
+        followed = False
         for session in self._clients:
             if session.kind == "replica":
+                followed = True
                 replicas += client_bytes(session)
                 unsent += session.connection.pending_output if session.connection is not None else 0
             else:
                 clients += client_bytes(session)
         backlog = self._backlog()
         held = backlog.memory if backlog is not None else 0
-        kept = max(held - backlog.size, 0) if backlog is not None else 0
+        # As in Redis, what there is beyond its size counts for replicas only while there are some.
+        kept = max(held - backlog.size, 0) if backlog is not None and followed else 0
         return Buffers(clients, replicas, unsent, held - kept, kept, self._log_buffer(), self._links())
 
     def configured(self) -> None:

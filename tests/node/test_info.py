@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.node.conftest import Pair
+from tests.node.fake_replica import FakeReplica
 from tests.node.own_server import OwnServer
 from tests.node.raw_client import RawClient
 from tests.waiting import wait_for
@@ -248,3 +249,16 @@ def test_where_a_server_listens(start_server: Callable[..., OwnServer], tmp_path
     shown = fields(server.client(), "server")
     assert shown["listener0"] == f"name=tcp,bind=127.0.0.1,port={server.port}"
     assert shown["listener1"] == f"name=unix,bind={path}"
+
+
+def test_what_the_backlog_holds_is_replicas_memory_only_while_there_are_some(pair: Pair) -> None:
+    for client in (clients := pair.connect()):
+        client.ask("CONFIG", "SET", "repl-backlog-size", "16384")
+    for client, port in zip(clients, (pair.ours, pair.theirs), strict=True):
+        replica = FakeReplica(port)
+        # Whole blocks: more than the size that was asked for.
+        client.ask_all([("SET", "k", "x" * 3000) for _ in range(20)])
+        wait_for(lambda: int(fields(client, "memory")["mem_clients_slaves"]) > 0, what="its memory")  # noqa: B023
+        replica.close()
+        wait_for(lambda: fields(client, "memory")["mem_clients_slaves"] == "0", what="none")  # noqa: B023
+        client.ask("CONFIG", "SET", "repl-backlog-size", "1mb")
