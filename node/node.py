@@ -165,6 +165,7 @@ class Node:
             self.conditions,
             self.gatekeeper,
             runtime.log,
+            runtime.clock,
             self.accounts,
             self._inner_session(),
             clustered=settings.cluster_enabled,

@@ -18,11 +18,12 @@ from node.redirection import DOWN, DOWN_READS_ONLY
 from node.scripting.flags import ALLOW_CROSS_SLOT_KEYS, ALLOW_OOM, ALLOW_STALE, COMPATIBLE, NO_CLUSTER, NO_WRITES
 from node.scripting.values import error_table, to_lua
 from node.session import NodeSession
+from runtime.clock import Clock
 from runtime.log import Log
 from wire.acl.accounts import Accounts
 from wire.acl.selector import Reason
+from wire.command import BLOCKING, MAY_REPLICATE, NOSCRIPT, WRITE
 from wire.command import DENYOOM as NEEDS_MEMORY
-from wire.command import MAY_REPLICATE, NOSCRIPT, WRITE
 from wire.command import STALE as WHILE_STALE
 from wire.errors import Error
 from wire.reply import Reply
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from node.scripting.debugger import Debugger
     from node.scripting.sandbox import LuaFunction, LuaTable, LuaValue, Sandbox
 
+# These block, too, though their flags do not say so.
+_WAITS = ("wait", "waitaof")
 # redis.REPL_AOF, REPL_REPLICA and REPL_ALL are the sums of these.
 _TO_LOG = 1
 _TO_REPLICAS = 2
@@ -79,6 +82,7 @@ class Gateway:
         conditions: Conditions,
         gatekeeper: Gatekeeper,
         log: Log,
+        clock: Clock,
         accounts: Accounts,
         session: NodeSession,
         clustered: bool,
@@ -89,6 +93,7 @@ class Gateway:
         self._conditions = conditions
         self._gatekeeper = gatekeeper
         self._log = log
+        self._clock = clock
         self._accounts = accounts
         # The client that a script's commands run as, and the one that runs the script.
         self._session = session
@@ -216,6 +221,10 @@ class Gateway:
             return error_table(sandbox, reply.text), True
         return to_lua(sandbox, reply, self.resp), False
 
+    def clock(self) -> float:
+        """os.clock, in seconds; how long the server has been at work is nobody's business."""
+        return self._clock.perf_ns() / 1e9
+
     def go_on(self, caching: bool | None, proceed: Callable[[], Reply]) -> Reply:
         """Run another part of the script, which was interrupted, as its client's command."""
         return self._executor.tracking.resume(self._client, caching, proceed)
@@ -304,7 +313,9 @@ class Gateway:
         if not command.argc_min <= len(argv) <= command.argc_max:
             raise Error(_BAD_ARITY)
         flags = command.flags
-        if flags & NOSCRIPT and not self.permits_all:
+        # What would wait for something answers at once, as if its time was up (Redis 7.4).
+        waits = flags & BLOCKING or command.name in _WAITS
+        if flags & NOSCRIPT and not waits and not self.permits_all:
             raise Error(NOT_FROM_SCRIPTS)
         concerns = command.gates & self._conditions.mask
         if concerns & STALE and not flags & WHILE_STALE:

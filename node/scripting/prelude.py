@@ -259,6 +259,8 @@ for name, entries in pairs0(host.modules) do
   libraries[name] = module
 end
 libraries.cjson.null = host.null
+-- Of this library there is no more, since Redis 7.4.
+libraries.os = {clock = function() return host.clock() end}
 
 getmetatable0('').__index = libraries.string
 for name, library in pairs0(libraries) do globals[name] = protect(library) end

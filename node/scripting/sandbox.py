@@ -43,6 +43,10 @@ class Host(Protocol):
         """Called every so many instructions; an answer ends the script with that error."""
         ...
 
+    def clock(self) -> float:
+        """os.clock."""
+        ...
+
     def log(self, level: int, text: bytes) -> None: ...
 
     # Of the debugger; when there is none, the first two answer False and do nothing.
@@ -125,6 +129,7 @@ class Sandbox:
             b"call": host.call,
             b"call_many": host.call_many,
             b"tick": host.tick,
+            b"clock": host.clock,
             b"log": host.log,
             b"setresp": host.setresp,
             b"set_repl": host.set_repl,
