@@ -15,6 +15,7 @@ from cluster import (
     links,
     manual_failover,
     outgoing,
+    roles,
     slot_config,
     voting,
 )
@@ -175,6 +176,9 @@ def _portrait(ctx: Context, sender: NodeEntry, header: Header, body: Heartbeat, 
             state.become_replica(sender, master)
             ctx.changed()
     slot_config.compare(ctx, sender, header)
+    if sender.master is not None and sender is ctx.myself.master:
+        # It may have lost its last slot to a master whom we had no reason to follow.
+        roles.move_up(ctx)
     epochs.resolve_collision(ctx, sender, header.config_epoch)
     gossip.hear(ctx, sender, body.gossip)
     heartbeat.learn_about_sender(ctx, sender, header, body, by_datagram=by_datagram)

@@ -29,6 +29,17 @@ def follow(ctx: Context, master: NodeEntry) -> None:
     ctx.announce = True
 
 
+def move_up(ctx: Context) -> bool:
+    """Be a replica of our master's master, if our master is a replica by now; returns whether it is."""
+    master = ctx.myself.master
+    source = None if master is None else master.master
+    if master is None or source is None or source is ctx.myself or not source.is_master:
+        return False
+    ctx.notice(f"I'm a sub-replica! Reconfiguring myself from {master.called} to {source.called}")
+    follow(ctx, source)
+    return True
+
+
 def stop_following(ctx: Context) -> None:
     """Be a master, without slots yet."""
     ctx.state.become_master(ctx.myself)

@@ -12,7 +12,7 @@ from cluster.context import Context
 from cluster.events import DropKeysInSlots
 from cluster.membership import NodeEntry
 from cluster.messages import Header, Update
-from cluster.slots import from_bitmap, members, slot_set, to_bitmap
+from cluster.slots import from_bitmap, members, ranges, slot_set, to_bitmap
 
 
 def compare(ctx: Context, sender: NodeEntry, header: Header) -> None:
@@ -50,13 +50,7 @@ def rebind(ctx: Context, claimant: NodeEntry, config_epoch: int, claimed: int) -
     if lost and not current_master.slots and _may_follow(ctx, claimed, lost):
         ctx.notice(f"Configuration change detected. Reconfiguring myself as a replica of {claimant.called}")
         roles.follow(ctx, claimant)
-    elif myself.master is not None and myself.master.master not in (None, myself):
-        # A replica of a replica would get no stream: go to the source.
-        grand_master = myself.master.master
-        assert grand_master is not None
-        ctx.notice(f"I'm a sub-replica! Reconfiguring myself from {myself.master.called} to {grand_master.called}")
-        roles.follow(ctx, grand_master)
-    else:
+    elif not roles.move_up(ctx):
         _drop_keys(ctx, won & mine_before)
 
 
@@ -107,6 +101,8 @@ def _drop_keys(ctx: Context, lost: int) -> None:
     """A master that keeps other slots throws away the keys of those it lost."""
     slots = tuple(slot for slot in members(lost) if ctx.facts.keys_in_slot(slot))
     if slots:
+        spans = ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges(slot_set(slots)))
+        ctx.notice(f"Deleting keys in dirty slots: {spans}")
         ctx.emit(DropKeysInSlots(slots))
 
 

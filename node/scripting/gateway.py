@@ -127,7 +127,7 @@ class Gateway:
         client = call.session
         session.user = client.user
         session.superuser = client.superuser
-        session.address = client.address
+        session.address, session.local_address = client.address, client.local_address
         session.name = client.name
         session.from_master = client.from_master
         session.readonly = client.readonly

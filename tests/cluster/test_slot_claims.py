@@ -9,6 +9,7 @@ from cluster.events import (
     FailoverMode,
     Meet,
     Received,
+    Replicate,
     Send,
     SetConfigEpoch,
     SetSlotImporting,
@@ -81,6 +82,7 @@ def test_the_keys_of_single_slots_lost_are_dropped() -> None:
     mesh.until(lambda: m0.owner_of(5) is m1 and m0.owner_of(8) is m1)
     assert [effect.slots for _, effect in m0.effects if isinstance(effect, DropKeysInSlots)] == [(5,)]
     assert m0.keys == {6: 1, 7: 1}
+    assert m0.logged("Deleting keys in dirty slots: 5")
     mesh.until(mesh.settled)
 
 
@@ -188,6 +190,26 @@ def test_a_replica_of_a_replica_moves_up() -> None:
     for replica in (m0, r3):
         assert replica.me.master is not None
         assert replica.me.master.id == r0.node_id
+    mesh.check()
+
+
+def test_a_replica_that_may_not_migrate_moves_up_all_the_same() -> None:
+    """Its master gives its last slot away and follows the one that has it."""
+    mesh = Mesh()
+    a, b = mesh.add("a"), mesh.add("b")
+    c = mesh.add("c", allow_replica_migration=False)
+    a.order(AddSlots(tuple(range(SLOTS - 1))))
+    b.order(AddSlots((SLOTS - 1,)))
+    for peer in (b, c):
+        peer.order(Meet(a.ip, 7000))
+    mesh.until(lambda: all(peer.knows(other) for peer in (a, b, c) for other in (a, b, c)))
+    c.order(Replicate(b.node_id))
+    mesh.until(mesh.settled)
+    a.order(BumpEpoch())
+    a.order(SetSlotNode(SLOTS - 1, a.node_id))
+    mesh.until(lambda: b.me.is_replica and c.me.master is not None and c.me.master.id == a.node_id)
+    assert c.following == a.node_id
+    mesh.until(mesh.settled)
     mesh.check()
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.node.conftest import Pair, started_pair
+from tests.node.own_server import OwnServer
+from tests.ports import free_base
 
 
 @pytest.fixture(scope="module")
@@ -30,3 +33,17 @@ def test_a_node_as_it_is_told(members: Pair, preferred: str, hostname: str, prot
         replies = client.ask("CLUSTER", "SLOTS") + client.ask("CLUSTER", "SHARDS")
         told.append(re.sub(rb"[0-9a-f]{40}", b"id", replies.replace(b":%d\r" % port, b":port\r")))
     assert told[0] == told[1]
+
+
+def test_a_script_is_told_what_its_client_is(tmp_path: Path) -> None:
+    """Of a node that nobody has told yet what it is called."""
+    port = free_base()
+    server = OwnServer(port, tmp_path, "--port", str(port), "--bind", "127.0.0.1", "--cluster-enabled", "yes")
+    try:
+        client = server.wait_ready().client()
+        assert client.ask("CLUSTER", "ADDSLOTSRANGE", "0", "16383") == b"+OK\r\n"
+        slots = client.ask("CLUSTER", "SLOTS")
+        assert b"127.0.0.1" in slots
+        assert client.ask("EVAL", "return redis.call('CLUSTER', 'SLOTS')", "0") == slots
+    finally:
+        server.kill()
