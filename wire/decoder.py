@@ -315,7 +315,8 @@ class Decoder:
             if stop < 0 and len(data) - position > MAX_LINE:
                 raise ProtocolError(b"too big %s count string" % what)
             raise _IncompleteError(position)
-        return stop + 2, data[position + 1 : stop]
+        # An empty line has no type byte either, and compiled code no slice that ends before it begins.
+        return stop + 2, data[position + 1 : max(stop, position + 1)]
 
     @staticmethod
     def _inline(data: bytes, position: int) -> tuple[int, list[bytes]]:

@@ -110,7 +110,7 @@ class Turn:
         """Run the steps at the end of this turn even if nobody is to be answered."""
         if not self._scheduled:
             self._scheduled = True
-            self._call_soon(self._at_end)
+            self._call_soon(self._look_again if self.crowded else self._at_end)
 
     def once(self, step: Callable[[], None]) -> None:
         """Run `step` at the end of this turn, behind the others."""
@@ -140,6 +140,13 @@ class Turn:
             self._timer.cancel()
             self._timer = None
             self._call_soon(self._at_end)
+
+    def _look_again(self) -> None:
+        """End the turn once the sockets have been looked at once more.
+
+        A crowd comes one client behind the other, as they were answered: while the first were read, others have come.
+        """
+        self._call_soon(self._at_end)
 
     def _end(self) -> None:
         wait_s = self.hold_s() if self.hold_s is not None else 0.0

@@ -50,6 +50,7 @@ ERRORS = [
     (b"*abc\r\n", b"invalid multibulk length"),
     (b"*2147483648\r\n", b"invalid multibulk length"),
     (b"*1\r\nPING\r\n", b"expected '$', got 'P'"),
+    (b"*1\r\n\r\n", b"expected '$', got '\r'"),
     (b"*1\r\n$abc\r\n", b"invalid bulk length"),
     (b"*1\r\n$-1\r\n", b"invalid bulk length"),
     (b"*1\r\n$536870913\r\n", b"invalid bulk length"),

@@ -207,6 +207,18 @@ async def test_turns_are_crowded_after_one_with_several_replies_that_were_not_co
     assert not world.turn.crowded
 
 
+async def test_a_crowded_turn_ends_once_the_sockets_have_been_looked_at_again() -> None:
+    world = Doubt()
+    world.turn.crowded = True
+    world.turn.begin()
+    world.turn.reply(world.early)
+    await asyncio.sleep(0)
+    assert world.events == []
+    world.turn.reply(world.late)
+    await asyncio.sleep(0)
+    assert world.events == ["step", "flush early", "flush late"]
+
+
 class Written:
     """A transport that notes what is written to it."""
 
