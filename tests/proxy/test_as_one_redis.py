@@ -91,6 +91,8 @@ def test_commands_over_many_slots(client: redis.Redis) -> None:
     with pytest.raises(redis.ResponseError, match="don't hash to the same slot"):
         client.msetnx({"a": 1, "b": 2})
     with pytest.raises(redis.ResponseError, match="don't hash to the same slot"):
+        ask(client, "MSETEX", "2", "a", "1", "b", "2")
+    with pytest.raises(redis.ResponseError, match="don't hash to the same slot"):
         client.rename("m:5", "m:6")
     with pytest.raises(redis.ResponseError, match="wrong number of arguments for 'mset' command"):
         ask(client, "MSET", "a", "1", "b")

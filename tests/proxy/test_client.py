@@ -214,6 +214,8 @@ async def test_deadline_says_that_nothing_happened(cluster: RealCluster) -> None
         ("SET a 1 EX 10", Repeat.IDEMPOTENT),
         ("SET a 1 nx", Repeat.ALL),
         ("SET a 1 GET", Repeat.ALL),
+        ("SET a 1 EX 10 ifne 1", Repeat.ALL),
+        ("DELEX a", Repeat.ALL),
         ("DEL a", Repeat.IDEMPOTENT),
         ("INCR a", Repeat.ALL),
         ("NOSUCH a", Repeat.ALL),

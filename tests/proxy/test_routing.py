@@ -31,9 +31,13 @@ DECLARED = [
     "XREADGROUP GROUP g c BLOCK 0 STREAMS K1 K2 > >",
     "XINFO STREAM K1",
     "XGROUP CREATE K1 g $",
+    # Of Redis 8.
+    "MSETEX 2 K1 v K2 v EX 1",
+    "XREADGROUP GROUP g c CLAIM 1 STREAMS K1 K2 > >",
 ]
+NEWER = 2
 LEARNED = [
-    *DECLARED,
+    *DECLARED[:-NEWER],
     "EVAL script 2 K1 K2 arg",
     "EVAL script 0 arg",
     "BLPOP K1 K2 0",
