@@ -84,7 +84,8 @@ def _restore(call: Call) -> Reply:
     ttl = parse_integer(ttl_text)
     if ttl < 0:
         raise Error(b"ERR Invalid TTL value, must be >= 0")
-    value = deserialized(payload, call.keyspace.limits, unchecked=call.node.skips_checksums)
+    node = call.node
+    value = deserialized(payload, call.keyspace.limits, node.log.verbose, unchecked=node.skips_checksums)
     deleted = replace and db.remove(name)
     if ttl and not absolute:
         ttl += call.keyspace.now_ms

@@ -3,6 +3,7 @@ RESTORE and FUNCTION RESTORE take."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from struct import Struct
 
 from node.persistence.crc64 import crc64
@@ -43,14 +44,19 @@ def serialized(value: Value, *, compress: bool) -> bytes:
     return sealed(bytes((kind,)) + body)
 
 
-def deserialized(payload: bytes, limits: CompactLimits, *, unchecked: bool = False) -> Value:
+def deserialized(
+    payload: bytes, limits: CompactLimits, say: Callable[[str], object], *, unchecked: bool = False
+) -> Value:
     """The value in a DUMP payload; raises Error for one that is damaged, newer than we are, or of a foreign type.
 
-    `unchecked`, damage shows only where it leaves nothing that could be a value.
+    What is wrong with it is said besides. `unchecked`, damage shows only where it leaves nothing that could be a
+    value.
     """
     cursor = Cursor(unsealed(payload, unchecked=unchecked), limits=limits)
     try:
         kind = cursor.byte()
         return decoder_of(kind, 0)(cursor)
-    except RdbError:
+    except RdbError as error:
+        for line in error.lines:
+            say(line)
         raise Error(b"ERR Bad data format") from None

@@ -50,4 +50,4 @@ def _length(cursor: Cursor) -> int:
 
 
 def _broken() -> RdbError:
-    return RdbError("Hash zipmap integrity check failed.")
+    return RdbError("Zipmap integrity check failed.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 
 import pytest
@@ -17,6 +17,7 @@ from node.persistence.rdb_reader import RdbReader
 from node.structures.limits import DEFAULT_LIMITS
 from tests.node.conftest import Pair
 from tests.node.differential import budget
+from tests.node.own_server import OwnServer
 from tests.node.persistence.test_rdb_files import Told
 from tests.node.raw_client import parse_reply
 from wire.errors import Error
@@ -81,7 +82,7 @@ def test_what_we_take_a_real_server_takes(pair: Pair, payloads: list[bytes], num
     body = damaged(payloads[number % len(payloads)], chance) + b"\x0a\x00"
     payload = body + crc64(body).to_bytes(8, "little")
     try:
-        value = deserialized(payload, DEFAULT_LIMITS)
+        value = deserialized(payload, DEFAULT_LIMITS, lambda line: line)
     except Error:
         return
     _, theirs = pair.connect()
@@ -107,3 +108,18 @@ def test_a_damaged_file_is_refused_and_nothing_else(payloads: list[bytes], numbe
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert peak < len(data) * _EXPANSION_MAX + _OVERHEAD
+
+
+def test_the_log_says_what_is_wrong_with_a_payload(start_server: Callable[..., OwnServer]) -> None:
+    """In Redis' words, for those who ask for details."""
+    server = start_server("--loglevel", "verbose").wait_ready()
+    client = server.client()
+    for body, reason in (
+        (b"\x10\x05abcde", "Listpack integrity check failed."),
+        (b"\x09\x05abcde", "Zipmap integrity check failed."),
+        (b"\x02\x02\x01a\x01a", "Duplicate set members detected"),
+    ):
+        sealed = body + b"\x0a\x00"
+        sealed += crc64(sealed).to_bytes(8, "little")
+        assert client.ask("RESTORE", "k", "0", sealed) == b"-ERR Bad data format\r\n"
+        assert f"-> {reason}\n" in server.log
