@@ -33,7 +33,7 @@ from runtime import Runtime, Tasks
 from runtime.tls import Tls
 from wire.clients import Clients
 from wire.command import CommandSpec
-from wire.commands import client, connection, pubsub
+from wire.commands import client, client_touch, connection, pubsub
 from wire.front import Front, Password
 from wire.listener import Listener
 from wire.outward import Greeting
@@ -42,7 +42,7 @@ from wire.table import CommandTable
 from wire.turn import Turn
 
 # Answered by the proxy itself.
-_OWN: tuple[ModuleType, ...] = (connection, client, proxy.commands)
+_OWN: tuple[ModuleType, ...] = (connection, client, client_touch, proxy.commands)
 
 
 class Identity:

@@ -26,6 +26,8 @@ class Level(IntEnum):
     VERBOSE = 1
     NOTICE = 2
     WARNING = 3
+    # Of no line: a log at this level stays empty.
+    NOTHING = 4
 
 
 _SIGNS = {Level.DEBUG: ".", Level.VERBOSE: "-", Level.NOTICE: "*", Level.WARNING: "#"}

@@ -20,8 +20,10 @@ from sentinel.settings import KnownReplica, KnownSentinel, MasterMemory, MasterO
 from wire.acl.declared import check_last
 from wire.table import CommandTable
 
+# "nothing" is of 7.2.
+LOG_LEVELS = ("debug", "verbose", "notice", "warning", "nothing")
 _CHOICES = {
-    "loglevel": ("debug", "verbose", "notice", "warning"),
+    "loglevel": LOG_LEVELS,
     "acl-pubsub-default": ("allchannels", "resetchannels"),
 }
 _NUMBERS = ("port", "tls-port", "maxclients", "tcp-backlog", "tcp-keepalive", "acllog-max-len")
@@ -334,7 +336,8 @@ _OF_MASTER: dict[str, _Entry] = {
 
 
 def sentinel_lines(memory: Memory) -> list[list[str]]:
-    """Every ``sentinel`` line of the file, as words; defaults are left out as Redis does."""
+    """Every ``sentinel`` line of the file, as words, and what SENTINEL CONFIG SET has changed beside them; defaults are
+    left out as Redis does."""
     lines = [["myid", memory.my_id]]
     for master in memory.masters:
         lines += _master_lines(master)
@@ -346,7 +349,8 @@ def sentinel_lines(memory: Memory) -> list[list[str]]:
     lines += [["announce-hostnames", "yes"]] if memory.announce_hostnames else []
     lines += [["sentinel-user", memory.sentinel_user]] if memory.sentinel_user else []
     lines += [["sentinel-pass", memory.sentinel_pass]] if memory.sentinel_pass else []
-    return [["sentinel", *words] for words in lines]
+    own = [["loglevel", memory.loglevel]] if memory.loglevel else []
+    return [["sentinel", *words] for words in lines] + own
 
 
 def _master_lines(master: MasterMemory) -> list[list[str]]:

@@ -44,13 +44,14 @@ class ConfigFile:
 
 
 def rewritten(lines: list[str], wanted: list[list[str]]) -> list[str]:
-    """The file's `lines` with the ``sentinel`` and ``user`` lines among them replaced by `wanted`."""
+    """The file's `lines` with the ``sentinel`` and ``user`` lines among them replaced by `wanted`, and others that are
+    among these."""
     left: dict[tuple[str, ...], list[list[str]]] = {}
     for words in wanted:
         left.setdefault(_subject(words), []).append(words)
     result: list[str] = []
     for line in lines:
-        subject = _subject_of(line)
+        subject = _subject_of(line, [words[0].lower() for words in wanted])
         if subject is None:
             result.append(line)
         elif left.get(subject):
@@ -61,10 +62,10 @@ def rewritten(lines: list[str], wanted: list[list[str]]) -> list[str]:
     return result + new
 
 
-def _subject_of(line: str) -> tuple[str, ...] | None:
+def _subject_of(line: str, others: list[str]) -> tuple[str, ...] | None:
     """What a line is about that a rewrite replaces; None for all others."""
     words = split_quoted(to_bytes(line)) if not line.lstrip().startswith("#") else None
-    if not words or words[0].lower() not in (b"sentinel", b"user"):
+    if not words or to_text(words[0]).lower() not in ("sentinel", "user", *others):
         return None
     return _subject([to_text(word) for word in words])
 

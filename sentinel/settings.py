@@ -68,4 +68,6 @@ class Memory(_Frozen):
     deny_scripts_reconfig: bool = True
     sentinel_user: str | None = None
     sentinel_pass: str | None = None
+    # As SENTINEL CONFIG SET has it; None: as the file had it at the start.
+    loglevel: str | None = None
     masters: tuple[MasterMemory, ...] = ()

@@ -67,7 +67,7 @@ from node.commands import (
     transactions,
     waits,
 )
-from wire.commands import acl, client, command, pubsub
+from wire.commands import acl, client, client_touch, command, pubsub
 from wire.commands import connection as wire_connection
 
 MODULES: tuple[ModuleType, ...] = (
@@ -117,6 +117,7 @@ MODULES: tuple[ModuleType, ...] = (
     functions,
     wire_connection,
     client,
+    client_touch,
     tracking,
     connection,
     config,

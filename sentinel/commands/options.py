@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from runtime import Level
 from runtime.settings import to_bytes
 from sentinel.call import Call, at_least
+from sentinel.config import LOG_LEVELS
 from sentinel.events import Reconfigure, ReconfigureSelf
-from sentinel.settings import MasterOptions, Memory
+from sentinel.settings import MasterOptions
 from wire.command import ADMIN, command
 from wire.errors import Error
 from wire.glob import matches
@@ -108,6 +110,10 @@ def _port(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 6 and int(text) < 65536 else None
 
 
+def _level(text: str) -> str | None:
+    return text.lower() if text.lower() in LOG_LEVELS else None
+
+
 # Options of SENTINEL CONFIG: the field of `Memory`, and what reads a value (None: refused).
 _OWN: dict[str, tuple[str, Callable[[str], _Value]]] = {
     "resolve-hostnames": ("resolve_hostnames", _yes_no),
@@ -116,41 +122,59 @@ _OWN: dict[str, tuple[str, Callable[[str], _Value]]] = {
     "announce-port": ("announce_port", _port),
     "sentinel-user": ("sentinel_user", str),
     "sentinel-pass": ("sentinel_pass", str),
+    "loglevel": ("loglevel", _level),
 }
 
 
 @command(
     "SENTINEL|CONFIG",
-    arity=-3,
+    arity=-4,
     flags=ADMIN,
     group="sentinel",
     since="6.2.0",
-    complexity="O(1)",
-    summary="Configure Sentinel",
-    syntax="<SET name value | GET name>",
+    complexity="O(N) when N is the number of configuration parameters provided",
+    summary="Configures Redis Sentinel.",
+    syntax="<SET parameter value [parameter value ...] | GET parameter [parameter ...]>",
+    history=(("7.2.0", "Added the ability to set and get multiple parameters in one call."),),
 )
 def config(call: Call) -> Reply:
     action = call.argv[2].lower()
-    if action == b"get" and len(call.argv) == 4:
-        memory: Memory = call.knowledge.memory
-        pattern = call.argv[3].lower()
-        return {
-            name.encode(): _shown(getattr(memory, field))
-            for name, (field, _) in _OWN.items()
-            if matches(pattern, name.encode())
-        }
-    if action == b"set" and len(call.argv) == 5:
+    if action == b"get":
+        patterns = [pattern.lower() for pattern in call.argv[3:]]
+        # In the order in which they are asked for, each once.
+        names = {name: None for pattern in patterns for name in _OWN if matches(pattern, name.encode())}
+        return {name.encode(): _own(call, name) for name in names}
+    if action == b"set" and len(call.argv) > 4:
         return _set_own(call)
-    raise Error(b"ERR Only SENTINEL CONFIG GET <option> / SET <option> <value> are supported.")
+    raise Error(
+        b"ERR Only SENTINEL CONFIG GET <param> [<param> <param> ...] / "
+        b"SET <param> <value> [<param> <value> ...] are supported."
+    )
+
+
+def _own(call: Call, name: str) -> bytes:
+    if name == "loglevel":
+        return call.sentinel.log.level.name.lower().encode()
+    return _shown(getattr(call.knowledge.memory, _OWN[name][0]))
 
 
 def _set_own(call: Call) -> Reply:
-    entry = _OWN.get(call.text(3).lower())
-    if entry is None:
-        raise Error(b"ERR Invalid argument '%b' to SENTINEL CONFIG SET" % call.argv[3])
-    field, read = entry
-    value = read(call.text(4))
-    if value is None:
-        raise Error(b"ERR Invalid value '%b' to SENTINEL CONFIG SET '%b'" % (call.argv[4], call.argv[3]))
-    call.order(ReconfigureSelf(((field, value if value != "" else None),)))
+    changes: dict[str, _Value] = {}
+    for at in range(3, len(call.argv), 2):
+        entry = _OWN.get(call.text(at).lower())
+        if entry is None:
+            raise Error(b"ERR Invalid argument '%b' to SENTINEL CONFIG SET" % call.argv[at])
+        field, read = entry
+        if field in changes:
+            raise Error(b"ERR Duplicate argument '%b' to SENTINEL CONFIG SET" % call.argv[at])
+        if at + 1 == len(call.argv):
+            raise Error(b"ERR Missing argument '%b' value" % call.argv[at])
+        value = read(call.text(at + 1))
+        if value is None:
+            raise Error(b"ERR Invalid value '%b' to SENTINEL CONFIG SET '%b'" % (call.argv[at + 1], call.argv[at]))
+        changes[field] = value if value != "" else None
+    level = changes.get("loglevel")
+    call.order(ReconfigureSelf(tuple(changes.items())))
+    if isinstance(level, str):
+        call.sentinel.log.level = Level[level.upper()]
     return OK

@@ -112,7 +112,7 @@ CONVERSATIONS = {
     "words": """
         config set LOGLEVEL Verbose
         config get loglevel
-        config set loglevel loud
+        config set appendfsync loud
         config set appendfsync ALWAYS
         config get appendfsync
         config set stop-writes-on-bgsave-error maybe

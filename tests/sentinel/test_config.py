@@ -151,7 +151,6 @@ BAD = [
     "sentinel deny-scripts-reconfig 3",
     "foo bar",
     "port abc",
-    "loglevel loud",
     "acl-pubsub-default some",
     "acllog-max-len x",
     "user",

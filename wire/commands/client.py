@@ -1,6 +1,7 @@
 """CLIENT: who is connected, what a connection is called, which replies it wants, and its end at another's hand.
 
-What only a node can do (PAUSE, UNPAUSE, TRACKING) is declared there.
+What only a node can do (PAUSE, UNPAUSE, TRACKING) is declared there; NO-TOUCH, which a sentinel does not know, in
+`client_touch`.
 """
 
 from __future__ import annotations
@@ -362,21 +363,6 @@ def client_unblock(call: Call) -> Reply:
 )
 def client_no_evict(call: Call) -> Reply:
     call.session.no_evict = switch(call.argv[2])
-    return OK
-
-
-@command(
-    "CLIENT|NO-TOUCH",
-    arity=3,
-    flags=_OWN,
-    group="connection",
-    since="7.2.0",
-    complexity="O(1)",
-    summary="Controls whether commands sent by the client affect the LRU/LFU of accessed keys.",
-    syntax="<ON | OFF>",
-)
-def client_no_touch(call: Call) -> Reply:
-    call.session.no_touch = switch(call.argv[2])
     return OK
 
 
