@@ -70,8 +70,11 @@ class SlowLane:
         command: Command | None = None
         reply: Reply
         keyspace = self._keyspace
+        # What is refused counts, too; what is no command leaves none.
+        session.last_command = ""
         try:
             command = self._table.find(argv)
+            session.last_command = command.name
             command.check_arity(len(argv))
             if self.eviction.limit:
                 self.eviction.make_room()
@@ -83,6 +86,9 @@ class SlowLane:
             reply = error.with_traceback(None)
             if command is not None:
                 command.rejected_calls += 1
+            elif len(argv) == 1 and argv[0].lower() in self._table.by_name:
+                # It has only subcommands.
+                session.last_command = argv[0].lower().decode()
             self._aftermath.count(error)
             if session.transaction is not None:
                 session.transaction.aborted = True
@@ -103,7 +109,6 @@ class SlowLane:
                 call = session.call
                 call.argv = argv
                 call.command = command
-                session.last_command = command.name
                 call.rewritten = False
                 if session.mask & OWN_PUSHES:
                     session.hold()

@@ -321,7 +321,8 @@ class Gateway:
         if concerns & STALE and not flags & WHILE_STALE:
             raise Error(_STALE_REPLICA)
         if self._restricted:
-            denial = self._accounts.denial(self._session, command, argv, b"lua")
+            # The log tells of the client that runs the script.
+            denial = self._accounts.denial(self._client, command, argv, b"lua")
             if denial is not None:
                 raise Error(_DENIED[denial.reason])
         if flags & (WRITE | MAY_REPLICATE) and self._flags & NO_WRITES:
