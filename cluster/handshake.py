@@ -58,7 +58,7 @@ def introduced(ctx: Context, node: NodeEntry, header: Header, known: NodeEntry |
         return False
     ctx.debug(f"Handshake with node {header.sender} completed.")
     ctx.state.rename(node, header.sender)
-    node.handshake = False
+    node.handshake = node.meet = False
     if header.master is None:
         ctx.state.become_master(node)
     else:

@@ -31,8 +31,9 @@ def connected(ctx: Context, link: int) -> None:
         return
     node.link_ready = True
     ctx.state.attention.soon(node)
+    # Until it has answered: a link may break with the greeting on it, and a stranger takes in nobody who only pings.
+    # (Redis sends MEET once.)
     outgoing.ping_on_link(ctx, node, MessageType.MEET if node.meet else MessageType.PING)
-    node.meet = False
     ctx.state.untell(node)
 
 

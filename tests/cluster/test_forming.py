@@ -52,6 +52,19 @@ def test_meeting_twice_changes_nothing() -> None:
     assert len(a.machine.state.nodes) == len(b.machine.state.nodes) == 2
 
 
+def test_a_greeting_that_is_lost_with_its_link_is_said_again() -> None:
+    mesh = Mesh()
+    a, b = mesh.add("a"), mesh.add("b")
+    a.order(Meet(b.ip, 7000))
+    while not a.links:
+        mesh.run(0.5)
+    mesh.kill(b)
+    mesh.run(5)
+    assert not a.links
+    mesh.restart(b)
+    mesh.until(lambda: a.knows(b) and b.knows(a), limit_ms=1000)
+
+
 def test_meeting_oneself_comes_to_nothing() -> None:
     mesh = Mesh()
     a = mesh.add("a")
