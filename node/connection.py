@@ -20,11 +20,12 @@ from wire.connection import Connection, Service
 from wire.decoder import Batch
 from wire.encoder import BULK_HEADERS, INTEGERS, NIL_2, NIL_3, encode_into
 from wire.errors import Error
-from wire.reply import NO_REPLY, OK, PARKED
+from wire.reply import NO_REPLY, OK, PARKED, PONG
 from wire.singles import SINGLE_END
 
 _CRLF = b"\r\n"
 _OK = b"+OK\r\n"
+_PONG = b"+PONG\r\n"
 
 
 class NodeConnection(Connection):
@@ -198,6 +199,8 @@ class NodeConnection(Connection):
             answer = _OK
         elif reply is None:
             answer = NIL_2 if session.proto == 2 else NIL_3
+        elif reply is PONG:
+            answer = _PONG
         elif reply is PARKED:
             assert timed, "what parks is never brief"
             self.ready = False

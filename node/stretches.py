@@ -27,6 +27,7 @@ from wire.encoder import INTEGERS, NIL_2, NIL_3, encode_items, encode_values
 from wire.table import CommandTable, Stretch, StretchNotes
 
 _OK = b"+OK\r\n"
+_PONG = b"+PONG\r\n"
 _ZERO, _ONE = INTEGERS[:2]
 # How the reply of a number ends, by its last three digits.
 _ENDS = [b"%03d\r\n" % number for number in range(1000)]
@@ -35,6 +36,12 @@ _ABSENT: Final = object()
 _STRING_OR_NONE: Final = frozenset((bytes, type(None)))
 # With more bytes, entries of a stream are looked at one by one.
 _STREAM_BYTES_MAX = 1 << 20
+
+
+def _ping(call: Call, columns: list[list[bytes]], _owned: bytearray, _notes: StretchNotes) -> int:
+    done = len(columns[0])
+    call.session.out += [_PONG] * done
+    return done
 
 
 def _get(call: Call, columns: list[list[bytes]], owned: bytearray, notes: StretchNotes) -> int:
@@ -312,6 +319,7 @@ def _structure(call: Call, key: bytes, owned: bytearray) -> object:
 
 # By the command's name; each for this many arguments, the name included (0: for any number).
 _STRETCHES: dict[str, tuple[int, Stretch]] = {
+    "ping": (1, _ping),
     "get": (2, _get),
     "set": (3, _set),
     "incr": (2, _incr),

@@ -31,6 +31,7 @@ _WORDS = ("1", "2", "x", "y", "w" * 70)
 _SHORT = ("1", "2", "3", "x")
 _NUMBERS = tuple(map(str, range(990, 1020)))
 _REPEATED: tuple[tuple[str | tuple[str, ...], ...], ...] = (
+    ("PING",),
     ("GET", _KEYS),
     ("SET", _KEYS, _SHORT),
     ("SET", "bbbb", _WORDS),

@@ -17,6 +17,8 @@ KEY = st.sampled_from(["a", "a", "a", "b", "{a}c", "list", "set", "hash", "text"
 WORD = st.sampled_from(["1", "2", "-3", "x", "y", "", "w" * 70, "v" * 1100])
 
 _REPEATED: tuple[Template, ...] = (
+    ("PING",),
+    ("PING", WORD),
     ("GET", KEY),
     ("SET", KEY, WORD),
     ("SET", KEY, WORD, "GET"),
