@@ -6,9 +6,11 @@ comes first.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
+from cluster.slots import key_slot
 from node.call import Call
 from node.commands.hash_access import look_up
 from node.notifications import GENERIC, LIST
@@ -23,6 +25,8 @@ from wire.errors import SYNTAX, WRONGTYPE, Error
 from wire.key_places import sorted_and_stored, sorted_only
 from wire.reply import Bulks, Reply
 
+# What makes a pattern stand for several keys.
+_SPECIAL = re.compile(rb"[*?\[\\]")
 _NOT_A_NUMBER = b"ERR One or more scores can't be converted into double"
 _FORBIDDEN = b"ERR %b option of SORT denied due to insufficient ACL permissions."
 _DENIED = b"ERR %b option of SORT denied in Cluster mode."
@@ -43,6 +47,16 @@ _STORED = KeySpec(
 _CATEGORIES = ("set", "sortedset", "list", "dangerous")
 
 
+def slot_of_pattern(pattern: bytes) -> int | None:
+    """The slot of every key that a pattern stands for; None unless its hash tag, or its having no star, tells it."""
+    special = _SPECIAL.search(pattern)
+    if special is None:
+        return key_slot(pattern)
+    before = pattern[: special.start()]
+    start = before.find(b"{")
+    return key_slot(before) if 0 <= start < before.find(b"}", start + 1) - 1 else None
+
+
 class _Request:
     """What is asked for, read from the arguments; raises Error as Redis does."""
 
@@ -57,7 +71,8 @@ class _Request:
         self.offset, self.count = 0, -1
         self.descending = self.alpha = False
         self.target: bytes | None = None
-        clustered = call.node.mode == "cluster"
+        # In a cluster, the slot in which other keys have to be.
+        own_slot = key_slot(call.argv[1]) if call.node.mode == "cluster" else None
         user = call.node.accounts.user_of(call.session)
         forbidden = not user.unrestricted and not user.reads_all_keys(call.command, call.argv)
         options = call.argv[2:]
@@ -81,16 +96,17 @@ class _Request:
                 left -= 1
                 if b"*" not in self.by:
                     self.ordered = False
-                elif clustered:
+                elif own_slot is not None and slot_of_pattern(self.by) != own_slot:
                     raise Error(_DENIED % word)
                 elif forbidden:
                     raise Error(_FORBIDDEN % word)
             elif word == b"GET" and left:
-                if clustered:
+                pattern = next(rest)
+                if own_slot is not None and pattern != b"#" and slot_of_pattern(pattern) != own_slot:
                     raise Error(_DENIED % word)
                 if forbidden:
                     raise Error(_FORBIDDEN % word)
-                self.get.append(next(rest))
+                self.get.append(pattern)
                 left -= 1
             else:
                 raise Error(SYNTAX)
