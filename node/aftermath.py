@@ -7,6 +7,7 @@ from typing import Final
 
 from node.blocking import NOT_YET, BlockedClients, Serve
 from node.call import Call
+from node.error_codes import ErrorCodes
 from node.keyspace import Keyspace
 from node.propagation import Propagation
 from node.session import NodeSession
@@ -20,8 +21,6 @@ from wire.reply import Reply
 from wire.session import LISTENING
 from wire.table import Command
 
-# Redis keeps no more codes of errors, because scripts can make up their own.
-_ERROR_CODES_MAX = 128
 # A string of so many bytes may take longer to copy than all that its command does.
 LARGE: Final = 1 << 20
 
@@ -29,23 +28,38 @@ LARGE: Final = 1 << 20
 class Aftermath:
     """Sees to it, for the executor and its lanes."""
 
-    __slots__ = ("_blocked", "_keyspace", "_perf_ns", "_propagation", "_slow", "_wall_ms", "errors", "is_busy", "ready")
+    __slots__ = (
+        "_blocked",
+        "_errors",
+        "_keyspace",
+        "_perf_ns",
+        "_propagation",
+        "_slow",
+        "_wall_ms",
+        "is_busy",
+        "ready",
+    )
 
     def __init__(
-        self, keyspace: Keyspace, propagation: Propagation, slow: SlowCommands, blocked: BlockedClients, clock: Clock
+        self,
+        keyspace: Keyspace,
+        propagation: Propagation,
+        slow: SlowCommands,
+        blocked: BlockedClients,
+        errors: ErrorCodes,
+        clock: Clock,
     ) -> None:
         self._keyspace = keyspace
         self._propagation = propagation
         self._slow = slow
         self._blocked = blocked
+        self._errors = errors
         self._wall_ms = clock.wall_ms
         self._perf_ns = clock.perf_ns
         # Not empty when a change may serve blocked clients.
         self.ready = blocked.ready
         # Whether a script stands in the middle of its work: set where there are scripts.
         self.is_busy: Callable[[], bool] = lambda: False
-        # For INFO: error replies by their code.
-        self.errors: dict[bytes, int] = {}
 
     def pass_on(self, session: NodeSession, database: int, data: bytes) -> None:
         """Pass on whole commands that ran in `database`, as the client sent them."""
@@ -116,9 +130,7 @@ class Aftermath:
 
     def count(self, error: Error) -> None:
         """For INFO errorstats."""
-        code = error.text.partition(b" ")[0]
-        if code in self.errors or len(self.errors) < _ERROR_CODES_MAX:
-            self.errors[code] = self.errors.get(code, 0) + 1
+        self._errors.count(error.text.partition(b" ")[0])
 
     def notice(self, session: NodeSession, command: Command, argv: list[bytes], took_ns: int, runs: int = 1) -> None:
         """A command took so long that the time of the turn is another one, or is one that is looked at more closely."""

@@ -16,6 +16,7 @@ from binascii import crc_hqx
 from cluster.slots import SLOTS
 from node.aftermath import Aftermath
 from node.blocking import BlockedClients
+from node.error_codes import ErrorCodes
 from node.gates import Gatekeeper
 from node.indirect import Indirect
 from node.keyspace import Keyspace
@@ -73,6 +74,7 @@ class Executor:
         slow: SlowCommands,
         blocked: BlockedClients,
         tracking: Tracking,
+        errors: ErrorCodes,
         clock: Clock,
     ) -> None:
         self._table = table
@@ -91,7 +93,7 @@ class Executor:
         self._clustered = False
         # Who must know which keys a command has read (CLIENT TRACKING).
         self.tracking = tracking
-        self.aftermath = Aftermath(keyspace, propagation, slow, blocked, clock)
+        self.aftermath = Aftermath(keyspace, propagation, slow, blocked, errors, clock)
         self.slow_lane = SlowLane(table, keyspace, gatekeeper, monitor, tracking, clock, self.aftermath)
         self.indirect = Indirect(table, keyspace, propagation, monitor, slow, tracking, clock, self.aftermath)
         # `maxmemory`.

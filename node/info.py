@@ -65,7 +65,7 @@ def _sections() -> dict[str, Section]:
         "cpu": Section("CPU", lambda node: sections.cpu(node.runtime)),
         "modules": Section("Modules", lambda node: []),
         "commandstats": Section("Commandstats", lambda node: sections.command_stats(node.table), default=False),
-        "errorstats": Section("Errorstats", lambda node: sections.error_stats(node.executor.aftermath.errors)),
+        "errorstats": Section("Errorstats", lambda node: sections.error_stats(node.errors.counts)),
         "latencystats": Section(
             "Latencystats", lambda node: sections.latency_stats(node.table, node.settings), default=False
         ),

@@ -99,7 +99,7 @@ def clients(node: Node, clients: Clients[NodeSession]) -> Fields:
 
 
 def stats(node: Node, traffic: Traffic, keyspace: Keyspace, expiry: ActiveExpiry, broker: Broker) -> Fields:
-    replicas, errors, refused = node.replication.replicas, node.executor.aftermath.errors, node.accounts.log.refused
+    replicas, refused = node.replication.replicas, node.accounts.log.refused
     return [
         ("total_connections_received", node.clients.total),
         ("total_commands_processed", node.table.calls),
@@ -141,7 +141,7 @@ def stats(node: Node, traffic: Traffic, keyspace: Keyspace, expiry: ActiveExpiry
         ("tracking_total_items", node.tracking.item_count),
         ("tracking_total_prefixes", node.tracking.prefix_count),
         ("unexpected_error_replies", 0),
-        ("total_error_replies", sum(errors.values())),
+        ("total_error_replies", node.errors.total),
         ("dump_payload_sanitizations", 0),
         *((name, 0) for name in ("total_reads_processed", "total_writes_processed")),
         *((name, 0) for name in ("io_threaded_reads_processed", "io_threaded_writes_processed")),

@@ -12,6 +12,7 @@ from node.clustering import Clustering
 from node.crash import report_crash
 from node.cron import Cron
 from node.database import DELETE_EXPIRED, HIDE_EXPIRED
+from node.error_codes import ErrorCodes
 from node.execute import Executor
 from node.expiry import ActiveExpiry
 from node.gates import Conditions, Gatekeeper, gates_of
@@ -108,6 +109,7 @@ class Node:
         self.slow_commands = SlowCommands(self.table, self.slow_log, self.latency)
         self.blocked = BlockedClients()
         self.tracking = Tracking(self.keyspace, self.clients, self.turn)
+        self.errors = ErrorCodes(runtime.log)
         self.executor = Executor(
             self.table,
             self.keyspace,
@@ -117,6 +119,7 @@ class Node:
             self.slow_commands,
             self.blocked,
             self.tracking,
+            self.errors,
             runtime.clock,
         )
         self.pauses = Pauses(self.conditions, self.clients, self._pauses_changed)

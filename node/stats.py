@@ -114,7 +114,7 @@ class Traffic:
 def reset_statistics(node: Node) -> None:
     """CONFIG RESETSTAT: what INFO counts begins again."""
     node.traffic.reset()
-    node.executor.aftermath.errors.clear()
+    node.errors.clear()
     for command in node.table.every():
         command.forget_calls()
     node.table.settled_calls = 0

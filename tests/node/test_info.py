@@ -262,3 +262,24 @@ def test_what_the_backlog_holds_is_replicas_memory_only_while_there_are_some(pai
         replica.close()
         wait_for(lambda: fields(client, "memory")["mem_clients_slaves"] == "0", what="none")  # noqa: B023
         client.ask("CONFIG", "SET", "repl-backlog-size", "1mb")
+
+
+def test_too_many_codes_of_errors(start_server: Callable[..., OwnServer]) -> None:
+    """A script can make up as many as it likes: from 128 on they are counted, but not told apart (Redis 7.4)."""
+    server = start_server().wait_ready()
+    client = server.client()
+    client.ask("NOSUCH")
+    for number in range(127):
+        client.ask("EVAL", "return redis.error_reply(ARGV[1])", "0", f"CODE{number} is made up")
+    shown = fields(client, "errorstats")
+    assert len(shown) == 128
+    assert shown["errorstat_CODE126"] == "count=1"
+    client.ask("EVAL", "return redis.error_reply('ONE too many')", "0")
+    client.ask("NOSUCH")
+    assert fields(client, "errorstats") == {"errorstat_ERRORSTATS_DISABLED": "count=1"}
+    assert fields(client, "stats")["total_error_replies"] == "130"
+    assert "Current errors code list: CODE0, CODE1, CODE10, " in server.log
+    client.ask("CONFIG", "RESETSTAT")
+    client.ask("NOSUCH")
+    assert fields(client, "errorstats") == {"errorstat_ERR": "count=1"}
+    assert server.log.count("Errorstats stopped adding new errors") == 1
