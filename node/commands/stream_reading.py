@@ -56,6 +56,8 @@ class _Request:
         while at <= last:
             word, more = argv[at].upper(), last - at
             if word == b"BLOCK" and more:
+                if call.session.connection is None:
+                    raise Error(b"ERR %b command is not allowed with BLOCK option from scripts" % argv[0])
                 self.timeout_ms = parse_integer(argv[at + 1], _TIMEOUT)
                 if self.timeout_ms < 0:
                     raise Error(b"ERR timeout is negative")

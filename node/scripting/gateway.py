@@ -22,8 +22,8 @@ from runtime.clock import Clock
 from runtime.log import Log
 from wire.acl.accounts import Accounts
 from wire.acl.selector import Reason
-from wire.command import BLOCKING, MAY_REPLICATE, NOSCRIPT, WRITE
 from wire.command import DENYOOM as NEEDS_MEMORY
+from wire.command import MAY_REPLICATE, NOSCRIPT, WRITE
 from wire.command import STALE as WHILE_STALE
 from wire.errors import Error
 from wire.reply import Reply
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from node.scripting.debugger import Debugger
     from node.scripting.sandbox import LuaFunction, LuaTable, LuaValue, Sandbox
 
-# These block, too, though their flags do not say so.
-_WAITS = ("wait", "waitaof")
 # redis.REPL_AOF, REPL_REPLICA and REPL_ALL are the sums of these.
 _TO_LOG = 1
 _TO_REPLICAS = 2
@@ -313,9 +311,7 @@ class Gateway:
         if not command.argc_min <= len(argv) <= command.argc_max:
             raise Error(_BAD_ARITY)
         flags = command.flags
-        # What would wait for something answers at once, as if its time was up (Redis 7.4).
-        waits = flags & BLOCKING or command.name in _WAITS
-        if flags & NOSCRIPT and not waits and not self.permits_all:
+        if flags & NOSCRIPT and not self.permits_all:
             raise Error(NOT_FROM_SCRIPTS)
         concerns = command.gates & self._conditions.mask
         if concerns & STALE and not flags & WHILE_STALE:

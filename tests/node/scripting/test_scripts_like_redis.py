@@ -42,6 +42,14 @@ return redis.pcall('nope')
 ----
 return redis.call('subscribe','a')
 ----
+return redis.call('blpop','l',0)
+----
+return redis.pcall('wait',1,0)
+----
+return redis.call('xread','block',0,'streams','s','$')
+----
+return redis.call('XREADGROUP','group','g','c','block',0,'streams','s','>')
+----
 return redis.call()
 ----
 return redis.call({})
