@@ -6,7 +6,7 @@ inside. Unsorted results come in the order of the cells, as in Redis.
 
 from __future__ import annotations
 
-from math import hypot
+from math import hypot, inf
 
 from node.call import Call
 from node.commands.geo import coordinates, distance_text, parse_position, parse_unit
@@ -23,9 +23,6 @@ from wire.reply import Reply
 _NO_SUCH_MEMBER = b"ERR could not decode requested zset member"
 # How an answer may be enriched, in the order in which it is.
 _WITH = (b"WITHDIST", b"WITHHASH", b"WITHCOORD")
-
-# Degrees by which a place may be beyond the box around what is looked for, and still be inside by a rounding error.
-_SLACK = 1e-6
 
 # Member, score, distance from the middle in metres, position.
 _Place = tuple[bytes, float, float, tuple[float, float]]
@@ -125,14 +122,14 @@ class _Search:
             reach_m = radius_m
         limit = self.count if self.any else len(zset)
         places: list[_Place] = []
-        south, north = box.south - _SLACK, box.north + _SLACK
+        # Most of what the cells hold is too far away, which is seen without trigonometry. What a rectangle holds may be
+        # farther east or west than its own box: great circles lead nearer to the poles.
+        frame = geohash.Frame(box if radius_m is not None else box._replace(west=-inf, east=inf))
         for cell in geohash.covering_cells(middle, box, reach_m):
             first, behind = cell.scores()
-            for member, score in zset.pairs(*zset.ranks_by_score(ScoreRange(first, False, behind, True))):
+            pairs = zset.pairs(*zset.ranks_by_score(ScoreRange(first, False, behind, True)))
+            for member, score in frame.sift(pairs):
                 position = geohash.position_of(score)
-                # Half of what the cells hold is too far north or south, which is seen without trigonometry.
-                if not south <= position[1] <= north:
-                    continue
                 distance = self._distance_if_inside(middle, position)
                 if distance is not None:
                     places.append((member, score, distance, position))

@@ -23,6 +23,9 @@ _MERCATOR_MAX_M = 20037726.37
 _ALPHABET = b"0123456789bcdefghjkmnpqrstuvwxyz"
 _TEXT_LENGTH = 11
 _MASK_64 = (1 << 64) - 1
+# The bits of rows and columns.
+_ROWS = 0x5555555555555555
+_COLUMNS = _ROWS << 1
 
 
 def _spread(byte: int) -> int:
@@ -102,6 +105,38 @@ def position_of(score: float) -> tuple[float, float]:
     if column < _SIZE and row < _SIZE:
         return longitude, latitude
     return _clamp(longitude, LONGITUDE_MAX), _clamp(latitude, LATITUDE_MAX)
+
+
+class Frame:
+    """A rectangle held against scores as they are, without finding out where each of them lies.
+
+    The bits of columns, and of rows, keep their order with gaps between them, so they are compared where they stand.
+    """
+
+    __slots__ = ("_east", "_north", "_south", "_west")
+
+    def __init__(self, area: Area) -> None:
+        """Columns are not told apart where `area` goes around the earth, or has no width that could be told."""
+        self._south, self._north = _lines(area.south, area.north, LATITUDE_MAX)
+        self._west, self._east = 0, _COLUMNS
+        if -LONGITUDE_MAX <= area.west <= area.east <= LONGITUDE_MAX:
+            west, east = _lines(area.west, area.east, LONGITUDE_MAX)
+            self._west, self._east = west << 1, east << 1
+
+    def sift(self, pairs: list[tuple[bytes, float]]) -> list[tuple[bytes, float]]:
+        """Those members, with the scores of a cell, that may be inside; a place beside the edge may be, too."""
+        south, north, west, east = self._south, self._north, self._west, self._east
+        rows, columns = _ROWS, _COLUMNS
+        return [
+            pair for pair in pairs if south <= (bits := int(pair[1])) & rows <= north and west <= bits & columns <= east
+        ]
+
+
+def _lines(low: float, high: float, limit: float) -> tuple[int, int]:
+    """The bits of the first row, or column, in question and of the last: those beside the edges are, too."""
+    first, last = [int((min(max(edge, -limit), limit) + limit) / (2 * limit) * _SIZE) for edge in (low, high)]
+    # What is not on the map is shown at its edge.
+    return _interleave(max(first - 1, 0)), _interleave(last + 1) if last + 1 < _SIZE else _ROWS
 
 
 def standard_text(longitude: float, latitude: float) -> bytes:
@@ -196,7 +231,7 @@ def _interleave(number: int) -> int:
 
 def _gather(bits: int) -> int:
     """The number that every other bit makes: pairs of bits are pushed together, then pairs of pairs, and so on."""
-    bits &= 0x5555555555555555
+    bits &= _ROWS
     bits = (bits | bits >> 1) & 0x3333333333333333
     bits = (bits | bits >> 2) & 0x0F0F0F0F0F0F0F0F
     bits = (bits | bits >> 4) & 0x00FF00FF00FF00FF
