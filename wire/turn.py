@@ -46,6 +46,7 @@ class Turn:
         "begun",
         "bytes_in",
         "bytes_out",
+        "closings",
         "crowded",
         "hold_s",
         "openings",
@@ -83,6 +84,8 @@ class Turn:
         # What comes before replies, in this order, and behind it what was asked for in this turn (`once`).
         self.steps: list[Callable[[], None]] = []
         self._asked: dict[Callable[[], None], None] = {}
+        # What looks at all that is to be sent now, when nothing more is put in (`maxmemory-clients`).
+        self.closings: list[Callable[[], None]] = []
         # Asked at the end of each turn: for how many seconds nothing may leave.
         self.hold_s: Callable[[], float] | None = None
         # The connections whose commands ran before the doubt came up; None while there is none.
@@ -170,6 +173,8 @@ class Turn:
             asked, self._asked = self._asked, {}
             for step in asked:
                 step()
+        for step in self.closings:
+            step()
         replies = self.replies
         together = self.together
         if together or len(replies) >= _CROWD_MIN:
