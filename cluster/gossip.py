@@ -94,6 +94,7 @@ def _follow_address(ctx: Context, node: NodeEntry, entry: GossipEntry) -> None:
         node.ip, node.port, node.cport = address
         node.pport = entry.pport
         node.noaddr = False
+        ctx.state.attention.soon(node)
         ctx.state.topology_changed = True
 
 

@@ -97,6 +97,8 @@ def update_address(ctx: Context, node: NodeEntry, header: Header, peer_ip: str) 
     node.ip, node.port, node.cport, node.pport = ip, header.port, header.cport, header.pport
     node.noaddr = False
     drop(ctx, node)
+    # Without an address it was perhaps not looked at any more.
+    ctx.state.attention.soon(node)
     ctx.state.topology_changed = True
     ctx.changed()
     ctx.notice(f"Address updated for node {node.called}, now {ip}:{header.port}")

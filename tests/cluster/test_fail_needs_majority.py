@@ -89,6 +89,22 @@ def test_a_master_that_comes_back_with_another_name_is_missed_and_replaced() -> 
     mesh.until(lambda: all(peer.ok for peer in peers.values() if peer is not m0))
 
 
+def test_a_node_that_was_missed_is_dialled_when_it_is_back_elsewhere() -> None:
+    mesh = Mesh(datagrams=False)
+    mesh.form(replica_no_failover=True)
+    m0, m1 = mesh.peers["m0"], mesh.peers["m1"]
+    mesh.kill(m0)
+    stranger, old_ip = mesh.add("stranger"), m0.ip
+    m0.ip, stranger.ip = "10.0.0.99", old_ip
+    stranger.settings = replace(stranger.settings, announce_ip=old_ip)
+    m0.settings = replace(m0.settings, announce_ip=m0.ip)
+    mesh.until(lambda: m1.entry(m0).noaddr and m1.entry(m0).fail)
+    mesh.run(5000)
+    mesh.restart(m0)
+    mesh.until(lambda: m1.entry(m0).ip == m0.ip and m1.entry(m0).link_ready, limit_ms=1000)
+    mesh.until(lambda: m1.ok and m0.ok)
+
+
 def test_nodes_that_exchange_their_addresses_are_not_failed() -> None:
     """As containers do that are started anew."""
     mesh, peers = formed()
