@@ -275,9 +275,11 @@ def _ones(count: int, zeros: list[int]) -> list[bytes]:
 def _xadd(call: Call, columns: list[list[bytes]], owned: bytearray, notes: StretchNotes) -> int:
     """Entries of one stream, whose ids are for us to choose."""
     key = columns[1][0]
+    if len(columns) % 2 == 0 or columns[2][0] != b"*":
+        return 0
     value = _structure(call, key, owned)
     done = min(_of_one_key(columns[1]), _of_one_key(columns[2]))
-    if type(value) is not Stream or len(columns) % 2 == 0 or columns[2][0] != b"*":
+    if type(value) is not Stream:
         return 0
     rows = list(map(list, zip(*[column[:done] for column in columns[3:]], strict=True)))
     length = sum([len(text) for column in columns for text in column])

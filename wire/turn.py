@@ -81,9 +81,9 @@ class Turn:
         self.begun = False
         # What comes before the first command, in this order.
         self.openings: list[Callable[[], None]] = []
-        # What comes before replies, in this order, and behind it what was asked for in this turn (`once`).
-        self.steps: list[Callable[[], None]] = []
+        # What comes before replies: what was asked for in this turn (`once`), then, in this order, what always does.
         self._asked: dict[Callable[[], None], None] = {}
+        self.steps: list[Callable[[], None]] = []
         # What looks at all that is to be sent now, when nothing more is put in (`maxmemory-clients`).
         self.closings: list[Callable[[], None]] = []
         # Asked at the end of each turn: for how many seconds nothing may leave.
@@ -116,7 +116,7 @@ class Turn:
             self._call_soon(self._look_again if self.crowded else self._at_end)
 
     def once(self, step: Callable[[], None]) -> None:
-        """Run `step` at the end of this turn, behind the others."""
+        """Run `step` at the end of this turn, in front of those that always run."""
         self._asked[step] = None
         self.request()
 
@@ -167,12 +167,12 @@ class Turn:
         self._timer = None
         self._doubtful = None
         self._scheduled = False
-        for step in self.steps:
-            step()
         if self._asked:
             asked, self._asked = self._asked, {}
             for step in asked:
                 step()
+        for step in self.steps:
+            step()
         for step in self.closings:
             step()
         replies = self.replies

@@ -51,7 +51,7 @@ async def test_steps_come_before_replies_and_each_is_written_to_once() -> None:
     assert world.events == ["step", "flush early", "flush late"]
 
 
-async def test_what_is_asked_for_in_a_turn_runs_once_behind_its_steps() -> None:
+async def test_what_is_asked_for_in_a_turn_runs_once_in_front_of_its_steps() -> None:
     world = Doubt()
 
     def asked() -> None:
@@ -61,7 +61,7 @@ async def test_what_is_asked_for_in_a_turn_runs_once_behind_its_steps() -> None:
     world.turn.once(asked)
     world.turn.reply(world.early)
     await world.turns()
-    assert world.events == ["step", "asked", "flush early"]
+    assert world.events == ["asked", "step", "flush early"]
     world.turn.request()
     await world.turns()
     assert world.events[3:] == ["step"]
