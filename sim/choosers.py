@@ -7,6 +7,7 @@ A master is replaced when enough of them do not hear it; without a fault between
 from __future__ import annotations
 
 from sim.claims import Claims
+from sim.disk import SYNC_S
 from sim.shape import Shape
 from sim.troubles import CRASHING, SILENCING, SILENCING_ON_BUS, Trouble, Troubles, longest_gap_s
 
@@ -16,6 +17,8 @@ _BACK_S = 2.0
 _SYNCED_S = 5.0
 # From the decision to replace a master until its successor says so: what struck it then may be over.
 _DECIDED_S = 5.0
+# A node that saves its nodes.conf waits for two syncs, of the file and of its folder, and everybody waits for the node.
+_SAVE_S = 2 * SYNC_S[1]
 
 
 class Choosers:
@@ -40,10 +43,14 @@ class Choosers:
             choosers = self._voters(replica, until)
             needed = len(choosers) - self._majority() + 1
             # Its rival waits for it only if it hears how much it has.
-            for trouble in self._troubles.of_way(replica, rival):
-                if trouble.on(after, until, back_s):
-                    return trouble
+            untold = self.untold(replica, rival, after, until, back_s)
+            if untold is not None:
+                return untold
         return self._cut_off(replica, choosers, needed, after, until, back_s)
+
+    def untold(self, replica: str, rival: str, after: float, until: float, back_s: float = _BACK_S) -> Trouble | None:
+        """What kept a replica from telling another node, within that time, how much it has."""
+        return next((way for way in self._troubles.of_way(replica, rival) if way.on(after, until, back_s)), None)
 
     def may_not_stand(self, replica: str, master_ended_at: float) -> Trouble | None:
         """What restarted a replica so shortly before its master ended that it was not in sync again: then it does not
@@ -78,8 +85,15 @@ class Choosers:
         return self._cut_off(master, choosers, needed, moment, moment, _DECIDED_S)
 
     def _silencing(self, name: str) -> list[Trouble]:
-        kinds = SILENCING if self._shape.failover == "sentinel" else SILENCING_ON_BUS
-        return list(self._troubles.of_host(name, kinds))
+        silencing = self._troubles.of_host(name, SILENCING_ON_BUS)
+        if self._shape.failover == "cluster":
+            return list(silencing)
+        # Sentinels miss the answers only of one that waits for its disk itself.
+        return [
+            trouble
+            for trouble in silencing
+            if trouble.strike.kind in SILENCING or trouble.strike.amount * _SAVE_S > self._shape.down_after_ms / 1000
+        ]
 
     def _majority(self) -> int:
         return self._shape.masters // 2 + 1

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sim.trace import Trace
 
 # How long a sync takes, between the two, on a disk that is well.
-_SYNC_S = (100e-6, 1e-3)
+SYNC_S = (100e-6, 1e-3)
 
 
 class Inode:
@@ -222,7 +222,7 @@ class MachineDisk:
             error.set_result(errno.EIO if self.failing else 0)
 
     def draw_sync_s(self) -> float:
-        low, high = _SYNC_S
+        low, high = SYNC_S
         return (low + (high - low) * self._chance.random()) * self.slowness
 
     def check_space(self, size: int) -> int:

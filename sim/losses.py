@@ -12,7 +12,7 @@ and of all others who had it, a fault kept each from being chosen.
 
 *Forgotten*: the place was taken by a node that had had it and lost its memory, by a fault: the master itself, when it
 was restarted, or a replica. Faults ended the master, or kept it out of reach for so long that it is given up, and kept
-all others who had it from being chosen.
+all others who had it from being chosen, or from telling a master that was back that they have it.
 
 Anything else is a broken promise. How long before the end of its master a write was acknowledged is its window.
 """
@@ -221,9 +221,11 @@ class Judge:
             return [self._wanted(self._troubles.crash(name, had.until), f"nothing ended {name}, which had it")]
         # A master that was restarted waits for those who have more; until they have thrown it away for its copy.
         until = held.until if change.reborn else change.at_s
+        untold = self._choosers.untold(name, change.heir.name, change.at_s, until) if change.reborn else None
         return [
             self._wanted(
-                self._choosers.unseen(name, change.heir.name, change.at_s, until)
+                untold
+                or self._choosers.unseen(name, change.heir.name, change.at_s, until)
                 or self._choosers.may_not_stand(name, ended_at)
                 or self._choosers.never_followed(name, change.before.name, change.before.at_s, ended_at),
                 f"{name} had it, and nothing kept it from taking the place of {change.before.name}",

@@ -66,8 +66,10 @@ def test_what_keeps_a_replica_from_being_chosen(shape: Shape, strike: Strike, un
         (SENTINELS, cut("node-0", others=("sentinel-0", "node-1", "node-2")), False),
         (VOTES, cut("node-0", others=("node-1", "node-2")), True),
         (VOTES, cut("node-0", others=("node-1", "node-3")), False),
-        # A slow disk holds up what the bus says, and no answer to a PING.
+        # A slow disk holds up what the bus says, and an answer to a PING only when it is so slow that nodes.conf takes
+        # longer to save than a dead node is waited for.
         (SENTINELS, Strike(0, 9.0, 2.0, Kind.SLOW_DISK, ("node-0",), (), 100.0), False),
+        (SENTINELS, Strike(0, 9.0, 2.0, Kind.SLOW_DISK, ("node-0",), (), 400.0), True),
         (VOTES, Strike(0, 9.0, 2.0, Kind.SLOW_DISK, ("node-0",), (), 100.0), True),
     ],
 )

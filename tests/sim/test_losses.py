@@ -289,6 +289,23 @@ def test_unless_a_fault_kept_that_from_taking_over() -> None:
     excused(history, Reason.FORGOTTEN, kill, pause)
 
 
+@pytest.mark.parametrize("shape", [SENTINELS, VOTES])
+@pytest.mark.parametrize(("others", "counts"), [(("node-0",), True), (("node-6",), False)])
+def test_a_master_that_was_restarted_must_hear_of_what_the_replica_has(
+    shape: Shape, others: tuple[str, ...], counts: bool
+) -> None:
+    history = History(shape)
+    history.written(10.0)
+    history.held("node-0", 10.0, 15.0)
+    history.held("node-3", 10.0, 20.0)
+    kill = history.killed("node-0", 15.0, 15.5)
+    cut = history.fault(Kind.CUT, 14.0, 19.0, "node-3", others=others)
+    if counts:
+        excused(history, Reason.FORGOTTEN, kill, cut)
+    else:
+        inexcusable(history, "node-3 had it, and nothing kept it from taking the place of node-0")
+
+
 @pytest.mark.parametrize(
     ("shape", "back_at", "counts"), [(VOTES, 14.9, True), (VOTES, 8.0, False), (SENTINELS, 14.9, False)]
 )
