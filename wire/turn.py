@@ -46,7 +46,6 @@ class Turn:
         "begun",
         "bytes_in",
         "bytes_out",
-        "closings",
         "crowded",
         "hold_s",
         "openings",
@@ -84,8 +83,6 @@ class Turn:
         # What comes before replies: what was asked for in this turn (`once`), then, in this order, what always does.
         self._asked: dict[Callable[[], None], None] = {}
         self.steps: list[Callable[[], None]] = []
-        # What looks at all that is to be sent now, when nothing more is put in (`maxmemory-clients`).
-        self.closings: list[Callable[[], None]] = []
         # Asked at the end of each turn: for how many seconds nothing may leave.
         self.hold_s: Callable[[], float] | None = None
         # The connections whose commands ran before the doubt came up; None while there is none.
@@ -172,8 +169,6 @@ class Turn:
             for step in asked:
                 step()
         for step in self.steps:
-            step()
-        for step in self.closings:
             step()
         replies = self.replies
         together = self.together

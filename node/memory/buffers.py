@@ -124,11 +124,11 @@ class ClientMemory:
         if limit < 0:
             maxmemory = self._settings.maxmemory
             limit = max(-limit * maxmemory // 100, _CLIENTS_MIN) if maxmemory else 0
-        closings = self._turn.closings
+        steps = self._turn.steps
         if limit and not self._limit:
-            closings.append(self._end_turn)
+            steps.append(self._end_turn)
         elif self._limit and not limit:
-            closings.remove(self._end_turn)
+            steps.remove(self._end_turn)
             self._sizes.clear()
             self._total = 0
         self._limit = limit
