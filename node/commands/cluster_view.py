@@ -17,7 +17,7 @@ from node.call import Call
 from node.clustering import Clustering
 from node.commands.cluster_help import in_cluster
 from wire.arguments import parse_integer
-from wire.command import ADMIN, STALE, command
+from wire.command import ADMIN, LOADING, STALE, command
 from wire.errors import Error
 from wire.reply import Reply, Verbatim
 
@@ -138,7 +138,7 @@ def slaves(call: Call) -> Reply:
 @command(
     "CLUSTER|SLOTS",
     arity=2,
-    flags=STALE,
+    flags=LOADING | STALE,
     group="cluster",
     since="3.0.0",
     complexity="O(N) where N is the total number of Cluster nodes",
@@ -190,7 +190,7 @@ def _slots_entry(call: Call, cluster: Clustering, node: NodeEntry) -> list[Any]:
 @command(
     "CLUSTER|SHARDS",
     arity=2,
-    flags=STALE,
+    flags=LOADING | STALE,
     group="cluster",
     since="7.0.0",
     complexity="O(N) where N is the total number of cluster nodes",

@@ -21,10 +21,12 @@ COMBINED = ("hgetdel", "hgetex", "hsetex")
 COMPARING = ("set", "delex", "digest", "msetex")
 # Of Redis 8.2.
 DELETING = ("xdelex", "xackdel")
+# Of Redis 7.4: answered while data are loaded.
+ANSWERED = ("cluster|slots", "cluster|shards")
 # Not in Redis 7.0, or with subcommands or options that it does not have.
 NEWER = (
     *("client|setinfo", "client|no-touch", "cluster|myshardid", "cluster|slot-stats", "zrank", "zrevrank", "waitaof"),
-    *(*FIELD_EXPIRY, *COMBINED, *COMPARING, *DELETING),
+    *(*FIELD_EXPIRY, *COMBINED, *COMPARING, *DELETING, *ANSWERED),
 )
 # Containers list their subcommands, of which Redis may have more; the entries of the others are compared whole.
 PLAIN = [name for name, command in TABLE.all.items() if not command.subcommands]
