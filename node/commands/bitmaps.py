@@ -81,10 +81,12 @@ def grown(call: Call, name: bytes, length: int) -> tuple[bytearray, bool]:
 
     Where its bits begin has been checked (`bit_offset`); the last of them may lie beyond the limit, as in Redis.
     """
-    value = changeable(call.db.get_string(name) or b"")
-    missing = length - len(value)
+    stored = call.db.get_string(name) or b""
+    missing = length - len(stored)
     if missing <= 0:
-        return value, False
+        # Changed or not, Redis keeps it in the form that can be changed from now on (OBJECT ENCODING tells).
+        return call.db.unshare_string(name), False
+    value = changeable(stored)
     value += bytes(missing)
     return value, True
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.node.conftest import Pair
 from tests.node.differential import KEY, Replicas, Steps, Template, assert_alike, budget, options, steps_of
+from tests.node.raw_client import Words
 
 _OFFSET = st.sampled_from(["0", "1", "7", "8", "13", "100", "4294967295", "4294967296", "-1", "x", "1000", "01"])
 _INTEGER = st.sampled_from(["0", "1", "-1", "3", "-5", "255", "9223372036854775807", "-9223372036854775808", "x", "70"])
@@ -52,3 +54,10 @@ _TEMPLATES: tuple[Template, ...] = (
 @budget(60)
 def test_bitmaps(pair: Pair, replicas: Replicas, steps: Steps, proto: str) -> None:
     assert_alike(pair, replicas, steps, proto)
+
+
+@pytest.mark.parametrize(
+    "words", [("SETBIT", "k", "0", "0"), ("BITFIELD", "k", "SET", "u8", "0", "48"), ("BITFIELD", "k", "GET", "u8", "0")]
+)
+def test_what_changes_nothing_may_change_the_encoding(pair: Pair, replicas: Replicas, words: Words) -> None:
+    assert_alike(pair, replicas, [(0, ("SET", "k", "0")), (0, words)], "2")

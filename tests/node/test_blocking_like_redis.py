@@ -228,8 +228,6 @@ def _assert_alike(pair: Pair, replicas: Replicas, steps: list[Step], proto: str)
 def test_a_key_that_expires_before_it_is_swapped_in(pair: Pair, replicas: Replicas) -> None:
     """Who waits is not served, but looks, which is what deletes the key."""
     for client, waiter in zip(pair.connect(), pair.connect(), strict=True):
-        # Otherwise the servers' own clocks decide who deletes it.
-        client.ask("DEBUG", "SET-ACTIVE-EXPIRE", "0")
         client.ask("SELECT", "1")
         client.ask("RPUSH", "k", "1")
         client.ask("PEXPIRE", "k", "50")
@@ -238,6 +236,5 @@ def test_a_key_that_expires_before_it_is_swapped_in(pair: Pair, replicas: Replic
         time.sleep(0.1)
         assert client.ask("SWAPDB", "0", "1") == b"+OK\r\n"
         assert client.ask("CLIENT", "UNBLOCK", str(number)) == b":1\r\n"
-        client.ask("DEBUG", "SET-ACTIVE-EXPIRE", "1")
         client.ask("PUBLISH", "the end", "the end")
     assert_same_streams(*(replica.read_until(b"the end") for replica in replicas))

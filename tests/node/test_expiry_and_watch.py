@@ -45,7 +45,6 @@ def test_swapdb_breaks_a_watch_when_what_can_be_seen_of_the_key_changes(pair: Pa
     cases = [(before, after) for before in states for after in states]
     outcomes = []
     for client in pair.connect():
-        client.ask("DEBUG", "SET-ACTIVE-EXPIRE", "0")
         replies = []
         for before, after in cases:
             client.ask_all([("SELECT", "1"), *states[after], ("SELECT", "0"), *states[before]])
@@ -53,7 +52,6 @@ def test_swapdb_breaks_a_watch_when_what_can_be_seen_of_the_key_changes(pair: Pa
             wait_for(lambda client=client: client.ask("EXISTS", "timer") == b":0\r\n", what="the timer's expiry")
             replies += client.ask_all([("WATCH", "k"), ("SWAPDB", "0", "1"), ("MULTI",), ("PING",), ("EXEC",)])[-1:]
             client.ask("FLUSHALL")
-        client.ask("DEBUG", "SET-ACTIVE-EXPIRE", "1")
         outcomes.append(replies)
     broken = b"*-1\r\n"
     assert outcomes[0] == outcomes[1]

@@ -150,9 +150,14 @@ def test_keys_that_are_named_for_a_script(clients: tuple[RawClient, RawClient], 
     assert [_told(reader), _told(reader)] == [[b"a"], [b"b"]]
 
 
-_LONG_SCRIPT = """
+_WAIT = """
+local function now() local time = redis.call('TIME') return time[1] * 1000000 + time[2] end
+local began = now()
+while now() < began + 100000 do for i = 1, 1000 do end end
+"""
+_LONG_SCRIPT = f"""
 redis.call('GET', KEYS[1])
-for i = 1, 3000000 do end
+{_WAIT}
 redis.call('INCR', KEYS[1])
 redis.call('GET', KEYS[2])
 """
@@ -162,8 +167,9 @@ def test_a_script_that_takes_long(clients: tuple[RawClient, RawClient]) -> None:
     """What the client has chosen holds to its end, though others were told BUSY meanwhile."""
     client, other = clients
     other.ask("CONFIG", "SET", "busy-reply-threshold", "5")
-    client.send(encode_command([b"EVAL", b"for i = 1, 3000000 do end", b"0"]))
+    client.send(encode_command([b"EVAL", b"while true do end", b"0"]))
     wait_for(lambda: other.ask("GET", "a").startswith(b"-BUSY"), what="a script that takes long")
+    other.ask("SCRIPT", "KILL")
     client.read_reply()
     for options in ([], ["OPTIN"]):
         client.ask("CLIENT", "TRACKING", "on", "NOLOOP", *options)
