@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from node.arguments import checked_timeout
 from node.blocking import NOT_YET
 from node.call import Call
 from node.commands.stream_arguments import parse_id
@@ -59,7 +58,9 @@ class _Request:
             if word == b"BLOCK" and more:
                 if call.session.connection is None:
                     raise Error(b"ERR %b command is not allowed with BLOCK option from scripts" % argv[0])
-                self.timeout_ms = checked_timeout(parse_integer(argv[at + 1], _TIMEOUT))
+                self.timeout_ms = parse_integer(argv[at + 1], _TIMEOUT)
+                if self.timeout_ms < 0:
+                    raise Error(b"ERR timeout is negative")
                 at += 1
             elif word == b"CLAIM" and more:
                 if not grouped:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from node.arguments import checked_timeout
 from node.call import Call
 from wire.arguments import INT64_MAX, parse_integer
 from wire.command import NOSCRIPT, command
@@ -103,4 +102,7 @@ def _in_range(text: bytes, most: int, refusal: bytes) -> int:
 
 def _timeout(text: bytes) -> int:
     """Milliseconds; 0 is for ever."""
-    return checked_timeout(parse_integer(text, b"ERR timeout is not an integer or out of range"))
+    timeout_ms = parse_integer(text, b"ERR timeout is not an integer or out of range")
+    if timeout_ms < 0:
+        raise Error(b"ERR timeout is negative")
+    return timeout_ms

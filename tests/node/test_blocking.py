@@ -143,18 +143,3 @@ def test_a_lost_slot_sends_those_who_wait_for_its_keys_away(start_server: Start)
     actor.ask("CLUSTER", "DELSLOTS", str(key_slot(b"list")))
     for client in (waiter, other):
         assert client.read_reply() == b"-CLUSTERDOWN Hash slot not served\r\n"
-
-
-@pytest.mark.parametrize(
-    ("command", "shortest"),
-    [
-        ("XREAD BLOCK %s STREAMS no $", "9223371000000000000"),
-        ("WAIT 1 %s", "9223372036854775807"),
-        ("WAITAOF 0 1 %s", "9223372036854775807"),
-    ],
-)
-def test_nobody_waits_longer_than_the_clock_goes(pair: Pair, command: str, shortest: str) -> None:
-    """Redis 7.4 says so. The real server of these tests, a 7.0, lets its clock overflow."""
-    client, _ = pair.connect()
-    assert client.ask(*(command % shortest).split()) == b"-ERR timeout is out of range\r\n"
-    assert client.ask(*(command % "-1").split()) == b"-ERR timeout is negative\r\n"
