@@ -93,7 +93,7 @@ class NodeSettings(Settings):
     supervised: Annotated[str, Choice("upstart", "systemd", "auto", "no", fixed=True)] = "no"
     pidfile: TextAtStart = ""
     dir: Annotated[str, Text(protected=True)] = "."
-    loglevel: Annotated[str, Choice("debug", "verbose", "notice", "warning", "nothing")] = "notice"
+    loglevel: Annotated[str, Choice("debug", "verbose", "notice", "warning", newer=("nothing",))] = "notice"
     logfile: TextAtStart = ""
     syslog_enabled: YesNoAtStart = False
     syslog_ident: TextAtStart = "redis"

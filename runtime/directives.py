@@ -199,17 +199,18 @@ class SizeOrShare(Size):
 
 
 class Choice(Kind):
-    """One of a list of words."""
+    """One of a list of words, or of those that came after the version that is announced: a refusal names the former."""
 
-    def __init__(self, *names: str, **traits: bool):
+    def __init__(self, *names: str, newer: tuple[str, ...] = (), **traits: bool):
         super().__init__(**traits)
         self.names = names
+        self._newer = newer
 
     def value(self, word: str) -> str:
         return self.check(word.lower())
 
     def check(self, value: Any) -> str:
-        if value not in self.names:
+        if value not in self.names and value not in self._newer:
             raise ValueError(f"argument(s) must be one of the following: {', '.join(self.names)}")
         return str(value)
 

@@ -96,8 +96,8 @@ def _is_comparable(words: Words) -> bool:
         return words[2:3] == ("0",)
     if name in ("SETBIT", "BITFIELD", "SETRANGE"):
         return "4294967295" not in words
-    if name == "XREAD":
-        return "+" not in words
+    if name == "XREAD" and "+" in words:
+        return False
     blocks = name.startswith(("BL", "BR", "BZ")) or (name in _READS and "BLOCK" in map(str.upper, map(str, words)))
     return not (blocks and any(_waits_long(str(word)) for word in words[1:]))
 
