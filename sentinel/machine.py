@@ -169,9 +169,6 @@ class SentinelMachine:
         if link is None:
             return []
         link.disconnected(event.half)
-        for _, instance in self.knowledge.users[event.link]:
-            if isinstance(instance, DataInstance):
-                instance.info_sent_at = None
         return self._masters_on(event.link)
 
     def _answered(self, step: Step, event: Answered) -> list[Master]:

@@ -144,14 +144,18 @@ def _close_if_stuck(step: Step, master: Master, instance: Instance) -> None:
 
 
 def _ask_info(step: Step, master: Master, instance: DataInstance) -> None:
-    if not instance.link.accepts_periodic:
+    link, sent_at = instance.link, instance.info_sent_at
+    if not link.accepts_periodic:
         return
-    if instance.info_sent_at is not None and not step.elapsed(instance.info_sent_at, step.periods.info):
+    # What was asked on a connection that is gone, by whoever ended it, is not answered any more.
+    opened_at = link.command.connected_at
+    asked = sent_at is not None and opened_at is not None and sent_at >= opened_at
+    if asked and not step.elapsed(sent_at, step.periods.info):
         return
     if not step.elapsed(instance.info_at, _info_period(step, master, instance)):
         return
     instance.info_sent_at = step.now
-    step.send(instance.link, Info())
+    step.send(link, Info())
     step.due(step.now + step.periods.info + 1)
 
 

@@ -52,6 +52,9 @@ FOUND = {
     # The same with sentinels: a replica that had been restarted, and so might have forgotten something, was not taken
     # for a master that was back with nothing, and that waited in vain (a gap in `sentinel.selection`).
     "a replica that was restarted is better than nothing": Plan(37406, Shape(3, 1)),
+    # A sentinel gave up a connection on which a replica had not answered for long, and waited for the INFO that it had
+    # asked for on it: it took a replica with old data, of which it had heard (a mistake in `sentinel.monitoring`).
+    "INFO is asked for anew on a new connection": Plan(38681, Shape(3, 2, down_after_ms=300)),
 }
 
 
