@@ -6,7 +6,7 @@ every command, and is not kept.
 
 from __future__ import annotations
 
-from cluster.slots import SLOTS, ranges
+from cluster.slots import SLOTS, members
 from node.call import Call
 from node.commands.cluster import parse_slot
 from node.commands.cluster_help import in_cluster
@@ -80,8 +80,7 @@ def _order(argv: list[bytes]) -> tuple[int, bool]:
 def _own(call: Call) -> list[int]:
     """The slots of this node, or of its master, in ascending order."""
     myself = in_cluster(call).state.myself
-    master = myself.master or myself
-    return [slot for first, last in ranges(master.slots) for slot in range(first, last + 1)]
+    return list(members((myself.master or myself).slots))
 
 
 def _stats(call: Call, slot: int) -> Reply:

@@ -99,6 +99,14 @@ def replicas(servers: Pair) -> Iterator[tuple[FakeReplica, FakeReplica]]:
 
 
 @pytest.fixture
+def replica(pair: Pair) -> Iterator[FakeReplica]:
+    """A replica of ours, for one test."""
+    replica = FakeReplica(pair.ours)
+    yield replica
+    replica.close()
+
+
+@pytest.fixture
 def start_server(tmp_path: Path) -> Iterator[Callable[..., OwnServer]]:
     """Start one of our servers with these options, as a process; it ends with the test."""
     started: list[OwnServer] = []

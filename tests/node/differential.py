@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -211,6 +211,20 @@ def events(watcher: RawClient) -> list[bytes]:
     while not events or b"the end" not in events[-1]:
         events.append(watcher.read_reply())
     return events
+
+
+def key_events(pair: Pair, ours: RawClient, classes: str, lines: Iterable[str]) -> list[str]:
+    """The names of our server's events of these classes (``E...``) while a client of it runs commands."""
+    watcher, _ = pair.connect()
+    ours.ask("CONFIG", "SET", "notify-keyspace-events", classes)
+    watcher.ask("PSUBSCRIBE", "*")
+    for line in lines:
+        ours.ask(*line.split())
+    ours.ask("PUBLISH", "e:end", "")
+    names = []
+    while (name := parse_reply(watcher.read_reply())[2].partition(b":")[2].decode()) != "end":
+        names.append(name)
+    return names
 
 
 def assert_same_streams(ours: list[list[bytes]], theirs: list[list[bytes]]) -> None:

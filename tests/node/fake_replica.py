@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.node.raw_client import RawClient, bulk_strings
+from typing import Any
+
+from tests.node.raw_client import RawClient, bulk_strings, parse_reply
 
 
 class FakeReplica(RawClient):
@@ -30,3 +32,12 @@ class FakeReplica(RawClient):
             if words[0].upper() not in (b"PING", b"REPLCONF"):
                 commands.append(words)
         return commands
+
+    def told_of(self, client: RawClient, *words: str | bytes) -> tuple[Any, list[list[bytes]]]:
+        """The reply to a command of the master's client, and what replicas are told because of it."""
+        client.ask("PUBLISH", "begin", "begin")
+        reply = parse_reply(client.ask(*words))
+        client.ask("PUBLISH", "the end", "the end")
+        told = self.read_until(b"the end")
+        begin = next(at for at, command in enumerate(told) if command[:2] == [b"PUBLISH", b"begin"])
+        return reply, told[begin + 1 : -1]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.node.conftest import Pair
+from tests.node.differential import key_events
 from tests.node.fake_replica import FakeReplica
 from tests.node.raw_client import RawClient, parse_reply
 
@@ -21,23 +20,6 @@ def ours(pair: Pair) -> RawClient:
     client.ask("HSET", "h", "a", "1", "b", "2", "c", "3", "d", "4")
     client.ask("HPEXPIREAT", "h", _FAR, "FIELDS", "1", "d")
     return client
-
-
-@pytest.fixture
-def replica(pair: Pair) -> Iterator[FakeReplica]:
-    replica = FakeReplica(pair.ours)
-    yield replica
-    replica.close()
-
-
-def _repeated(ours: RawClient, replica: FakeReplica, line: str) -> tuple[object, list[str]]:
-    """The reply to a command, and what replicas were told because of it."""
-    ours.ask("PUBLISH", "begin", "begin")
-    reply = parse_reply(ours.ask(*line.split()))
-    ours.ask("PUBLISH", "the end", "the end")
-    told = replica.read_until(b"the end")
-    begin = next(at for at, command in enumerate(told) if command[0] == b"PUBLISH" and command[1] == b"begin")
-    return reply, [b" ".join(command).decode() for command in told[begin + 1 : -1]]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +51,8 @@ def _repeated(ours: RawClient, replica: FakeReplica, line: str) -> tuple[object,
 def test_replies_and_what_is_repeated(
     ours: RawClient, replica: FakeReplica, line: str, reply: object, repeated: list[str]
 ) -> None:
-    assert _repeated(ours, replica, line) == (reply, repeated)
+    answered, told = replica.told_of(ours, *line.split())
+    assert (answered, [b" ".join(command).decode() for command in told]) == (reply, repeated)
 
 
 @pytest.mark.parametrize(
@@ -125,10 +108,7 @@ def test_times(ours: RawClient) -> None:
 
 
 def test_events(pair: Pair, ours: RawClient) -> None:
-    watcher, _ = pair.connect()
-    ours.ask("CONFIG", "SET", "notify-keyspace-events", "Eghn")
-    watcher.ask("PSUBSCRIBE", "*")
-    for line in (
+    lines = (
         f"HGETEX h PXAT {_FAR} FIELDS 1 a",
         "HGETEX h PERSIST FIELDS 1 a",
         "HGETEX h FIELDS 1 a",
@@ -136,13 +116,8 @@ def test_events(pair: Pair, ours: RawClient) -> None:
         "HSETEX new PX 0 FIELDS 1 a 1",
         "HGETEX h PX 0 FIELDS 1 a",
         "HGETDEL h FIELDS 3 b c d",
-    ):
-        ours.ask(*line.split())
-    ours.ask("PUBLISH", "e:end", "")
-    events = []
-    while (event := parse_reply(watcher.read_reply())[2].partition(b":")[2].decode()) != "end":
-        events.append(event)
-    assert events == [
+    )
+    assert key_events(pair, ours, "Eghn", lines) == [
         *("hexpire", "hpersist"),
         *("hset", "hexpire"),
         *("new", "hset", "hdel", "del"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -25,13 +25,6 @@ def ours(pair: Pair) -> RawClient:
     client, _ = pair.connect()
     client.ask("HSET", "h", "a", "1", "b", "2", "c", "3", "d", "4")
     return client
-
-
-@pytest.fixture
-def replica(pair: Pair) -> Iterator[FakeReplica]:
-    replica = FakeReplica(pair.ours)
-    yield replica
-    replica.close()
 
 
 def _stream(client: RawClient, replica: FakeReplica, since: list[bytes]) -> list[list[bytes]]:

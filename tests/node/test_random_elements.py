@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -59,13 +58,6 @@ def test_fields_with_their_values(ours: RawClient, proto: str, count: str) -> No
     pairs = list(zip(drawn[::2], drawn[1::2], strict=True)) if proto == "2" else [tuple(pair) for pair in drawn]
     assert len(pairs) == min(abs(int(count)), 20)
     assert all(value == field.upper() for field, value in pairs)
-
-
-@pytest.fixture
-def replica(pair: Pair) -> Iterator[FakeReplica]:
-    replica = FakeReplica(pair.ours)
-    yield replica
-    replica.close()
 
 
 def test_replicas_hear_what_was_popped(ours: RawClient, replica: FakeReplica) -> None:

@@ -6,7 +6,6 @@ The real server of these tests is a 7.0 and has no such option.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -32,13 +31,6 @@ def ours(pair: Pair) -> RawClient:
     client.ask("XCLAIM", "s", "g", "other", "0", "2", "IDLE", "70000", "RETRYCOUNT", "2")
     client.ask("XCLAIM", "s", "g", "other", "0", "1", "IDLE", "60000", "RETRYCOUNT", "1")
     return client
-
-
-@pytest.fixture
-def replica(pair: Pair) -> Iterator[FakeReplica]:
-    replica = FakeReplica(pair.ours)
-    yield replica
-    replica.close()
 
 
 def _request(*words: str) -> bytes:
@@ -96,12 +88,8 @@ def test_what_is_deleted_is_passed_over_and_stays_pending(ours: RawClient) -> No
 
 
 def test_replicas_are_told_of_claims(ours: RawClient, replica: FakeReplica) -> None:
-    ours.ask("PUBLISH", "begin", "begin")
-    ours.ask(*_READ, "CLAIM", "65000", "COUNT", "2", "NOACK", "STREAMS", "s", ">")
-    ours.ask("PUBLISH", "the end", "the end")
-    told = replica.read_until(b"the end")
-    begin = next(at for at, command in enumerate(told) if command[:2] == [b"PUBLISH", b"begin"])
-    create, claim, position = [words for words in told[begin + 1 : -1] if words not in ([b"MULTI"], [b"EXEC"])]
+    _, told = replica.told_of(ours, *_READ, "CLAIM", "65000", "COUNT", "2", "NOACK", "STREAMS", "s", ">")
+    create, claim, position = [words for words in told if words not in ([b"MULTI"], [b"EXEC"])]
     assert create == [b"XGROUP", b"CREATECONSUMER", b"s", b"g", b"mine"]
     assert claim[:7] == [b"XCLAIM", b"s", b"g", b"mine", b"0", b"2-0", b"TIME"]
     assert claim[8:] == [b"RETRYCOUNT", b"3", b"FORCE", b"JUSTID", b"LASTID", b"3-0"]

@@ -5,12 +5,12 @@ The real server of these tests is a 7.0: a replica that knows nothing of all thi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from random import Random
 
 import pytest
 
 from tests.node.conftest import Pair
+from tests.node.differential import key_events
 from tests.node.fake_replica import FakeReplica
 from tests.node.raw_client import RawClient, parse_reply
 
@@ -34,13 +34,6 @@ def ours(pair: Pair) -> RawClient:
     client.ask("XACK", "s", "h", "2", "3", "4", "5")
     client.ask("SET", "string", "x")
     return client
-
-
-@pytest.fixture
-def replica(pair: Pair) -> Iterator[FakeReplica]:
-    replica = FakeReplica(pair.ours)
-    yield replica
-    replica.close()
 
 
 def _entries(client: RawClient) -> str:
@@ -92,14 +85,11 @@ def test_what_goes_and_what_stays(
     pending: tuple[str, str],
     repeated: list[str],
 ) -> None:
-    ours.ask("PUBLISH", "begin", "begin")
-    assert parse_reply(ours.ask(*line.split())) == reply
+    answered, told = replica.told_of(ours, *line.split())
+    assert answered == reply
     assert _entries(ours) == entries
     assert (_pending(ours, "g"), _pending(ours, "h")) == pending
-    ours.ask("PUBLISH", "the end", "the end")
-    told = replica.read_until(b"the end")
-    begin = next(at for at, command in enumerate(told) if command[:2] == [b"PUBLISH", b"begin"])
-    lines = [b" ".join(command).decode() for command in told[begin + 1 : -1]]
+    lines = [b" ".join(command).decode() for command in told]
     assert [line for line in lines if line not in ("MULTI", "EXEC")] == repeated
 
 
@@ -167,23 +157,15 @@ def test_trimming_by_what_is_acknowledged(ours: RawClient, by_id: bool) -> None:
 
 
 def test_events(pair: Pair, ours: RawClient) -> None:
-    watcher, _ = pair.connect()
-    ours.ask("CONFIG", "SET", "notify-keyspace-events", "Et")
-    watcher.ask("PSUBSCRIBE", "*")
-    for line in (
+    lines = (
         "XDELEX s IDS 1 1",
         "XDELEX s IDS 1 1",
         "XACKDEL s g ACKED IDS 1 3",
         "XACKDEL s g ACKED IDS 1 3",
         "XTRIM s MINID 5 ACKED",
         "XTRIM s MINID 5 DELREF",
-    ):
-        ours.ask(*line.split())
-    ours.ask("PUBLISH", "e:end", "")
-    events = []
-    while (event := parse_reply(watcher.read_reply())[2].partition(b":")[2].decode()) != "end":
-        events.append(event)
-    assert events == ["xdel", "xdel", "xtrim", "xtrim"]
+    )
+    assert key_events(pair, ours, "Et", lines) == ["xdel", "xdel", "xtrim", "xtrim"]
 
 
 def test_a_group_that_has_not_read_protects_what_is_acknowledged_elsewhere(ours: RawClient) -> None:

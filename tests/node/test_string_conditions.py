@@ -5,11 +5,10 @@ The real server of these tests is a 7.0: a replica that knows nothing of all thi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.node.conftest import Pair
+from tests.node.differential import key_events
 from tests.node.fake_replica import FakeReplica
 from tests.node.raw_client import RawClient, parse_reply
 
@@ -27,13 +26,6 @@ def ours(pair: Pair) -> RawClient:
     client.ask("SET", "t", "hello", "PXAT", _FAR)
     client.ask("RPUSH", "l", "hello")
     return client
-
-
-@pytest.fixture
-def replica(pair: Pair) -> Iterator[FakeReplica]:
-    replica = FakeReplica(pair.ours)
-    yield replica
-    replica.close()
 
 
 @pytest.mark.parametrize(
@@ -88,12 +80,8 @@ def replica(pair: Pair) -> Iterator[FakeReplica]:
 def test_replies_and_what_is_repeated(
     ours: RawClient, replica: FakeReplica, line: str, reply: object, repeated: list[str]
 ) -> None:
-    ours.ask("PUBLISH", "begin", "begin")
-    assert parse_reply(ours.ask(*line.split())) == reply
-    ours.ask("PUBLISH", "the end", "the end")
-    told = replica.read_until(b"the end")
-    begin = next(at for at, command in enumerate(told) if command[:2] == [b"PUBLISH", b"begin"])
-    assert [b" ".join(command).decode() for command in told[begin + 1 : -1]] == repeated
+    answered, told = replica.told_of(ours, *line.split())
+    assert (answered, [b" ".join(command).decode() for command in told]) == (reply, repeated)
 
 
 @pytest.mark.parametrize(
@@ -154,23 +142,21 @@ def test_times_of_several(ours: RawClient) -> None:
 
 
 def test_events(pair: Pair, ours: RawClient) -> None:
-    watcher, _ = pair.connect()
-    ours.ask("CONFIG", "SET", "notify-keyspace-events", "Eg$n")
-    watcher.ask("PSUBSCRIBE", "*")
-    for line in (
+    lines = (
         "SET s new IFEQ hello EX 10",
         "SET s new IFEQ hello",
         "DELEX s IFEQ new",
         "DELEX s",
         "MSETEX 2 s 1 t 2 EX 10",
         "MSETEX 2 s 1 t 2",
-    ):
-        ours.ask(*line.split())
-    ours.ask("PUBLISH", "e:end", "")
-    events = []
-    while (event := parse_reply(watcher.read_reply())[2].partition(b":")[2].decode()) != "end":
-        events.append(event)
-    assert events == [*("set", "expire"), "del", *("new", "expire", "set", "expire", "set"), *("set", "set")]
+    )
+    expected = [
+        *("set", "expire"),
+        "del",
+        *("new", "expire", "set", "expire", "set"),
+        *("set", "set"),
+    ]
+    assert key_events(pair, ours, "Eg$n", lines) == expected
 
 
 @pytest.mark.parametrize(
