@@ -31,8 +31,8 @@ _ACCEPTABLE_STALE_PERCENT = 10
 _OLD_ESTIMATE = 0.95
 _SLOTS_PER_LOOP = 512
 _KEYS_PER_VISIT_MAX = 2048
-# Expired fields of one hash that are deleted before the clock is looked at.
-_FIELDS_PER_STEP = 256
+# Expired fields of one hash that are deleted in one go: before the clock is looked at, or by a command that meets them.
+FIELDS_PER_PORTION = 256
 # Keys of a replica's own that are looked at before it is asked how many of them had expired.
 _OWN_KEYS_PER_LOOP = 20
 
@@ -47,6 +47,7 @@ class ActiveExpiry:
         "_is_replica",
         "_keyspace",
         "_latency",
+        "_next",
         "_pass_on",
         "effort",
         "enabled",
@@ -73,6 +74,8 @@ class ActiveExpiry:
         self._latency = latency
         # The slot each database's next visit begins with.
         self._cursors: dict[int, int] = {}
+        # The database the next cycle begins with.
+        self._next = 0
         # `active-expire-effort`, 1 to 10.
         self.effort = 1
         # DEBUG SET-ACTIVE-EXPIRE.
@@ -99,7 +102,13 @@ class ActiveExpiry:
         started = self._clock.perf_ns()
         keyspace.now_ms = self._clock.wall_ms()
         sampled = expired = 0
-        for database in databases:
+        # The time of a cycle is for all databases: the next cycle begins with the first that this one does not come to.
+        databases.sort(key=lambda each: (each.index < self._next, each.index))
+        self._next = 0
+        for at, database in enumerate(databases):
+            if at and self._clock.perf_ns() - started > _BUDGET_NS:
+                self._next = database.index
+                break
             if database.field_deadlines.times:
                 self._visit_fields(database)
             while database.volatile:
@@ -155,7 +164,7 @@ class ActiveExpiry:
             value = database.shards[slot_of(key)].get(key)
             if type(value) is not Hash or value.expiry is None:
                 continue
-            fields = value.expiry.take_due(keyspace.now_ms, _FIELDS_PER_STEP)
+            fields = value.expiry.take_due(keyspace.now_ms, FIELDS_PER_PORTION)
             if fields:
                 keyspace.expire_fields(database, key, value, fields)
             else:

@@ -7,12 +7,20 @@ look at their times (as in Redis 7.4).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from random import Random
+from typing import Final
 
 from node.call import Call
 from node.database import DELETE_EXPIRED, SEE_EXPIRED
+from node.expiry import FIELDS_PER_PORTION
 from node.notifications import GENERIC
 from node.structures.hashes import Fields, Hash
+from node.structures.table import Drawable, Table
+
+# Draws that show how many fields of a hash live. Fields are drawn one by one while one in so many at most is wanted.
+_TRIALS: Final = 100
+_FEW_OF: Final = 32
 
 
 def is_due(call: Call, hash_: Hash, field: bytes) -> bool:
@@ -55,21 +63,67 @@ def alive(call: Call, hash_: Hash) -> Fields:
     """The fields whose time has not passed, to be walked through."""
     if not _has_due(call, hash_):
         return hash_.fields
-    return {field: value for field, value in hash_.fields.items() if not is_due(call, hash_, field)}
+    assert hash_.expiry is not None
+    time_of, now_ms = hash_.expiry.times.get, call.keyspace.now_ms
+    return {field: value for field, value in hash_.fields.items() if time_of(field, now_ms) >= now_ms}
 
 
-def without_due(call: Call, name: bytes, hash_: Hash) -> Hash | None:
-    """The hash as it is to be drawn from, None when no field is left: a master deletes all whose time has passed."""
+def drawable(call: Call, name: bytes, hash_: Hash, count: int) -> dict[bytes, bytes] | Drawable | None:
+    """What `count` fields are to be drawn from, which has none whose time has passed; None when no field is left.
+
+    A master deletes those whose time has passed, but no more than a portion of them: the rest is passed over, and left
+    to active expiry.
+    """
     if not _has_due(call, hash_):
-        return hash_
-    keyspace = call.keyspace
+        return hash_.mapping()
+    keyspace, expiry = call.keyspace, hash_.expiry
+    assert expiry is not None
     if keyspace.expiry == DELETE_EXPIRED:
-        assert hash_.expiry is not None
-        return hash_ if keyspace.expire_fields(call.db, name, hash_, hash_.expiry.take_due(keyspace.now_ms)) else None
-    shown = hash_.copy()
-    assert shown.expiry is not None
-    shown.remove(shown.expiry.take_due(keyspace.now_ms))
-    return shown if len(shown) else None
+        due = expiry.take_due(keyspace.now_ms, FIELDS_PER_PORTION)
+        if not keyspace.expire_fields(call.db, name, hash_, due):
+            return None
+        if len(due) < FIELDS_PER_PORTION:
+            return hash_.mapping()
+    fields = hash_.fields
+    if isinstance(fields, Table) and abs(count) * _FEW_OF < len(fields):
+        passing = _Passing(fields, expiry.times, keyspace.now_ms)
+        if passing.mostly_alive(call.node.runtime.random.stream(call.command.name)):
+            return passing
+    left = alive(call, hash_)
+    return dict(left.items()) if left else None
+
+
+class _Passing:
+    """Fields of a large hash of which some are passed over, because their time has passed."""
+
+    __slots__ = ("_fields", "_now_ms", "_times")
+
+    def __init__(self, fields: Table[bytes], times: dict[bytes, int], now_ms: int) -> None:
+        self._fields = fields
+        self._times = times
+        self._now_ms = now_ms
+
+    def __len__(self) -> int:
+        """At most so many."""
+        return len(self._fields)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return filter(self._is_alive, self._fields)
+
+    def random_key(self, chance: Random) -> bytes:
+        """One that is not passed over (there must be some), each as likely as the others."""
+        while True:
+            field = self._fields.random_key(chance)
+            if self._is_alive(field):
+                return field
+
+    def mostly_alive(self, chance: Random) -> bool:
+        """Whether enough are not passed over for drawing until one is met to be little work, and to end."""
+        drawn = [self._fields.random_key(chance) for _ in range(_TRIALS)]
+        return sum(map(self._is_alive, drawn)) * 4 > _TRIALS
+
+    def _is_alive(self, field: bytes) -> bool:
+        return self._times.get(field, self._now_ms) >= self._now_ms
 
 
 def _has_due(call: Call, hash_: Hash) -> bool:

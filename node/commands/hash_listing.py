@@ -6,7 +6,7 @@ from itertools import chain
 
 from node.arguments import parse_draws
 from node.call import Call
-from node.commands.hash_access import alive, is_due, without_due
+from node.commands.hash_access import alive, drawable, is_due
 from node.commands.sampling import draw
 from node.commands.scan import ScanOptions, parse_cursor, scan_keys
 from node.structures.hashes import Hash
@@ -83,8 +83,9 @@ def hvals(call: Call) -> Reply:
 def hrandfield(call: Call) -> Reply:
     argv = call.argv
     if len(argv) == 2:
-        hash_ = _whole(call, argv[1])
-        return None if hash_ is None else random_key(hash_.mapping(), call.node.runtime.random.stream("hrandfield"))
+        hash_ = call.db.read_as(argv[1], Hash)
+        one_of = None if hash_ is None else drawable(call, argv[1], hash_, 1)
+        return None if one_of is None else random_key(one_of, call.node.runtime.random.stream("hrandfield"))
     count = parse_draws(argv[2])
     if len(argv) > 4 or (len(argv) == 4 and argv[3].upper() != b"WITHVALUES"):
         raise Error(SYNTAX)
@@ -92,17 +93,12 @@ def hrandfield(call: Call) -> Reply:
     if with_values and abs(count) > INT64_MAX // 2:
         # Redis' own count of the items to answer would overflow.
         raise Error(OUT_OF_RANGE)
-    hash_ = _whole(call, argv[1])
-    if hash_ is None:
+    hash_ = call.db.read_as(argv[1], Hash)
+    some_of = None if hash_ is None else drawable(call, argv[1], hash_, count)
+    if hash_ is None or some_of is None:
         return []
-    fields = draw(call, hash_.mapping(), count)
+    fields = draw(call, some_of, count)
     return _with_values(hash_, fields, nested=call.session.proto > 2) if with_values else Bulks(fields)
-
-
-def _whole(call: Call, name: bytes) -> Hash | None:
-    """The hash at `name` to draw from."""
-    hash_ = call.db.read_as(name, Hash)
-    return None if hash_ is None else without_due(call, name, hash_)
 
 
 def _with_values(hash_: Hash, fields: list[bytes], *, nested: bool) -> Reply:

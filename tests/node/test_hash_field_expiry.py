@@ -268,6 +268,35 @@ def test_a_replica_hides_what_has_expired_until_its_master_deletes_it(start_serv
     assert reader.ask("HGETALL", "h") == writer.ask("HGETALL", "h")
 
 
+@pytest.mark.parametrize(("lasting", "count"), [(2000, 1), (2000, 20), (2000, -20), (2000, 1500), (20, 5), (20, 90)])
+def test_of_many_that_are_due_a_draw_takes_a_portion_out(
+    ours: RawClient, replica: FakeReplica, lasting: int, count: int
+) -> None:
+    due = [f"due:{number}" for number in range(1000)]
+    kept = [f"kept:{number}" for number in range(lasting)]
+    ours.ask("HSET", "many", *[word for field in (*due, *kept) for word in (field, "x")])
+    _wait_past(ours, _soon(ours, *due, key="many"))
+    ours.ask("SET", "before", "the draw")
+    found = bulk_strings(ours.ask("HRANDFIELD", "many", str(count)))
+    assert len(found) == (min(count, lasting) if count > 0 else -count)
+    assert count < 0 or len(set(found)) == len(found)
+    assert {field.decode() for field in found} <= set(kept)
+    told = _stream(ours, replica, [b"SET", b"before", b"the draw"])
+    deletions = [words for words in told if words[:2] == [b"HDEL", b"many"]]
+    assert 0 < len(deletions) < 500
+    assert as_integer(ours.ask("HLEN", "many")) == 1000 + lasting - len(deletions)
+    assert {word.decode() for word in bulk_strings(ours.ask("HKEYS", "many"))} == set(kept)
+
+
+def test_of_a_large_hash_that_is_due_altogether_nothing_is_drawn(ours: RawClient) -> None:
+    fields = [f"field:{number}" for number in range(1000)]
+    ours.ask("HSET", "many", *[word for field in fields for word in (field, "x")])
+    _wait_past(ours, _soon(ours, *fields, key="many"))
+    assert ours.ask("HRANDFIELD", "many") == b"$-1\r\n"
+    assert ours.ask("HRANDFIELD", "many", "5") == b"*0\r\n"
+    assert 0 < as_integer(ours.ask("HLEN", "many")) < 1000
+
+
 @pytest.mark.parametrize("names", [5, 17, 60])
 def test_deadlines_beside_a_dict(names: int) -> None:
     chance = random.Random(names)
