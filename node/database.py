@@ -13,6 +13,7 @@ master's word; a command that comes from the master sees it as existing (expiry 
 from __future__ import annotations
 
 from binascii import crc_hqx
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -25,6 +26,7 @@ from wire.errors import WRONGTYPE, Error
 
 if TYPE_CHECKING:
     from node.keyspace import Keyspace
+    from node.session import NodeSession
     from node.structures import Structure
 
 Value = Any
@@ -79,6 +81,7 @@ class Database:
         "field_deadlines",
         "index",
         "looks_closer",
+        "readers",
         "shards",
         "size",
         "volatile",
@@ -102,10 +105,12 @@ class Database:
         self.avg_ttl_ms = 0.0
         # Who is told of every change of a key: sessions that WATCH it, and the queues of clients that block on it.
         self.watchers: dict[bytes, dict[Watcher, None]] = {}
+        # Keys that tracking clients have read, in that order, each with its readers (`node.tracking`); None: no keys.
+        self.readers: OrderedDict[bytes, dict[NodeSession, None]] | None = None
         # What the keys take, while there is a limit, and when they were used, while somebody wants to know.
         self.account: DatabaseAccount | None = None
         self.clocks: Clocks | None = None
-        # All that a writer tests: whether any of the three above, an observer of all keys, or a subscriber to keyspace
+        # All that a writer tests: whether any of the four above, an observer of all keys, or a subscriber to keyspace
         # events may have to be told.
         self.attended = False
         # All that a look-up tests: whether some key is volatile, or uses are noted.
@@ -128,6 +133,7 @@ class Database:
     def _attend(self) -> None:
         self.attended = (
             bool(self.watchers)
+            or self.readers is not None
             or self._space.observer is not None
             or self._space.notifier.flags != 0
             or self.account is not None
@@ -415,7 +421,7 @@ class Database:
     def clear(self) -> int:
         """Remove everything; returns how many keys there were. Watches on keys that existed break."""
         removed = self.size
-        watched = [key for key in self.watchers if key in self.shards[slot_of(key)]]
+        watched = [key for key in self.attended_keys() if key in self.shards[slot_of(key)]]
         if removed > BURIED_FROM and self._space.bury is not None:
             self._space.bury(self.shards, removed)
             self._space.bury(self.expires, 0)
@@ -437,7 +443,7 @@ class Database:
         shard = self.shards[slot]
         removed = len(shard)
         if removed:
-            watched = [key for key in self.watchers if key in shard]
+            watched = self._attended_among(shard)
             if removed > BURIED_FROM and self._space.bury is not None:
                 self._space.bury(shard, removed)
             if self.field_deadlines.times:
@@ -480,6 +486,23 @@ class Database:
                 del self.watchers[key]
                 self._attend()
 
+    def remember(self, readers: OrderedDict[bytes, dict[NodeSession, None]] | None) -> None:
+        """Tell of changes of the keys that are in `readers` then; None: of none any more."""
+        self.readers = readers
+        self._attend()
+
+    def attended_keys(self) -> list[bytes]:
+        """Those of which somebody in particular wants to know when they change."""
+        return [*self.watchers, *(self.readers or ())]
+
+    def _attended_among(self, shard: dict[bytes, Value]) -> list[bytes]:
+        """The same of the keys of one slot."""
+        watchers = self.watchers
+        readers: dict[bytes, dict[NodeSession, None]] = {} if self.readers is None else self.readers
+        if len(watchers) + len(readers) < len(shard):
+            return [key for key in self.attended_keys() if key in shard]
+        return [key for key in shard if key in watchers or key in readers]
+
     def _tell(self, key: bytes) -> None:
         """`key` was changed, or is gone: tell whoever attends to the database."""
         if self.clocks is not None:
@@ -487,13 +510,16 @@ class Database:
             self.clocks.written(slot, key, there=key in self.shards[slot])
         if self.account is not None:
             self.account.written(key)
-        if self.watchers or self._space.observer is not None:
+        if self.watchers or self.readers is not None or self._space.observer is not None:
             self._break_watches(key)
 
     def _break_watches(self, key: bytes) -> None:
         observer = self._space.observer
         if observer is not None:
             observer.touched(self, key, gone=False)
+        readers, tracker = self.readers, self._space.tracker
+        if readers is not None and tracker is not None and key in readers:
+            tracker.touched(self, key, gone=False)
         watchers = self.watchers.get(key)
         if watchers is not None:
             gone = not self.is_alive(key)

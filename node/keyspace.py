@@ -61,6 +61,7 @@ class Keyspace:
         "observer",
         "own_volatile",
         "slot",
+        "tracker",
         "turn_before_ms",
         "turn_ms",
         "uses",
@@ -97,6 +98,8 @@ class Keyspace:
         self.functions: FunctionStore | None = None
         # Who is told of every change of any key.
         self.observer: Watcher | None = None
+        # Who is told of every change of a key that has `Database.readers`.
+        self.tracker: Watcher | None = None
         # Whether the databases keep an account of what their keys take, and how they note uses, if they do.
         self.accounted = False
         self.uses: Uses | None = None
@@ -150,9 +153,9 @@ class Keyspace:
         # One in a cluster, and nearly always: asked for at every beat of the clockwork.
         return list(databases.values()) if len(databases) == 1 else [databases[index] for index in sorted(databases)]
 
-    def swap(self, first: int, second: int) -> None:
+    def swap(self, one: Database, two: Database) -> None:
         """SWAPDB: exchange the contents of two databases; watches on keys that exist in either break."""
-        _exchange(self.database(first), self.database(second))
+        _exchange(one, two)
 
     def adopt(self, other: Keyspace) -> None:
         """Exchange all contents with another keyspace; watches on keys that exist in either break."""
@@ -221,7 +224,7 @@ def _exchange(one: Database, two: Database) -> None:
     watched = [
         (database, key)
         for database, other in ((one, two), (two, one))
-        for key in database.watchers
+        for key in database.attended_keys()
         if key in database.shards[slot_of(key)] or key in other.shards[slot_of(key)]
     ]
     one.shards, two.shards = two.shards, one.shards

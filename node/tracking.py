@@ -6,13 +6,17 @@ one of its prefixes. Messages are collected and go out at the end of the loop's 
 reads a value and the word that it is outdated in this order drops it, and in the other order would keep it. Of what it
 has read and now changes itself, a client is told behind that command's reply.
 
-The keys remembered are watched like those of WATCH, so a client that tracks nothing costs nobody anything.
+Each database has the readers of its own keys (`Database.readers`), and tells of a change as it tells those who sent
+WATCH, so a client that tracks nothing costs nobody anything. They are many: a million keys by default. So a database
+that is emptied lets go of all at once, and a smaller limit is brought about in portions.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 from node.database import Database
 from node.gates import TRACKING
@@ -25,6 +29,9 @@ from wire.table import Command
 from wire.turn import Turn
 
 _CHANNEL = b"__redis__:invalidate"
+# How many keys beyond the limit are forgotten at a time, and how long clients have until the next portion.
+_PORTION: Final = 1000
+_PAUSE_S: Final = 0.001
 
 
 class Tracking:
@@ -33,27 +40,27 @@ class Tracking:
     __slots__ = (
         "_changed",
         "_clients",
-        "_emptied",
         "_keyspace",
         "_max_keys",
         "_outdated",
         "_prefixes",
-        "_readers",
         "_running",
+        "_timer",
         "_turn",
+        "item_count",
+        "key_count",
     )
 
     def __init__(self, keyspace: Keyspace, clients: Clients[NodeSession], turn: Turn) -> None:
         self._keyspace = keyspace
+        keyspace.tracker = self
         self._clients = clients
         self._turn = turn
-        # Who has read a key since they were last told of it, the keys in the order of their first reading.
-        self._readers: dict[tuple[Database, bytes], dict[NodeSession, None]] = {}
+        # Keys that are remembered, and how often a client is among the readers of one.
+        self.key_count = 0
+        self.item_count = 0
         # Who hears of all keys that begin so.
         self._prefixes: dict[bytes, dict[NodeSession, None]] = {}
-        # Keys whose readers have all been told in this turn. They are forgotten at its end, since nobody may stop
-        # watching a key while its watchers are told.
-        self._emptied: list[tuple[Database, bytes]] = []
         # Told at the end of the turn: which client of which key (None: of all), and for broadcasts each key with the
         # client that changed it.
         self._outdated: list[tuple[NodeSession, bytes | None]] = []
@@ -62,20 +69,14 @@ class Tracking:
         self._running: NodeSession | None = None
         # `tracking-table-max-keys`; 0: no limit.
         self._max_keys = 1_000_000
+        # Goes on forgetting what is beyond it.
+        self._timer: asyncio.TimerHandle | None = None
 
     # ---- for INFO
 
     @property
     def client_count(self) -> int:
         return sum(session.tracked is not None for session in self._clients)
-
-    @property
-    def key_count(self) -> int:
-        return len(self._readers)
-
-    @property
-    def item_count(self) -> int:
-        return sum(map(len, self._readers.values()))
 
     @property
     def prefix_count(self) -> int:
@@ -168,35 +169,56 @@ class Tracking:
     def _remember(self, session: NodeSession, database: Database, command: Command, argv: list[bytes]) -> None:
         for place in command.spec.keys_in(argv):
             key = argv[place]
-            readers = self._readers.get((database, key))
+            remembered = database.readers
+            if remembered is None:
+                # Ordered, for the first is found at once even after many have left (in a dict they leave holes).
+                remembered = OrderedDict()
+                database.remember(remembered)
+            readers = remembered.get(key)
             if readers is None:
-                readers = self._readers[database, key] = {}
-                database.watch(key, self)
-            readers[session] = None
-        self._limit()
+                readers = remembered[key] = {}
+                self.key_count += 1
+            if session not in readers:
+                readers[session] = None
+                self.item_count += 1
+        if self._max_keys and self.key_count > self._max_keys:
+            self._limit()
 
     def _limit(self) -> None:
-        """Forget the keys that were read first, where there are too many; their readers are told that they changed."""
-        while self._max_keys and len(self._readers) > self._max_keys:
-            (database, key), readers = next(iter(self._readers.items()))
-            self._tell(readers, key)
-            readers.clear()
-            self._forget(database, key)
+        """Forget keys that were read first, where there are too many; their readers are told that they changed."""
+        left = min(self.key_count - self._max_keys, _PORTION) if self._max_keys else 0
+        for database in self._keyspace.databases():
+            while left > 0 and database.readers:
+                left -= 1
+                key, readers = database.readers.popitem(last=False)
+                self._tell(readers, key)
+                self._forgotten(1, len(readers))
+            if not database.readers:
+                database.remember(None)
+        if self._timer is None and self._max_keys and self.key_count > self._max_keys:
+            self._timer = asyncio.get_running_loop().call_later(_PAUSE_S, self._limit_on)
 
-    def _forget(self, database: Database, key: bytes) -> None:
-        del self._readers[database, key]
-        database.unwatch(key, self)
+    def _limit_on(self) -> None:
+        self._timer = None
+        self._limit()
+
+    def _forgotten(self, keys: int, items: int) -> None:
+        self.key_count -= keys
+        self.item_count -= items
 
     # ---- what changes
 
     def touched(self, database: Database, key: bytes, *, gone: bool) -> None:  # noqa: ARG002 - a change is a change
         """A key was changed (a `node.database.Watcher`)."""
-        readers = self._readers.get((database, key))
+        readers = None if database.readers is None else database.readers.get(key)
         if readers:
             self._tell([reader for reader in readers if not self._is_own(reader)], key)
             # Told once.
-            readers.clear()
-            self._emptied.append((database, key))
+            self._forgotten(1, len(readers))
+            assert database.readers is not None
+            del database.readers[key]
+            if not database.readers:
+                database.remember(None)
         if self._prefixes:
             self._changed[key] = self._running
             self._turn.once(self._end_turn)
@@ -209,10 +231,20 @@ class Tracking:
         self._outdated += [(reader, key) for reader in readers if reader.tracked and not reader.tracked.broadcast]
         self._turn.once(self._end_turn)
 
+    def swapped(self) -> None:
+        """Two databases are about to be exchanged: not a million readers are told of a key each."""
+        if self.key_count > _PORTION:
+            self.flushed()
+
     def flushed(self) -> None:
         """All keys are gone, or those of a database: every tracking client forgets everything."""
-        for database, key in list(self._readers):
-            self._forget(database, key)
+        bury = self._keyspace.bury
+        for database in self._keyspace.databases():
+            if database.readers is not None:
+                if bury is not None:
+                    bury(database.readers, 0)
+                database.remember(None)
+        self.key_count = self.item_count = 0
         self._outdated += [(session, None) for session in self._clients if session.tracked is not None]
         self._turn.once(self._end_turn)
 
@@ -240,12 +272,6 @@ class Tracking:
     def _end_turn(self) -> None:
         """Send what has been collected."""
         self.send_outdated()
-        if self._emptied:
-            emptied, self._emptied = self._emptied, []
-            for database, name in emptied:
-                # It may have been read again since, or be forgotten already.
-                if self._readers.get((database, name)) == {}:
-                    self._forget(database, name)
         if self._changed:
             changed, self._changed = self._changed, {}
             for prefix, sessions in self._prefixes.items():

@@ -164,8 +164,10 @@ def swapdb(call: Call) -> Reply:
     first = parse_int32(call.argv[1], _BAD_FIRST, _BAD_FIRST)
     second = parse_int32(call.argv[2], _BAD_SECOND, _BAD_SECOND)
     try:
-        call.keyspace.swap(first, second)
+        one, two = call.keyspace.database(first), call.keyspace.database(second)
     except IndexError:
         raise Error(b"ERR DB index is out of range") from None
+    call.node.tracking.swapped()
+    call.keyspace.swap(one, two)
     call.keyspace.dirty += 1
     return OK

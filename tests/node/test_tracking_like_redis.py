@@ -317,3 +317,50 @@ def test_a_smaller_table_is_small_at_once(clients: tuple[RawClient, RawClient]) 
     assert reader.ask("CONFIG", "SET", "tracking-table-max-keys", "1") == b"+OK\r\n"
     assert _told(reader) in ([b"a"], [b"b"])
     assert reader.ask("CONFIG", "SET", "tracking-table-max-keys", "1000000") == b"+OK\r\n"
+
+
+def _counted(client: RawClient) -> tuple[int, int]:
+    """How many keys are remembered, and how many readers of them."""
+    fields = dict(line.split(b":", 1) for line in client.ask("INFO", "stats").split(b"\r\n") if b":" in line)
+    return int(fields[b"tracking_total_keys"]), int(fields[b"tracking_total_items"])
+
+
+def _many_read(reader: RawClient, writer: RawClient, count: int) -> list[str]:
+    """Both have read so many keys, in RESP3."""
+    names = [f"many:{number}" for number in range(count)]
+    for client in (reader, writer):
+        client.ask("HELLO", "3")
+        client.ask("CLIENT", "TRACKING", "ON")
+        client.ask("MGET", *names)
+    assert _counted(writer) == (count, 2 * count)
+    return names
+
+
+def test_a_table_that_is_far_too_large_becomes_smaller_in_portions(pair: Pair) -> None:
+    reader, writer = pair.connect()[0], pair.connect()[0]
+    names = _many_read(reader, writer, 5000)
+    writer.ask("CLIENT", "TRACKING", "OFF")
+    writer.ask("CONFIG", "SET", "tracking-table-max-keys", "10")
+    # At least as much as Redis forgets with each command has gone, and not all of it.
+    assert 10 < _counted(writer)[0] <= 4900
+    wait_for(lambda: _counted(writer) == (10, 20), what="the table to be small")
+    told = [parse_reply(reader.read_reply()) for _ in range(4990)]
+    assert told == [[b"invalidate", [name.encode()]] for name in names[:4990]]
+    writer.ask("CONFIG", "SET", "tracking-table-max-keys", "1000000")
+    writer.ask("DEL", "many:4999")
+    writer.ask("SET", "many:4999", "x")
+    assert _counted(writer) == (9, 18)
+    assert parse_reply(reader.read_reply()) == [b"invalidate", [b"many:4999"]]
+    writer.ask("FLUSHALL")
+    assert _counted(writer) == (0, 0)
+
+
+def test_of_many_keys_in_swapped_databases_a_reader_is_told_in_one_word(pair: Pair) -> None:
+    reader, writer = pair.connect()[0], pair.connect()[0]
+    names = _many_read(reader, writer, 2000)
+    writer.ask("CLIENT", "TRACKING", "OFF")
+    writer.ask("SET", names[0], "x")
+    assert parse_reply(reader.read_reply()) == [b"invalidate", [names[0].encode()]]
+    writer.ask("SWAPDB", "0", "1")
+    assert parse_reply(reader.read_reply()) == [b"invalidate", None]
+    assert _counted(writer) == (0, 0)

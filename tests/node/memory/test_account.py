@@ -57,7 +57,7 @@ def change(space: Keyspace, what: str, name: bytes, number: int) -> None:
         db.persist(name)
         db.changed(name)
     elif what == "swap":
-        space.swap(0, 1)
+        space.swap(space.database(0), space.database(1))
     elif what == "clear":
         db.clear()
     elif what == "slot":
