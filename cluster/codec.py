@@ -65,6 +65,8 @@ _PLAIN_BYTES_MAX = 8 * 1024 * 1024
 # A channel and a payload of `proto-max-bulk-len` (512 MB) each is the most a client can publish.
 _PUBLISH_BYTES_MAX = HEADER_BYTES + _LENGTHS.size + 2 * 512 * 1024 * 1024
 _HEARTBEATS = {kind.value: kind for kind in (MessageType.PING, MessageType.PONG, MessageType.MEET)}
+# An epoch is counted up by whoever knows it, in the 64 bits that it has here: none is taken over that leaves no room.
+_EPOCH_END = 1 << 63
 _CARRIES_PAYLOAD = frozenset({MessageType.PUBLISH, MessageType.PUBLISHSHARD, MessageType.MODULE})
 
 _NO_MASTER = bytes(ID_LENGTH)
@@ -292,14 +294,16 @@ def _decode_portrait(port: int, frame: bytes) -> tuple[Header, int]:
         state,
         mflags,
     ) = _PORTRAIT.unpack(raw)
+    if master == sender:
+        raise MalformedMessageError("a replica of itself")
     header = Header(
         sender=node_id(sender),
         flags=_node_flags(flags),
         ip=host(ip),
         port=port,
         cport=cport,
-        current_epoch=current_epoch,
-        config_epoch=config_epoch,
+        current_epoch=_checked_epoch(current_epoch),
+        config_epoch=_checked_epoch(config_epoch),
         slots=slots,
         master=None if master == _NO_MASTER else node_id(master),
         offset=offset,
@@ -309,6 +313,12 @@ def _decode_portrait(port: int, frame: bytes) -> tuple[Header, int]:
     )
     newest.port, newest.raw, newest.header, newest.extensions = port, raw, header, extensions
     return header, extensions
+
+
+def _checked_epoch(epoch: int) -> int:
+    if epoch >= _EPOCH_END:
+        raise MalformedMessageError(f"epoch {epoch}")
+    return epoch
 
 
 def _decode_heartbeat(kind: MessageType, frame: bytes, count: int, extensions: int) -> Heartbeat:
@@ -348,7 +358,7 @@ def _decode_publish(frame: bytes, *, sharded: bool) -> Publish:
 
 def _decode_update(frame: bytes) -> Update:
     config_epoch, node, slots = exactly(_UPDATE, frame[HEADER_BYTES:])
-    return Update(node_id(node), config_epoch, slots)
+    return Update(node_id(node), _checked_epoch(config_epoch), slots)
 
 
 def _decode_module(frame: bytes) -> Module:

@@ -13,6 +13,9 @@ from node.structures.hashes import Hash
 from node.structures.records import Record
 from wire.arguments import canonical_integer
 
+# Redis has 48 bits for the time of a field.
+_MOMENT_MAX_MS = (1 << 48) - 1
+
 
 def decode_hash(cursor: Cursor) -> Hash:
     """Type 4."""
@@ -69,7 +72,7 @@ def decode_expiring_hash(cursor: Cursor) -> Hash:
         items += (cursor.string(), cursor.string())
         if after_ms:
             times[items[-2]] = first_ms + after_ms - 1
-    return _expiring(_from_items(items, cursor), times)
+    return _expiring(_from_items(items, cursor), times, cursor)
 
 
 def decode_expiring_hash_listpack(cursor: Cursor) -> Hash:
@@ -81,11 +84,13 @@ def decode_expiring_hash_listpack(cursor: Cursor) -> Hash:
         raise RdbError("Hash integrity check failed.", cursor.position)
     pairs = [part for at in range(0, len(items), 3) for part in items[at : at + 2]]
     times = {field: time_ms for field, time_ms in zip(items[::3], moments, strict=True) if time_ms}
-    return _expiring(_from_items(pairs, cursor, packed=True), times)
+    return _expiring(_from_items(pairs, cursor, packed=True), times, cursor)
 
 
-def _expiring(hash_: Hash, times: dict[bytes, int]) -> Hash:
+def _expiring(hash_: Hash, times: dict[bytes, int], cursor: Cursor) -> Hash:
     if times:
+        if min(times.values()) < 0 or max(times.values()) > _MOMENT_MAX_MS:
+            raise RdbError("Hash read invalid expireAt value", cursor.position)
         hash_.expiry = Deadlines(times)
     return hash_
 

@@ -17,6 +17,8 @@ from node.structures.streams import Stream
 
 _ID = Struct(">QQ")
 _BROKEN = "Stream listpack integrity check failed."
+# What is counted up is saved in 64 bits, and nobody counts to half of that.
+_COUNT_END = 1 << 63
 
 
 def decode_stream(cursor: Cursor) -> Stream:
@@ -55,7 +57,7 @@ def _decode(cursor: Cursor, version: int) -> Stream:
         # The first id is known from the entries.
         cursor.length(), cursor.length()
         stream.max_deleted_id = make_id(cursor.length(), cursor.length())
-        stream.added = cursor.length()
+        stream.added = _counted(cursor)
     else:
         stream.added = stream.length
     for _ in range(cursor.count()):
@@ -64,9 +66,17 @@ def _decode(cursor: Cursor, version: int) -> Stream:
         read = cursor.length() if version >= 2 else stream.position_of(last_id)
         if name in stream.groups:
             raise RdbError("Duplicated consumer group name detected", cursor.position)
-        stream.groups[name] = group = Group(last_id, UNKNOWN if read == SEQUENCE_MAX else read)
+        stream.groups[name] = group = Group(last_id, UNKNOWN if read >= _COUNT_END else read)
         _decode_pending(group, cursor, version)
     return stream
+
+
+def _counted(cursor: Cursor) -> int:
+    """A number that goes up from here."""
+    count = cursor.length()
+    if count >= _COUNT_END:
+        raise RdbError("Stream counter out of range", cursor.position)
+    return count
 
 
 def _decode_node(base: int, cursor: Cursor) -> StreamNode:
@@ -81,7 +91,7 @@ def _decode_pending(group: Group, cursor: Cursor, version: int) -> None:
     deliveries = {}
     for _ in range(cursor.count()):
         entry_id = make_id(*_ID.unpack(cursor.take(_ID.size)))
-        deliveries[entry_id] = (cursor.integer(I64), cursor.length())
+        deliveries[entry_id] = (cursor.integer(I64), _counted(cursor))
     for _ in range(cursor.count()):
         consumer = Consumer(cursor.string(), cursor.integer(I64))
         if consumer.name in group.consumers:

@@ -56,6 +56,7 @@ ids = st.text("0123456789abcdef", min_size=40, max_size=40)
 ports = st.integers(0, 0xFFFF)
 u32 = st.integers(0, 0xFFFFFFFF)
 u64 = st.integers(0, 0xFFFFFFFFFFFFFFFF)
+epochs = st.integers(0, 0x7FFFFFFFFFFFFFFF)
 ips = st.one_of(st.just(""), st.ip_addresses().map(str))
 hosts = st.text("abcxyz019-.", min_size=1, max_size=255)
 maybe_host = st.one_of(st.just(""), hosts)
@@ -89,7 +90,7 @@ bodies = st.one_of(
     st.builds(Publish, st.binary(max_size=40), st.binary(max_size=40), st.booleans()),
     st.just(FailoverAuthRequest()),
     st.just(FailoverAuthAck()),
-    st.builds(Update, ids, u64, bitmaps),
+    st.builds(Update, ids, epochs, bitmaps),
     st.just(ManualFailoverStart()),
     st.builds(Module, st.binary(min_size=8, max_size=8), st.integers(0, 255), st.binary(max_size=40)),
 )
@@ -100,8 +101,8 @@ headers = st.builds(
     ips,
     ports,
     ports,
-    u64,
-    u64,
+    epochs,
+    epochs,
     bitmaps,
     st.one_of(st.none(), ids),
     u64,
@@ -109,7 +110,7 @@ headers = st.builds(
     # EXT_DATA follows from the body; here it is always announced, so that messages compare equal.
     st.integers(0, 3).map(lambda bits: MessageFlag(bits | MessageFlag.EXT_DATA)),
     ports,
-)
+).filter(lambda header: header.master != header.sender)
 
 
 @given(headers, bodies)
@@ -181,8 +182,11 @@ def test_a_large_publish_is_no_broken_frame() -> None:
     [
         pytest.param(8, b"\0\2", id="another protocol version"),
         pytest.param(14, b"\0\2", id="more gossip than there is"),
+        pytest.param(16, b"\xff" * 8, id="an epoch that none can follow"),
+        pytest.param(24, b"\x80", id="an epoch of slots that none can follow"),
         pytest.param(40, b"A" * 40, id="a sender that is no id"),
         pytest.param(2128, b"x" * 40, id="a master that is no id"),
+        pytest.param(2128, b"a" * 40, id="a replica of itself"),
         pytest.param(2168, b"1.2.3.4\n5", id="an address that would break a line of nodes.conf"),
         pytest.param(2168, b"1.2.3.4,host", id="an address that would be read as two"),
         pytest.param(2256, b"\xff", id="gossip about something that is no id"),

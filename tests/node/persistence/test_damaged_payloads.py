@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.persistence import listpack
 from node.persistence.crc64 import crc64
-from node.persistence.payload import deserialized, serialized
+from node.persistence.payload import deserialized, sealed, serialized
+from node.persistence.rdb_encoding import encode_string
 from node.persistence.rdb_errors import RdbError
 from node.persistence.rdb_reader import RdbReader
 from node.structures.limits import DEFAULT_LIMITS
@@ -123,3 +125,23 @@ def test_the_log_says_what_is_wrong_with_a_payload(start_server: Callable[..., O
         sealed += crc64(sealed).to_bytes(8, "little")
         assert client.ask("RESTORE", "k", "0", sealed) == b"-ERR Bad data format\r\n"
         assert f"-> {reason}\n" in server.log
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        # The time of a field: the earliest one and what is added to it, or in a listpack.
+        (24, b"\xff" * 7 + b"\x7f" + b"\x01\x02\x01f\x01v"),
+        (24, bytes(8) + b"\x01\x81\x7f" + b"\xff" * 7 + b"\x01f\x01v"),
+        (24, b"\xff" * 8 + b"\x01\x01\x01f\x01v"),
+        (25, bytes(8) + encode_string(listpack.encode([b"f", b"v", b"-1"]), compress=False)),
+        (25, bytes(8) + encode_string(listpack.encode([b"f", b"v", b"9223372036854775807"]), compress=False)),
+        # How many entries a stream ever had, and how often one was delivered.
+        (19, bytes(8) + b"\x81" + b"\xff" * 8 + b"\x00"),
+        (19, bytes(9) + b"\1\1g\0\0\0\1" + bytes(24) + b"\x81" + b"\xff" * 8 + b"\1\1c" + bytes(8) + b"\1" + bytes(16)),
+    ],
+)
+def test_what_could_not_be_saved_again_is_refused(kind: int, body: bytes) -> None:
+    """It ended the server when a snapshot was to be written, or when the number next went up."""
+    with pytest.raises(Error, match="Bad data format"):
+        deserialized(sealed(bytes((kind,)) + body), DEFAULT_LIMITS, lambda line: line)
