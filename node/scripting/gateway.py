@@ -253,6 +253,9 @@ class Gateway:
     def acl_check(self, *arguments: LuaValue) -> tuple[bool, bytes | None]:
         try:
             argv = _words(arguments)
+        except Error as error:
+            return False, error.text
+        try:
             command = self._table.find(argv)
         except Error:
             return False, _NO_SUCH_COMMAND

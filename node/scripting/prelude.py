@@ -47,6 +47,36 @@ for name in host.kept_libraries:gmatch('%S+') do
   libraries[name] = copy
 end
 
+-- The innermost line of a script that is being run: its source and number. A tail call leaves no trace of the line
+-- that it stood on; most often it is the last statement of the script.
+local running = {source = '', last_line = -1}
+local function place()
+  local level = 2
+  local info = getinfo(level, 'Sl')
+  while info do
+    if info.what ~= 'C' and info.what ~= 'tail' and info.source ~= '=prelude' then
+      return info.source, info.currentline
+    end
+    level = level + 1
+    info = getinfo(level, 'Sl')
+  end
+  return running.source, running.last_line
+end
+
+local function complain_here(message)
+  local source, line = place()
+  error(source:sub(2) .. ':' .. line .. ': ' .. message, 0)
+end
+
+-- What Lua says of arguments.
+local function wrong(position, name, what)
+  complain_here('bad argument #' .. position .. " to '" .. name .. "' (" .. what .. ')')
+end
+local function mistyped(position, name, wanted, ...)
+  local got = select('#', ...) < position and 'no value' or type((select(position, ...)))
+  wrong(position, name, wanted .. ' expected, got ' .. got)
+end
+
 -- The interruption of what takes too long; a new coroutine has no hook of its own.
 local function tick()
   local problem = host.tick()
@@ -60,31 +90,49 @@ local function hooked(f)
   end
 end
 libraries.coroutine.create = function(f)
-  if type(f) ~= 'function' then return co_create(f) end
+  if type(f) ~= 'function' then wrong(1, 'create', 'Lua function expected') end
   return co_create(hooked(f))
 end
 libraries.coroutine.wrap = function(f)
-  if type(f) ~= 'function' then return co_wrap(f) end
+  if type(f) ~= 'function' then wrong(1, 'wrap', 'Lua function expected') end
   return co_wrap(hooked(f))
 end
 
-globals.setmetatable = function(t, ...)
+globals.setmetatable = function(...)
+  local t, meta = ...
+  if type(t) ~= 'table' then mistyped(1, 'setmetatable', 'table', ...) end
+  if select('#', ...) < 2 or meta ~= nil and type(meta) ~= 'table' then
+    wrong(2, 'setmetatable', 'nil or table expected')
+  end
   if behind[t] then error(READONLY, 0) end
-  return setmetatable0(t, ...)
+  return setmetatable0(t, meta)
 end
-globals.rawset = function(t, ...)
+globals.rawset = function(...)
+  local t, key, value = ...
+  if type(t) ~= 'table' then mistyped(1, 'rawset', 'table', ...) end
   if behind[t] then error(READONLY, 0) end
-  return rawset0(t, ...)
+  local count = select('#', ...)
+  if count < 3 then wrong(count + 1, 'rawset', 'value expected') end
+  return rawset0(t, key, value)
 end
-globals.rawget = function(t, ...) return rawget(behind[t] or t, ...) end
+globals.rawget = function(...)
+  local t, key = ...
+  if type(t) ~= 'table' then mistyped(1, 'rawget', 'table', ...) end
+  if select('#', ...) < 2 then wrong(2, 'rawget', 'value expected') end
+  return rawget(behind[t] or t, key)
+end
 -- Global tables have a metatable that scripts may see, though not change.
 local shown = setmetatable0({}, {__mode = 'k'})
-globals.getmetatable = function(t)
+globals.getmetatable = function(...)
+  local t = ...
+  if select('#', ...) == 0 then wrong(1, 'getmetatable', 'value expected') end
   if behind[t] then return shown[t] end
   if type(t) == 'string' then return nil end
   return getmetatable0(t)
 end
-globals.pairs = function(t)
+globals.pairs = function(...)
+  local t = ...
+  if type(t) ~= 'table' then mistyped(1, 'pairs', 'table', ...) end
   local real = behind[t]
   if not real then return pairs0(t) end
   local meta = getmetatable0(real)
@@ -100,19 +148,32 @@ local function plain(ok, err, ...)
   if not ok and type(err) == 'table' and type(rawget(err, 'err')) == 'string' then return false, rawget(err, 'err') end
   return ok, err, ...
 end
-globals.pcall = function(...) return plain(pcall(...)) end
-globals.next = function(t, key) return next(behind[t] or t, key) end
+globals.pcall = function(...)
+  if select('#', ...) == 0 then wrong(1, 'pcall', 'value expected') end
+  return plain(pcall(...))
+end
+globals.next = function(...)
+  local t, key = ...
+  if type(t) ~= 'table' then mistyped(1, 'next', 'table', ...) end
+  return next(behind[t] or t, key)
+end
 -- New code would have Lua's own globals. Precompiled code is not checked by Lua, and could do anything.
 local for_eval
 local function enclosed(f, problem)
   if f then setfenv0(f, for_eval) end
   return f, problem
 end
-globals.loadstring = function(code, name)
+globals.loadstring = function(...)
+  local code, name = ...
+  if type(code) ~= 'string' and type(code) ~= 'number' then mistyped(1, 'loadstring', 'string', ...) end
+  if name ~= nil and type(name) ~= 'string' and type(name) ~= 'number' then mistyped(2, 'loadstring', 'string', ...) end
   if type(code) == 'string' and code:sub(1, 1) == '\27' then return nil end
   return enclosed(loadstring0(code, name))
 end
-globals.load = function(f, name)
+globals.load = function(...)
+  local f, name = ...
+  if name ~= nil and type(name) ~= 'string' and type(name) ~= 'number' then mistyped(2, 'load', 'string', ...) end
+  if type(f) ~= 'function' then mistyped(1, 'load', 'function', ...) end
   local first = true
   return enclosed(load0(function()
     local piece = f()
@@ -140,27 +201,12 @@ libraries.math.random = function(...)
 end
 libraries.math.randomseed = function(seed) host.seed(seed) end
 
--- The innermost line of a script that is being run: its source and number. A tail call leaves no trace of the line
--- that it stood on; most often it is the last statement of the script.
-local running = {source = '', last_line = -1}
-local function place()
-  local level = 2
-  local info = getinfo(level, 'Sl')
-  while info do
-    if info.what ~= 'C' and info.what ~= 'tail' and info.source ~= '=prelude' then
-      return info.source, info.currentline
-    end
-    level = level + 1
-    info = getinfo(level, 'Sl')
-  end
-  return running.source, running.last_line
-end
-
--- A function of Python's answers (true, results ...) or (false, message).
+-- A function of Python's answers (true, results ...), or (false, message, whether the place belongs in front of it).
 local function settle(ok, ...)
   if ok then return ... end
-  local source, line = place()
-  error(source:sub(2) .. ':' .. line .. ': ' .. (...), 0)
+  local message, placed = ...
+  if not placed then error(message, 0) end
+  complain_here(message)
 end
 local function bridge(f)
   return function(...) return settle(f(...)) end
@@ -211,15 +257,15 @@ redis.sha1hex = function(...)
 end
 redis.log = function(...)
   if select('#', ...) < 2 then complain('ERR redis.log() requires two arguments or more.') end
-  local level = ...
-  if type(level) ~= 'number' then complain('ERR First argument must be a number (log level).') end
+  local level = tonumber((...))
+  if not level then complain('ERR First argument must be a number (log level).') end
   if level < 0 or level > 3 then complain('ERR Invalid debug level.') end
   local words = {}
   for i = 2, select('#', ...) do
     local word = select(i, ...)
     if type(word) == 'string' or type(word) == 'number' then words[#words + 1] = tostring(word) end
   end
-  host.log(level, table.concat(words, ' '))
+  host.log(math.floor(level), table.concat(words, ' '))
 end
 redis.setresp = function(...)
   if select('#', ...) ~= 1 then complain('ERR redis.setresp() requires one argument.') end
@@ -228,8 +274,8 @@ redis.setresp = function(...)
   host.setresp(version)
 end
 redis.set_repl = function(...)
-  if select('#', ...) ~= 1 then complain('ERR redis.set_repl() requires one argument.') end
-  local flags = tonumber((...)) or -1
+  if select('#', ...) ~= 1 then complain('ERR redis.set_repl() requires two arguments.') end
+  local flags = tonumber((...)) or 0
   if flags < 0 or flags > 3 then
     complain('ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.')
   end
@@ -250,15 +296,23 @@ redis.REDIS_VERSION, redis.REDIS_VERSION_NUM = host.version, host.version_number
 
 -- ---- the other modules
 
-for name, entries in pairs0(host.modules) do
+local function bridged(entries)
   local module = {}
   for key, value in pairs0(entries) do
     if type(value) == 'userdata' then value = bridge(value) end
     module[key] = value
   end
-  libraries[name] = module
+  return module
 end
-libraries.cjson.null = host.null
+for name, entries in pairs0(host.modules) do libraries[name] = bridged(entries) end
+-- Another one has settings of its own.
+local with_null
+function with_null(module)
+  module.null = host.null
+  module.new = function() return with_null(bridged(host.new_cjson())) end
+  return module
+end
+with_null(libraries.cjson)
 -- Of this library there is no more, since Redis 7.4.
 libraries.os = {clock = function() return host.clock() end}
 

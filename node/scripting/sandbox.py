@@ -153,6 +153,7 @@ class Sandbox:
             b"kept_libraries": KEPT_LIBRARIES,
             b"version": _VERSION,
             b"version_number": _VERSION_NUMBER,
+            b"new_cjson": lambda: table(cjson.module(runtime, null)),
             b"modules": table({name: table(module) for name, module in modules.items()}),
         }
         given = table(ours)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import reduce
+from struct import Struct
 from typing import Any
 
 from node.scripting.libraries import guarded, number
 
 _MASK = 0xFFFFFFFF
+# A double of this size has the whole numbers in its low bits: adding it rounds, and takes what is too large modulo
+# 2**32 (or, beyond 2**51, what the library itself makes of it).
+_ROUNDING = float((1 << 52) + (1 << 51))
+_DOUBLE, _LOW_WORD = Struct("<d"), Struct("<I")
 
 
 def module() -> dict[bytes, object]:
@@ -31,10 +36,8 @@ def module() -> dict[bytes, object]:
 
 
 def _word(function: str, position: int, arguments: tuple[Any, ...]) -> int:
-    value = number(function, position, arguments)
-    if value != value or value in (float("inf"), float("-inf")):
-        return 0
-    return round(value) & _MASK
+    word: int = _LOW_WORD.unpack_from(_DOUBLE.pack(number(function, position, arguments) + _ROUNDING))[0]
+    return word
 
 
 def _signed(word: int) -> int:
@@ -44,7 +47,8 @@ def _signed(word: int) -> int:
 
 def _folding(name: str, operation: Callable[[int, int], int]) -> Callable[..., tuple[int]]:
     def fold(*arguments: Any) -> tuple[int]:
-        words = [_word(name, position, arguments) for position in range(1, max(len(arguments), 1) + 1)]
+        # The first of them, and then from the last one on: so the library finds out which one is no number.
+        words = [_word(name, position, arguments) for position in (1, *range(len(arguments), 1, -1))]
         return (_signed(reduce(operation, words)),)
 
     return fold

@@ -9,12 +9,18 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from node.scripting.libraries import LibraryError, guarded, text, type_name
+from node.scripting.libraries import LibraryError, as_int, bad_argument, guarded, integer, number_in, text, type_name
 
 _NAME = b"cjson"
 _VERSION = b"2.1.0"
-_NUMBER = re.compile(rb"-?(?:0[xX][0-9a-fA-F]+|\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)")
-_SPECIAL_NUMBER = re.compile(rb"[-+]?(?:inf(?:inity)?|nan)", re.IGNORECASE)
+# What C's ``strtod`` takes, and the part of it that is no JSON.
+_NUMBER = re.compile(
+    rb"[-+]?(?:0x(?:[0-9a-f]+\.?[0-9a-f]*|\.[0-9a-f]+)(?:p[+-]?\d+)?|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?|nan)",
+    re.IGNORECASE,
+)
+_ODD_NUMBER = re.compile(rb"\+|-?(?:0[x\d]|inf|nan)", re.IGNORECASE)
+_INT_MAX = (1 << 31) - 1
+_PRECISION_MAX = 14
 _SPACE = re.compile(rb"[ \t\n\r]*")
 _PLAIN = re.compile(rb'[^"\\]*')
 _ESCAPES = {b'"': b'"', b"\\": b"\\", b"/": b"/", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
@@ -47,7 +53,9 @@ class _Cjson:
         self._precision = 14
         self._keep_buffer = True
         # Whether sparse arrays become objects, how sparse they may be, and up to which index that does not matter.
-        self._sparse = (False, 2, 10)
+        self._sparse_to_object = False
+        self._sparse_ratio = 2
+        self._sparse_safe = 10
 
     def functions(self) -> dict[str, Any]:
         return {
@@ -65,40 +73,41 @@ class _Cjson:
     # ---- settings
 
     def encode_max_depth(self, *arguments: Any) -> tuple[int]:
-        self._encode_depth_max = _integer_option(arguments, 1, self._encode_depth_max, 1, 2**31 - 1)
+        self._encode_depth_max = _only_integer("encode_max_depth", arguments, self._encode_depth_max, _INT_MAX)
         return (self._encode_depth_max,)
 
     def decode_max_depth(self, *arguments: Any) -> tuple[int]:
-        self._decode_depth_max = _integer_option(arguments, 1, self._decode_depth_max, 1, 2**31 - 1)
+        self._decode_depth_max = _only_integer("decode_max_depth", arguments, self._decode_depth_max, _INT_MAX)
         return (self._decode_depth_max,)
 
     def encode_number_precision(self, *arguments: Any) -> tuple[int]:
-        self._precision = _integer_option(arguments, 1, self._precision, 1, 14)
+        self._precision = _only_integer("encode_number_precision", arguments, self._precision, _PRECISION_MAX)
         return (self._precision,)
 
     def encode_keep_buffer(self, *arguments: Any) -> tuple[bool]:
-        self._keep_buffer = _flag_option(arguments, 1, self._keep_buffer)
+        self._keep_buffer = _only_flag("encode_keep_buffer", arguments, self._keep_buffer)
         return (self._keep_buffer,)
 
     def decode_invalid_numbers(self, *arguments: Any) -> tuple[bool]:
-        self._decode_invalid_numbers = _flag_option(arguments, 1, self._decode_invalid_numbers)
+        self._decode_invalid_numbers = _only_flag("decode_invalid_numbers", arguments, self._decode_invalid_numbers)
         return (self._decode_invalid_numbers,)
 
     def encode_invalid_numbers(self, *arguments: Any) -> tuple[bool | bytes]:
-        if arguments and arguments[0] == b"null":
-            self._encode_invalid_numbers = "null"
-            return (b"null",)
-        self._encode_invalid_numbers = _flag_option(arguments, 1, self._encode_invalid_numbers is True)
-        return (self._encode_invalid_numbers,)
+        name = "encode_invalid_numbers"
+        _check_count(name, arguments, 1)
+        if arguments and arguments[0] is not None:
+            self._encode_invalid_numbers = "null" if arguments[0] == b"null" else _flag_option(name, arguments, False)
+        found = self._encode_invalid_numbers
+        return (found if isinstance(found, bool) else found.encode(),)
 
     def encode_sparse_array(self, *arguments: Any) -> tuple[bool, int, int]:
-        convert, ratio, safe = self._sparse
-        self._sparse = (
-            _flag_option(arguments, 1, convert),
-            _integer_option(arguments, 2, ratio, 0, 2**31 - 1),
-            _integer_option(arguments, 3, safe, 0, 2**31 - 1),
-        )
-        return self._sparse
+        name = "encode_sparse_array"
+        _check_count(name, arguments, 3)
+        # One after the other: what stands in front of a mistake counts.
+        self._sparse_to_object = _flag_option(name, arguments, self._sparse_to_object)
+        self._sparse_ratio = _integer_option(name, arguments, 2, self._sparse_ratio, 0, _INT_MAX)
+        self._sparse_safe = _integer_option(name, arguments, 3, self._sparse_safe, 0, _INT_MAX)
+        return self._sparse_to_object, self._sparse_ratio, self._sparse_safe
 
     # ---- encoding
 
@@ -165,12 +174,12 @@ class _Cjson:
         """The highest index, if the table is an array; -1 if it is none."""
         highest = 0
         for key, _ in items:
-            if type(key) is not int or key < 1:
+            if type(key) is not int or not 1 <= key <= _INT_MAX:
                 return -1
             highest = max(highest, key)
-        convert, ratio, safe = self._sparse
-        if ratio > 0 and highest > len(items) * ratio and highest > safe:
-            if not convert:
+        ratio = self._sparse_ratio
+        if ratio > 0 and highest > len(items) * ratio and highest > self._sparse_safe:
+            if not self._sparse_to_object:
                 raise LibraryError("Cannot serialise table: excessively sparse array")
             return -1
         return highest
@@ -207,18 +216,19 @@ class _Cjson:
         raise _unexpected("value", data, position)
 
     def _number(self, data: bytes, position: int) -> tuple[float, int]:
-        match = _NUMBER.match(data, position)
-        if match is None or match[0].lstrip(b"-")[:2].lower() == b"0x":
-            special = match or _SPECIAL_NUMBER.match(data, position)
-            if special is None or not self._decode_invalid_numbers:
+        odd = _ODD_NUMBER.match(data, position) is not None
+        if data[position] not in b"-0123456789":
+            # Anything else is looked at only when it is known to be such a number.
+            if not odd or not self._decode_invalid_numbers:
                 raise _unexpected("value", data, position)
-            word = special[0]
-            return float(int(word, 16)) if match else float(word), special.end()
-        word = match[0]
-        digits = word.lstrip(b"-")
-        if len(digits) > 1 and digits[0] == 48 and digits[1:2].isdigit() and not self._decode_invalid_numbers:
-            raise _unexpected("value", data, position)
-        return float(word), match.end()
+        elif odd and not self._decode_invalid_numbers:
+            raise _unexpected_token("value", "invalid number", position)
+        match = _NUMBER.match(data, position)
+        if match is None:
+            raise _unexpected_token("value", "invalid number", position)
+        number = number_in(match[0])
+        assert number is not None, match
+        return number, match.end()
 
     def _object(self, data: bytes, position: int, depth: int) -> tuple[Any, int]:
         self._check_depth(depth, position)
@@ -334,7 +344,7 @@ def _unexpected(wanted: str, data: bytes, position: int) -> LibraryError:
     names |= {b'"': "T_STRING", b":": "T_COLON", b",": "T_COMMA"}
     found = names.get(first)
     if found is None:
-        if _NUMBER.match(data, position):
+        if first in b"-0123456789":
             found = "T_NUMBER"
         elif data.startswith((b"true", b"false"), position):
             found = "T_BOOLEAN"
@@ -349,21 +359,40 @@ def _unexpected_token(wanted: str, found: str, position: int) -> LibraryError:
     return LibraryError(f"Expected {wanted} but found {found} at character {position + 1}")
 
 
-def _integer_option(arguments: tuple[Any, ...], position: int, old: int, least: int, most: int) -> int:
+def _check_count(name: str, arguments: tuple[Any, ...], most: int) -> None:
+    if len(arguments) > most:
+        raise bad_argument(name, most + 1, "found too many arguments")
+
+
+def _only_integer(name: str, arguments: tuple[Any, ...], old: int, most: int) -> int:
+    """The setting, after a function that has this one, from 1 to `most`."""
+    _check_count(name, arguments, 1)
+    return _integer_option(name, arguments, 1, old, 1, most)
+
+
+def _only_flag(name: str, arguments: tuple[Any, ...], old: bool) -> bool:
+    """The setting, after a function that has this one, on or off."""
+    _check_count(name, arguments, 1)
+    return _flag_option(name, arguments, old)
+
+
+def _integer_option(name: str, arguments: tuple[Any, ...], position: int, old: int, least: int, most: int) -> int:
     if position > len(arguments) or arguments[position - 1] is None:
         return old
-    value = arguments[position - 1]
-    if type(value) is not int or not least <= value <= most:
-        raise LibraryError(f"bad argument #{position} to '?' (expected integer between {least} and {most})")
+    value = as_int(integer(name, position, arguments))
+    if not least <= value <= most:
+        # To the library it is the first argument whichever it is.
+        raise bad_argument(name, 1, f"expected integer between {least} and {most}")
     return value
 
 
-def _flag_option(arguments: tuple[Any, ...], position: int, old: bool) -> bool:
-    if position > len(arguments) or arguments[position - 1] is None:
+def _flag_option(name: str, arguments: tuple[Any, ...], old: bool) -> bool:
+    """The first argument."""
+    if not arguments or arguments[0] is None:
         return old
-    value = arguments[position - 1]
-    if value in (b"on", b"off"):
-        return bool(value == b"on")
-    if type(value) is not bool:
-        raise LibraryError(f"bad argument #{position} to '?' (invalid option '{value!r}')")
-    return value
+    if type(arguments[0]) is bool:
+        return arguments[0]
+    word = text(name, 1, arguments).partition(b"\0")[0]
+    if word not in (b"on", b"off"):
+        raise bad_argument(name, 1, f"invalid option '{word.decode('utf-8', 'surrogateescape')}'")
+    return word == b"on"

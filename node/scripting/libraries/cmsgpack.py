@@ -9,7 +9,7 @@ import struct
 from struct import Struct
 from typing import Any
 
-from node.scripting.libraries import LibraryError, guarded, number, text, type_name
+from node.scripting.libraries import LibraryError, as_int, guarded, integer, text, type_name
 
 _DEPTH_MAX = 16
 _BAD = "Bad data format in input."
@@ -30,7 +30,7 @@ _NUMBERS = {
 }
 _CONSTANTS = {0xC0: None, 0xC2: False, 0xC3: True}
 # First byte to the width of the length behind it.
-_STRINGS = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}
+_STRINGS = {0xD9: 1, 0xDA: 2, 0xDB: 4}
 _ARRAYS = {0xDC: 2, 0xDD: 4}
 _MAPS = {0xDE: 2, 0xDF: 4}
 
@@ -103,16 +103,24 @@ def _encode_float(value: float) -> bytes:
 
 def _encode_table(out: list[bytes], table: Any, depth: int) -> None:
     items = list(table.items())
-    values = dict(items)
-    if all(index in values for index in range(1, len(items) + 1)):
-        out.append(_header(len(items), 0x90, 15, 0xDC, narrow=False))
-        for index in range(1, len(items) + 1):
+    length = _array_length([key for key, _ in items])
+    if length is not None:
+        out.append(_header(length, 0x90, 15, 0xDC, narrow=False))
+        values = dict(items)
+        for index in range(1, length + 1):
             _encode(out, values[index], depth + 1)
         return
     out.append(_header(len(items), 0x80, 15, 0xDE, narrow=False))
     for key, value in items:
         _encode(out, key, depth + 1)
         _encode(out, value, depth + 1)
+
+
+def _array_length(keys: list[Any]) -> int | None:
+    """How many elements a table with these keys has; None if it is no array."""
+    if any(type(key) is not int or key < 1 for key in keys):
+        return None
+    return len(keys) if max(keys, default=0) == len(keys) else None
 
 
 def _header(count: int, short: int, short_max: int, code: int, *, narrow: bool = True) -> bytes:
@@ -131,31 +139,35 @@ def _header(count: int, short: int, short_max: int, code: int, *, narrow: bool =
 
 def _unpack(table_from: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     data = text("unpack", 1, arguments)
-    return tuple(_values(table_from, data, 0, 0)[0])
+    return tuple(_values(table_from, data, 0, None)[0])
 
 
 def _unpack_some(table_from: Any, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    return _unpack_limit(table_from, "unpack_limit", arguments, int(number("unpack_limit", 2, arguments)), 3)
+    return _unpack_limit(table_from, "unpack_limit", arguments, integer("unpack_limit", 2, arguments), 3)
 
 
 def _unpack_limit(
     table_from: Any, name: str, arguments: tuple[Any, ...], limit: int, offset_at: int
 ) -> tuple[Any, ...]:
-    """Where to go on (-1 at the end), then the values."""
+    """Where to go on (-1 at the end), then the values; only these if there is neither a limit nor an offset."""
+    given = len(arguments) >= offset_at and arguments[offset_at - 1] is not None
+    offset = integer(name, offset_at, arguments) if given else 0
     data = text(name, 1, arguments)
-    offset = int(number(name, offset_at, arguments)) if len(arguments) >= offset_at else 0
     if offset < 0 or limit < 0:
-        raise LibraryError(f"Invalid request to unpack with offset of {offset} and limit of {limit}.")
+        # What is called the limit is the length, to the library, too.
+        raise LibraryError(f"Invalid request to unpack with offset of {as_int(offset)} and limit of {len(data)}.")
     if offset > len(data):
-        raise LibraryError(f"Start offset {offset} greater than input length {len(data)}.")
+        raise LibraryError(f"Start offset {as_int(offset)} greater than input length {len(data)}.")
+    if not limit and not offset:
+        return tuple(_values(table_from, data, 0, None)[0])
     values, position = _values(table_from, data, offset, limit)
     return (-1 if position == len(data) else position, *values)
 
 
-def _values(table_from: Any, data: bytes, position: int, limit: int) -> tuple[list[Any], int]:
-    """Up to `limit` values (0: all) from `position` on, and the position behind them."""
+def _values(table_from: Any, data: bytes, position: int, limit: int | None) -> tuple[list[Any], int]:
+    """Up to `limit` values (None: all) from `position` on, and the position behind them."""
     values: list[Any] = []
-    while position < len(data) and (not limit or len(values) < limit):
+    while position < len(data) and (limit is None or len(values) < limit):
         try:
             value, position = _decode(table_from, data, position)
         except (IndexError, struct.error):
@@ -218,6 +230,6 @@ def _map(table_from: Any, data: bytes, position: int, count: int) -> tuple[Any, 
         key, position = _decode(table_from, data, position)
         value, position = _decode(table_from, data, position)
         if key is None or key != key:
-            raise LibraryError(_BAD)
+            raise LibraryError(f"table index is {'nil' if key is None else 'NaN'}", placed=False)
         items[key] = value
     return items, position
