@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from sentinel.address import Address
+from sentinel.address import Address, is_ip
 from sentinel.election import adopt_epoch
 from sentinel.instances import FailoverState, Master, Peer, same_place
 from sentinel.knowledge import all_instances
@@ -48,7 +48,10 @@ class Hello:
         numbers = (port, epoch, master_port, config_epoch)
         if not all(number.isascii() and number.isdigit() and len(number) < 20 for number in numbers):
             return None
-        if not (ip and run_id and master_ip and 0 < int(port) < 65536 and 0 < int(master_port) < 65536):
+        # They come to stand in the configuration file and in lines of the log.
+        if not all(text.isprintable() and text and " " not in text for text in (ip, run_id, master_ip)):
+            return None
+        if not (0 < int(port) < 65536 and 0 < int(master_port) < 65536):
             return None
         return cls(ip, int(port), run_id, int(epoch), name, master_ip, int(master_port), int(config_epoch))
 
@@ -98,7 +101,7 @@ def take_hello(step: Step, text: str) -> Master | None:
     if hello is None or hello.run_id == step.knowledge.my_id:
         return None
     master = step.knowledge.masters.get(hello.master_name)
-    if master is None:
+    if master is None or not (_can_be_reached(step, hello.ip) and _can_be_reached(step, hello.master_ip)):
         return None
     peer = _introduce(step, master, hello)
     adopt_epoch(step, hello.current_epoch)
@@ -106,6 +109,11 @@ def take_hello(step: Step, text: str) -> Master | None:
     if hello.master_config_epoch > master.config_epoch:
         _take_configuration(step, master, peer, hello)
     return master
+
+
+def _can_be_reached(step: Step, host: str) -> bool:
+    """A name is of use only to who may look it up; nor would our file be read again with one in it."""
+    return is_ip(host) or step.knowledge.memory.resolve_hostnames
 
 
 def _introduce(step: Step, master: Master, hello: Hello) -> Peer:

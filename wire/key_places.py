@@ -24,7 +24,7 @@ def counted(count_at: int, target_at: int = 0, step: int = 1) -> KeyFinder:
     """As many keys as one argument says, every `step`-th behind it; then the one at `target_at`, if any."""
 
     def find(argv: Sequence[bytes]) -> list[KeyPlace]:
-        match = _COUNT.match(argv[count_at])
+        match = _COUNT.match(argv[count_at]) if count_at < len(argv) else None
         count = int(match[1]) if match is not None else 0
         first = count_at + 1
         if not 1 <= count <= (len(argv) - first) // step:

@@ -92,6 +92,13 @@ def test_keys_by_our_declarations(line: str) -> None:
     assert route.keys(words(line)) == capitals(line)
 
 
+def test_a_command_without_its_arguments_has_no_keys() -> None:
+    """Or fewer; the node says what is wrong with it. ZUNION by itself ended the proxy."""
+    for name, route in RouteTable(declared_specs()).by_name.items():
+        for argv in ([name], [name, b"x"], [name, b"1"], [name, b"1", b"1"]):
+            assert len(route.keys(argv)) < len(argv)
+
+
 @pytest.mark.parametrize("line", LEARNED)
 def test_keys_by_what_a_server_says(command_reply: Any, line: str) -> None:
     route = RouteTable(specs_from_command_reply(command_reply)).find(words(line))

@@ -58,6 +58,12 @@ def test_it_reads_what_it_writes() -> None:
         hello(current_epoch="9" * 30),
         hello(ip=""),
         hello(run_id=""),
+        hello(run_id="a b"),
+        hello(run_id="a\nsentinel"),
+        # A name, which nobody said may be looked up: with it the file could not be read at the next start.
+        hello(ip="localhost"),
+        hello(ip="127.0.0.1\n"),
+        hello(master_ip="localhost", master_config_epoch=3),
     ],
 )
 def test_nonsense_changes_nothing(world: World, sentinel: Sentinel, text: str) -> None:
