@@ -6,27 +6,23 @@ from node.session import NodeSession
 from node.settings import NodeSettings
 from runtime import Log
 from runtime.clock import Clock
-from wire.clients import Clients
 
 
 class IdleClients:
     """Looks for them."""
 
-    __slots__ = ("_clients", "_clock", "_log", "_settings")
+    __slots__ = ("_clock", "_log", "_settings")
 
-    def __init__(self, settings: NodeSettings, clock: Clock, clients: Clients[NodeSession], log: Log) -> None:
+    def __init__(self, settings: NodeSettings, clock: Clock, log: Log) -> None:
         self._settings = settings
         self._clock = clock
-        self._clients = clients
         self._log = log
 
-    def check(self) -> None:
-        """Close who is over the time; replicas, subscribers and blocked clients are silent for good reasons."""
+    def look(self, session: NodeSession) -> None:
+        """Close one that is over the time; replicas, subscribers and blocked clients are silent for good reasons."""
         timeout_s = self._settings.timeout
-        if not timeout_s:
+        if not timeout_s or session.parked or session.kind != "normal":
             return
-        silent_since_ms = self._clock.wall_ms() - timeout_s * 1000
-        for session in self._clients:
-            if session.last_seen_ms < silent_since_ms and session.kind == "normal" and not session.parked:
-                self._log.verbose("Closing idle client")
-                session.drop()
+        if session.last_seen_ms < self._clock.wall_ms() - timeout_s * 1000:
+            self._log.verbose("Closing idle client")
+            session.drop()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from node import commands, stretches
 from node.blocking import BlockedClients
 from node.call import Call
+from node.client_rounds import ClientRounds
 from node.clustering import Clustering
 from node.crash import report_crash
 from node.cron import Cron
@@ -355,13 +356,12 @@ class Node:
             self.ending.set_result(status)
 
     def _make_cron(self) -> Cron:
-        idle = IdleClients(self.settings, self.runtime.clock, self.clients, self.log)
+        idle = IdleClients(self.settings, self.runtime.clock, self.log)
+        looks = (idle.look, self.service.look, self.buffers.look)
         cron = Cron(self.settings)
         cron.add(self.shutdown.cron)
         cron.add(self.expiry.cycle)
-        cron.add(idle.check)
-        cron.add(self.service.check_output)
-        cron.add(self.buffers.check)
+        cron.add(ClientRounds(self.settings, self.clients, *looks).beat)
         cron.add(self.eviction.cron)
         cron.add(self.quiet.tick, SAMPLE_PERIOD_S)
         cron.add(self.table.settle, SAMPLE_PERIOD_S)

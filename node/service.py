@@ -122,16 +122,15 @@ class NodeService:
         if self.output_limits.exceeded(session, pending):
             self.output_limits.drop(session)
 
-    def check_output(self) -> None:
-        """A soft limit is passed by time alone, too: look at who has been written nothing lately."""
-        for session in self._clients:
-            connection = session.connection
-            if connection is None:
-                continue
-            # For a replica that may not have the stream yet it waits elsewhere.
-            unsent = session.replica.unsent if session.replica is not None else connection.pending_output
-            if unsent:
-                self.output_blocked(session, unsent)
+    def look(self, session: NodeSession) -> None:
+        """A soft limit is passed by time alone, too, by who has been written nothing lately."""
+        connection = session.connection
+        if connection is None:
+            return
+        # For a replica that may not have the stream yet it waits elsewhere.
+        unsent = session.replica.unsent if session.replica is not None else connection.pending_output
+        if unsent:
+            self.output_blocked(session, unsent)
 
     def limit_output(self, by_class: dict[str, OutputLimit]) -> None:
         """`client-output-buffer-limit`, for those who are connected, too."""

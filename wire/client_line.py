@@ -40,36 +40,16 @@ def client_line(session: Session, argv: list[bytes], now_ms: int) -> bytes:
     argv_bytes = sum(map(len, argv)) + (connection.decoder.argv_bytes if connection is not None else 0)
     # The command that runs stays in the buffer until it has run.
     running = len(encode_command(argv)) if argv else 0
-    fields = {
-        "id": session.id,
-        "addr": session.address,
-        "laddr": session.local_address,
-        "fd": connection.fd if connection is not None else -1,
-        "name": session.name.decode(),
-        "age": max(now_ms - session.created_at_ms, 0) // 1000,
-        "idle": max(now_ms - session.last_seen_ms, 0) // 1000,
-        "flags": session.flags,
-        "db": session.database,
-        "sub": len(session.channels),
-        "psub": len(session.patterns),
-        "ssub": len(session.shard_channels),
-        "multi": session.queued,
-        "qbuf": buffered + running,
-        "qbuf-free": connection.decoder.reserved if connection is not None else 0,
-        "argv-mem": argv_bytes,
-        "multi-mem": session.queued_bytes,
-        "rbs": 0,
-        "rbp": 0,
-        "obl": collected,
-        "oll": 1 if unsent else 0,
-        "omem": unsent,
-        "tot-mem": client_bytes(session) + argv_bytes + running,
-        "events": "rw" if unsent else "r",
-        "cmd": session.last_command or "NULL",
-        "user": session.user_shown,
-        "redir": session.redirection,
-        "resp": session.proto,
-        "lib-name": session.lib_name.decode(),
-        "lib-ver": session.lib_version.decode(),
-    }
-    return " ".join(f"{name}={value}" for name, value in fields.items()).encode()
+    # One text for all fields: put together one by one they took twice as long, and there may be ten thousand clients.
+    return (
+        f"id={session.id} addr={session.address} laddr={session.local_address}"
+        f" fd={connection.fd if connection is not None else -1} name={session.name.decode()}"
+        f" age={max(now_ms - session.created_at_ms, 0) // 1000} idle={max(now_ms - session.last_seen_ms, 0) // 1000}"
+        f" flags={session.flags} db={session.database} sub={len(session.channels)} psub={len(session.patterns)}"
+        f" ssub={len(session.shard_channels)} multi={session.queued} qbuf={buffered + running}"
+        f" qbuf-free={connection.decoder.reserved if connection is not None else 0} argv-mem={argv_bytes}"
+        f" multi-mem={session.queued_bytes} rbs=0 rbp=0 obl={collected} oll={1 if unsent else 0} omem={unsent}"
+        f" tot-mem={client_bytes(session) + argv_bytes + running} events={'rw' if unsent else 'r'}"
+        f" cmd={session.last_command or 'NULL'} user={session.user_shown} redir={session.redirection}"
+        f" resp={session.proto} lib-name={session.lib_name.decode()} lib-ver={session.lib_version.decode()}"
+    ).encode()

@@ -154,6 +154,8 @@ class Connection:
     @property
     def pending_input(self) -> int:
         """Bytes that have come and have not been run; of whole commands that wait, those of their arguments."""
+        if not self._unfinished:
+            return self.decoder.buffered
         waiting = sum(sum(map(len, argv)) for batch, done in self._unfinished for argv in batch.commands[done:])
         return self.decoder.buffered + waiting
 

@@ -1,6 +1,7 @@
 """Memory beside the data: what waits for clients and replicas, and `maxmemory-clients`, which bounds the clients' part.
 
-Added up from time to time, since it takes a look at every client; with a limit, at once for who has more than before.
+Added up when somebody asks, which takes a look at every client. Where there are many, each counts as it was when it was
+looked at last, a second ago or less (`node.client_rounds`); with a limit, who has more than before is looked at soon.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from wire.turn import Turn
 
 # The least that a share of `maxmemory` comes to, so that somebody can still connect.
 _CLIENTS_MIN = 128 * 1024
+# Up to so many clients are looked at when somebody asks.
+_FEW_CLIENTS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +56,22 @@ class Buffers:
         return self.clients + self.backlog + self.links
 
 
+# What a client holds, what a replica does, and what of that waits in its socket.
+_Parts = tuple[int, int, int]
+
+
+def _parts(session: NodeSession) -> _Parts:
+    if session.kind != "replica":
+        return client_bytes(session), 0, 0
+    unsent = session.connection.pending_output if session.connection is not None else 0
+    return 0, client_bytes(session), unsent
+
+
 class ClientMemory:
     """Adds up, and lets the largest clients go when there is a limit and it is passed.
 
     With a limit, a client is looked at when a part of a command has come from it, and when a turn ends in which it was
-    answered or told something; all are looked at when the limit changes, and by the clockwork.
+    answered or told something; all are looked at when the limit changes, and now and then by the clockwork.
     """
 
     __slots__ = (
@@ -67,6 +81,8 @@ class ClientMemory:
         "_limit",
         "_links",
         "_log_buffer",
+        "_parts",
+        "_parts_of",
         "_settings",
         "_sizes",
         "_total",
@@ -99,23 +115,26 @@ class ClientMemory:
         # With a limit: what those that count held when they were looked at last, and the sum.
         self._sizes: dict[NodeSession, int] = {}
         self._total = 0
+        # Where clients are many: what each was for in `Buffers` when it was looked at last, and the sum.
+        self._parts_of: dict[NodeSession, _Parts] = {}
+        self._parts: _Parts = (0, 0, 0)
         # For INFO: clients that had to go.
         self.evicted = 0
 
     def buffers(self) -> Buffers:
-        clients = replicas = unsent = 0
-        followed = False
-        for session in self._clients:
-            if session.kind == "replica":
-                followed = True
-                replicas += client_bytes(session)
-                unsent += session.connection.pending_output if session.connection is not None else 0
-            else:
-                clients += client_bytes(session)
+        if len(self._clients) > _FEW_CLIENTS:
+            clients, replicas, unsent = self._parts
+        else:
+            clients = replicas = unsent = 0
+            for session in self._clients:
+                of_client, of_replica, in_socket = _parts(session)
+                clients += of_client
+                replicas += of_replica
+                unsent += in_socket
         backlog = self._backlog()
         held = backlog.memory if backlog is not None else 0
         # As in Redis, what there is beyond its size counts for replicas only while there are some.
-        kept = max(held - backlog.size, 0) if backlog is not None and followed else 0
+        kept = max(held - backlog.size, 0) if backlog is not None and replicas else 0
         return Buffers(clients, replicas, unsent, held - kept, kept, self._log_buffer(), self._links())
 
     def configured(self) -> None:
@@ -135,12 +154,13 @@ class ClientMemory:
         # Who holds too much by now goes before anything else is run.
         self._anew = True
 
-    def check(self) -> None:
-        """Look at all clients (the clockwork's)."""
-        if self._limit:
-            for session in self._clients:
-                self._look(session)
-            self._enforce()
+    def look(self, session: NodeSession) -> None:
+        """It may hold more than it did, or less (the clockwork's)."""
+        if len(self._clients) > _FEW_CLIENTS or session in self._parts_of:
+            before, now = self._parts_of.get(session, (0, 0, 0)), _parts(session)
+            self._parts_of[session] = now
+            self._add(now, before)
+        self.note(session)
 
     def note(self, session: NodeSession) -> None:
         """A client holds more than it did."""
@@ -151,6 +171,13 @@ class ClientMemory:
     def forget(self, session: NodeSession) -> None:
         """It is gone."""
         self._total -= self._sizes.pop(session, 0)
+        before = self._parts_of.pop(session, None)
+        if before is not None:
+            self._add((0, 0, 0), before)
+
+    def _add(self, now: _Parts, before: _Parts) -> None:
+        clients, replicas, unsent = self._parts
+        self._parts = clients + now[0] - before[0], replicas + now[1] - before[1], unsent + now[2] - before[2]
 
     def _end_turn(self) -> None:
         if self._anew:
