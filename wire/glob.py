@@ -1,22 +1,38 @@
 """Redis' glob patterns (KEYS, SCAN MATCH, PSUBSCRIBE, CONFIG GET): ``* ? [a-c] [^x] \\x``.
 
-A pattern becomes a compiled regular expression over bytes. Each ``*`` is tied to the fixed text behind it in an
-atomic group, so that a hostile pattern costs time in proportion to text times pattern, never exponential.
+The commonest, a text with a star behind it, is compared as it is: there may be thousands, and to compile one takes a
+hundred times as long as to look at a text. Any other becomes a compiled regular expression over bytes. Each ``*`` is
+tied to the fixed text behind it in an atomic group, so that a hostile pattern costs time in proportion to text times
+pattern, never exponential.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
+
+_SPECIAL = re.compile(rb"[*?\[\\]")
 
 
 def matches(pattern: bytes, text: bytes) -> bool:
     """True when the whole of `text` matches `pattern`; letter case counts."""
-    return compile_glob(pattern).fullmatch(text) is not None
+    return bool(matcher(pattern)(text))
+
+
+def matcher(pattern: bytes) -> Callable[[bytes], object]:
+    """What tells of a text whether the whole of it matches `pattern`: something true, or not."""
+    special = _SPECIAL.search(pattern)
+    if special is None:
+        return pattern.__eq__
+    if special.end() == len(pattern) and pattern.endswith(b"*"):
+        prefix = pattern[:-1]
+        return lambda text: text.startswith(prefix)
+    return _compile(pattern).fullmatch
 
 
 @lru_cache(maxsize=1024)
-def compile_glob(pattern: bytes) -> re.Pattern[bytes]:
+def _compile(pattern: bytes) -> re.Pattern[bytes]:
     """The regular expression for `pattern`, to be used with ``fullmatch``."""
     segments = _segments(pattern)
     head = segments.pop(0)

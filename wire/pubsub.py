@@ -5,7 +5,9 @@ Channels are one space per process, whatever database a client has selected. Del
 
 from __future__ import annotations
 
-from wire.glob import compile_glob, matches
+from collections.abc import Callable
+
+from wire.glob import matcher, matches
 from wire.reply import Push
 from wire.session import LISTENING, SUBSCRIBED, Session
 
@@ -15,11 +17,13 @@ _Listeners = dict[bytes, dict[Session, None]]
 class Broker:
     """Subscriptions of one process."""
 
-    __slots__ = ("channels", "patterns", "shard_channels")
+    __slots__ = ("_matchers", "channels", "patterns", "shard_channels")
 
     def __init__(self) -> None:
         self.channels: _Listeners = {}
         self.patterns: _Listeners = {}
+        # Of each pattern what tells whether a channel matches it, in the same order.
+        self._matchers: dict[bytes, Callable[[bytes], object]] = {}
         self.shard_channels: _Listeners = {}
 
     def subscribe(self, session: Session, channel: bytes) -> None:
@@ -29,10 +33,14 @@ class Broker:
         _remove(self.channels, session.channels, session, channel)
 
     def psubscribe(self, session: Session, pattern: bytes) -> None:
+        if pattern not in self._matchers:
+            self._matchers[pattern] = matcher(pattern)
         _add(self.patterns, session.patterns, session, pattern)
 
     def punsubscribe(self, session: Session, pattern: bytes) -> None:
         _remove(self.patterns, session.patterns, session, pattern)
+        if pattern not in self.patterns:
+            self._matchers.pop(pattern, None)
 
     def ssubscribe(self, session: Session, channel: bytes) -> None:
         _add(self.shard_channels, session.shard_channels, session, channel)
@@ -63,11 +71,11 @@ class Broker:
             for session in list(listeners):
                 session.push(Push((b"message", channel, message)))
             received += len(listeners)
-        for pattern, sessions in list(self.patterns.items()):
-            if compile_glob(pattern).fullmatch(channel):
-                for session in list(sessions):
-                    session.push(Push((b"pmessage", pattern, channel, message)))
-                received += len(sessions)
+        for pattern in [pattern for pattern, matches_it in self._matchers.items() if matches_it(channel)]:
+            sessions = list(self.patterns.get(pattern, ()))
+            for session in sessions:
+                session.push(Push((b"pmessage", pattern, channel, message)))
+            received += len(sessions)
         return received
 
     def spublish(self, channel: bytes, message: bytes) -> int:

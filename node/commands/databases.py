@@ -9,7 +9,7 @@ from node.database import DELETE_EXPIRED, Database
 from wire.arguments import parse_int32
 from wire.command import ARBITRARY_KEYS, FAST, READONLY, WRITE, command
 from wire.errors import SYNTAX, Error
-from wire.glob import compile_glob
+from wire.glob import matcher
 from wire.reply import OK, Reply
 
 _RANDOM_TRIES = 100
@@ -51,7 +51,7 @@ def keys(call: Call) -> Reply:
     if pattern == b"*":
         names = list(db)
     else:
-        matches = compile_glob(pattern).fullmatch
+        matches = matcher(pattern)
         names = [name for name in db if matches(name)]
     return [name for name in names if not db.hidden(name)] if db.volatile else names
 

@@ -25,7 +25,7 @@ from wire.command import (
 )
 from wire.commands.help import help_lines
 from wire.errors import Error, until_nul, wrong_subcommand
-from wire.glob import compile_glob
+from wire.glob import matcher
 from wire.reply import OK, Reply, ReplySet, Simple
 
 _COMPLEXITY = "Depends on the function that is executed."
@@ -207,7 +207,7 @@ def function_list(call: Call) -> Reply:
             pattern = value
         else:
             raise Error(b"ERR Unknown argument %b" % until_nul(word))
-    matches = compile_glob(pattern.lower()).fullmatch
+    matches = matcher(pattern.lower())
     return [
         _described(library, with_code=with_code)
         for name, library in call.node.libraries.by_name.items()

@@ -22,7 +22,7 @@ from node.structures.table import walk as walk_keys
 from wire.arguments import parse_integer
 from wire.command import ARBITRARY_KEYS, READONLY, command
 from wire.errors import SYNTAX, Error
-from wire.glob import compile_glob
+from wire.glob import matcher
 from wire.reply import Reply
 
 V = TypeVar("V")
@@ -95,7 +95,7 @@ class ScanOptions:
                 if self.count < 1:
                     raise Error(SYNTAX)
             elif option == b"MATCH":
-                self.matches = None if argument == b"*" else compile_glob(argument).fullmatch
+                self.matches = None if argument == b"*" else matcher(argument)
             elif option == b"TYPE" and option in own:
                 self.kind = argument.lower()
             else:

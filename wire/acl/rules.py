@@ -47,16 +47,18 @@ class ParenthesisError(Exception):
 class Rules:
     """Applies words to users; knows the commands there are."""
 
-    __slots__ = ("_categories", "_commands", "all_channels")
+    __slots__ = ("_categories", "_commands", "_named", "all_channels")
 
     def __init__(self, table: CommandTable) -> None:
         # By full name, which is the one that a command has without `rename-command`: permissions are about that one.
         self._commands = {command.name: command for command in table.every()}
-        # By category: the full names of its commands, containers and their subcommands too.
+        # By category: its commands, containers and their subcommands too.
         self._categories: dict[str, list[Command]] = {category: [] for category in CATEGORIES}
         for command in self._commands.values():
             for category in categories(command.spec):
                 self._categories[category].append(command)
+        # The same as a selector has them, by full name.
+        self._named = {name: dict.fromkeys(each.name for each in of) for name, of in self._categories.items()}
         # `acl-pubsub-default`.
         self.all_channels = False
 
@@ -156,11 +158,10 @@ class Rules:
         selector.command_rules = {b"+@all" if allowed else b"-@all": None}
 
     def _set_category(self, selector: Selector, word: bytes, whole: bytes) -> None:
-        commands = self._categories.get(word[2:].decode("latin-1"))
-        if commands is None:
+        names = self._named.get(word[2:].decode("latin-1"))
+        if names is None:
             raise RuleError(whole, _UNKNOWN)
-        for command in commands:
-            self._set_one(selector, command, allowed=word.startswith(b"+"))
+        self._set_each(selector, names, allowed=word.startswith(b"+"))
         selector.note_rule(word)
 
     def _set_command(self, selector: Selector, word: bytes, whole: bytes) -> None:
@@ -170,30 +171,30 @@ class Rules:
         if command is None:
             raise RuleError(whole, _UNKNOWN)
         if not rest:
-            self._set_one(selector, command, allowed=allowed)
-            for subcommand in command.subcommands.values():
-                self._set_one(selector, subcommand, allowed=allowed)
+            parts = [command.name, *(subcommand.name for subcommand in command.subcommands.values())]
+            self._set_each(selector, dict.fromkeys(parts), allowed=allowed)
         elif "|" in rest:
             known = allowed and self._commands.get(f"{name}|{rest.rpartition('|')[0]}") is not None
             raise RuleError(whole, "Allowing first-arg of a subcommand is not supported" if known else _UNKNOWN)
         elif rest.encode("latin-1") in command.subcommands:
-            self._set_one(selector, command.subcommands[rest.encode("latin-1")], allowed=allowed)
+            self._set_each(selector, {command.subcommands[rest.encode("latin-1")].name: None}, allowed=allowed)
         elif command.subcommands or not allowed:
             raise RuleError(whole, _UNKNOWN)
         else:
             selector.first_arguments.setdefault(command.name, {})[rest.encode("latin-1")] = None
         selector.note_rule(word)
 
-    def _set_one(self, selector: Selector, command: Command, *, allowed: bool) -> None:
-        if selector.all_commands and not allowed:
+    def _set_each(self, selector: Selector, names: dict[str, None], *, allowed: bool) -> None:
+        if allowed:
+            selector.commands |= names
+            return
+        if selector.all_commands:
             # From now on it is a list.
             selector.all_commands = False
             selector.commands = dict.fromkeys(self._commands)
-        if allowed:
-            selector.commands[command.name] = None
-        else:
-            selector.commands.pop(command.name, None)
-            selector.first_arguments.pop(command.name, None)
+        for name in names:
+            selector.commands.pop(name, None)
+            selector.first_arguments.pop(name, None)
 
 
 def joined_selectors(words: Sequence[bytes]) -> list[bytes]:

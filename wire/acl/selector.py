@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import NamedTuple
 
-from wire.glob import compile_glob
+from wire.glob import matcher
 from wire.table import Command
 
 READ = 1
@@ -129,10 +129,10 @@ class Selector:
     def allow_pattern(self, pattern: bytes, access: int) -> None:
         known = self.keys.get(pattern)
         granted = access | known[0] if known is not None else access
-        self.keys[pattern] = (granted, compile_glob(pattern).fullmatch)
+        self.keys[pattern] = (granted, matcher(pattern))
 
     def allow_channel(self, pattern: bytes) -> None:
-        self.channels[pattern] = compile_glob(pattern).fullmatch
+        self.channels[pattern] = matcher(pattern)
 
     def note_rule(self, word: bytes) -> None:
         """Remember ``+name`` or ``-name``, which takes the place of what was said of it and its subcommands before."""
