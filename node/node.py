@@ -337,6 +337,7 @@ class Node:
         """Close every connection and end every task. What is to be saved has been saved."""
         self.cron.stop()
         self.eviction.stop()
+        self.expiry.stop()
         self.graveyard.stop()
         await self.ports.close()
         self.replication.stop()

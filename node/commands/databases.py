@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from itertools import islice
+from random import Random
 
+from cluster.slots import SLOTS
 from node.call import Call
 from node.database import DELETE_EXPIRED, Database
 from wire.arguments import parse_int32
@@ -12,7 +14,9 @@ from wire.errors import SYNTAX, Error
 from wire.glob import matcher
 from wire.reply import OK, Reply
 
+# Expired keys that RANDOMKEY meets before it gives up on a replica, as in Redis, and that it deletes on a master.
 _RANDOM_TRIES = 100
+_DELETED_MAX = 16
 _BAD_FIRST = b"ERR invalid first DB index"
 _BAD_SECOND = b"ERR invalid second DB index"
 
@@ -74,10 +78,24 @@ def randomkey(call: Call) -> Reply:
         name = _key_at(db, chance.randrange(db.size))
         if db.get(name) is not None:
             return name
-        # A master has just deleted it. A replica may hold nothing but expired keys, and must not look for ever.
         tries += 1
-        if call.keyspace.expiry != DELETE_EXPIRED and tries == _RANDOM_TRIES:
+        if call.keyspace.expiry == DELETE_EXPIRED:
+            # It has just been deleted. There may be a million of that kind: the others are left to active expiry.
+            if tries == _DELETED_MAX:
+                return _living_key(db, chance)
+        elif tries == _RANDOM_TRIES:
+            # A replica may hold nothing but expired keys, and must not look for ever.
             return name
+    return None
+
+
+def _living_key(db: Database, chance: Random) -> bytes | None:
+    """A key of the first slot with one that has not expired, from a random slot on; None when there is no such key."""
+    first = chance.randrange(SLOTS)
+    for shard in (*db.shards[first:], *db.shards[:first]):
+        living = [name for name in shard if not db.hidden(name)]
+        if living:
+            return chance.choice(living)
     return None
 
 

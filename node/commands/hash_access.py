@@ -20,7 +20,7 @@ from node.structures.table import Drawable, Table
 
 # Draws that show how many fields of a hash live. Fields are drawn one by one while one in so many at most is wanted.
 _TRIALS: Final = 100
-_FEW_OF: Final = 32
+_FEW_OF: Final = 64
 
 
 def is_due(call: Call, hash_: Hash, field: bytes) -> bool:

@@ -48,6 +48,8 @@ _HASHES = 1 << _HASH_BITS
 _KEYS_PER_ENTRY_MIN = 4
 # A shard with fewer keys looks whether it and its other half fit into one that is half full.
 _SHARD_MIN = 8
+# To list a key takes so much less time than to draw one: where more than that share is drawn, all are listed first.
+_LISTED = 64
 # A directory with this many times more places than keys is halved.
 _SPARSE = 16
 
@@ -327,7 +329,7 @@ def random_keys(keys: dict[bytes, Any] | Drawable, count: int, chance: Random) -
     size = len(keys)
     if count >= size:
         return list(keys)
-    if count * 3 > size or isinstance(keys, dict):
+    if count * _LISTED > size or isinstance(keys, dict):
         return chance.sample(list(keys), count)
     chosen: dict[bytes, None] = {}
     while len(chosen) < count:
@@ -337,6 +339,6 @@ def random_keys(keys: dict[bytes, Any] | Drawable, count: int, chance: Random) -
 
 def random_keys_repeating(keys: dict[bytes, Any] | Drawable, count: int, chance: Random) -> list[bytes]:
     """So many keys, each drawn by itself: the same one may come again."""
-    if not isinstance(keys, dict) and count * 8 < len(keys):
+    if not isinstance(keys, dict) and count * _LISTED < len(keys):
         return [keys.random_key(chance) for _ in range(count)]
     return chance.choices(list(keys), k=count)

@@ -1,10 +1,13 @@
 """A watched key whose time comes breaks the transaction, though nobody has touched it; everything else about
-watching and past times is among the edge cases."""
+watching and past times is among the edge cases. And many keys whose time comes at once."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tests.node.conftest import Pair
-from tests.node.raw_client import RawClient
+from tests.node.own_server import OwnServer
+from tests.node.raw_client import RawClient, as_integer
 from tests.waiting import wait_for
 
 
@@ -56,3 +59,37 @@ def test_swapdb_breaks_a_watch_when_what_can_be_seen_of_the_key_changes(pair: Pa
     broken = b"*-1\r\n"
     assert outcomes[0] == outcomes[1]
     assert [reply == broken for reply in outcomes[0]] == [True, True, True, True, False, False, True, False, False]
+
+
+def _many_expire(client: RawClient, count: int) -> None:
+    """Set so many keys that expire at once, and return when their time has passed."""
+    at_ms = str(int(client.ask("TIME").split(b"\r\n")[2]) * 1000 + 1500)
+    requests: list[tuple[str | bytes, ...]] = [("SET", f"key:{number}", "v", "PXAT", at_ms) for number in range(count)]
+    client.ask_all(requests)
+    client.ask("SET", "timer", "v", "PXAT", at_ms)
+    wait_for(lambda: client.ask("EXISTS", "timer") == b":0\r\n", what="the timer's expiry")
+
+
+def test_a_random_key_among_many_that_have_expired(pair: Pair) -> None:
+    ours, _ = pair.connect()
+    ours.ask("DEBUG", "SET-ACTIVE-EXPIRE", "0")
+    try:
+        _many_expire(ours, 3000)
+        # Redis deletes all that it meets; here a few go, and the rest is passed over.
+        assert ours.ask("RANDOMKEY") == b"$-1\r\n"
+        ours.ask("SET", "alive", "v")
+        assert ours.ask("RANDOMKEY") == b"$5\r\nalive\r\n"
+        assert 2900 < as_integer(ours.ask("DBSIZE")) < 3000
+    finally:
+        ours.ask("DEBUG", "SET-ACTIVE-EXPIRE", "1")
+
+
+def test_many_that_expire_at_once_go_in_less_time_than_cycles_alone_would_take(
+    start_server: Callable[..., OwnServer],
+) -> None:
+    # At one cycle a second these would take half a minute.
+    client = start_server("--hz", "1", "--enable-debug-command", "yes").wait_ready().client()
+    client.ask("DEBUG", "SET-ACTIVE-EXPIRE", "0")
+    _many_expire(client, 30_000)
+    client.ask("DEBUG", "SET-ACTIVE-EXPIRE", "1")
+    wait_for(lambda: client.ask("DBSIZE") == b":0\r\n", timeout=15, what="all that have expired to be gone")
