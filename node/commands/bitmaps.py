@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import reduce
 from operator import and_, or_, xor
+from typing import Final
 
 from node.call import Call
 from node.commands.substrings import changeable
@@ -16,6 +17,13 @@ from wire.reply import Reply
 
 _BAD_OFFSET = b"ERR bit offset is not an integer or out of range"
 _BAD_BIT = b"ERR bit is not an integer or out of range"
+# A long string is gone through in pieces of so many bytes: numbers of that size stay in the processor's cache, a piece
+# of equal bits is known by a comparison, and a search ends where it has found something.
+_PIECE: Final = 1 << 16
+_ZEROS: Final = bytes(_PIECE)
+_ONES: Final = b"\xff" * _PIECE
+# Every byte with its bits inverted.
+_INVERTED: Final = bytes(range(255, -1, -1))
 
 
 @command(
@@ -110,7 +118,7 @@ def bitcount(call: Call) -> Reply:
     if value is None:
         return 0
     if len(argv) == 2:
-        return int.from_bytes(value, "big").bit_count()
+        return _count(value, 0, len(value))
     if len(argv) not in (4, 5):
         raise Error(SYNTAX)
     start, end = parse_integer(argv[2]), parse_integer(argv[3])
@@ -122,8 +130,24 @@ def bitcount(call: Call) -> Reply:
     if start > end:
         return 0
     if not by_bit:
-        return int.from_bytes(value[start : end + 1], "big").bit_count()
-    return (_bits(value, start, end)).bit_count()
+        return _count(value, start, end + 1)
+    first, last = start >> 3, end >> 3
+    if first == last:
+        return _bits(value, start, end).bit_count()
+    edges = _bits(value, start, first * 8 + 7), _bits(value, last * 8, end)
+    return _count(value, first + 1, last) + sum(edge.bit_count() for edge in edges)
+
+
+def _count(value: bytes | bytearray, start: int, stop: int) -> int:
+    """The set bits of bytes `start` to `stop`."""
+    if stop - start <= _PIECE:
+        return int.from_bytes(value[start:stop], "little").bit_count()
+    found = 0
+    for at in range(start, stop, _PIECE):
+        piece = value[at : min(at + _PIECE, stop)]
+        if piece != _ZEROS[: len(piece)]:
+            found += int.from_bytes(piece, "little").bit_count()
+    return found
 
 
 def _is_bit_unit(text: bytes) -> bool:
@@ -188,6 +212,18 @@ def bitpos(call: Call) -> Reply:
 
 def _first(value: bytes | bytearray, bit: int, first: int, last: int) -> int:
     """The first bit from `first` to `last` that is `bit`; -1 without one."""
+    without = _ZEROS if bit else _ONES
+    stop = (last >> 3) + 1
+    for at in range(first >> 3, stop, _PIECE):
+        piece = value[at : min(at + _PIECE, stop)]
+        if piece != without[: len(piece)]:
+            found = _first_in_piece(value, bit, max(first, at * 8), min(last, (at + len(piece)) * 8 - 1))
+            if found >= 0:
+                return found
+    return -1
+
+
+def _first_in_piece(value: bytes | bytearray, bit: int, first: int, last: int) -> int:
     width = last - first + 1
     bits = _bits(value, first, last)
     if not bit:
@@ -236,9 +272,16 @@ def bitop(call: Call) -> Reply:
             if is_newer:
                 call.propagate(b"DEL", target)
         return 0
-    # Shorter ones have zeros behind them.
-    numbers = [int.from_bytes(value, "big") << 8 * (length - len(value)) for value in values]
-    result = bytearray(_combined(operation, numbers, length).to_bytes(length, "big"))
+    result = bytearray(length)
+    for at in range(0, length, _PIECE):
+        size = min(_PIECE, length - at)
+        pieces = [value[at : at + size] for value in values]
+        if operation == b"NOT":
+            result[at : at + size] = pieces[0].translate(_INVERTED)
+            continue
+        # Shorter ones have zeros behind them, at the upper end of the number.
+        numbers = [int.from_bytes(piece, "little") for piece in pieces]
+        result[at : at + size] = _combined(operation, numbers).to_bytes(size, "little")
     db.put(target, result)
     call.notify(STRING, b"set", target)
     if is_newer:
@@ -246,9 +289,7 @@ def bitop(call: Call) -> Reply:
     return length
 
 
-def _combined(operation: bytes, numbers: list[int], length: int) -> int:
-    if operation == b"NOT":
-        return numbers[0] ^ ((1 << 8 * length) - 1)
+def _combined(operation: bytes, numbers: list[int]) -> int:
     if operation == b"ONE":
         # Bits that some number has, and those that more than one has.
         some = more = 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import filterfalse, islice
 
 from node.call import Call
 from node.notifications import GENERIC, SET
@@ -35,13 +36,10 @@ def intersection(sources: list[Members], limit: int = 0) -> list[bytes]:
     smallest, *others = sorted(sources, key=len)
     if not smallest:
         return []
-    met: list[bytes] = []
-    for member in smallest:
-        if all(member in other for other in others):
-            met.append(member)
-            if len(met) == limit:
-                break
-    return met
+    met: Iterator[bytes] = iter(smallest)
+    for other in others:
+        met = filter(other.__contains__, met)
+    return list(islice(met, limit or None))
 
 
 def union(sources: list[Members]) -> list[bytes]:
@@ -55,8 +53,10 @@ def union(sources: list[Members]) -> list[bytes]:
 def difference(sources: list[Members]) -> list[bytes]:
     """The members of the first that are in none of the others."""
     first, *others = sources
-    others = sorted((other for other in others if other), key=len, reverse=True)
-    return [member for member in first if not any(member in other for other in others)]
+    left: Iterator[bytes] = iter(first)
+    for other in sorted((other for other in others if other), key=len, reverse=True):
+        left = filterfalse(other.__contains__, left)
+    return list(left)
 
 
 def _answer(call: Call, combine: _Combine) -> Reply:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from itertools import islice
+from itertools import chain, islice
 from typing import ClassVar
 
 from node.structures.deadlines import Deadlines
@@ -132,8 +132,8 @@ class Hash:
         if isinstance(fields, Record):
             return sys.getsizeof(self) + sys.getsizeof(fields) + sys.getsizeof(fields.data)
         size = len(fields)
-        sampled = list(fields.items()) if not samples else list(islice(fields.items(), samples))
-        parts = sum(sys.getsizeof(field) + sys.getsizeof(value) for field, value in sampled)
+        sampled = list(islice(fields.items(), samples or size))
+        parts = sum(map(sys.getsizeof, chain.from_iterable(sampled)))
         places = sys.getsizeof(fields) if isinstance(fields, dict) else fields.memory_bytes()
         return sys.getsizeof(self) + places + parts * size // max(len(sampled), 1)
 

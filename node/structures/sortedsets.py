@@ -125,8 +125,12 @@ class SortedSet:
         """Take out the members of ranks `start` to `stop`, and return them with their scores, ascending."""
         pairs = self.pairs(start, stop)
         self.ranking().cut(start, stop)
-        for member, _ in pairs:
-            self.scores.pop(member)
+        scores = self.scores
+        if isinstance(scores, Table):
+            scores.pop_each([member for member, _ in pairs])
+        else:
+            for member, _ in pairs:
+                del scores[member]
         return pairs
 
     # Looking

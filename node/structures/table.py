@@ -42,6 +42,8 @@ class Drawable(Protocol):
 DICT_MAX: Final = 512
 # What a dict holds before it takes twice the memory: 2/3 of 64 places.
 _SHARD_MAX: Final = 42
+# What a shard of a table that is made with all its keys is to have at the most, on average.
+_SHARD_FILLED: Final = 28
 _HASH_BITS = 32
 _HASHES = 1 << _HASH_BITS
 # A directory has at most an entry for every so many keys: keys of one hash, made to that end, share a shard.
@@ -70,9 +72,27 @@ class Table(Generic[V]):
         self._shift = _HASH_BITS
         # Keys that the fullest shard may have: more than `_SHARD_MAX` only when hashes coincide.
         self._places = _SHARD_MAX
-        if items is not None:
-            for key, value in items.items():
-                self[key] = value
+        if items:
+            self._fill(items)
+
+    def _fill(self, items: dict[bytes, V]) -> None:
+        """Take over the first keys, each into a shard of a table of that size at once."""
+        crc = crc32
+        bits = (len(items) // _SHARD_FILLED).bit_length()
+        shift = _HASH_BITS - bits
+        shards: list[dict[bytes, V]] = [{} for _ in range(1 << bits)]
+        for key, value in items.items():
+            shards[crc(key) >> shift][key] = value
+        self._size, self._shift = len(items), shift
+        self._shards, self._parts = shards, shards.copy()
+        overfull = [shard for shard in shards if len(shard) > _SHARD_MAX]
+        while overfull:
+            shard = overfull.pop()
+            before = len(self._parts)
+            self._split(crc(next(iter(shard))) >> self._shift)
+            if len(self._parts) > before:
+                overfull += [part for part in (shard, *self._parts[before:]) if len(part) > _SHARD_MAX]
+        self._places = max(_SHARD_MAX, max(map(len, self._parts)))
 
     def __len__(self) -> int:
         return self._size
@@ -137,6 +157,29 @@ class Table(Generic[V]):
         if len(shard) < _SHARD_MIN and len(self._shards) > 1:
             self._merge(at)
         return value
+
+    def pop_each(self, keys: Iterable[bytes]) -> None:
+        """Take out all of `keys`, which are there."""
+        # The body of `pop`, written out as in `put_each`. What has become small is merged when all are out.
+        crc = crc32
+        shards, shift = self._shards, self._shift
+        small: list[int] = []
+        gone = 0
+        for key in keys:
+            place = crc(key)
+            shard = shards[place >> shift]
+            del shard[key]
+            gone += 1
+            if len(shard) == _SHARD_MIN - 1:
+                small.append(place)
+        self._size -= gone
+        for place in small:
+            shard = self._shards[place >> self._shift]
+            dropped = -1
+            while len(shard) < _SHARD_MIN and len(self._shards) > 1 and dropped != self._dropped:
+                dropped = self._dropped
+                self._merge(place >> self._shift)
+                shard = self._shards[place >> self._shift]
 
     def __iter__(self) -> Iterator[bytes]:
         return chain.from_iterable(self._distinct())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from itertools import product
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,3 +64,36 @@ def test_bitmaps(pair: Pair, replicas: Replicas, steps: Steps, proto: str) -> No
 )
 def test_what_changes_nothing_may_change_the_encoding(pair: Pair, replicas: Replicas, words: Words) -> None:
     assert_alike(pair, replicas, [(0, ("SET", "k", "0")), (0, words)], "2")
+
+
+def _long_strings() -> dict[str, bytes]:
+    """Strings of several pieces, with a bit here and there in front of, on and behind where one piece ends."""
+    piece = 1 << 16
+    sparse = bytearray(3 * piece + 5)
+    for place in (piece - 1, piece, 2 * piece + 7, 3 * piece + 4):
+        sparse[place] = 0x11
+    clear = bytes(2 * piece + 3)
+    dense = bytes(byte ^ 0xFF for byte in sparse)
+    mixed = random.Random(7).randbytes(2 * piece + 1)
+    return {"sparse": bytes(sparse), "dense": dense, "clear": clear, "mixed": mixed, "short": mixed[:100]}
+
+
+def test_long_bitmaps(pair: Pair) -> None:
+    strings = _long_strings()
+    requests: list[Words] = [("SET", name, value) for name, value in strings.items()]
+    ends = ("0", "-1", "65535", "65536", "131071", "196612", "-65537", "524287", "524292", "1048570")
+    for name in strings:
+        requests.append(("BITCOUNT", name))
+        requests += [("BITPOS", name, bit) for bit in "01"]
+        for start, end in product(ends, repeat=2):
+            unit = "BIT" if "5242" in start + end else "BYTE"
+            requests.append(("BITCOUNT", name, start, end, unit))
+            requests += [("BITPOS", name, bit, start, end, unit) for bit in "01"]
+    for operation in ("AND", "OR", "XOR"):
+        for first, second in product(strings, repeat=2):
+            requests += [("BITOP", operation, "made", first, second, "sparse"), ("GET", "made")]
+    requests += [(*words, name) for name in strings for words in (("BITOP", "NOT", "made"), ("STRLEN",))]
+    requests.append(("GET", "made"))
+    ours, real = pair.connect()
+    for request in requests:
+        assert ours.ask(*request) == real.ask(*request), [str(word)[:20] for word in request]

@@ -56,6 +56,25 @@ def test_is_a_dict(seed: int) -> None:
     assert b"key:1" not in table
 
 
+@pytest.mark.parametrize("count", [0, 1, 27, 28, 42, 43, 600, 5000, 40_000])
+def test_made_at_once_and_emptied_in_two_goes(count: int) -> None:
+    names = _names(count)
+    table = _table(count)
+    table._check()
+    assert dict(table.items()) == {name: number for number, name in enumerate(names)}
+    random.Random(count).shuffle(names)
+    gone, left = names[: count * 9 // 10], names[count * 9 // 10 :]
+    table.pop_each(gone)
+    table._check()
+    assert sorted(table) == sorted(left)
+    assert len(table._parts) <= max(len(left), 1) + 1
+    table.pop_each(left)
+    table._check()
+    assert list(table) == []
+    table[b"again"] = 1
+    assert dict(table.items()) == {b"again": 1}
+
+
 def test_a_copy_is_its_own() -> None:
     table = _table(3000)
     copy = table.copy()
