@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from node.database import DELETE_EXPIRED, Database, slot_of
 from node.session import NodeSession
+from node.timeouts import seconds_of
 from wire.errors import FORCE_UNBLOCKED, UNBLOCKED_BY_CLIENT, Error
 from wire.reply import NIL_ARRAY, PARKED, Reply
 from wire.session import CLOSING
@@ -34,10 +35,8 @@ Serve = Callable[["Call", bytes], Reply]
 # Runs a `Serve` as a command: errors counted, effects passed on.
 Run = Callable[["Call", Serve, bytes], Reply]
 
-# Whoever asks for more waits for this long; event loops do not like larger numbers. Thirty years.
-_TIMEOUT_MAX_MS = 10**12
 # What is due, and could not be given out, is tried again so soon.
-_OVERDUE_MS = 100
+_OVERDUE_S = 0.1
 
 
 def first_served(call: Call, keys: Sequence[bytes], serve: Serve) -> Reply:
@@ -167,8 +166,8 @@ class BlockedClients:
         for key in keys:
             self._stand_in_line(waiter, call.db, key, kind)
         if timeout_ms:
-            seconds = min(timeout_ms, _TIMEOUT_MAX_MS) / 1000
-            waiter.timer = asyncio.get_running_loop().call_later(seconds, self._answer, waiter, on_timeout)
+            loop = asyncio.get_running_loop()
+            waiter.timer = loop.call_later(seconds_of(timeout_ms), self._answer, waiter, on_timeout)
         if again_ms is not None:
             waiter.again_ms = again_ms
             self._set_alarm(waiter, again_ms())
@@ -185,9 +184,7 @@ class BlockedClients:
         )
 
     def _set_alarm(self, waiter: _Waiter, after_ms: int) -> None:
-        # A clock may be a millisecond behind the other.
-        after_ms = after_ms + 1 if after_ms > 0 else _OVERDUE_MS
-        seconds = min(after_ms, _TIMEOUT_MAX_MS) / 1000
+        seconds = seconds_of(after_ms) if after_ms > 0 else _OVERDUE_S
         waiter.alarm = asyncio.get_running_loop().call_later(seconds, self._look_again, waiter)
 
     def _look_again(self, waiter: _Waiter) -> None:

@@ -6,6 +6,7 @@ import asyncio
 
 from node.call import Call
 from node.pause import PausePurpose
+from node.timeouts import seconds_of
 from wire.arguments import INT64_MAX, parse_int32, parse_integer
 from wire.command import ADMIN, FAST, LOADING, NOSCRIPT, STALE, command
 from wire.errors import Error, wrong_subcommand
@@ -58,7 +59,7 @@ def client_pause(call: Call) -> Reply:
         raise Error(b"ERR timeout is negative")
     if timeout_ms + call.front.clock.wall_ms() > INT64_MAX:
         raise Error(b"ERR timeout is out of range")
-    until = asyncio.get_running_loop().time() + timeout_ms / 1000
+    until = asyncio.get_running_loop().time() + seconds_of(timeout_ms)
     call.node.pauses.begin(PausePurpose.CLIENT_COMMAND, until, everything=everything)
     return OK
 

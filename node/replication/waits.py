@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 
 from node.session import NodeSession
+from node.timeouts import seconds_of
 from wire.errors import FORCE_UNBLOCKED, UNBLOCKED_BY_CLIENT, Error
 from wire.reply import Reply
 
@@ -45,7 +46,7 @@ class Waits:
         wait = self._waits[session] = _Wait(reached, report)
         if timeout_ms:
             loop = asyncio.get_running_loop()
-            wait.timer = loop.call_later(timeout_ms / 1000, self._answer, session, wait)
+            wait.timer = loop.call_later(seconds_of(timeout_ms), self._answer, session, wait)
         session.unblock = lambda with_error: self._unblock(session, wait, with_error=with_error)
 
     def check(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -45,6 +46,19 @@ def test_a_timeout_is_the_null_of_a_real_server(pair: Pair, proto: str) -> None:
             client.ask("HELLO", proto)
             client.send(line.format("0.02").encode() + b"\r\n")
     assert [both[0].read_reply() for both in clients] == [both[1].read_reply() for both in clients]
+
+
+@pytest.mark.parametrize("waiting", ["XREAD BLOCK 5 STREAMS no $", "BLPOP no 0.005", "WAIT 1 5", "CLIENT PAUSE 5"])
+def test_nobody_is_sent_away_early(start_server: Start, waiting: str) -> None:
+    client = start_server().wait_ready().client()
+    shortest = 1.0
+    for _ in range(60):
+        begun_at = time.perf_counter()
+        client.ask(*waiting.split())
+        # What ends a pause is what it held back.
+        client.ask("PING")
+        shortest = min(shortest, time.perf_counter() - begun_at)
+    assert shortest >= 0.005
 
 
 @pytest.mark.parametrize("proto", ["2", "3"])
