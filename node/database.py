@@ -15,9 +15,11 @@ from __future__ import annotations
 from binascii import crc_hqx
 from collections import OrderedDict
 from collections.abc import Iterator
+from random import Random
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from cluster.slots import SLOTS, key_slot
+from node.lots import Lots
 from node.memory.access import Clocks
 from node.memory.account import DatabaseAccount
 from node.structures.deadlines import Deadlines
@@ -81,6 +83,8 @@ class Database:
         "field_deadlines",
         "index",
         "looks_closer",
+        "lots",
+        "occupied",
         "readers",
         "shards",
         "size",
@@ -95,6 +99,10 @@ class Database:
         self.shards = _empty_shards(SLOTS)
         # Unix milliseconds by key, a dict a slot, made with the slot's first volatile key.
         self.expires: list[dict[bytes, int] | None] = [None] * SLOTS
+        # A 1 for each slot with keys, and for some that were emptied (`next_slot`).
+        self.occupied = bytearray(SLOTS)
+        # For `random_key`.
+        self.lots = Lots()
         # Keys, and keys with a time to live.
         self.size = 0
         self.volatile = 0
@@ -284,11 +292,32 @@ class Database:
         """The slot's keys, most recently added first, logically expired ones included."""
         return reversed(self.shards[slot])
 
+    def next_slot(self, start: int) -> int:
+        """The first slot from `start` on that has keys; SLOTS when none has."""
+        occupied, shards = self.occupied, self.shards
+        slot = occupied.find(1, start)
+        while slot >= 0:
+            if shards[slot]:
+                return slot
+            occupied[slot] = 0
+            slot = occupied.find(1, slot + 1)
+        return SLOTS
+
     def __iter__(self) -> Iterator[bytes]:
         """All keys, by slot, logically expired ones included. The database must not change meanwhile."""
-        for shard in self.shards:
-            if shard:
-                yield from shard
+        for slot in self.filled_slots():
+            yield from self.shards[slot]
+
+    def filled_slots(self) -> Iterator[int]:
+        """The slots that have keys, ascending. The database must not change meanwhile."""
+        slot = self.next_slot(0)
+        while slot < SLOTS:
+            yield slot
+            slot = self.next_slot(slot + 1)
+
+    def random_key(self, chance: Random) -> bytes:
+        """One of the keys (there must be some), logically expired or not, each as likely as the others."""
+        return self.lots.draw(self, self._space.dirty, chance)
 
     # Writing
 
@@ -306,6 +335,7 @@ class Database:
         shard[key] = value
         if old is None:
             self.size += 1
+            self.occupied[slot] = 1
             if space.notifier.flags:
                 space.notifier.created(key, self.index)
         elif type(old) is not bytes:
@@ -327,6 +357,7 @@ class Database:
             return False
         shard[key] = value
         self.size += 1
+        self.occupied[slot] = 1
         if expire_at_ms is not None:
             self.set_expire_time(key, expire_at_ms)
         if type(value) is Hash:
@@ -338,11 +369,13 @@ class Database:
     def replace(self, key: bytes, value: Value) -> None:
         """Store `value` under `key` and keep its time to live."""
         space = self._space
-        shard = self.shards[space.slot if key is space.key else space.slot_of(key)]
+        slot = space.slot if key is space.key else space.slot_of(key)
+        shard = self.shards[slot]
         before = len(shard)
         shard[key] = value
         if len(shard) != before:
             self.size += 1
+            self.occupied[slot] = 1
             if space.notifier.flags:
                 space.notifier.created(key, self.index)
         space.dirty += 1
@@ -429,6 +462,8 @@ class Database:
             # One that was empty keeps its empty parts: FLUSHALL would spend two milliseconds on each database.
             self.shards = _empty_shards(SLOTS)
             self.expires = [None] * SLOTS
+            self.occupied = bytearray(SLOTS)
+            self.lots = Lots()
         self.size = self.volatile = 0
         self.account = self.clocks = None
         self.keep()

@@ -229,6 +229,8 @@ def _exchange(one: Database, two: Database) -> None:
     ]
     one.shards, two.shards = two.shards, one.shards
     one.expires, two.expires = two.expires, one.expires
+    one.occupied, two.occupied = two.occupied, one.occupied
+    one.lots, two.lots = two.lots, one.lots
     one.size, two.size = two.size, one.size
     one.volatile, two.volatile = two.volatile, one.volatile
     one.field_deadlines, two.field_deadlines = two.field_deadlines, one.field_deadlines

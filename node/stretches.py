@@ -105,6 +105,7 @@ def _set(call: Call, columns: list[list[bytes]], owned: bytearray, _notes: Stret
     db = call.db
     keyspace = call.keyspace
     shards = db.shards
+    occupied = db.occupied
     volatile = db.volatile
     done = created = 0
     for key, value in zip(columns[1], columns[2], strict=True):
@@ -115,6 +116,7 @@ def _set(call: Call, columns: list[list[bytes]], owned: bytearray, _notes: Stret
         old = shard.get(key)
         if old is None:
             created += 1
+            occupied[slot] = 1
         elif type(old) is not bytes:
             break
         elif volatile:
@@ -133,6 +135,7 @@ def _incr(call: Call, columns: list[list[bytes]], owned: bytearray, _notes: Stre
     db = call.db
     keyspace = call.keyspace
     shards = db.shards
+    occupied = db.occupied
     volatile = db.volatile
     append = call.session.out.append
     done = created = 0
@@ -144,6 +147,7 @@ def _incr(call: Call, columns: list[list[bytes]], owned: bytearray, _notes: Stre
         old = shard.get(key)
         if old is None:
             created += 1
+            occupied[slot] = 1
             number = 1
         else:
             if type(old) is not bytes or old not in SMALL:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from random import Random
 
 from cluster.slots import SLOTS
@@ -75,7 +74,7 @@ def randomkey(call: Call) -> Reply:
     chance = call.node.runtime.random.stream("randomkey")
     tries = 0
     while db.size:
-        name = _key_at(db, chance.randrange(db.size))
+        name = db.random_key(chance)
         if db.get(name) is not None:
             return name
         tries += 1
@@ -97,15 +96,6 @@ def _living_key(db: Database, chance: Random) -> bytes | None:
         if living:
             return chance.choice(living)
     return None
-
-
-def _key_at(db: Database, position: int) -> bytes:
-    """The key at `position` among all of the database, so that each is as likely as any other."""
-    for shard in db.shards:
-        if position < len(shard):
-            return next(islice(shard, position, None))
-        position -= len(shard)
-    raise AssertionError("a position beyond the last key")
 
 
 @command(

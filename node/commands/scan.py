@@ -136,25 +136,20 @@ def walk(db: Database, cursor: int, count: int) -> tuple[int, list[bytes]]:
     """At least `count` keys from `cursor` on, unless the database ends before; and the next cursor, 0 at the end."""
     slot = cursor % SLOTS
     position = cursor // SLOTS % _POSITIONS
-    shards = db.shards
     names: list[bytes] = []
+    if not position:
+        slot = db.next_slot(slot)
     while slot < SLOTS:
-        shard = shards[slot]
-        if shard:
-            if not position and len(shard) <= _PART_KEYS:
-                names += shard
-            else:
-                parts = min(max(len(shard) // _PART_KEYS, 1), _PARTS_MAX)
-                end = min(position + _POSITIONS // parts, _POSITIONS)
-                names += [name for name in shard if position <= crc32(name) % _POSITIONS < end]
-                position = end % _POSITIONS
-                if position:
-                    if len(names) >= count:
-                        break
-                    continue
+        shard = db.shards[slot]
+        if not position and len(shard) <= _PART_KEYS:
+            names += shard
         else:
-            position = 0
-        slot += 1
+            parts = min(max(len(shard) // _PART_KEYS, 1), _PARTS_MAX)
+            end = min(position + _POSITIONS // parts, _POSITIONS)
+            names += [name for name in shard if position <= crc32(name) % _POSITIONS < end]
+            position = end % _POSITIONS
+        if not position:
+            slot = db.next_slot(slot + 1)
         if len(names) >= count:
             break
     return (0 if slot == SLOTS else position * SLOTS + slot), names

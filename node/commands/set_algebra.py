@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import filterfalse, islice
+from collections.abc import Callable, Sequence
 
 from node.call import Call
 from node.notifications import GENERIC, SET
+from node.structures.algebra import difference, intersection
 from node.structures.sets import Members, Set, set_of
 from wire.arguments import parse_integer
 from wire.command import DENYOOM, READONLY, WRITE, command, key, keys, numkeys
@@ -21,7 +21,7 @@ _INTERSECTING = "O(N*M) worst case where N is the cardinality of the smallest se
 _ADDING = "O(N) where N is the total number of elements in all given sets."
 
 # Combines the members of some sets; a set that does not exist is empty.
-_Combine = Callable[[list[Members]], list[bytes]]
+_Combine = Callable[[Sequence[Members]], list[bytes]]
 
 
 def _sources(call: Call, names: list[bytes]) -> list[Members]:
@@ -31,32 +31,12 @@ def _sources(call: Call, names: list[bytes]) -> list[Members]:
     return [{} if set_ is None else set_.members for set_ in found]
 
 
-def intersection(sources: list[Members], limit: int = 0) -> list[bytes]:
-    """The members of all; no more than `limit` of them unless that is 0."""
-    smallest, *others = sorted(sources, key=len)
-    if not smallest:
-        return []
-    met: Iterator[bytes] = iter(smallest)
-    for other in others:
-        met = filter(other.__contains__, met)
-    return list(islice(met, limit or None))
-
-
-def union(sources: list[Members]) -> list[bytes]:
+def union(sources: Sequence[Members]) -> list[bytes]:
     """The members of any, each once."""
     members: dict[bytes, None] = {}
     for source in sources:
         members.update(dict.fromkeys(source))
     return list(members)
-
-
-def difference(sources: list[Members]) -> list[bytes]:
-    """The members of the first that are in none of the others."""
-    first, *others = sources
-    left: Iterator[bytes] = iter(first)
-    for other in sorted((other for other in others if other), key=len, reverse=True):
-        left = filterfalse(other.__contains__, left)
-    return list(left)
 
 
 def _answer(call: Call, combine: _Combine) -> Reply:

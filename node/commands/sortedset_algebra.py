@@ -8,8 +8,10 @@ from node.call import Call
 from node.commands.sortedset_results import pairs_reply, store
 from node.database import Value
 from node.scores import parse_score
+from node.structures.algebra import difference, intersection
 from node.structures.sets import Set
 from node.structures.sortedsets import Scores, SortedSet
+from node.structures.table import Table
 from wire.arguments import parse_integer
 from wire.command import DENYOOM, READONLY, WRITE, command, key, numkeys
 from wire.errors import SYNTAX, WRONGTYPE, Error
@@ -110,35 +112,24 @@ class _Request:
         return result
 
     def intersection(self) -> dict[bytes, float]:
-        result: dict[bytes, float] = {}
         aggregate = self.aggregate
         (first, first_weight), *others = self._smallest_first()
-        for member, value in first.items():
-            score = value * first_weight
-            if score != score:
-                score = 0.0
-            for source, weight in others:
-                found = source.get(member)
-                if found is None:
-                    break
-                score = aggregate(score, found * weight)
-            else:
-                result[member] = score
+        result = {member: score if (score := value * first_weight) == score else 0.0 for member, value in first.items()}
+        for source, weight in others:
+            found = source.get_each(result) if isinstance(source, Table) else map(source.get, result)
+            result = {
+                member: aggregate(score, value * weight)
+                for (member, score), value in zip(result.items(), found, strict=True)
+                if value is not None
+            }
         return result
 
     def intersection_size(self) -> int:
-        first, *others = sorted(self.sources, key=len)
-        size = 0
-        for member in first:
-            if all(member in other for other in others):
-                size += 1
-                if size == self.limit:
-                    break
-        return size
+        return len(intersection(self.sources, self.limit))
 
     def difference(self) -> dict[bytes, float]:
-        first, *others = self.sources
-        return {member: score for member, score in first.items() if not any(member in other for other in others)}
+        first = self.sources[0]
+        return {member: first[member] for member in difference(self.sources)}
 
     def _smallest_first(self) -> list[tuple[Scores, float]]:
         """The order in which Redis adds up, which decides how sums are rounded; equally large ones as they came."""

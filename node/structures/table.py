@@ -106,6 +106,21 @@ class Table(Generic[V]):
     def get(self, key: bytes) -> V | None:
         return self._shards[crc32(key) >> self._shift].get(key)
 
+    def get_each(self, keys: Iterable[bytes]) -> list[V | None]:
+        """What `get` gives for each of `keys`, at half the price."""
+        crc, shards, shift = crc32, self._shards, self._shift
+        return [shards[crc(key) >> shift].get(key) for key in keys]
+
+    def present(self, keys: Iterable[bytes]) -> list[bytes]:
+        """Those of `keys` that are there."""
+        crc, shards, shift = crc32, self._shards, self._shift
+        return [key for key in keys if key in shards[crc(key) >> shift]]
+
+    def missing(self, keys: Iterable[bytes]) -> list[bytes]:
+        """Those of `keys` that are not there."""
+        crc, shards, shift = crc32, self._shards, self._shift
+        return [key for key in keys if key not in shards[crc(key) >> shift]]
+
     def __setitem__(self, key: bytes, value: V) -> None:
         self.put(key, value)
 

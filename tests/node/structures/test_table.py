@@ -193,3 +193,12 @@ def test_several_keys(size: int, count: int) -> None:
         repeating = random_keys_repeating(keys, count, chance)
         assert len(repeating) == count
         assert all(name in keys for name in repeating)
+
+
+@pytest.mark.parametrize("count", [0, 30, 3000])
+def test_many_keys_are_looked_up_at_once(count: int) -> None:
+    table = _table(count)
+    asked = _names(count + 50)[::-1]
+    assert table.present(asked) == [name for name in asked if name in table]
+    assert table.missing(asked) == [name for name in asked if name not in table]
+    assert table.get_each(asked) == [table.get(name) for name in asked]
