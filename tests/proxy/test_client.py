@@ -243,7 +243,8 @@ async def test_the_deadline_holds_while_a_node_accepts_and_says_nothing() -> Non
     async with scripted_node() as node, await asyncio.start_server(be_silent, "127.0.0.1", 0) as silent:
         try:
             port = silent.sockets[0].getsockname()[1]
-            options = ClientOptions(deadline_ms=200, connect_timeout_ms=20_000)
+            # Time for a busy machine to make the first connection, and less than a connection may take.
+            options = ClientOptions(deadline_ms=2000, connect_timeout_ms=20_000)
             async with ClusterClient([Address("127.0.0.1", node.port)], system_runtime(), options) as client:
                 assert await client.execute("SET", "a", "1") == b"OK"
                 # Everything belongs to the silent one from now on.
@@ -251,7 +252,7 @@ async def test_the_deadline_holds_while_a_node_accepts_and_says_nothing() -> Non
                 began = asyncio.get_running_loop().time()
                 with pytest.raises(NotExecutedError):
                     await client.execute("SET", "a", "2")
-                assert asyncio.get_running_loop().time() - began < 5
+                assert asyncio.get_running_loop().time() - began < 8
         finally:
             # Leaving its server waits, from Python 3.12 on, until nobody is connected any more.
             done.set()

@@ -185,7 +185,7 @@ def test_clever_and_dumb_agree(name: str) -> None:
     def agree(seed: int, length: int, lost: float) -> None:
         rng = Random(seed)
         operations = recorded(kind, rng, length, 4, functions=FUNCTIONS[name], lost=lost)
-        for _ in range(rng.randrange(3)):
+        for _ in range(rng.randrange(6)):
             operations = mangled(operations, rng)
         expected = has_an_order(kind, operations)
         seen[expected] += 1
@@ -195,7 +195,7 @@ def test_clever_and_dumb_agree(name: str) -> None:
 
     agree()
     # Otherwise nothing was compared.
-    assert min(seen.values()) > 5, seen
+    assert min(seen.values()) > 0, seen
 
 
 @pytest.mark.parametrize("lost", [0.0, 0.1, 0.4])
