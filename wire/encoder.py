@@ -153,7 +153,14 @@ def format_double(value: float) -> bytes:
 
 
 def _encode_rare(out: list[bytes], value: Reply, proto: int) -> None:
-    if isinstance(value, Simple):
+    if isinstance(value, Bulks):
+        array = encode_bulks(value)
+        if proto == 2:
+            out.append(array)
+        else:
+            head = b"~%d" % len(value) if isinstance(value, BulkSet) else b"%%%d" % (len(value) // 2)
+            out += (head, array[array.index(CRLF) :])
+    elif isinstance(value, Simple):
         out.append(b"+%b\r\n" % value.text)
     elif isinstance(value, Error):
         out.append(encode_error(value.text))
@@ -171,13 +178,6 @@ def _encode_rare(out: list[bytes], value: Reply, proto: int) -> None:
         for key, item in value.items():
             encode_into(out, key, proto)
             encode_into(out, item, proto)
-    elif isinstance(value, Bulks):
-        array = encode_bulks(value)
-        if proto == 2:
-            out.append(array)
-        else:
-            head = b"~%d" % len(value) if isinstance(value, BulkSet) else b"%%%d" % (len(value) // 2)
-            out += (head, array[array.index(CRLF) :])
     elif isinstance(value, PairMap) and proto == 3:
         out.append(b"%%%d\r\n" % len(value))
         for pair in value:

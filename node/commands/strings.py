@@ -6,6 +6,7 @@ What works on a part of a string is in `node.commands.substrings`, what works on
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from node.arguments import COMPARISONS, expire_moment, expire_option, parse_options
 from node.call import Call
@@ -16,8 +17,9 @@ from wire.arguments import INT32_MAX, parse_integer
 from wire.command import DENYOOM, FAST, READONLY, WRITE, command, key, keys, numkeys
 from wire.errors import Error, wrong_arity
 from wire.key_places import KeyPlace
-from wire.reply import OK, Reply
+from wire.reply import OK, Bulks, Reply
 
+_BYTES_ALONE = frozenset((bytes,))
 _BAD_NUMKEYS = b"ERR invalid numkeys value"
 _EXPIRES = (b"EX", b"PX", b"EXAT", b"PXAT")
 _CONDITIONS = (b"NX", b"XX", b"IFEQ", b"IFNE", b"IFDEQ", b"IFDNE")
@@ -292,16 +294,11 @@ def getex(call: Call) -> Reply:
     tips=("request_policy:multi_shard",),
 )
 def mget(call: Call) -> Reply:
-    read = call.db.read
-    values: list[bytes | None] = []
-    for name in call.argv[1:]:
-        value = read(name)
-        if type(value) is bytes:
-            values.append(value)
-        else:
-            # Other types than strings are not an error here, they are missing.
-            values.append(bytes(value) if type(value) is bytearray else None)
-    return values
+    values = call.db.read_each(call.argv[1:])
+    if _BYTES_ALONE.issuperset(map(type, values)):
+        return Bulks(cast(list[bytes], values))
+    # Other types than strings are not an error here, they are missing.
+    return [value if type(value) is bytes else bytes(value) if type(value) is bytearray else None for value in values]
 
 
 @command(
