@@ -70,7 +70,7 @@ def set_directives(node: Node, session: Session, pairs: list[tuple[str, str]]) -
             try:
                 applier(node)
             except ValueError as error:
-                raise _failed(name, str(error)) from None
+                raise _failed(name.lower(), str(error)) from None
     except Error:
         take_back()
         raise
@@ -122,9 +122,9 @@ def _take(settings: NodeSettings, name: str, field: str, text: str) -> None:
         # By way of the model, like every other assignment.
         setattr(settings, field, kind.merge(getattr(settings, field), kind.parse(words), first=True))
     except ValidationError as error:
-        raise _failed(name, error.errors()[0]["msg"]) from None
+        raise _failed(name.lower(), error.errors()[0]["msg"]) from None
     except ValueError as error:
-        raise _failed(name, str(error)) from None
+        raise _failed(name.lower(), str(error)) from None
 
 
 def _failed(name: str, reason: str) -> Error:

@@ -12,7 +12,7 @@ from typing import Protocol, cast
 from runtime.sockets import hang_up
 from wire.decoder import Batch, Decoder
 from wire.encoder import encode_error
-from wire.session import CLOSING, Session
+from wire.session import CLOSING, MUTED, Session
 from wire.turn import Turn
 
 
@@ -312,6 +312,6 @@ class Connection:
 
     def _give_up(self, session: Session) -> None:
         """The client broke the protocol (it is told) or fills the query buffer without end (it is not)."""
-        if self.decoder.error is not None and not self._unfinished and not session.mask & CLOSING:
+        if self.decoder.error is not None and not self._unfinished and not session.mask & (CLOSING | MUTED):
             session.out.append(encode_error(self.decoder.error.text))
         session.close()

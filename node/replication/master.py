@@ -269,8 +269,8 @@ class Master:
         return sum(peer.state is PeerState.ONLINE and int(now - peer.ack_at) <= lag_max for peer in self.peers.values())
 
     def update_good_replicas(self) -> None:
-        """Refuse or allow writes by `min-replicas-to-write`."""
-        wanted = self._settings.min_replicas_to_write
+        """Refuse or allow writes by `min-replicas-to-write`, which `min-replicas-max-lag 0` takes out of force."""
+        wanted = self._settings.min_replicas_to_write if self._settings.min_replicas_max_lag else 0
         too_few = wanted > 0 and not self._is_replica() and self.good_replicas < wanted
         self._conditions.set(TOO_FEW_REPLICAS, too_few)
 

@@ -12,6 +12,43 @@ from runtime.quoting import split_quoted
 from tests.node.conftest import Pair
 
 CASES = {
+    "names of directives in refusals": """
+        CONFIG SET TIMEOUT normal
+        CONFIG SET SLAVE-PRIORITY x
+        CONFIG SET DIR /nope
+        CONFIG SET Nope x
+        CONFIG SET Timeout 1 timeout 2
+    """,
+    "no replica is missed where none may lag": """
+        CONFIG SET min-replicas-to-write 1
+        SET k v
+        CONFIG SET min-replicas-max-lag 0
+        SET k v
+        CONFIG SET min-replicas-to-write 0 min-replicas-max-lag 10
+    """,
+    "versions of the protocol": """
+        HELLO 9223372036854775807
+        HELLO 9223372036854775808
+        HELLO -9223372036854775808
+        HELLO 02
+        HELLO +2
+        HELLO ""
+        HELLO 4 AUTH a
+    """,
+    "what anybody may do": """
+        ACL SETUSER nobody on nopass -@all
+        ACL DRYRUN nobody AUTH a b
+        ACL DRYRUN nobody HELLO
+        ACL DRYRUN nobody QUIT
+        ACL DRYRUN nobody RESET
+        ACL DRYRUN nobody PING
+        ACL DRYRUN nobody config|get x
+        ACL DRYRUN nobody config get
+        ACL SETUSER nobody "" +get|x SOFT
+        ACL CAT %s
+        ACL DELUSER nobody
+    """
+    % ("k" * 200),
     "bits at the end of the longest string": """
         CONFIG SET proto-max-bulk-len 1048576
         BITFIELD k SET u8 8388604 255 INCRBY u63 8388607 1

@@ -132,3 +132,10 @@ def test_a_huge_pipeline_and_a_huge_value(pair: Pair) -> None:
     assert ours.ask("GET", "big") == b"$%d\r\n%b\r\n" % (len(value), value)
     replies = ours.ask_all([("PING",)] * 20_000)
     assert replies == [b"+PONG\r\n"] * 20_000
+
+
+@pytest.mark.parametrize("how", [b"OFF", b"SKIP"])
+def test_who_wants_no_reply_is_told_nothing(pair: Pair, how: bytes) -> None:
+    """And is hung up on; a real server keeps the connection, and reads nothing more from it."""
+    data = b"*3\r\n$6\r\nCLIENT\r\n$5\r\nREPLY\r\n$%d\r\n%b\r\n*1\r\n:4\r\n" % (len(how), how)
+    assert everything(pair.ours, data, then_closed=True) == b""

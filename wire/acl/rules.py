@@ -75,6 +75,9 @@ class Rules:
 
     def _apply(self, user: User, word: bytes) -> None:
         lower = word.lower()
+        if not word:
+            # Nothing, and no mistake.
+            return
         if lower == b"on":
             user.enabled = True
         elif lower == b"off":

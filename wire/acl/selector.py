@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import NamedTuple
 
+from wire.command import NO_AUTH
 from wire.glob import matcher
 from wire.table import Command
 
@@ -103,7 +104,7 @@ class Selector:
 
     def _allows_command(self, command: Command, argv: Sequence[bytes]) -> bool:
         name = command.name
-        if self.all_commands or name in self.commands:
+        if self.all_commands or name in self.commands or command.flags & NO_AUTH:
             return True
         words = self.first_arguments.get(name)
         return words is not None and len(argv) > 1 and argv[1].lower() in words

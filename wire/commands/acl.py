@@ -98,7 +98,7 @@ def acl_cat(call: Call) -> Reply:
         return [name.encode() for name in CATEGORIES]
     commands = _accounts(call).rules.in_category(argv[2].decode("latin-1").lower())
     if commands is None:
-        raise Error(b"ERR Unknown category '%b'" % until_nul(argv[2]))
+        raise Error(b"ERR Unknown category '%b'" % until_nul(argv[2])[:128])
     return [command.name.encode() for command in commands]
 
 
@@ -243,7 +243,7 @@ def acl_dryrun(call: Call) -> Reply:
     try:
         found = call.front.table.find(argv)
     except Error:
-        known = call.front.table.get(argv[0].decode("utf-8", "replace"))
+        known = call.front.table.all.get(argv[0].lower().decode("utf-8", "replace"))
         if known is not None and len(argv) < known.argc_min:
             raise wrong_arity(known.name) from None
         raise Error(b"ERR Command '%b' not found" % until_nul(argv[0])) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from runtime.settings import to_text
+from wire.arguments import parse_integer
 from wire.call import Call
 from wire.command import ALLOW_BUSY, FAST, IN_SUBSCRIPTION, LOADING, NO_AUTH, NOSCRIPT, STALE, UNQUEUED, command
 from wire.errors import NOAUTH_HELLO, SYNTAX, WRONGPASS, Error, until_nul, wrong_arity
@@ -164,12 +165,10 @@ def checked_name(name: bytes) -> bytes:
 
 
 def _protocol(text: bytes) -> int:
-    digits = text.removeprefix(b"-")
-    if not digits.isdigit() or len(digits) > 18:
-        raise Error(b"ERR Protocol version is not an integer or out of range")
-    if text not in (b"2", b"3"):
+    version = parse_integer(text, b"ERR Protocol version is not an integer or out of range")
+    if version not in (2, 3):
         raise Error(b"NOPROTO unsupported protocol version")
-    return int(text)
+    return version
 
 
 def _log_in(call: Call, user: bytes, password: bytes, command: bytes) -> None:
