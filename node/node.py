@@ -51,6 +51,7 @@ from node.service import NodeService
 from node.session import NodeSession
 from node.settings import NodeSettings
 from node.shutdown import Shutdown
+from node.slot_walks import SlotWalks
 from node.slow_commands import SlowCommands
 from node.slowlog import SlowLog
 from node.stats import SAMPLE_PERIOD_S, Traffic
@@ -100,6 +101,7 @@ class Node:
         self.keyspace = Keyspace(settings.databases, self.notifier)
         self.graveyard = Graveyard(runtime.clock)
         self.keyspace.bury = self.graveyard.bury
+        self.slot_walks = SlotWalks(runtime.random.stream("slot-walks"))
         self.conditions = Conditions(self.clients)
         self.gatekeeper = Gatekeeper(self.conditions)
         self.gatekeeper.forbid = self.accounts.forbid
@@ -339,6 +341,7 @@ class Node:
         self.eviction.stop()
         self.expiry.stop()
         self.graveyard.stop()
+        self.slot_walks.stop()
         await self.ports.close()
         self.replication.stop()
         self.append_only.stop()

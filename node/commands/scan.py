@@ -3,7 +3,8 @@
 The order is by slot, and within a slot by a hash of the key. A cursor is a place in that order, ``position * 16384
 + slot``, and means the same whatever was added or removed since it was given out: a key that stays is met exactly
 once in a full walk. Slots of up to `_PART_KEYS` keys are taken whole; a larger one (many keys with one hash tag) is
-taken in up to `_PARTS_MAX` parts of its hash range, each at the price of looking at all keys of the slot.
+taken in up to `_PARTS_MAX` parts of its hash range, each at the price of looking at all keys of the slot. For one that
+is much larger the cursor has a third part, the number of a walk that knows the keys of each part (`node.slot_walks`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from cluster.slots import SLOTS
 from node.call import Call
 from node.commands.keys import kind_of
 from node.database import Database
+from node.slot_walks import POSITIONS, PREPARED_FROM, SlotWalks
 from node.structures.table import Table
 from node.structures.table import walk as walk_keys
 from wire.arguments import parse_integer
@@ -27,8 +29,6 @@ from wire.reply import Reply
 
 V = TypeVar("V")
 
-# Positions within a slot: the low 16 bits of the key's CRC-32.
-_POSITIONS = 1 << 16
 _PART_KEYS = 1024
 _PARTS_MAX = 16
 _DEFAULT_COUNT = 10
@@ -56,7 +56,7 @@ def scan(call: Call) -> Reply:
     options = ScanOptions(argv, 2, b"TYPE")
     matches, kind = options.matches, options.kind
     db = call.db
-    cursor, names = walk(db, cursor, options.count)
+    cursor, names = walk(db, cursor, options.count, call.node.slot_walks)
     if matches is not None:
         names = [name for name in names if matches(name)]
     if db.volatile or kind is not None:
@@ -132,22 +132,44 @@ def parse_cursor(text: bytes) -> int:
     return -number & _CURSOR_MAX if match[1] == b"-" else number
 
 
-def walk(db: Database, cursor: int, count: int) -> tuple[int, list[bytes]]:
-    """At least `count` keys from `cursor` on, unless the database ends before; and the next cursor, 0 at the end."""
+def walk(db: Database, cursor: int, count: int, walks: SlotWalks | None = None) -> tuple[int, list[bytes]]:
+    """At least `count` keys from `cursor` on, unless the database ends before; and the next cursor, 0 at the end.
+
+    With `walks` it may be fewer, or none, where a slot of very many keys is being prepared.
+    """
     slot = cursor % SLOTS
-    position = cursor // SLOTS % _POSITIONS
+    position = cursor // SLOTS % POSITIONS
+    number = cursor // (SLOTS * POSITIONS)
     names: list[bytes] = []
-    if not position:
+    if not position and not number:
         slot = db.next_slot(slot)
     while slot < SLOTS:
         shard = db.shards[slot]
-        if not position and len(shard) <= _PART_KEYS:
+        through = None
+        if walks is not None and number:
+            # When it is gone, all keys are looked at; to begin anew might never come to an end.
+            through = walks.find(number, db, slot)
+        elif walks is not None and not position and len(shard) > PREPARED_FROM:
+            if names:
+                # These are given first.
+                break
+            number, through = walks.begin(db, slot)
+        if walks is not None and through is not None:
+            if not through.prepare(count):
+                return number * POSITIONS * SLOTS + slot, []
+            position, names = through.step(position, count)
+            if position < POSITIONS:
+                return (number * POSITIONS + position) * SLOTS + slot, names
+            walks.end(number)
+            position = 0
+        elif not position and len(shard) <= _PART_KEYS:
             names += shard
         else:
             parts = min(max(len(shard) // _PART_KEYS, 1), _PARTS_MAX)
-            end = min(position + _POSITIONS // parts, _POSITIONS)
-            names += [name for name in shard if position <= crc32(name) % _POSITIONS < end]
-            position = end % _POSITIONS
+            end = min(position + POSITIONS // parts, POSITIONS)
+            names += [name for name in shard if position <= crc32(name) % POSITIONS < end]
+            position = end % POSITIONS
+        number = 0
         if not position:
             slot = db.next_slot(slot + 1)
         if len(names) >= count:

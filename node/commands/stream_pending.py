@@ -62,13 +62,15 @@ def xpending(call: Call) -> Reply:
             return []
         pending = consumer.pending
     now_ms = call.keyspace.now_ms
+    deliveries, latest_ms = group.deliveries, now_ms - idle_ms
     found: list[Reply] = []
     for entry_id in pending.since(start):
         if entry_id > end or len(found) >= count:
             break
-        delivery = group.deliveries[entry_id]
-        waited_ms = max(now_ms - delivery.time_ms, 0)
-        if waited_ms >= idle_ms:
+        delivery = deliveries[entry_id]
+        # There may be a million that have not waited for so long.
+        if delivery.time_ms <= latest_ms or idle_ms <= 0:
+            waited_ms = max(now_ms - delivery.time_ms, 0)
             found.append([format_id(entry_id), delivery.consumer.name, waited_ms, delivery.count])
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from binascii import crc_hqx
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from node.commands.scan import walk
 from node.database import Database
 from node.keyspace import Keyspace
 from node.notifications import Notifier
+from node.slot_walks import SlotWalks
 from tests.node.conftest import Pair
 from tests.node.raw_client import RawClient, bulk_strings
 from wire.pubsub import Broker
@@ -83,6 +85,80 @@ def test_a_crowded_slot_is_not_given_at_once() -> None:
     assert 0 < longest < 2000
 
 
+VERY_CROWDED = [b"{tag}%d" % number for number in range(40_000)]
+
+
+def test_very_many_keys_of_a_slot_are_met_once_in_short_steps() -> None:
+    database = _database(VERY_CROWDED + SPREAD)
+    walks = SlotWalks(random.Random(1))
+    staying = VERY_CROWDED[::2]
+    met: list[bytes] = []
+    longest = changes = 0
+
+    async def scan() -> None:
+        nonlocal longest, changes
+        cursor = 0
+        while True:
+            cursor, names = walk(database, cursor, 10, walks)
+            assert 0 <= cursor < 1 << 53
+            met.extend(names)
+            longest = max(longest, len(names))
+            if not cursor:
+                break
+            for _ in range(5):
+                database.delete(b"{tag}%d" % (2 * changes % 40_000 + 1))
+                database.put(b"{tag}new%d" % changes, b"")
+                changes += 1
+        assert not len(walks)
+        walks.stop()
+
+    asyncio.run(scan())
+    assert longest < 200
+    kept = set(staying)
+    assert sorted(name for name in met if name in kept) == sorted(staying)
+    assert sorted(name for name in met if name in set(SPREAD)) == sorted(SPREAD)
+    assert len([name for name in met if name.startswith(b"{tag}") and name not in kept]) < 20_000
+
+
+@pytest.mark.parametrize("lost_after", [1, 8])
+def test_a_walk_that_is_lost_ends_all_the_same(lost_after: int) -> None:
+    database = _database(VERY_CROWDED)
+    walks = SlotWalks(random.Random(1))
+
+    async def scan() -> list[bytes]:
+        met: list[bytes] = []
+        cursor, step = 0, 0
+        while step == 0 or cursor:
+            cursor, names = walk(database, cursor, 10, walks)
+            met += names
+            step += 1
+            if step == lost_after:
+                walks.end(cursor >> 30)
+        walks.stop()
+        return met
+
+    assert sorted(asyncio.run(scan())) == sorted(VERY_CROWDED)
+
+
+def test_more_walks_than_are_kept_come_to_their_ends() -> None:
+    database = _database(VERY_CROWDED)
+    walks = SlotWalks(random.Random(1))
+
+    async def scan() -> list[list[bytes]]:
+        met: list[list[bytes]] = [[] for _ in range(7)]
+        cursors = dict.fromkeys(range(7), 0)
+        while cursors:
+            for each in list(cursors):
+                cursors[each], names = walk(database, cursors[each], 500, walks)
+                met[each] += names
+                if not cursors[each]:
+                    del cursors[each]
+        walks.stop()
+        return met
+
+    assert all(sorted(names) == sorted(VERY_CROWDED) for names in asyncio.run(scan()))
+
+
 def test_any_number_is_a_cursor() -> None:
     database = _database(SPREAD)
     chance = random.Random(1)
@@ -107,6 +183,17 @@ def _scan_all(client: RawClient, *options: str) -> list[bytes]:
         cursor = after.decode()
         if cursor == "0":
             return names
+
+
+def test_very_many_keys_of_a_slot_by_way_of_the_wire(pair: Pair) -> None:
+    ours, _ = pair.connect()
+    for start in range(0, 20_000, 1000):
+        ours.ask("MSET", *[word for number in range(start, start + 1000) for word in (f"{{tag}}{number}", "v")])
+    expected = sorted(b"{tag}%d" % number for number in range(20_000))
+    assert sorted(_scan_all(ours)) == expected
+    assert sorted(_scan_all(ours, "COUNT", "3000", "MATCH", "{tag}*")) == expected
+    assert ours.ask("SCAN", "0") != ours.ask("SCAN", "0"), "each is a walk of its own"
+    ours.ask("FLUSHALL")
 
 
 @pytest.mark.parametrize(
