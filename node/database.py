@@ -307,6 +307,14 @@ class Database:
         """The slot's keys, most recently added first, logically expired ones included."""
         return reversed(self.shards[slot])
 
+    def visible_in_slot(self, slot: int) -> list[bytes]:
+        """The slot's keys without those that a listing must leave out (`hidden`)."""
+        shard, expires = self.shards[slot], self.expires[slot]
+        if expires is None or self._space.expiry == SEE_EXPIRED:
+            return list(shard)
+        time_of, now_ms = expires.get, self._space.now_ms
+        return [key for key in shard if time_of(key, now_ms) >= now_ms]
+
     def next_slot(self, start: int) -> int:
         """The first slot from `start` on that has keys; SLOTS when none has."""
         occupied, shards = self.occupied, self.shards

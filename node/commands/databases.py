@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from random import Random
 
 from cluster.slots import SLOTS
@@ -11,7 +12,7 @@ from wire.arguments import parse_int32
 from wire.command import ARBITRARY_KEYS, FAST, READONLY, WRITE, command
 from wire.errors import SYNTAX, Error
 from wire.glob import matcher
-from wire.reply import OK, Reply
+from wire.reply import OK, Bulks, Reply
 
 # Expired keys that RANDOMKEY meets before it gives up on a replica, as in Redis, and that it deletes on a master.
 _RANDOM_TRIES = 100
@@ -51,12 +52,8 @@ def dbsize(call: Call) -> Reply:
 def keys(call: Call) -> Reply:
     db = call.db
     pattern = call.argv[1]
-    if pattern == b"*":
-        names = list(db)
-    else:
-        matches = matcher(pattern)
-        names = [name for name in db if matches(name)]
-    return [name for name in names if not db.hidden(name)] if db.volatile else names
+    names = chain.from_iterable(map(db.visible_in_slot, db.filled_slots())) if db.volatile else db
+    return Bulks(names if pattern == b"*" else filter(matcher(pattern), names))
 
 
 @command(
@@ -91,8 +88,8 @@ def randomkey(call: Call) -> Reply:
 def _living_key(db: Database, chance: Random) -> bytes | None:
     """A key of the first slot with one that has not expired, from a random slot on; None when there is no such key."""
     first = chance.randrange(SLOTS)
-    for shard in (*db.shards[first:], *db.shards[:first]):
-        living = [name for name in shard if not db.hidden(name)]
+    for slot in (*range(first, SLOTS), *range(first)):
+        living = db.visible_in_slot(slot)
         if living:
             return chance.choice(living)
     return None
