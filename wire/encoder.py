@@ -122,8 +122,8 @@ def encode_values(out: list[bytes], values: Sequence[bytes | None], missing: int
 
 
 def encode_error(text: bytes) -> bytes:
-    """CR and LF would end the line early, so Redis shows them as spaces."""
-    return b"-%b\r\n" % text.translate(_TEXT_BREAKS)
+    """CR and LF would end the line early, so Redis shows them as spaces, and none at the end."""
+    return b"-%b\r\n" % text.rstrip(b"\r\n").translate(_TEXT_BREAKS)
 
 
 def encode_command(argv: Sequence[bytes]) -> bytes:

@@ -30,9 +30,10 @@ from cluster.slots import SLOTS
 from node.call import Call
 from node.clustering import Clustering
 from node.commands.cluster_help import in_cluster
+from runtime.settings import to_bytes, to_text
 from wire.arguments import parse_integer
 from wire.command import ADMIN, NO_ASYNC_LOADING, NOSCRIPT, STALE, command
-from wire.errors import SYNTAX, Error, wrong_arity, wrong_subcommand
+from wire.errors import SYNTAX, Error, until_nul, wrong_arity, wrong_subcommand
 from wire.reply import OK, Reply, Simple
 
 _ORDER = ADMIN | STALE | NO_ASYNC_LOADING
@@ -58,14 +59,14 @@ def _slot_ranges(words: list[bytes]) -> tuple[int, ...]:
 
 def _id(word: bytes) -> str:
     """A node id as the tables have it; whatever it is not is simply nobody's."""
-    return word.decode("utf-8", "replace")
+    return to_text(until_nul(word))
 
 
 def _order(cluster: Clustering, order: Command) -> Reply:
     try:
         answer = cluster.bus.operate(order)
     except Refused as refusal:
-        raise Error(refusal.text.encode("utf-8", "replace")) from None
+        raise Error(to_bytes(refusal.text)) from None
     return OK if answer == "OK" else Simple(answer.encode())
 
 

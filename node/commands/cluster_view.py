@@ -18,14 +18,14 @@ from node.clustering import Clustering
 from node.commands.cluster_help import in_cluster
 from wire.arguments import parse_integer
 from wire.command import ADMIN, LOADING, STALE, command
-from wire.errors import Error
+from wire.errors import Error, until_nul
 from wire.reply import Reply, Verbatim
 
 
 def _node(cluster: Clustering, word: bytes) -> NodeEntry:
     node = cluster.state.nodes.get(word.decode("utf-8", "replace"))
     if node is None:
-        raise Error(b"ERR Unknown node %b" % word)
+        raise Error(b"ERR Unknown node %b" % until_nul(word))
     return node
 
 

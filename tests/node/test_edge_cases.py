@@ -6,12 +6,21 @@ client's. In a line, ``\\x..`` and the other escapes of redis-cli are known insi
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from runtime.quoting import split_quoted
 from tests.node.conftest import Pair
+from tests.node.own_server import OwnServer
 
 CASES = {
+    "refusals that end with a line's end": """
+        FUNCTION LOAD "#!lua name=x\\n" y
+        EVAL "return {err='x y\\\\r\\\\n'}" 0
+        EVAL "return redis.error_reply('x y\\\\n')" 0
+        EVAL "return {ok='x y\\\\n'}" 0
+    """,
     "names of directives in refusals": """
         CONFIG SET TIMEOUT normal
         CONFIG SET SLAVE-PRIORITY x
@@ -704,3 +713,11 @@ def test_replies(case: str, proto: str, pair: Pair) -> None:
         words = split_quoted(command.encode())
         assert words is not None
         assert (line.strip(), ours.ask(*words)) == (line.strip(), theirs.ask(*words))
+
+
+def test_a_node_that_nobody_knows(start_server: Callable[..., OwnServer]) -> None:
+    """Its id is shown as it was written, up to a NUL, and without the end of its line."""
+    client = start_server("--cluster-enabled", "yes").wait_ready().client()
+    for words in (("FORGET",), ("REPLICATE",), ("REPLICAS",), ("COUNT-FAILURE-REPORTS",), ("SETSLOT", "1", "NODE")):
+        for written, shown in ((b"\xff\xfe", b"\xff\xfe"), (b"\0x", b""), (b"a\r\n", b"a")):
+            assert client.ask("CLUSTER", *words, written) == b"-ERR Unknown node %b\r\n" % shown
