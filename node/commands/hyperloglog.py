@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from node.call import Call
 from node.hyperloglog import value as hll
 from node.hyperloglog.estimate import REGISTERS
@@ -32,9 +34,7 @@ def pfadd(call: Call) -> Reply:
         value = hll.new()
         changes = 1
     sparse_max = call.node.settings.hll_sparse_max_bytes
-    for element in call.argv[2:]:
-        index, rank = hll.place(element)
-        changes += hll.raise_register(value, index, rank, sparse_max)
+    changes += hll.raise_registers(value, map(hll.place, call.argv[2:]), sparse_max)
     if not changes:
         return 0
     hll.forget_estimate(value)
@@ -108,17 +108,21 @@ def pfmerge(call: Call) -> Reply:
         value = hll.new()
     if dense:
         hll.make_dense(value)
-    sparse_max = call.node.settings.hll_sparse_max_bytes
-    for index, rank in enumerate(merged):
-        if hll.is_dense(value):
-            # From here on the order says nothing: the rest at once.
-            hll.replace_registers(value, merged)
-            break
-        if rank:
-            hll.raise_register(value, index, rank, sparse_max)
+    hll.raise_registers(value, _places_while_sparse(value, merged), call.node.settings.hll_sparse_max_bytes)
+    if hll.is_dense(value):
+        # Here the order says nothing: all at once.
+        hll.replace_registers(value, merged)
     hll.forget_estimate(value)
     _store(call, target, value, 1)
     return OK
+
+
+def _places_while_sparse(value: bytearray, registers: bytes) -> Iterator[tuple[int, int]]:
+    for place in enumerate(registers):
+        if hll.is_dense(value):
+            return
+        if place[1]:
+            yield place
 
 
 def _changeable(call: Call, name: bytes) -> bytearray | None:
@@ -189,14 +193,15 @@ def pfselftest(call: Call) -> Reply:
     value, dense = hll.new(), hll.new()
     hll.make_dense(dense)
     sparse_max = call.node.settings.hll_sparse_max_bytes
-    for count in range(1, 10_001):
-        index, rank = hll.place(b"element-%d" % count)
+    before = 0
+    for count in (10, 100, 1000, 10_000):
+        places = [hll.place(b"element-%d" % number) for number in range(before, count)]
         for one in (value, dense):
-            hll.raise_register(one, index, rank, sparse_max)
-        if count in (10, 100, 1000, 10_000):
-            registers = hll.registers(value)
-            if registers != hll.registers(dense):
-                raise Error(b"ERR TESTFAILED dense/sparse disagree")
-            if abs(hll.cardinality(registers) - count) > count * 0.05 + 1:
-                raise Error(b"ERR TESTFAILED Too big error. card:%d" % count)
+            hll.raise_registers(one, places, sparse_max)
+        registers = hll.registers(value)
+        if registers != hll.registers(dense):
+            raise Error(b"ERR TESTFAILED dense/sparse disagree")
+        if abs(hll.cardinality(registers) - count) > count * 0.05 + 1:
+            raise Error(b"ERR TESTFAILED Too big error. card:%d" % count)
+        before = count
     return OK

@@ -6,6 +6,10 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
+from itertools import accumulate
+
 from node.hyperloglog.estimate import REGISTERS
 
 VALUE_MAX = 32
@@ -15,8 +19,19 @@ _RUN_MAX = 4
 _MERGE_CODES = 5
 
 
+# A stretch of codes of one byte, and the code of two bytes (or what is left of it) that follows.
+_STRETCH = re.compile(rb"([^\x40-\x7f]*)([\x40-\x7f].?)?", re.DOTALL)
+# How many registers a code of one byte stands for, and which.
+_LENGTHS = bytes((code & 3) + 1 if code & 0x80 else (code & 0x3F) + 1 for code in range(256))
+_RUNS = tuple(bytes(((code >> 2 & 31) + 1 if code & 0x80 else 0,)) * length for code, length in enumerate(_LENGTHS))
+
+
 class SparseError(Exception):
     """The codes are not 16,384 registers."""
+
+
+class FullError(Exception):
+    """It cannot be said in this encoding, or not within the size that it may have."""
 
 
 def empty() -> bytes:
@@ -26,18 +41,18 @@ def empty() -> bytes:
 
 def registers(codes: bytes | bytearray) -> bytes:
     """All registers, a byte each; raises SparseError."""
-    pieces = []
-    at = 0
+    stretches = _STRETCH.findall(codes)
     total = 0
-    while at < len(codes):
-        length, value, size = _decode(codes, at)
-        total += length
-        if total > REGISTERS:
-            raise SparseError
-        pieces.append(bytes((value,)) * length)
-        at += size
+    # What they come to is known before room is made for it.
+    for stretch, zeros in stretches:
+        total += sum(stretch.translate(_LENGTHS)) + (_decode(zeros, 0)[0] if zeros else 0)
     if total != REGISTERS:
         raise SparseError
+    pieces: list[bytes] = []
+    for stretch, zeros in stretches:
+        pieces += map(_RUNS.__getitem__, stretch)
+        if zeros:
+            pieces.append(bytes(_decode(zeros, 0)[0]))
     return b"".join(pieces)
 
 
@@ -55,47 +70,77 @@ def readable(codes: bytes | bytearray) -> bytes:
     return b" ".join(words)
 
 
-def raised(codes: bytes | bytearray, index: int, value: int) -> bytes | None:
-    """The codes with register `index` at `value`, at most 32; None when it is as high already. Raises SparseError."""
-    at = first = size = length = 0
-    current = 0
-    previous = -1
-    while at < len(codes):
+class Codes:
+    """The codes of one value while registers are raised, with where each begins: one walk serves any number of them."""
+
+    __slots__ = ("_end", "_firsts", "_size_max", "codes")
+
+    def __init__(self, codes: bytes | bytearray, size_max: int) -> None:
+        self.codes = bytearray(codes)
+        # How many bytes they may grow to.
+        self._size_max = size_max
+        # For each byte the first register of its code; the second byte of a long run of zeros has that of the first.
+        firsts: list[int] = []
+        # How many registers they say.
+        end = 0
+        for stretch, zeros in _STRETCH.findall(codes):
+            if stretch:
+                firsts += accumulate(stretch.translate(_LENGTHS), initial=end)
+                end = firsts.pop()
+            if zeros:
+                firsts += (end,) * len(zeros)
+                # One that is cut off stands for nothing.
+                if len(zeros) == 2:
+                    end += ((zeros[0] & 0x3F) << 8 | zeros[1]) + 1
+        self._firsts = firsts
+        self._end = end
+
+    def raise_register(self, index: int, value: int) -> bool:
+        """Let register `index` be `value` at least, as redis-server would; False when it is.
+
+        Raises SparseError, and FullError when it does not fit: then nothing has changed.
+        """
+        if value > VALUE_MAX:
+            raise FullError
+        if index >= self._end:
+            raise SparseError
+        codes, firsts = self.codes, self._firsts
+        at = self._begin(bisect_right(firsts, index) - 1)
+        first = firsts[at]
         length, current, size = _decode(codes, at)
-        if index < first + length:
-            break
-        first += length
-        previous = at
-        at += size
-    else:
-        raise SparseError
-    if current >= value:
-        return None
-    new = _value(value, 1)
-    if length > 1:
-        before, after = index - first, first + length - 1 - index
-        new = _run(current, before) + new + _run(current, after)
-    merged = _merged(codes[:at] + new + codes[at + size :], previous if previous >= 0 else 0)
-    return bytes(merged)
+        if current >= value:
+            return False
+        before, after = _run(current, index - first), _run(current, first + length - 1 - index)
+        grown = len(before) + 1 + len(after) - size
+        if grown > 0 and len(codes) + grown > self._size_max:
+            raise FullError
+        codes[at : at + size] = before + _value(value, 1) + after
+        firsts[at : at + size] = [first] * len(before) + [index] + [index + 1] * len(after)
+        self._merge(self._begin(at - 1) if at else 0)
+        return True
 
+    def _begin(self, at: int) -> int:
+        """Where the code begins that byte `at` belongs to."""
+        return at - 1 if at and self._firsts[at - 1] == self._firsts[at] else at
 
-def _merged(codes: bytes | bytearray, at: int) -> bytes | bytearray:
-    """Join neighbours of one value, from `at` on, within a few codes."""
-    for _ in range(_MERGE_CODES):
-        if at >= len(codes):
-            break
-        code = codes[at]
-        if not code & 0x80:
-            at += 2 if code & 0x40 else 1
-            continue
-        if at + 1 < len(codes) and codes[at + 1] & 0x80:
-            length, value, _ = _decode(codes, at)
-            next_length, next_value, _ = _decode(codes, at + 1)
-            if value == next_value and length + next_length <= _RUN_MAX:
-                codes = codes[:at] + _value(value, length + next_length) + codes[at + 2 :]
+    def _merge(self, at: int) -> None:
+        """Join neighbours of one value, from `at` on, within a few codes."""
+        codes = self.codes
+        for _ in range(_MERGE_CODES):
+            if at >= len(codes):
+                break
+            code = codes[at]
+            if not code & 0x80:
+                at += 2 if code & 0x40 else 1
                 continue
-        at += 1
-    return codes
+            if at + 1 < len(codes) and codes[at + 1] & 0x80:
+                length, value, _ = _decode(codes, at)
+                next_length, next_value, _ = _decode(codes, at + 1)
+                if value == next_value and length + next_length <= _RUN_MAX:
+                    codes[at : at + 2] = _value(value, length + next_length)
+                    del self._firsts[at + 1]
+                    continue
+            at += 1
 
 
 def _decode(codes: bytes | bytearray, at: int) -> tuple[int, int, int]:

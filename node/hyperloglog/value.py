@@ -7,6 +7,8 @@ bits each, the first in the low bits of the first byte.
 from __future__ import annotations
 
 from binascii import a2b_base64, b2a_base64
+from collections.abc import Iterable
+from itertools import chain
 
 from node.hyperloglog import sparse
 from node.hyperloglog.estimate import RANK_MAX, REGISTERS, estimate
@@ -61,23 +63,34 @@ def place(element: bytes) -> tuple[int, int]:
     return h & REGISTERS - 1, (rest & -rest).bit_length()
 
 
-def raise_register(value: bytearray, index: int, rank: int, sparse_max: int) -> bool:
-    """Let a register be `rank` at least; False when it is. A sparse value that gets too big becomes dense.
+def raise_registers(value: bytearray, places: Iterable[tuple[int, int]], sparse_max: int) -> int:
+    """Let each of these registers be its rank at least; how many were not. A sparse value that gets too big becomes
+    dense.
 
     Raises Error when the value is damaged.
     """
+    changes = 0
+    left = iter(places)
     if value[4] == _SPARSE:
-        if rank <= sparse.VALUE_MAX:
-            try:
-                codes = sparse.raised(value[_HEADER:], index, rank)
-            except sparse.SparseError:
-                raise Error(_CORRUPT) from None
-            if codes is None:
-                return False
-            if len(codes) + _HEADER <= sparse_max:
-                value[_HEADER:] = codes
-                return True
+        codes = sparse.Codes(value[_HEADER:], sparse_max - _HEADER)
+        full = False
+        try:
+            for index, rank in left:
+                changes += codes.raise_register(index, rank)
+        except sparse.SparseError:
+            raise Error(_CORRUPT) from None
+        except sparse.FullError:
+            left, full = chain(((index, rank),), left), True
+        value[_HEADER:] = codes.codes
+        if not full:
+            return changes
         make_dense(value)
+    for index, rank in left:
+        changes += _raise_dense(value, index, rank)
+    return changes
+
+
+def _raise_dense(value: bytearray, index: int, rank: int) -> bool:
     bit = index * 6
     at = _HEADER + (bit >> 3)
     shift = bit & 7

@@ -63,6 +63,26 @@ def test_a_code_that_is_cut_off_is_damage(pair: Pair, words: tuple[str, ...]) ->
     assert ours.ask("GET", "h") == b"$17\r\n" + value + b"\r\n"
 
 
+# One register and two zeros, again and again; and a last zero.
+_FULL = b"HYLL\1" + bytes(11) + b"\x80\x01" * 5461 + b"\x00"
+
+
+@pytest.mark.parametrize("above", [-2, 0, 1])
+def test_the_size_at_which_it_becomes_dense(pair: Pair, above: int) -> None:
+    """It counts how much longer the codes get, and not what is saved when neighbours join."""
+    replies = []
+    for client in pair.connect():
+        client.ask("CONFIG", "SET", "hll-sparse-max-bytes", str(len(_FULL) + above))
+        try:
+            for element in range(60):
+                client.ask("SET", f"h{element}", _FULL)
+                client.ask("PFADD", f"h{element}", str(element))
+            replies.append([client.ask("GET", f"h{element}") for element in range(60)])
+        finally:
+            client.ask("CONFIG", "SET", "hll-sparse-max-bytes", "3000")
+    assert replies[0] == replies[1]
+
+
 @pytest.mark.parametrize("sizes", [(100, 1000), (3000, 3000), (50_000, 10)])
 def test_large_ones(pair: Pair, sizes: tuple[int, int]) -> None:
     """Through the change from sparse to dense."""
