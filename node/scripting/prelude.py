@@ -17,6 +17,9 @@ KEPT_LIBRARIES = b"coroutine math string table"
 # Virtual-machine instructions between two looks at the clock.
 HOOK_EVERY = 100_000
 
+# What a function of C's may have on Lua's stack (LUAI_MAXCSTACK).
+STACK_MAX = 8000
+
 # Called with the table of what Python gives (`sandbox.Sandbox`); answers with the functions that Python calls.
 SOURCE = rb"""
 local host = ...
@@ -156,6 +159,22 @@ globals.next = function(...)
   local t, key = ...
   if type(t) ~= 'table' then mistyped(1, 'next', 'table', ...) end
   return next(behind[t] or t, key)
+end
+-- What is left of a number in an `int` of C.
+local function as_int(number)
+  if number > -2147483648 and number < 2147483648 then return number end
+  if not (number >= -2^63 and number < 2^63) then return 0 end
+  return (number - number % 1 + 2^31) % 2^32 - 2^31
+end
+-- Lua's own reckons in an `int` how many there are, and writes beyond its stack when that goes over.
+globals.unpack = function(...)
+  local t, first, last = ...
+  if type(t) ~= 'table' then mistyped(1, 'unpack', 'table', ...) end
+  if first == nil then first = 1 else first = tonumber(first) or mistyped(2, 'unpack', 'number', ...) end
+  if last == nil then last = #t else last = tonumber(last) or mistyped(3, 'unpack', 'number', ...) end
+  local count = as_int(last) - as_int(first) + 1
+  if count > 0 and count + select('#', ...) > host.stack_max then complain_here('too many results to unpack') end
+  return unpack(...)
 end
 -- New code would have Lua's own globals. Precompiled code is not checked by Lua, and could do anything.
 local for_eval

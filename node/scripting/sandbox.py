@@ -11,7 +11,7 @@ from lupa import lua51
 
 from node.scripting.debug_prelude import SOURCE as DEBUG_SOURCE
 from node.scripting.libraries import bit, cjson, cmsgpack, struct
-from node.scripting.prelude import HOOK_EVERY, KEPT, KEPT_LIBRARIES, SOURCE
+from node.scripting.prelude import HOOK_EVERY, KEPT, KEPT_LIBRARIES, SOURCE, STACK_MAX
 from node.scripting.random48 import Random48
 from runtime.quoting import quoted
 
@@ -149,6 +149,7 @@ class Sandbox:
             b"seed": self._random.seed,
             b"null": null,
             b"hook_every": HOOK_EVERY,
+            b"stack_max": STACK_MAX,
             b"kept": KEPT,
             b"kept_libraries": KEPT_LIBRARIES,
             b"version": _VERSION,

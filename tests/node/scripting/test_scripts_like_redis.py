@@ -742,6 +742,52 @@ return redis.log("1", "x")
 return redis.log("x", "x")
 ----
 return redis.log(7, "x")
+----
+return unpack({1,2,3},-2147483648)
+----
+return unpack({},0,2147483647)
+----
+return unpack({},-1,2147483647)
+----
+return unpack({},-2147483648,2147483647)
+----
+return unpack({1,2,3},2^31)
+----
+return {unpack({1,2,3},-1e308)}
+----
+return {unpack({1,2,3},2^32+2)}
+----
+return {unpack({1,2,3},-0.5,2.9)}
+----
+return unpack({},1,7996)
+----
+return unpack({},1,7997)
+----
+return unpack({},1,7998)
+----
+return unpack({},1,8000)
+----
+local t = {} for i = 1, 7999 do t[i] = i end return select('#', unpack(t))
+----
+local t = {} for i = 1, 8000 do t[i] = i end return select('#', unpack(t))
+----
+return {unpack({1,2,3},'2')}
+----
+return unpack({1,2,3},{})
+----
+return unpack({1,2,3},1,'x')
+----
+return unpack({1,2,3},nil,nil)
+----
+return unpack()
+----
+return unpack(1)
+----
+return {unpack({1,2,3},0/0)}
+----
+return {unpack({1,2,3},2,1/0)}
+----
+return {unpack({1,2,3},3,1)}
 """
 # In this order: later ones build on what earlier ones have loaded.
 COMMANDS: list[tuple[str, ...]] = [
