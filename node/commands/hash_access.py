@@ -20,6 +20,8 @@ from node.structures.table import Drawable, Table
 
 # Draws that show how many fields of a hash live. Fields are drawn one by one while one in so many at most is wanted.
 _TRIALS: Final = 100
+# Draws to find a few where most are passed over, before all fields are looked at.
+_TRIALS_MAX: Final = 3000
 _FEW_OF: Final = 64
 
 
@@ -87,8 +89,12 @@ def drawable(call: Call, name: bytes, hash_: Hash, count: int) -> dict[bytes, by
     fields = hash_.fields
     if isinstance(fields, Table) and abs(count) * _FEW_OF < len(fields):
         passing = _Passing(fields, expiry.times, keyspace.now_ms)
-        if passing.mostly_alive(call.node.runtime.random.stream(call.command.name)):
+        chance = call.node.runtime.random.stream(call.command.name)
+        if passing.mostly_alive(chance):
             return passing
+        found = passing.find(count, chance)
+        if len(found) == count:
+            return found
     left = alive(call, hash_)
     return dict(left.items()) if left else None
 
@@ -121,6 +127,17 @@ class _Passing:
         """Whether enough are not passed over for drawing until one is met to be little work, and to end."""
         drawn = [self._fields.random_key(chance) for _ in range(_TRIALS)]
         return sum(map(self._is_alive, drawn)) * 4 > _TRIALS
+
+    def find(self, count: int, chance: Random) -> dict[bytes, bytes]:
+        """So many that are not passed over, each as likely as the others; fewer where they are too rare to be found."""
+        found: dict[bytes, bytes] = {}
+        for _ in range(_TRIALS_MAX):
+            if len(found) >= count:
+                break
+            field = self._fields.random_key(chance)
+            if self._is_alive(field):
+                found[field] = self._fields[field]
+        return found
 
     def _is_alive(self, field: bytes) -> bool:
         return self._times.get(field, self._now_ms) >= self._now_ms
