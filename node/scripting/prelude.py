@@ -24,6 +24,8 @@ STACK_MAX = 8000
 SOURCE = rb"""
 local host = ...
 local getinfo, sethook, setfenv0 = debug.getinfo, debug.sethook, setfenv
+-- Whatever it says of itself.
+local metatable_of = debug.getmetatable
 local rawget, rawset0, setmetatable0, getmetatable0 = rawget, rawset, setmetatable, getmetatable
 local error, type, tostring, unpack, next, select, pcall = error, type, tostring, unpack, next, select, pcall
 local loadstring0, load0, pairs0, tonumber, xpcall = loadstring, load, pairs, tonumber, xpcall
@@ -108,6 +110,9 @@ globals.setmetatable = function(...)
     wrong(2, 'setmetatable', 'nil or table expected')
   end
   if behind[t] then error(READONLY, 0) end
+  if getmetatable0(t) ~= nil and rawget(metatable_of(t), '__metatable') ~= nil then
+    complain_here('cannot change a protected metatable')
+  end
   return setmetatable0(t, meta)
 end
 globals.rawset = function(...)
@@ -162,9 +167,10 @@ globals.next = function(...)
 end
 -- What is left of a number in an `int` of C.
 local function as_int(number)
-  if number > -2147483648 and number < 2147483648 then return number end
   if not (number >= -2^63 and number < 2^63) then return 0 end
-  return (number - number % 1 + 2^31) % 2^32 - 2^31
+  local whole = number < 0 and math.ceil(number) or math.floor(number)
+  if whole >= -2^31 and whole < 2^31 then return whole end
+  return (whole + 2^31) % 2^32 - 2^31
 end
 -- Lua's own reckons in an `int` how many there are, and writes beyond its stack when that goes over.
 globals.unpack = function(...)
@@ -204,18 +210,18 @@ globals.load = function(...)
   end, name))
 end
 libraries.math.random = function(...)
-  local low, high = ...
   local r = host.random()
   local count = select('#', ...)
   if count == 0 then return r end
+  if count > 2 then complain_here('wrong number of arguments') end
+  local low, high = ...
+  low = as_int(tonumber(low) or mistyped(1, 'random', 'number', ...))
   if count == 1 then
     low, high = 1, low
-  elseif count ~= 2 then
-    error('wrong number of arguments', 2)
+  else
+    high = as_int(tonumber(high) or mistyped(2, 'random', 'number', ...))
   end
-  low, high = tonumber(low), tonumber(high)
-  if not low or not high then error("bad argument to 'random' (number expected)", 2) end
-  if low > high then error("bad argument #" .. count .. " to 'random' (interval is empty)", 2) end
+  if low > high then wrong(count, 'random', 'interval is empty') end
   return math.floor(r * (high - low + 1)) + low
 end
 libraries.math.randomseed = function(seed) host.seed(seed) end
@@ -288,7 +294,7 @@ redis.log = function(...)
 end
 redis.setresp = function(...)
   if select('#', ...) ~= 1 then complain('ERR redis.setresp() requires one argument.') end
-  local version = ...
+  local version = tonumber((...))
   if version ~= 2 and version ~= 3 then complain('ERR RESP version must be 2 or 3.') end
   host.setresp(version)
 end

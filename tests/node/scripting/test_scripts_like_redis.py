@@ -788,6 +788,32 @@ return {unpack({1,2,3},0/0)}
 return {unpack({1,2,3},2,1/0)}
 ----
 return {unpack({1,2,3},3,1)}
+----
+return math.random(0)
+----
+return math.random(2^40)
+----
+return math.random(2,1)
+----
+return math.random(1,2,3)
+----
+return math.random({})
+----
+return math.random('x')
+----
+return math.random(1,'x')
+----
+return math.random('1')
+----
+return math.random(5,5)
+----
+return math.random(1.9,1.2)
+----
+return setmetatable(setmetatable({},{__metatable=1}),{})
+----
+return setmetatable(setmetatable({},{}),{}) ~= nil
+----
+redis.setresp('3') return true
 """
 # In this order: later ones build on what earlier ones have loaded.
 COMMANDS: list[tuple[str, ...]] = [
