@@ -275,9 +275,12 @@ class Executor:
                             # Who waits is served behind it, and logged behind it.
                             ends = True
                         dirty = keyspace.dirty
-                    elif run >= 0:
-                        aftermath.pass_on(session, run_database, batch.encoded(run, index))
-                        run = -1
+                    else:
+                        if run >= 0:
+                            aftermath.pass_on(session, run_database, batch.encoded(run, index))
+                            run = -1
+                        # What had said how it is to be repeated has changed nothing; the next one is another matter.
+                        call.rewritten = False
                     kind = type(reply)
                     if kind is bytes:
                         length = len(reply)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.node.conftest import Pair
+from tests.node.fake_replica import FakeReplica
 from tests.node.test_info import fields
 
 # More than come before a shape is known, and before a command that is brief is not timed any more.
@@ -53,3 +54,14 @@ def test_events_are_published_from_when_they_are_wanted(pair: Pair) -> None:
         told.append(got)
     ours, theirs = told
     assert ours == theirs
+
+
+def test_a_write_behind_one_that_found_nothing_is_passed_on(pair: Pair, replica: FakeReplica) -> None:
+    """XREADGROUP says itself how it is to be repeated, and here there is nothing of it to repeat."""
+    ours, _ = pair.connect()
+    ours.ask("XGROUP", "CREATE", "s", "g", "0", "MKSTREAM")
+    read = ("XREADGROUP", "GROUP", "g", "c", "STREAMS", "s")
+    ours.ask(*read, ">")
+    ours.ask_all([(*read, ">"), ("SET", "one", "1"), (*read, "x"), ("SET", "two", "2"), ("SET", "the", "end")])
+    told = replica.read_until(b"end")
+    assert [words[1] for words in told if words[0] == b"SET"] == [b"one", b"two", b"the"]
