@@ -68,7 +68,17 @@ local function place()
   return running.source, running.last_line
 end
 
-local function complain_here(message)
+-- The error of a library function stands where it was called. Who called it by pcall, or by another function of C, is
+-- told no place. `lost` says how many tail calls are the library's own.
+local function complain_here(message, lost)
+  local level, tails = 2, 0
+  local info = getinfo(level, 'S')
+  while info and (info.what == 'tail' or info.source == '=prelude') do
+    if info.what == 'tail' then tails = tails + 1 end
+    level = level + 1
+    info = getinfo(level, 'S')
+  end
+  if info and info.what == 'C' and tails <= (lost or 0) then error(message, 0) end
   local source, line = place()
   error(source:sub(2) .. ':' .. line .. ': ' .. message, 0)
 end
@@ -231,7 +241,7 @@ local function settle(ok, ...)
   if ok then return ... end
   local message, placed = ...
   if not placed then error(message, 0) end
-  complain_here(message)
+  complain_here(message, 1)
 end
 local function bridge(f)
   return function(...) return settle(f(...)) end

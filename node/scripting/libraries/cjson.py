@@ -7,7 +7,10 @@ JSON's null is a value of its own (`cjson.null`), because a table cannot hold ni
 from __future__ import annotations
 
 import re
-from typing import Any
+from contextlib import suppress
+from json import JSONDecoder
+from math import isfinite
+from typing import Any, NoReturn
 
 from node.scripting.libraries import LibraryError, as_int, bad_argument, guarded, integer, number_in, text, type_name
 
@@ -22,9 +25,22 @@ _ODD_NUMBER = re.compile(rb"\+|-?(?:0[x\d]|inf|nan)", re.IGNORECASE)
 _INT_MAX = (1 << 31) - 1
 _PRECISION_MAX = 14
 _SPACE = re.compile(rb"[ \t\n\r]*")
-_PLAIN = re.compile(rb'[^"\\]*')
+_PLAIN = re.compile(rb'[^"\\\x00]*')
+_HEX4 = re.compile(rb"[0-9a-fA-F]{4}")
 _ESCAPES = {b'"': b'"', b"\\": b"\\", b"/": b"/", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
-_LITERALS = ((b"true", True), (b"false", False))
+# Tokens by their first byte, and those that are words.
+_SIGNS = {
+    b"{": "T_OBJ_BEGIN",
+    b"}": "T_OBJ_END",
+    b"[": "T_ARR_BEGIN",
+    b"]": "T_ARR_END",
+    b",": "T_COMMA",
+    b":": "T_COLON",
+    b"\0": "T_END",
+    b"": "T_END",
+}
+_DIGITS = b"-0123456789"
+_WORDS = ((b"true", "T_BOOLEAN", True), (b"false", "T_BOOLEAN", False), (b"null", "T_NULL", None))
 # What encode writes for each byte that cannot stand for itself.
 _ESCAPED = {byte: b"\\u%04x" % byte for byte in (*range(32), 127)} | {
     8: b"\\b",
@@ -37,6 +53,15 @@ _ESCAPED = {byte: b"\\u%04x" % byte for byte in (*range(32), 127)} | {
     92: b"\\\\",
 }
 _TO_ESCAPE = re.compile(rb'[\x00-\x1f"/\\\x7f]')
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not in the standard")
+
+
+# Python's own reader, of which a part is in C: for what is JSON by the standard, and UTF-8, several times as fast. All
+# numbers are doubles, and control characters may stand in strings, as in lua-cjson.
+_STANDARD = JSONDecoder(parse_int=float, parse_constant=_refuse_constant, strict=False)
 
 
 class _Cjson:
@@ -119,23 +144,23 @@ class _Cjson:
         return (b"".join(out),)
 
     def _encode(self, out: list[bytes], value: Any, depth: int) -> None:
-        kind = type_name(value)
-        if kind == "string":
+        kind = type(value)
+        if kind is bytes:
             out.append(_quoted(value))
-        elif kind == "number":
+        elif kind is int or kind is float:
             out.append(self._encode_number(value))
-        elif kind == "boolean":
+        elif kind is bool:
             out.append(b"true" if value else b"false")
-        elif kind in ("nil", "userdata"):
+        elif (name := type_name(value)) == "table":
+            self._encode_table(out, value, depth + 1)
+        elif name in ("nil", "userdata"):
             # The only userdata that a script can have is cjson.null.
             out.append(b"null")
-        elif kind == "table":
-            self._encode_table(out, value, depth + 1)
         else:
-            raise LibraryError(f"Cannot serialise {kind}: type not supported")
+            raise LibraryError(f"Cannot serialise {name}: type not supported")
 
     def _encode_number(self, value: float) -> bytes:
-        if value != value or value in (float("inf"), float("-inf")):
+        if not isfinite(value):
             if self._encode_invalid_numbers == "null":
                 return b"null"
             if not self._encode_invalid_numbers:
@@ -192,86 +217,179 @@ class _Cjson:
         data = text("decode", 1, arguments)
         if len(data) >= 2 and (not data[0] or not data[1]):
             raise LibraryError("JSON parser does not support UTF-16 or UTF-32")
-        value, position = self._value(data, _skip(data, 0), 0)
-        position = _skip(data, position)
-        if position < len(data):
-            raise _unexpected("the end", data, position)
-        return (value,)
+        # A NUL ends the text for C, and for the reader below.
+        if b"\0" not in data:
+            # What only lua-cjson takes, and what nobody does, is left to that reader, which knows which it is.
+            with suppress(ValueError, RecursionError):
+                return (self._taken_over(_STANDARD.decode(data.decode()), 0),)
+        return (self._read(data),)
 
-    def _value(self, data: bytes, position: int, depth: int) -> tuple[Any, int]:
-        first = data[position : position + 1]
-        if first == b'"':
-            return _string(data, position)
-        if first == b"{":
-            return self._object(data, position, depth + 1)
-        if first == b"[":
-            return self._array(data, position, depth + 1)
-        for word, value in _LITERALS:
-            if data.startswith(word, position):
-                return value, position + len(word)
-        if data.startswith(b"null", position):
-            return self._null, position + 4
-        if first and first in b"-0123456789+iInN":
-            return self._number(data, position)
-        raise _unexpected("value", data, position)
+    def _read(self, data: bytes) -> Any:
+        tokens = _Tokens(data, invalid_numbers=self._decode_invalid_numbers)
+        tokens.advance()
+        value = self._value(tokens, 0)
+        tokens.advance()
+        if tokens.found != "T_END":
+            raise tokens.unexpected("the end")
+        return value
 
-    def _number(self, data: bytes, position: int) -> tuple[float, int]:
-        odd = _ODD_NUMBER.match(data, position) is not None
-        if data[position] not in b"-0123456789":
-            # Anything else is looked at only when it is known to be such a number.
-            if not odd or not self._decode_invalid_numbers:
-                raise _unexpected("value", data, position)
-        elif odd and not self._decode_invalid_numbers:
-            raise _unexpected_token("value", "invalid number", position)
-        match = _NUMBER.match(data, position)
-        if match is None:
-            raise _unexpected_token("value", "invalid number", position)
-        number = number_in(match[0])
-        assert number is not None, match
-        return number, match.end()
+    def _taken_over(self, value: Any, depth: int) -> Any:
+        """What Python's reader has made of JSON, in Lua's types; raises ValueError where the two may not agree."""
+        kind = type(value)
+        if kind is str:
+            # Half of a pair of \\u escapes has no bytes, which is a ValueError, too.
+            return value.encode()
+        if kind is not dict and kind is not list:
+            return self._null if value is None else value
+        if depth >= self._decode_depth_max:
+            raise ValueError("nested too deeply")
+        take = self._taken_over
+        # Texts and numbers, which most are, without a call.
+        items = [
+            item.encode() if type(item) is str else item if type(item) is float else take(item, depth + 1)
+            for item in (value if kind is list else value.values())
+        ]
+        if kind is list:
+            return self._table_from(items)
+        return self._table_from(dict(zip(map(str.encode, value), items, strict=True)))
 
-    def _object(self, data: bytes, position: int, depth: int) -> tuple[Any, int]:
-        self._check_depth(depth, position)
+    def _value(self, tokens: _Tokens, depth: int) -> Any:
+        found = tokens.found
+        if found in ("T_STRING", "T_NUMBER", "T_BOOLEAN"):
+            return tokens.value
+        if found == "T_OBJ_BEGIN":
+            return self._object(tokens, depth + 1)
+        if found == "T_ARR_BEGIN":
+            return self._array(tokens, depth + 1)
+        if found == "T_NULL":
+            return self._null
+        raise tokens.unexpected("value")
+
+    def _object(self, tokens: _Tokens, depth: int) -> Any:
+        self._check_depth(depth, tokens)
         fields: dict[bytes, Any] = {}
-        position = _skip(data, position + 1)
-        if data[position : position + 1] == b"}":
-            return self._table_from(fields), position + 1
-        while True:
-            if data[position : position + 1] != b'"':
-                raise _unexpected("object key string", data, position)
-            key, position = _string(data, position)
-            position = _skip(data, position)
-            if data[position : position + 1] != b":":
-                raise _unexpected("colon", data, position)
-            fields[key], position = self._value(data, _skip(data, position + 1), depth)
-            position = _skip(data, position)
-            after = data[position : position + 1]
-            if after == b"}":
-                return self._table_from(fields), position + 1
-            if after != b",":
-                raise _unexpected("comma or object end", data, position)
-            position = _skip(data, position + 1)
+        tokens.advance()
+        while tokens.found != "T_OBJ_END" or fields:
+            if tokens.found != "T_STRING":
+                raise tokens.unexpected("object key string")
+            key = tokens.value
+            tokens.advance()
+            if tokens.found != "T_COLON":
+                raise tokens.unexpected("colon")
+            tokens.advance()
+            fields[key] = self._value(tokens, depth)
+            tokens.advance()
+            if tokens.found == "T_OBJ_END":
+                break
+            if tokens.found != "T_COMMA":
+                raise tokens.unexpected("comma or object end")
+            tokens.advance()
+        return self._table_from(fields)
 
-    def _array(self, data: bytes, position: int, depth: int) -> tuple[Any, int]:
-        self._check_depth(depth, position)
+    def _array(self, tokens: _Tokens, depth: int) -> Any:
+        self._check_depth(depth, tokens)
         items: list[Any] = []
-        position = _skip(data, position + 1)
-        if data[position : position + 1] == b"]":
-            return self._table_from(items), position + 1
-        while True:
-            item, position = self._value(data, position, depth)
-            items.append(item)
-            position = _skip(data, position)
-            after = data[position : position + 1]
-            if after == b"]":
-                return self._table_from(items), position + 1
-            if after != b",":
-                raise _unexpected("comma or array end", data, position)
-            position = _skip(data, position + 1)
+        tokens.advance()
+        while tokens.found != "T_ARR_END" or items:
+            items.append(self._value(tokens, depth))
+            tokens.advance()
+            if tokens.found == "T_ARR_END":
+                break
+            if tokens.found != "T_COMMA":
+                raise tokens.unexpected("comma or array end")
+            tokens.advance()
+        return self._table_from(items)
 
-    def _check_depth(self, depth: int, position: int) -> None:
+    def _check_depth(self, depth: int, tokens: _Tokens) -> None:
         if depth > self._decode_depth_max:
-            raise LibraryError(f"Found too many nested data structures ({depth}) at character {position + 1}")
+            raise LibraryError(f"Found too many nested data structures ({depth}) at character {tokens.next_at}")
+
+
+class _Tokens:
+    """The tokens of a text, one after the other. What is wrong with one is known before what it stands for matters."""
+
+    __slots__ = ("_data", "_invalid_numbers", "_start", "found", "next_at", "value")
+
+    def __init__(self, data: bytes, *, invalid_numbers: bool) -> None:
+        self._data = data
+        # Whether numbers are taken that are none by the standard.
+        self._invalid_numbers = invalid_numbers
+        # The present token: its name, or what is wrong with it, where it begins, and its value if it has one.
+        self.found = ""
+        self.value: Any = None
+        self._start = 0
+        # Where the next one is looked for.
+        self.next_at = 0
+
+    def unexpected(self, wanted: str) -> LibraryError:
+        return LibraryError(f"Expected {wanted} but found {self.found} at character {self._start + 1}")
+
+    def advance(self) -> None:
+        """Go on to the next token. The text ends at its first NUL, as texts in C do."""
+        data = self._data
+        at = self._start = _skip(data, self.next_at)
+        sign = data[at : at + 1]
+        name = _SIGNS.get(sign)
+        if name is not None:
+            self.found, self.next_at = name, at + 1
+        elif sign == b'"':
+            self._advance_string(at + 1)
+        elif sign in _DIGITS:
+            if not self._invalid_numbers and _ODD_NUMBER.match(data, at):
+                self.found = "invalid number"
+            else:
+                self._advance_number(at)
+        else:
+            self._advance_word(at)
+
+    def _advance_string(self, at: int) -> None:
+        data = self._data
+        pieces: list[bytes] = []
+        while True:
+            match = _PLAIN.match(data, at)
+            assert match is not None
+            pieces.append(match[0])
+            at = match.end()
+            sign = data[at : at + 1]
+            if sign == b'"':
+                self.found, self.value, self.next_at = "T_STRING", b"".join(pieces), at + 1
+                return
+            # What is wrong within a string is told with its own place.
+            self._start = at
+            if sign != b"\\":
+                self.found = "unexpected end of string"
+                return
+            escape = data[at + 1 : at + 2]
+            if escape == b"u":
+                code, size = _unicode(data, at)
+                if code is None:
+                    self.found = "invalid unicode escape code"
+                    return
+                pieces.append(chr(code).encode())
+                at += size
+            elif escape in _ESCAPES:
+                pieces.append(_ESCAPES[escape])
+                at += 2
+            else:
+                self.found = "invalid escape code"
+                return
+
+    def _advance_number(self, at: int) -> None:
+        match = _NUMBER.match(self._data, at)
+        if match is None:
+            self.found = "invalid number"
+            return
+        self.found, self.value, self.next_at = "T_NUMBER", number_in(match[0]), match.end()
+
+    def _advance_word(self, at: int) -> None:
+        for word, name, value in _WORDS:
+            if self._data.startswith(word, at):
+                self.found, self.value, self.next_at = name, value, at + len(word)
+                return
+        if self._invalid_numbers and _ODD_NUMBER.match(self._data, at):
+            self._advance_number(at)
+        else:
+            self.found = "invalid token"
 
 
 def module(runtime: Any, null: Any) -> dict[bytes, object]:
@@ -292,71 +410,21 @@ def _skip(data: bytes, position: int) -> int:
     return match.end()
 
 
-def _string(data: bytes, position: int) -> tuple[bytes, int]:
-    """The string whose opening quote is at `position`, and where it ends."""
-    pieces: list[bytes] = []
-    at = position + 1
-    while True:
-        match = _PLAIN.match(data, at)
-        assert match is not None
-        pieces.append(match[0])
-        at = match.end()
-        sign = data[at : at + 1]
-        if sign == b'"':
-            return b"".join(pieces), at + 1
-        if not sign:
-            raise _unexpected_token("value", "unexpected end of string", at)
-        escape = data[at + 1 : at + 2]
-        if escape == b"u":
-            piece, at = _unicode(data, at)
-            pieces.append(piece)
-        elif escape in _ESCAPES:
-            pieces.append(_ESCAPES[escape])
-            at += 2
-        else:
-            raise _unexpected_token("value", "invalid escape code", at)
-
-
-def _unicode(data: bytes, at: int) -> tuple[bytes, int]:
-    """The character of an escape with four hex digits, or of a pair of them; and what comes behind it."""
+def _unicode(data: bytes, at: int) -> tuple[int | None, int]:
+    """The character of an escape with four hex digits, or of a pair of them, and its size; None for no character."""
     code = _hex4(data, at)
-    at += 6
-    if 0xD800 <= code < 0xDC00:
-        low = _hex4(data, at) if data[at : at + 2] == b"\\u" else 0
-        if not 0xDC00 <= low < 0xE000:
-            raise _unexpected_token("value", "invalid unicode escape code", at - 6)
-        return chr(0x10000 + ((code - 0xD800) << 10 | low - 0xDC00)).encode(), at + 6
-    if 0xDC00 <= code < 0xE000:
-        raise _unexpected_token("value", "invalid unicode escape code", at - 6)
-    return chr(code).encode(), at
+    if code is None or not 0xD800 <= code < 0xE000:
+        return code, 6
+    low = _hex4(data, at + 6) if data[at + 6 : at + 8] == b"\\u" else None
+    if code >= 0xDC00 or low is None or not 0xDC00 <= low < 0xE000:
+        return None, 0
+    return 0x10000 + ((code - 0xD800) << 10 | low - 0xDC00), 12
 
 
-def _hex4(data: bytes, at: int) -> int:
+def _hex4(data: bytes, at: int) -> int | None:
+    """The digits of an escape at a place; None if they are none."""
     digits = data[at + 2 : at + 6]
-    if len(digits) != 4 or not re.fullmatch(rb"[0-9a-fA-F]{4}", digits):
-        raise _unexpected_token("value", "invalid unicode escape code", at)
-    return int(digits, 16)
-
-
-def _unexpected(wanted: str, data: bytes, position: int) -> LibraryError:
-    first = data[position : position + 1]
-    names = {b"": "T_END", b"{": "T_OBJ_BEGIN", b"}": "T_OBJ_END", b"[": "T_ARR_BEGIN", b"]": "T_ARR_END"}
-    names |= {b'"': "T_STRING", b":": "T_COLON", b",": "T_COMMA"}
-    found = names.get(first)
-    if found is None:
-        if first in b"-0123456789":
-            found = "T_NUMBER"
-        elif data.startswith((b"true", b"false"), position):
-            found = "T_BOOLEAN"
-        elif data.startswith(b"null", position):
-            found = "T_NULL"
-        else:
-            found = "invalid token"
-    return _unexpected_token(wanted, found, position)
-
-
-def _unexpected_token(wanted: str, found: str, position: int) -> LibraryError:
-    return LibraryError(f"Expected {wanted} but found {found} at character {position + 1}")
+    return int(digits, 16) if _HEX4.fullmatch(digits) else None
 
 
 def _check_count(name: str, arguments: tuple[Any, ...], most: int) -> None:
