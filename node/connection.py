@@ -72,7 +72,8 @@ class NodeConnection(Connection):
         self._gathering = executor.singles.crowds
         # Not empty when a change may serve blocked clients.
         self._blocked = executor.aftermath.ready
-        # What has come and is taken in the next turns; meanwhile nothing is read.
+        # What has come and is taken in the next turns; meanwhile nothing is read. No limit counts it, because Redis
+        # would have left it in the socket.
         self._held = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -259,7 +260,3 @@ class NodeConnection(Connection):
             return
         self.ready = False
         asyncio.get_running_loop().call_soon(self._take_on)
-
-    @property
-    def pending_input(self) -> int:
-        return super().pending_input + len(self._held)
