@@ -24,6 +24,9 @@ _RETRANSMIT_FIRST_S = 0.2
 _RETRANSMIT_MAX_S = 120.0
 _RETRANSMISSIONS_MAX = 1 + 15
 _ORPHAN_RETRANSMISSIONS_MAX = 1 + 8
+# What is lost while others arrive is sent again long before that: their acknowledgements tell of the gap. So on a link
+# that only loses packets nothing is late by more than so many of these waits (3.2 s).
+_LOSSES_MAX = 5
 # Packets that may be underway unacknowledged: what Linux' congestion window has at first, and the probe, which is a new
 # one where there is more to send. And the data in one.
 _UNHEARD_MAX = 10 + 1
@@ -167,7 +170,8 @@ class Direction:
         if link.loss:
             attempts = 0
             while link.loses():
-                arrival += _again_s(attempts)
+                if attempts < _LOSSES_MAX:
+                    arrival += _again_s(attempts)
                 attempts += 1
         # In order, whatever each would have taken by itself.
         if arrival < self._last_arrival:

@@ -71,6 +71,28 @@ def test_bytes_arrive_whole_and_in_order_whatever_happens_to_packets() -> None:
     assert bytes(received) == sent
 
 
+def test_a_link_that_only_loses_packets_is_never_silent_for_long() -> None:
+    waits: list[float] = []
+    with forgiving() as world:
+        server, client = world.add_host("server"), world.add_host("client")
+        serve(server, echo)
+
+        async def main() -> None:
+            await asyncio.sleep(0.01)
+            reader, writer = await asyncio.open_connection(server.ip, PORT)
+            for _ in range(300):
+                began = world.loop.now
+                writer.write(b"x")
+                await reader.readexactly(1)
+                waits.append(world.loop.now - began)
+            writer.close()
+
+        process = start(client, main)
+        world.fabric.link("client", "server").worsen(1, Weather(loss=0.7))
+        run_until(world, lambda: not process.alive, 1200.0)
+    assert 3.0 < max(waits) < 3.3
+
+
 def add_cut(link, change: int) -> None:  # type: ignore[no-untyped-def]
     link.cuts += change
 
