@@ -95,9 +95,11 @@ def broadcast_pong(ctx: Context, *, to: list[NodeEntry] | None = None, about: No
     if ctx.settings.datagram_heartbeats:
         for node in ctx.state.others() if to is None else to:
             # Its link is still being dialled, or what was said on it may be lost, and after a partition TCP takes a
-            # second or more to try again; a datagram gets through. An old master that is not told goes on serving.
+            # second or more to try again; a datagram gets through. An old master that is not told goes on serving: one
+            # of this shard that has lost all its slots is told both ways.
             asked = node.ping_sent_at is not None or node.link_asked_at is not None
-            if node.datagrams and (asked or not node.link_ready) and not node.handshake:
+            replaced = node.is_master and not node.slots and node.shard == ctx.myself.shard
+            if node.datagrams and (asked or replaced or not node.link_ready) and not node.handshake:
                 ping(ctx, node)
 
 

@@ -84,7 +84,7 @@ def pair(servers: Pair) -> Iterator[Pair]:
     for client in servers.connect():
         client.ask("FLUSHALL")
         # What a test before wanted to hear of.
-        client.ask("CONFIG", "SET", "notify-keyspace-events", "")
+        client.ask("CONFIG", "SET", "notify-keyspace-events", "", "stream-node-max-entries", "100")
     yield servers
     servers.disconnect()
 

@@ -55,6 +55,12 @@ FOUND = {
     # A sentinel gave up a connection on which a replica had not answered for long, and waited for the INFO that it had
     # asked for on it: it took a replica with old data, of which it had heard (a mistake in `sentinel.monitoring`).
     "INFO is asked for anew on a new connection": Plan(38681, Shape(3, 2, down_after_ms=300)),
+    # The same as with 30078, where the old master had not been asked anything since the way to it was cut (the rest of
+    # that gap).
+    "a master that was replaced is told both ways": Plan(1085363473733, Shape(2, 1)),
+    # On a link that loses packets one was lost ten times running, which kept a replica's connection silent for 100 s,
+    # long after the link was well again (the simulator's mistake).
+    "no connection is silent for long because of lost packets": Plan(24618617953, Shape(1, 2, down_after_ms=1000)),
 }
 
 
