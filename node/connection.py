@@ -240,10 +240,8 @@ class NodeConnection(Connection):
             super().data_received(data)
             return
         self.transport.pause_reading()
-        self._held = data[_PIECE:]
-        super().data_received(data[:_PIECE])
-        self.ready = False
-        asyncio.get_running_loop().call_soon(self._take_on)
+        self._held = data
+        self._take_on()
 
     def _take_on(self) -> None:
         """Take the next piece, and read again if it is the last."""

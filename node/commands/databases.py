@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from itertools import chain
 from random import Random
 
@@ -87,8 +88,9 @@ def randomkey(call: Call) -> Reply:
 
 def _living_key(db: Database, chance: Random) -> bytes | None:
     """A key of the first slot with one that has not expired, from a random slot on; None when there is no such key."""
-    first = chance.randrange(SLOTS)
-    for slot in (*range(first, SLOTS), *range(first)):
+    slots = list(db.filled_slots())
+    first = bisect_left(slots, chance.randrange(SLOTS))
+    for slot in slots[first:] + slots[:first]:
         living = db.visible_in_slot(slot)
         if living:
             return chance.choice(living)

@@ -91,7 +91,7 @@ class Codes:
                 firsts += (end,) * len(zeros)
                 # One that is cut off stands for nothing.
                 if len(zeros) == 2:
-                    end += ((zeros[0] & 0x3F) << 8 | zeros[1]) + 1
+                    end += _decode(zeros, 0)[0]
         self._firsts = firsts
         self._end = end
 

@@ -83,8 +83,9 @@ def pair(servers: Pair) -> Iterator[Pair]:
     """Both, empty."""
     for client in servers.connect():
         client.ask("FLUSHALL")
-        # What a test before wanted to hear of.
-        client.ask("CONFIG", "SET", "notify-keyspace-events", "", "stream-node-max-entries", "100")
+        # What a test before has set.
+        client.ask("CONFIG", "SET", "notify-keyspace-events", "")
+        client.ask("CONFIG", "SET", "stream-node-max-entries", "100", "stream-node-max-bytes", "4096")
     yield servers
     servers.disconnect()
 

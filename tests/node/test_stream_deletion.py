@@ -23,8 +23,6 @@ def ours(pair: Pair) -> RawClient:
     of it but 1-0.
     """
     client, _ = pair.connect()
-    # Other tests of this server like small nodes.
-    client.ask("CONFIG", "SET", "stream-node-max-entries", "100", "stream-node-max-bytes", "4096")
     for number in range(1, 7):
         client.ask("XADD", "s", str(number), "f", "v")
     for group, count in (("g", "4"), ("h", "5")):

@@ -115,7 +115,4 @@ def test_entries_under_ids_that_we_choose(
         for question in asked:
             assert_same(question, ours.ask(*question), theirs.ask(*question))
     finally:
-        for client in pair.connect():
-            client.ask("CONFIG", "SET", "stream-node-max-entries", "100")
-            client.ask("CONFIG", "SET", "stream-node-max-bytes", "4096")
         pair.disconnect()

@@ -139,7 +139,6 @@ def test_both_write_the_same_bytes_and_go_on_alike_from_them(
                 assert client.ask("RESTORE", "s", "0", dumps[0], "REPLACE") == b"+OK\r\n"
     for client in (ours, theirs):
         client.ask("CONFIG", "SET", "rdbcompression", "yes")
-        client.ask("CONFIG", "SET", "stream-node-max-entries", "100")
     pair.disconnect()
 
 
